@@ -1,0 +1,264 @@
+"""What the engine knows of the outside world: records, refs, conditions, writes, and the `Connector` protocol.
+
+Every connector speaks in these terms and the engine in no others. Field names are the system's own attribute
+names (`organisation_num_employees`, `websiteUrl`), because mapping rows pair them by name; values are canonical:
+`str`, `bool`, `int`, `float`, aware UTC `datetime`, `date`, `tuple[str, ...]`, and `None` for blank. Ids of other
+systems are strings, even when they look like numbers. A to-one relationship is a field holding the other id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+Value = str | bool | int | float | datetime | date | tuple[str, ...] | None
+Fields = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ref:
+    """Names one record of one system, e.g. `workbooks:organisation:226`."""
+
+    system: str
+    object_type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.system}:{self.object_type}:{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Ref:
+        """Returns the ref that `text` spells. Raises ValueError when it has not three parts."""
+        system, object_type, id_ = text.split(":", 2)
+        if not (system and object_type and id_):
+            raise ValueError(f"not a record reference: {text!r}")
+        return cls(system, object_type, id_)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as a system returned it.
+
+    `version` changes with every write of that record (lock_version, updatedAt, etag). `damaged` names the fields
+    whose text held NUL or lone surrogates and was changed to U+FFFD while reading; such a value is never written to
+    the other side (engine-rules 5).
+    """
+
+    ref: Ref
+    fields: Fields
+    version: str = ""
+    updated_at: datetime | None = None
+    updated_by: str = ""
+    is_deleted: bool = False
+    damaged: frozenset[str] = frozenset()
+
+
+class Op(StrEnum):
+    """Comparisons a condition may use. BLANK holds for null and for empty text alike (S0.12)."""
+
+    EQ = "eq"
+    IN = "in"
+    GE = "ge"
+    GT = "gt"
+    LT = "lt"
+    TRUE = "true"
+    FALSE = "false"
+    BLANK = "blank"
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One comparison of a field. `value` is ignored for TRUE, FALSE and BLANK; for IN it is a tuple of texts."""
+
+    field: str
+    op: Op
+    value: Value = None
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Holds when every part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when at least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = Test | All | AnyOf
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a sweep stands: the (updated_at, id) of the last record read. Pages go on after it, never by offset."""
+
+    updated_at: datetime
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a sweep. `server_time` is the remote clock (`Date` header) of this answer, whole seconds, UTC.
+    `position` is where the next page starts; `None` says that the sweep is at its end."""
+
+    records: tuple[Record, ...]
+    position: Position | None
+    server_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change of one record. `ref` is None for a create. `version` is the version it rests on, where the system
+    checks one. `marker` goes with a create and is stored with the new record. `key` is the caller's own name for it."""
+
+    object_type: str
+    fields: Fields
+    key: str
+    ref: Ref | None = None
+    version: str = ""
+    marker: str = ""
+    is_delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, with secrets redacted and bodies cut, for the log that support reads (S0.23)."""
+
+    method: str
+    url: str
+    request_body: str
+    status: int
+    response_body: str
+    milliseconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of one `Write`: `record` as the system answered (fields it returned only), or the `error`.
+
+    A result with an error whose `may_have_happened` is true is in doubt."""
+
+    key: str
+    record: Record | None = None
+    error: Exception | None = None
+    exchange: Exchange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of an object type. `type` is one of text, boolean, integer, number, datetime, date, list,
+    reference. `max_length` counts characters, 0 = no limit known. `title` is what people call it."""
+
+    name: str
+    title: str
+    type: str
+    max_length: int = 0
+    is_required: bool = False
+    is_readable: bool = True
+    is_creatable: bool = True
+    is_updatable: bool = True
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The attributes of one object type by name."""
+
+    object_type: str
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of a connection test: what was tried, whether it went well, and what to do if not."""
+
+    name: str
+    is_ok: bool
+    sentence: str
+
+
+@dataclass(slots=True)
+class CallCount:
+    """Calls of one connection since it was opened, and what the last answer said of its allowance."""
+
+    calls: int = 0
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime | None = None
+    by_template: dict[str, int] = field(default_factory=dict)
+
+
+class Connector(Protocol):
+    """One connection to one system. Thread-safe: the executor calls `write` from several threads at once.
+
+    Every method raises an error of `connectors.errors`; what each class means stands there.
+    """
+
+    system: str
+    settle_seconds: int  # after this many seconds a create is visible to searches
+    concurrency: int  # requests that may be under way at once
+    request_timeout: float  # seconds a single call may take
+
+    def changes(
+        self,
+        object_type: str,
+        *,
+        where: Condition,
+        columns: Sequence[str],
+        position: Position | None = None,
+        before: datetime | None = None,
+        page_size: int = 100,
+        include_deleted_since: datetime | None = None,
+    ) -> Page:
+        """Returns one page of the records that meet `where`, sorted by (updated_at, id), after `position` and
+        changed before `before` (exclusive). With `include_deleted_since` also deleted records changed at or after
+        it, in the same call."""
+        ...
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        """Returns the records with these ids, in any order, in the fewest calls; missing ones are left out."""
+        ...
+
+    def find(self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None) -> list[Record]:
+        """Returns every record whose `field` equals one of `values`, many values a call, whatever they contain."""
+        ...
+
+    def count(self, object_type: str, where: Condition) -> int:
+        """Returns how many records meet `where`, for pages that explain; never for control flow."""
+        ...
+
+    def batch_size(self, object_type: str, *, is_create: bool) -> int:
+        """Returns how many writes one call of `write` may carry."""
+        ...
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
+        """Sends the writes in one call and returns a result for each, in order. Each row stands for itself. Never
+        repeats a create. Raises when the whole call failed; `error.may_have_happened` says whether it is in doubt."""
+        ...
+
+    def schema(self, object_type: str) -> Schema:
+        """Returns the attributes of the object type as the system describes them."""
+        ...
+
+    def check(self) -> list[Check]:
+        """Tries what the product needs and returns a line for each."""
+        ...
+
+    def web_url(self, ref: Ref) -> str:
+        """Returns the address of the record's page for people, "" when no page-address template is set."""
+        ...
+
+    def counts(self) -> CallCount:
+        """Returns the calls made so far."""
+        ...
+
+    def close(self) -> None:
+        """Closes the sockets."""
+        ...

@@ -1,0 +1,120 @@
+"""The one tree of errors the outside world may cause.
+
+    ConnectorError
+    |-- RecordError                 stop this record: flag it, open an error case, a person resets it
+    |   |-- Rejected                the system names the record and says no (validation, missing right to it)
+    |   |-- RecordGone              the record does not exist (any more)
+    |   `-- StaleVersion            somebody changed it since it was read: read again, plan again, at most 5 times
+    |-- MappingError                stop this mapping row or direction: one case, nobody is flagged
+    `-- ConnectionTrouble           stop this run: nobody is flagged, wake-ups after 1, 2, 4, 8, 15 minutes
+        |-- Unreachable             refused, no route, name unknown: certainly not done
+        |-- NeedsAttention          401 after one refresh, invalid_grant, missing scope: a person must mend it
+        |-- RateLimited             429, or 503 with Retry-After: wait `retry_after` seconds; not done
+        |-- ServerTrouble           500, 502, bare 503: a write may have happened
+        `-- OutcomeUnknown          time-out, reset, unreadable answer: a write may have happened
+
+Each class answers three questions: retry by itself? (`is_passing`) what does it stop? (`scope`) what do staff read?
+(`sentence`). For a write, `may_have_happened` says whether it is in doubt (engine-rules 1-3, 12).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from .contract import Exchange
+
+
+class ConnectorError(Exception):
+    """Base of all of them. `system` and `detail` name where and what; never a token, never the text of a mail."""
+
+    scope: ClassVar[str] = "record"
+    is_passing: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Open the exchange below and send it to support."
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        system: str = "",
+        status: int = 0,
+        code: str = "",
+        may_have_happened: bool = False,
+        retry_after: float | None = None,
+        field: str = "",
+        exchange: Exchange | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.system = system
+        self.status = status
+        self.code = code
+        self.may_have_happened = may_have_happened
+        self.retry_after = retry_after
+        self.field = field
+        self.exchange = exchange
+
+    @property
+    def sentence(self) -> str:
+        """What staff read: the system, and what it said."""
+        return f"{self.system.capitalize()}: {self.detail}" if self.system else self.detail
+
+
+class RecordError(ConnectorError):
+    """Stops this record only."""
+
+    remedy = "Correct the record, then press Retry."
+
+
+class Rejected(RecordError):
+    """The system refused this record."""
+
+
+class RecordGone(RecordError):
+    """The record is not there."""
+
+    remedy = "The record was deleted or hidden from our user. Create it again, link another, or stop syncing it."
+
+
+class StaleVersion(RecordError):
+    """The record changed since it was read."""
+
+    is_passing = True
+    remedy = "Somebody is editing this record. It is tried again by itself."
+
+
+class MappingError(ConnectorError):
+    """A mapping row names something the system does not have. `field` says which, when the answer did."""
+
+    scope = "mapping"
+    remedy = "Open the mapping table, correct or disable the row named here."
+
+
+class ConnectionTrouble(ConnectorError):
+    """The connection, not a record, is the cause."""
+
+    scope = "connection"
+    is_passing = True
+    remedy = "Nothing to do: passes wait and go on by themselves."
+
+
+class Unreachable(ConnectionTrouble):
+    """No connection came about, so nothing was done."""
+
+
+class NeedsAttention(ConnectionTrouble):
+    """Credentials, consent or scope: a person must mend it."""
+
+    is_passing = False
+    remedy = "Open the connection, reconnect it or ask for the right named here."
+
+
+class RateLimited(ConnectionTrouble):
+    """The system asks us to wait. `retry_after` is in seconds."""
+
+
+class ServerTrouble(ConnectionTrouble):
+    """The system failed while answering."""
+
+
+class OutcomeUnknown(ConnectionTrouble):
+    """We do not know what happened: ask by marker before anything else."""
