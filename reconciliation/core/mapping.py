@@ -1,0 +1,64 @@
+"""Field rules: which field of one side belongs to which of the other, in what direction, and who wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    """Which way a field flows."""
+
+    TO_PEER = "to_peer"
+    TO_CRM = "to_crm"
+    BOTH = "both"
+
+
+class Survivorship(StrEnum):
+    """Who wins when both sides changed one field to different values (D10)."""
+
+    LATEST = "latest"
+    CRM = "crm"
+    PEER = "peer"
+    ASK = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """One row of a mapping table. `crm` and `peer` are the systems' own attribute names; `transform` names an entry
+    of `transforms.TRANSFORMS`. `max_length` (0: none) and `is_required` describe the peer's field, from its schema."""
+
+    id: int
+    crm: str
+    peer: str
+    direction: Direction = Direction.TO_PEER
+    transform: str = "same"
+    survivorship: Survivorship = Survivorship.LATEST
+    blank_to_peer: bool = False
+    blank_to_crm: bool = False
+    max_length: int = 0
+    is_required: bool = False
+
+    @property
+    def flows_to_peer(self) -> bool:
+        return self.direction is not Direction.TO_CRM
+
+    @property
+    def flows_to_crm(self) -> bool:
+        return self.direction is not Direction.TO_PEER
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """The enabled rules of one object pair, at one version."""
+
+    version: int
+    rules: tuple[FieldRule, ...]
+
+    @property
+    def crm_fields(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(rule.crm for rule in self.rules))
+
+    @property
+    def peer_fields(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(rule.peer for rule in self.rules))

@@ -1,0 +1,84 @@
+"""Turns a value of one side into the value the other side should hold. By name, so that a mapping row can say it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from connectors.contract import Value
+
+from .values import is_blank
+
+
+class CannotConvert(ValueError):
+    """The value has no counterpart on the other side; the sentence says why (engine-rules 5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """Stands for a value whose counterpart does not exist there (an owner without a user): nothing is sent, and an
+    existing value is never cleared (S0.25, D35)."""
+
+    text: str
+
+
+Users = Mapping[str, str]  # exact username -> id of the user on the other side
+Transform = Callable[[Value, Users], "Value | Unmatched"]
+
+
+def _same(value: Value, users: Users) -> Value:
+    return value
+
+
+def _text(value: Value, users: Users) -> Value:
+    return value if value is None or isinstance(value, str) else str(value)
+
+
+def _integer(value: Value, users: Users) -> Value:
+    if isinstance(value, bool):
+        raise CannotConvert("yes/no is not a number")
+    if isinstance(value, int):
+        return value
+    try:
+        number = float(str(value).replace(",", "").strip())
+    except ValueError:
+        raise CannotConvert(f"{str(value)[:40]!r} is not a number") from None
+    if not math.isfinite(number) or number != int(number):
+        raise CannotConvert(f"{str(value)[:40]!r} is not a whole number")
+    return int(number)
+
+
+def _host(value: Value, users: Users) -> Value:
+    """The host of a web address, without `www.`: "https://www.acme.example/x" becomes "acme.example"."""
+    text = str(value).strip()
+    try:
+        host = urlsplit(text if "//" in text else f"//{text}").hostname
+    except ValueError:
+        raise CannotConvert(f"{text[:60]!r} is not a web address") from None
+    if not host or "." not in host:
+        raise CannotConvert(f"{text[:60]!r} has no host name")
+    return host.removeprefix("www.")
+
+
+def _user_by_username(value: Value, users: Users) -> Value | Unmatched:
+    """Exact equality only: no case folding, no trimming, no guess by e-mail (S0.25)."""
+    found = users.get(str(value))
+    return found if found is not None else Unmatched(str(value))
+
+
+TRANSFORMS: Mapping[str, Transform] = {
+    "same": _same,
+    "text": _text,
+    "integer": _integer,
+    "host of web address": _host,
+    "user by username": _user_by_username,
+}
+
+
+def convert(name: str, value: Value, *, users: Users) -> Value | Unmatched:
+    """Returns what the other side should hold for `value`; blank stays blank. Raises CannotConvert."""
+    if is_blank(value):
+        return None
+    return TRANSFORMS[name](value, users)

@@ -1,0 +1,28 @@
+"""What counts as blank, as equal, and as the same name. Every comparison of the product goes through here."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from connectors.contract import Value
+
+
+def is_blank(value: Value) -> bool:
+    """Tells whether the value says nothing: null, empty text, text of blanks only, an empty list (S0.12)."""
+    return value is None or value == () or (isinstance(value, str) and not value.strip())
+
+
+def is_same(left: Value, right: Value) -> bool:
+    """Tells whether two values say the same: all blanks are one; True is not 1; 1 and 1.0 are."""
+    if is_blank(left) or is_blank(right):
+        return is_blank(left) and is_blank(right)
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    return left == right
+
+
+def normalise_name(name: str) -> str:
+    """Returns the form in which two names are compared: NFKC, blanks collapsed, case folded (D2).
+
+    Punctuation and legal forms stay: *Acme* and *Acme Ltd* are different names, at most a suggestion."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -1,0 +1,87 @@
+"""Bindings with the bases of both sides, and what we remember of the peer to match against."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .sync_pass import SyncPass
+
+
+class Binding(models.Model):
+    """Two records that are the same thing, with the values both sides held at the last agreement.
+
+    Steps still owed (write-back of Id and URL, people) stand here; an unfinished one overrules echo and equal fields
+    (engine-rules 11)."""
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.PROTECT, related_name="bindings")
+    crm_type = models.CharField(max_length=40, default="organisation")
+    crm_id = models.CharField(max_length=64)
+    peer_type = models.CharField(max_length=40, default="account")
+    peer_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=255, blank=True)
+    name_key = models.CharField(max_length=255, blank=True, db_index=True)
+    crm_base = models.JSONField(default=dict)
+    peer_base = models.JSONField(default=dict)
+    crm_version = models.CharField(max_length=64, blank=True)
+    peer_version = models.CharField(max_length=64, blank=True)
+    owner_text = models.CharField(max_length=255, blank=True)
+    is_without_owner = models.BooleanField(default=False)
+    is_write_back_due = models.BooleanField(default=False)
+    are_people_due = models.BooleanField(default=False)
+    owed_tries = models.PositiveIntegerField(default=0)
+    owed_since = models.DateTimeField(null=True, blank=True)
+    is_tombstone = models.BooleanField(default=False)
+    how = models.CharField(max_length=20, default="created")
+    bound_at = models.DateTimeField()
+    synced_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["sync_pass", "crm_type", "crm_id"], name="one_binding_per_crm_record"),
+            models.UniqueConstraint(
+                fields=["sync_pass", "peer_type", "peer_id"], condition=models.Q(is_tombstone=False), name="one_binding_per_peer_record"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["sync_pass"], condition=models.Q(is_write_back_due=True), name="binding_write_back_due"),
+            models.Index(fields=["sync_pass"], condition=models.Q(are_people_due=True), name="binding_people_due"),
+            models.Index(fields=["-id"], condition=models.Q(is_without_owner=True), name="binding_without_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.crm_id} = {self.peer_id}"
+
+
+class PeerName(models.Model):
+    """Name of one existing record of the peer, kept for the duplicate check (D2)."""
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
+    peer_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=255)
+    name_key = models.CharField(max_length=255)
+    marker = models.CharField(max_length=255, blank=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync_pass", "peer_id"], name="one_name_per_peer_record")]
+        indexes = [models.Index(fields=["sync_pass", "name_key"], name="peer_name_key")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RemoteUser(models.Model):
+    """A user of a peer, for the exact username match of owners (S0.24). An empty `user_id` remembers that nobody has
+    this username, so that the question is not asked again for a day."""
+
+    connection = models.ForeignKey("reconciliation.Connection", on_delete=models.CASCADE, related_name="users")
+    user_id = models.CharField(max_length=64, blank=True)
+    username = models.CharField(max_length=255)
+    email = models.CharField(max_length=255, blank=True)
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "username"], name="one_row_per_remote_username")]
+
+    def __str__(self) -> str:
+        return self.username

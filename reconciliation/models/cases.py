@@ -1,0 +1,74 @@
+"""Work for a person: duplicates, errors, and what people decided."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from .sync_pass import SyncPass
+
+
+class Case(models.Model):
+    """One decision that software must not take alone. At most one open case of a kind per record."""
+
+    class Kind(models.TextChoices):
+        DUPLICATE = "duplicate", "Duplicate"
+        ERROR = "error", "Error"
+
+    class State(models.TextChoices):
+        OPEN = "open", "Open"
+        RESOLVED = "resolved", "Resolved"
+        CLOSED = "closed", "Closed by itself"
+
+    class Flag(models.TextChoices):
+        OWED = "owed", "Flag still to be written"
+        WRITTEN = "written", "Flag is set in the CRM"
+        NONE = "none", "No flag"
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.PROTECT, related_name="cases")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
+    crm_id = models.CharField(max_length=64)
+    name = models.CharField(max_length=255, blank=True)
+    reason = models.CharField(max_length=60)
+    sentence = models.TextField()
+    remedy = models.TextField(blank=True)
+    candidates = models.JSONField(default=list)
+    crm_fields = models.JSONField(default=dict)
+    flag = models.CharField(max_length=10, choices=Flag.choices, default=Flag.OWED)
+    run = models.ForeignKey("reconciliation.Run", on_delete=models.SET_NULL, null=True, related_name="cases")
+    operation_id = models.BigIntegerField(null=True, blank=True)
+    exchange = models.JSONField(default=dict)
+    trace = models.TextField(blank=True)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    decision = models.CharField(max_length=40, blank=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    note = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sync_pass", "kind", "crm_id"], condition=models.Q(state="open"), name="one_open_case_per_record_and_kind"
+            )
+        ]
+        indexes = [models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.name}"
+
+
+class RememberedPair(models.Model):
+    """Two records a person declared different: never raised again (S0.18)."""
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
+    crm_id = models.CharField(max_length=64)
+    peer_id = models.CharField(max_length=64)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    decided_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync_pass", "crm_id", "peer_id"], name="one_decision_per_pair")]
+
+    def __str__(self) -> str:
+        return f"{self.crm_id} is not {self.peer_id}"

@@ -1,0 +1,72 @@
+"""The journal: every remote write, before and after, with its state (design section 6)."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .connection import Connection
+from .run import Run
+
+
+class Operation(models.Model):
+    """One remote write. intended -> sent -> confirmed | rejected; *sent* after a crash or a lost answer is in doubt."""
+
+    class State(models.TextChoices):
+        PLANNED = "planned", "Planned (preview)"
+        INTENDED = "intended", "Intended"
+        SENT = "sent", "Sent, unanswered"
+        CONFIRMED = "confirmed", "Confirmed"
+        REJECTED = "rejected", "Rejected"
+        VOID = "void", "Void"
+        REFUSED = "refused", "Refused: changed since preview"
+
+    class Kind(models.TextChoices):
+        CREATE = "create", "Create"
+        UPDATE = "update", "Update"
+        WRITE_BACK = "write_back", "Write Id and URL back"
+        FLAG = "flag", "Set or clear a flag"
+        MOVE_PROSPECT = "move_prospect", "Move prospect to account"
+        DELETE = "delete", "Delete"
+
+    OPEN = (State.INTENDED, State.SENT)
+
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="operations")
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=15, choices=Kind.choices)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.INTENDED)
+    object_type = models.CharField(max_length=40)
+    target_id = models.CharField(max_length=64, blank=True)
+    source_ref = models.CharField(max_length=160)
+    writer_key = models.CharField(max_length=200)
+    marker = models.CharField(max_length=255, blank=True)
+    name_key = models.CharField(max_length=255, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    context = models.JSONField(default=dict)
+    origin = models.JSONField(default=dict)
+    rests_on = models.CharField(max_length=64, blank=True)
+    reason = models.TextField(blank=True)
+    lease_token = models.BigIntegerField(default=0)
+    intended_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+    settled_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    exchange = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            # One writer per record: a create is keyed by its source, everything else by its target (engine-rules 20).
+            models.UniqueConstraint(
+                fields=["connection", "object_type", "writer_key"],
+                condition=models.Q(state__in=["intended", "sent"]),
+                name="one_open_operation_per_record",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["source_ref", "-id"], name="operation_source"),
+            models.Index(fields=["connection", "name_key"], condition=~models.Q(name_key=""), name="operation_name_key"),
+            models.Index(fields=["state"], condition=models.Q(state__in=["intended", "sent"]), name="operation_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.object_type} {self.target_id or self.source_ref} ({self.state})"

@@ -1,0 +1,109 @@
+"""Runs and what happened to each record in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from .sync_pass import SyncPass
+
+
+class Run(models.Model):
+    """One execution of a pass. The counts add up: seen = created + updated + unchanged + excluded + duplicates + failed + held."""
+
+    class Kind(models.TextChoices):
+        SCHEDULED = "scheduled", "Scheduled"
+        MANUAL = "manual", "Run by hand"
+        PREVIEW = "preview", "Preview"
+        APPLY = "apply", "Preview applied"
+        STAFF = "staff", "Decision by staff"
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        FINISHED = "finished", "Finished"
+        PARTIAL = "partial", "Partial: continues"
+        HELD = "held", "Held for approval"
+        INTERRUPTED = "interrupted", "Interrupted"
+        FAILED = "failed", "Failed"
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.PROTECT, related_name="runs")
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.SCHEDULED)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.RUNNING)
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    is_full = models.BooleanField(default=False)
+    seen = models.PositiveIntegerField(default=0)
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    excluded = models.JSONField(default=dict)
+    duplicates = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    held = models.PositiveIntegerField(default=0)
+    related = models.JSONField(default=dict)
+    calls = models.JSONField(default=dict)
+    note = models.TextField(blank=True)
+    started_by = models.CharField(max_length=150, blank=True)
+    lease_token = models.BigIntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["sync_pass", "-id"], name="run_pass_newest")]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk} of {self.sync_pass_id}"
+
+    @property
+    def seconds(self) -> float | None:
+        return round((self.ended_at - self.started_at).total_seconds(), 3) if self.ended_at else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the ledger in the form that `runpass --json` prints (stable)."""
+        return {
+            "run": self.pk,
+            "state": self.state,
+            "seen": self.seen,
+            "created": self.created,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "excluded": self.excluded,
+            "duplicates": self.duplicates,
+            "failed": self.failed,
+            "held": self.held,
+            "related": self.related,
+            "calls": self.calls,
+            "seconds": self.seconds,
+        }
+
+
+class RunEvent(models.Model):
+    """What happened to one record in one run, with the reason a person can read."""
+
+    class Outcome(models.TextChoices):
+        CREATED = "created", "Created"
+        UPDATED = "updated", "Updated"
+        UNCHANGED = "unchanged", "Unchanged"
+        EXCLUDED = "excluded", "Excluded"
+        DUPLICATE = "duplicate", "Duplicate"
+        FAILED = "failed", "Failed"
+        HELD = "held", "Held"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    crm_ref = models.CharField(max_length=160)
+    name = models.CharField(max_length=255, blank=True)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices)
+    reason = models.CharField(max_length=60, blank=True)
+    sentence = models.TextField(blank=True)
+    peer_ref = models.CharField(max_length=160, blank=True)
+    operation_id = models.BigIntegerField(null=True, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["run", "outcome", "-id"], name="event_run_outcome"),
+            models.Index(fields=["crm_ref", "-id"], name="event_record"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.crm_ref} {self.outcome}"

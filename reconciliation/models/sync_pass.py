@@ -1,0 +1,59 @@
+"""Passes, their cursors, leases and the heartbeat."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .connection import Connection
+from .mapping import MappingTable
+
+
+class SyncPass(models.Model):
+    """A kind of scheduled work, with its cursor (engine-rules 7) and its schedule."""
+
+    name = models.CharField(max_length=40, unique=True)
+    title = models.CharField(max_length=100)
+    crm = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    peer = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")
+    mapping = models.ForeignKey(MappingTable, on_delete=models.PROTECT, related_name="+")
+    settings = models.JSONField(default=dict, blank=True)
+    is_on = models.BooleanField(default=False)
+    is_paused = models.BooleanField(default=False)
+    interval_seconds = models.PositiveIntegerField(default=60)
+    time_budget_seconds = models.PositiveIntegerField(default=50)
+    overlap_seconds = models.PositiveIntegerField(default=120)
+    next_due_at = models.DateTimeField(null=True, blank=True)
+    run_requested_at = models.DateTimeField(null=True, blank=True)
+    trouble_count = models.PositiveIntegerField(default=0)
+    last_run_time = models.DateTimeField(null=True, blank=True)
+    sweep_started_at = models.DateTimeField(null=True, blank=True)
+    sweep_is_full = models.BooleanField(default=False)
+    position_at = models.DateTimeField(null=True, blank=True)
+    position_id = models.CharField(max_length=64, blank=True)
+    names_read_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class PassLease(models.Model):
+    """One holder at a time, on any number of hosts: taken and renewed by one conditional UPDATE (design section 7)."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    holder = models.CharField(max_length=80, blank=True)
+    token = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    renewed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Heartbeat(models.Model):
+    """One row: the last time a task went through queue and worker."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    beat_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"heartbeat {self.beat_at}"

@@ -1,0 +1,246 @@
+"""Seed 000: Workbooks organisations become Outreach accounts. Pure: data in, decisions out.
+
+`first_look` says what one selected row needs; `decide_new`, `decide_bound` and `decide_link` decide once the answers
+are there. Called by `engine.organisations`, by previews and by the why page alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnly
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from connectors.contract import Fields, Record
+
+from ..core.eligibility import PluginColumns
+from ..core.ledger import Outcome
+from ..core.mapping import Mapping
+from ..core.merging import Merge, SideState, changed_fields, merge_fields, values_of
+from ..core.operations import Candidate, CaseOpening, Decision, Intent
+from ..core.transforms import Users
+from ..core.values import is_blank, normalise_name
+
+ORGANISATION = "organisation"
+PERSON = "person"
+ACCOUNT = "account"
+PROSPECT = "prospect"
+OWNER = "owner"
+
+
+class Look(StrEnum):
+    """What a selected row needs before it can be decided."""
+
+    DONE = "done"
+    NAMES = "names"
+    ACCOUNT = "account"
+    LINK = "link"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the store knows of a binding of this organisation."""
+
+    peer_id: str
+    crm_base: Fields
+    peer_base: Fields
+    crm_version: str
+    is_tombstone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Everything the store knows about one organisation."""
+
+    bound: Bound | None = None
+    has_create_in_doubt: bool = False
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for the whole pass: columns, mapping, database id for markers, what a first link does (D25)."""
+
+    columns: PluginColumns
+    mapping: Mapping
+    database: str
+    on_first_link: str = "fill_blanks"
+    looks_are_echo_blind: bool = False  # seeded defect: our own write comes back as a change
+
+
+def marker_of(database: str, organisation_id: str) -> str:
+    """Returns the key an account carries in customId (engine-rules 15)."""
+    return f"wb-{database}-{organisation_id}"
+
+
+def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decision | None]:
+    """Returns what the row needs, or the decision when nothing is."""
+    if record.is_deleted:
+        return Look.DONE, Decision(record, Outcome.EXCLUDED, "deleted", "Deleted in Workbooks; the account stays untouched.")
+    if known.stopped:
+        return Look.DONE, Decision(record, Outcome.EXCLUDED, "decided_skip", "A person decided not to sync this organisation.")
+    if known.has_create_in_doubt:
+        return Look.DONE, Decision(record, Outcome.HELD, "in_doubt", "An account may have been created; Outreach is asked again by our key.")
+    stored_id = record.fields.get(terms.columns.peer_id)
+    bound = known.bound
+    if bound is not None and not bound.is_tombstone:
+        if is_blank(stored_id):
+            return Look.DONE, _lost_id(record, bound)
+        if str(stored_id) != bound.peer_id:
+            return Look.LINK, None
+        if record.version == bound.crm_version and not terms.looks_are_echo_blind:
+            return Look.DONE, Decision(record, Outcome.UNCHANGED, "echo", "Our own write came back.")
+        if not changed_fields(bound.crm_base, record.fields, terms.mapping.crm_fields) and not terms.looks_are_echo_blind:
+            return Look.DONE, Decision(record, Outcome.UNCHANGED, "unmapped", "No mapped field changed.", base_only=True)
+        return Look.ACCOUNT, None
+    return (Look.NAMES if is_blank(stored_id) else Look.LINK), None
+
+
+def _lost_id(record: Record, bound: Bound) -> Decision:
+    case = CaseOpening(
+        "duplicate",
+        "id_blanked",
+        f"This organisation was linked to account {bound.peer_id}; its Outreach Id was blanked in Workbooks. Link it again?",
+        "Link it to the same account again, or choose another decision.",
+        (Candidate(bound.peer_id, str(record.fields.get("name") or ""), "was linked to it"),),
+    )
+    return Decision(record, Outcome.DUPLICATE, "id_blanked", case.sentence, case=case)
+
+
+def _origin(record: Record, terms: Terms, merge: Merge) -> dict[str, Any]:
+    return {
+        "system": record.ref.system,
+        "by": record.updated_by,
+        "at": record.updated_at.isoformat() if record.updated_at else "",
+        "mapping": terms.mapping.version,
+        "rules": {name: write.rule.id for name, write in merge.to_peer.items()},
+    }
+
+
+def _explained(decision: Decision, merge: Merge) -> Decision:
+    """Adds warnings and the owner who was not found to a decision."""
+    owner = next((text for rule, text in merge.unmatched if rule.peer == OWNER), "")
+    notes = tuple(w.sentence for w in merge.warnings) + tuple(f"{r.crm}: held back, blank" for r in merge.held_blanks)
+    if owner:
+        notes += (f"No Outreach user has the username {owner[:80]!r}; the owner is left as it is.",)
+    return replace(decision, warnings=notes, owner_text=owner, is_without_owner=bool(owner))
+
+
+def _refused(record: Record, merge: Merge) -> Decision | None:
+    fatal = [w.sentence for w in merge.warnings if w.is_fatal]
+    if not fatal:
+        return None
+    return failed(record, "value_refused", "; ".join(fatal), "Correct the value in Workbooks, then press Retry.")
+
+
+def failed(record: Record, reason: str, sentence: str, remedy: str = "") -> Decision:
+    """Returns the decision that flags a record with an error case (S0.21)."""
+    return Decision(record, Outcome.FAILED, reason, sentence, case=CaseOpening("error", reason, sentence, remedy))
+
+
+def decide_new(record: Record, matches: Sequence[Candidate], adoptable: Record | None, terms: Terms, users: Users) -> Decision:
+    """Decides for an organisation without Id: our own account found by its key is adopted, a match by name is a
+    duplicate (S0.17), otherwise an account is created (S0.27)."""
+    if adoptable is not None:
+        return replace(decide_link(record, adoptable, "", terms, users), reason="adopted")
+    if matches:
+        names = ", ".join(f"{c.peer_id}{f' (bound to organisation {c.bound_to})' if c.bound_to else ''}" for c in matches[:5])
+        sentence = f"{len(matches)} account{'s' if len(matches) > 1 else ''} in Outreach already with this name: {names}."
+        case = CaseOpening("duplicate", "name_match", sentence, "Link it, or say that it is a different company.", tuple(matches))
+        return Decision(record, Outcome.DUPLICATE, "name_match", sentence, case=case)
+    side = SideState(base={}, now=record.fields, damaged=record.damaged)
+    merge = merge_fields(terms.mapping, crm=side, peer=SideState(base={}, now={}), users=users)
+    name = str(record.fields.get("name") or "")
+    if refusal := _refused(record, merge):
+        return refusal
+    if "name" not in merge.to_peer:
+        return failed(record, "value_refused", "The organisation has no name that Outreach can take.", "Give it a name, then press Retry.")
+    intent = Intent(
+        "create",
+        "peer",
+        ACCOUNT,
+        str(record.ref),
+        after=values_of(merge.to_peer),
+        marker=marker_of(terms.database, record.ref.id),
+        name_key=normalise_name(name)[:255],
+        reason="No account has this name.",
+        origin=_origin(record, terms, merge),
+    )
+    return _explained(Decision(record, Outcome.CREATED, "created", "", intent=intent), merge)
+
+
+def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Terms, users: Users) -> Decision:
+    """Decides for a bound organisation that changed: only fields that changed and differ are sent (S0.29)."""
+    if account is None:
+        sentence = f"Account {bound.peer_id} is not in Outreach any more. It is never created again silently."
+        return failed(record, "account_gone", sentence, "Create it again, link another account, or stop syncing.")
+    crm = SideState(base=bound.crm_base, now=record.fields, damaged=record.damaged)
+    peer = SideState(base=bound.peer_base, now=account.fields)
+    merge = merge_fields(terms.mapping, crm=crm, peer=peer, users=users)
+    if refusal := _refused(record, merge):
+        return refusal
+    if not merge.to_peer:
+        quiet = Decision(record, Outcome.UNCHANGED, "equal", "Outreach already holds these values.", base_only=True)
+        return _explained(quiet, merge)
+    intent = _update(record, account, merge, terms, "Changed in Workbooks since the last agreement.")
+    return _explained(Decision(record, Outcome.UPDATED, "updated", "", intent=intent), merge)
+
+
+def _update(record: Record, account: Record, merge: Merge, terms: Terms, reason: str) -> Intent:
+    return Intent(
+        "update",
+        "peer",
+        ACCOUNT,
+        str(record.ref),
+        after=values_of(merge.to_peer),
+        before={name: write.before for name, write in merge.to_peer.items()},
+        target_id=account.ref.id,
+        version=account.version,
+        reason=reason,
+        origin=_origin(record, terms, merge),
+    )
+
+
+def decide_link(record: Record, account: Record | None, bound_elsewhere: str, terms: Terms, users: Users) -> Decision:
+    """Decides for an organisation that names an account it is not bound to (engine-rules 16): missing account is an
+    error, an account bound elsewhere a duplicate, else both are bound and differences follow *On first link* (D25)."""
+    stored = str(record.fields.get(terms.columns.peer_id) or "")
+    if account is None:
+        return failed(record, "account_gone", f"Outreach has no account {stored}.", "Correct the Outreach Id, or blank it and press Retry.")
+    if bound_elsewhere:
+        candidate = Candidate(account.ref.id, str(account.fields.get("name") or ""), "named by Outreach Id", dict(account.fields), bound_elsewhere)
+        sentence = f"Account {account.ref.id} is already linked to organisation {bound_elsewhere}."
+        case = CaseOpening("duplicate", "bound_elsewhere", sentence, "Move the link, or correct the Outreach Id.", (candidate,))
+        return Decision(record, Outcome.DUPLICATE, "bound_elsewhere", sentence, case=case)
+    merge = merge_fields(
+        terms.mapping,
+        crm=SideState(base={}, now=record.fields, damaged=record.damaged),
+        peer=SideState(base=account.fields, now=account.fields),
+        users=users,
+    )
+    writes = {name: w for name, w in merge.to_peer.items() if _first_link_writes(terms.on_first_link, w.before)}
+    merge.to_peer = writes
+    merge.warnings = [w for w in merge.warnings if not w.is_fatal]
+    if not writes:
+        return _explained(Decision(record, Outcome.UNCHANGED, "linked", "Linked; nothing to write.", bind_to=account), merge)
+    intent = _update(record, account, merge, terms, "First link.")
+    return _explained(Decision(record, Outcome.UPDATED, "linked", "Linked.", intent=intent, bind_to=account), merge)
+
+
+def _first_link_writes(policy: str, before: object) -> bool:
+    return policy == "crm" or (policy == "fill_blanks" and is_blank(before))  # type: ignore[arg-type]
+
+
+def match_names(key: str, own_marker: str, accounts: Sequence[Record], remembered: frozenset[str], bound: ReadOnly[str, str]) -> tuple[list[Candidate], Record | None]:
+    """Returns the accounts whose normalised name is `key`, without those a person declared different, and our own
+    account among them, recognised by its marker (D19: never a false duplicate)."""
+    candidates = []
+    for account in accounts:
+        if own_marker and account.fields.get("customId") == own_marker:
+            return [], account
+        if normalise_name(str(account.fields.get("name") or "")) == key and account.ref.id not in remembered:
+            candidates.append(
+                Candidate(account.ref.id, str(account.fields.get("name")), "same name", dict(account.fields), bound.get(account.ref.id, ""))
+            )
+    return candidates, None

@@ -1,0 +1,106 @@
+"""The only translation between rows and core values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from connectors.contract import Exchange, Fields, Value
+
+from .core.eligibility import PluginColumns
+from .core.mapping import Direction, FieldRule, Survivorship
+from .core.mapping import Mapping as CoreMapping
+from .defaults.organisations import ORGANISATION_COLUMNS, PEER_LENGTHS, PERSON_COLUMNS
+from .models import Binding, Connection, MappingTable, SyncPass
+from .passes.organisations import Bound
+
+
+def encode(value: Value) -> Any:
+    """Returns the JSON form of a canonical value; `decode` gives it back unchanged."""
+    if isinstance(value, datetime):
+        return {"$at": value.isoformat()}
+    if isinstance(value, date):
+        return {"$on": value.isoformat()}
+    if isinstance(value, tuple):
+        return list(value)
+    return value
+
+
+def decode(value: Any) -> Value:
+    if isinstance(value, dict):
+        if "$at" in value:
+            return datetime.fromisoformat(value["$at"]).astimezone(UTC)
+        return date.fromisoformat(value["$on"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def encode_fields(fields: Fields) -> dict[str, Any]:
+    return {name: encode(value) for name, value in fields.items()}
+
+
+def decode_fields(fields: Mapping[str, Any]) -> dict[str, Value]:
+    return {name: decode(value) for name, value in fields.items()}
+
+
+def pick(fields: Fields, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the JSON form of these fields, blank where the record has none."""
+    return {name: encode(fields.get(name)) for name in names}
+
+
+def mapping_of(table: MappingTable, peer: Connection) -> CoreMapping:
+    """Returns the enabled rules, with lengths and obligations from the peer's schema where it was read."""
+    schema = (peer.schema_cache or {}).get(table.peer_object, {})
+    rules = []
+    for row in table.rules.all():
+        if not row.is_enabled or row.held_reason:
+            continue
+        attribute = schema.get(row.peer_field, {})
+        rules.append(
+            FieldRule(
+                id=row.pk,
+                crm=row.crm_field,
+                peer=row.peer_field,
+                direction=Direction(row.direction),
+                transform=row.transform,
+                survivorship=Survivorship(row.survivorship),
+                blank_to_peer=row.blank_to_peer,
+                blank_to_crm=row.blank_to_crm,
+                max_length=attribute.get("max_length") or PEER_LENGTHS.get(row.peer_field, 0),
+                is_required=bool(attribute.get("is_required")) or row.peer_field == "name",
+            )
+        )
+    return CoreMapping(table.version, tuple(rules))
+
+
+def organisation_columns(sync_pass: SyncPass) -> PluginColumns:
+    """Returns the plugin's columns of organisations as this database names them."""
+    return PluginColumns(**{**ORGANISATION_COLUMNS, **sync_pass.settings.get("organisation_columns", {})})
+
+
+def person_columns(sync_pass: SyncPass) -> PluginColumns:
+    return PluginColumns(**{**PERSON_COLUMNS, **sync_pass.settings.get("person_columns", {})})
+
+
+def bound_of(binding: Binding) -> Bound:
+    return Bound(
+        peer_id=binding.peer_id,
+        crm_base=decode_fields(binding.crm_base),
+        peer_base=decode_fields(binding.peer_base),
+        crm_version=binding.crm_version,
+        is_tombstone=binding.is_tombstone,
+    )
+
+
+def exchange_of(exchange: Exchange | None) -> dict[str, Any]:
+    """Returns the JSON form of a redacted request and answer."""
+    if exchange is None:
+        return {}
+    return {
+        "method": exchange.method,
+        "url": exchange.url,
+        "request": exchange.request_body,
+        "status": exchange.status,
+        "response": exchange.response_body,
+        "ms": exchange.milliseconds,
+    }

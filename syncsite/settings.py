@@ -1,0 +1,207 @@
+"""Site settings, all from the environment; `.env.example` explains each variable.
+
+A missing or wrong value stops the start with the variable's name and a sentence (`environment.py`). What staff may
+change at run time (thresholds, schedules, mappings) is a row in the database, not here.
+"""
+
+import importlib.util
+import os
+import zoneinfo
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from syncsite import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VAR_DIR = BASE_DIR / "var"
+
+# ENV_FILE names another file; empty means none (the tests).
+if os.environ.get("ENV_FILE", ".env"):
+    env.read_file(BASE_DIR / os.environ.get("ENV_FILE", ".env"))
+
+# --- Secrets and addresses ---------------------------------------------------------------------------------------
+DEBUG = env.flag("DEBUG", default=False)
+# Plain http and private addresses are refused everywhere but on 127.0.0.1 under this switch; a deploy check reports it.
+ALLOW_LOOPBACK = env.flag("ALLOW_LOOPBACK", default=False)
+SECURE_SSL = env.flag("SECURE_SSL", default=not (DEBUG or ALLOW_LOOPBACK))
+
+SECRET_KEY = env.required("SECRET_KEY", sentence="write at least 50 random characters, or let `make demo` write .env.")
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5 or SECRET_KEY.startswith("django-insecure-"):
+    env.refuse("SECRET_KEY", "is too easy to guess; write at least 50 random characters.")
+
+# The first key encrypts, all decrypt: a new key goes to the front.
+FIELD_KEYS = env.items("FIELD_KEYS")
+if not FIELD_KEYS:
+    env.refuse("FIELD_KEYS", "is not set; write at least one Fernet key, several with commas between.")
+for _key in FIELD_KEYS:
+    try:
+        Fernet(_key)
+    except ValueError:
+        env.refuse("FIELD_KEYS", "one of the keys is not 32 bytes in url-safe base64; make one with `Fernet.generate_key()`.")
+
+ALLOWED_HOSTS = env.items("ALLOWED_HOSTS") or (["127.0.0.1", "localhost"] if DEBUG or ALLOW_LOOPBACK else [])
+if not ALLOWED_HOSTS:
+    env.refuse("ALLOWED_HOSTS", "is not set; write the host names the site is reached by, with commas between.")
+if "*" in ALLOWED_HOSTS:
+    env.refuse("ALLOWED_HOSTS", "'*' would let a visitor choose our name; write the host names themselves.")
+CSRF_TRUSTED_ORIGINS = env.origins("CSRF_TRUSTED_ORIGINS")
+
+PORT = env.number("PORT", default=8000, least=1, most=65535)
+SANDBOX_PORT = env.number("SANDBOX_PORT", default=8900, least=1, most=65529)
+SANDBOX_URL = env.url("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}", schemes={"http", "https"})
+
+# Forms that end at a system's log-in page are redirected there, which form-action must allow (engine-rules 28).
+AUTHORISE_HOSTS = env.origins("AUTHORISE_HOSTS")
+if ALLOW_LOOPBACK:
+    AUTHORISE_HOSTS += [f"http://127.0.0.1:{SANDBOX_PORT + offset}" for offset in range(2, 6)]
+CONTENT_SECURITY_POLICY = {
+    "default-src": ["'self'"],
+    "object-src": ["'none'"],
+    "base-uri": ["'none'"],
+    "frame-ancestors": ["'none'"],
+    "form-action": ["'self'", *AUTHORISE_HOSTS],
+}
+
+# --- Applications ------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "syncsite.apps.SyncsiteConfig",
+    "reconciliation.apps.ReconciliationConfig",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_filters",
+    "django_q",
+]
+MIDDLEWARE = [
+    "syncsite.middleware.ContentSecurityPolicyMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "syncsite.urls"
+WSGI_APPLICATION = "syncsite.wsgi.application"
+LOGIN_URL = "admin:login"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+]
+
+# --- Database and queue ------------------------------------------------------------------------------------------
+DATABASES = {"default": env.database("DATABASE_URL", default="sqlite:///var/syncsite.sqlite3")}
+DATABASES["default"]["CONN_MAX_AGE"] = 60  # django-q drops the connection after each queue operation otherwise
+DATABASES["default"]["ATOMIC_REQUESTS"] = False  # with IMMEDIATE every GET would take SQLite's write lock
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    if DATABASES["default"]["NAME"] != ":memory:":
+        DATABASES["default"]["NAME"] = str(BASE_DIR / DATABASES["default"]["NAME"])
+        if Path(DATABASES["default"]["NAME"]).parent == VAR_DIR:
+            VAR_DIR.mkdir(exist_ok=True)
+    # Engine-rules 24. With a large cache or mmap the memory of a pass grows with the file.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-4000; PRAGMA mmap_size=0;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    if importlib.util.find_spec("psycopg") is None:
+        env.refuse("DATABASE_URL", "names PostgreSQL, but its driver is missing; install requirements-scale.txt.")
+
+REDIS_URL = env.url("REDIS_URL", default="", schemes={"redis", "rediss", "unix"})
+if REDIS_URL and importlib.util.find_spec("redis") is None:
+    env.refuse("REDIS_URL", "is set, but the redis package is missing; install requirements-scale.txt.")
+if REDIS_URL:
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# Every value here cures a measured fault of the defaults: docs/decisions/0001-dependencies.md.
+Q_CLUSTER = {
+    "name": "syncsite",
+    "label": "Task queue",
+    "workers": 2,
+    "queue_limit": 1,
+    "bulk": 1,
+    "timeout": 1500,
+    "retry": 4600,  # counts from dequeue, so >= 3 * timeout + 60
+    "ack_failures": True,
+    "max_attempts": 1,
+    "catch_up": False,
+    "save_limit": -1,
+    "poll": 0.5,
+    "guard_cycle": 1,
+    "recycle": 200,
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
+}
+# How often a new pass runs until staff choose otherwise.
+DEFAULT_INTERVAL_MINUTES = env.number("DEFAULT_INTERVAL_MINUTES", default=1, least=1, most=1440)
+
+# --- Time, static files, logging ---------------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.text("TIME_ZONE", default="UTC")
+if TIME_ZONE not in zoneinfo.available_timezones():
+    env.refuse("TIME_ZONE", f"{TIME_ZONE!r} is not a time zone; write a name such as Europe/Berlin.")
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+LOG_FORMAT = env.choice("LOG_FORMAT", default="json", among=["json", "text"])
+LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "syncsite.logging.JsonFormatter"},
+        "text": {"()": "syncsite.logging.TextFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+# --- Transport and cookies ---------------------------------------------------------------------------------------
+SECURE_SSL_REDIRECT = SECURE_SSL
+SESSION_COOKIE_SECURE = SECURE_SSL
+CSRF_COOKIE_SECURE = SECURE_SSL
+SECURE_HSTS_SECONDS = 31536000 if SECURE_SSL else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL
+SECURE_HSTS_PRELOAD = SECURE_SSL
+# Only behind a proxy that sets this header itself: otherwise a visitor could claim to come by https.
+if env.flag("TRUST_PROXY", default=False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SAMESITE = "Lax"  # Strict would lose the session on the way back from an authorise page
+SESSION_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+X_FRAME_OPTIONS = "DENY"
