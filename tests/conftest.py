@@ -31,6 +31,13 @@ os.environ.update(TEST_ENVIRONMENT)
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/syncsite-tests-{os.getpid()}.sqlite3")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Loads Django, now that its environment stands."""
+    import django
+
+    django.setup()
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Puts SQLite's test database in a file: threads and processes then meet it as they do in production."""
