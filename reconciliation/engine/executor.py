@@ -1,0 +1,209 @@
+"""The only place that writes to a remote system.
+
+intend -> claim -> send -> settle: an operation stands in the journal before its call, is claimed by a guarded update
+that carries the lease's fencing token, and is settled in one transaction with what follows from it. A crash leaves it
+*intended* (never sent: void) or *sent* (in doubt: `recovery` asks by marker).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+from django.db import IntegrityError, connection, transaction
+
+from connectors.contract import Connector, Record, Ref, Write, WriteResult
+from connectors.errors import ConnectionTrouble, ConnectorError
+
+from ..core.operations import Intent
+from ..models import Connection, Operation, Run
+from ..store import decode_fields, encode_fields, exchange_of
+from .lease import Lease, LeaseLost
+from .wiring import Wiring
+
+CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One settled operation: `record` as the system answered, or the `error`; `is_in_doubt` when nobody knows."""
+
+    operation: Operation
+    record: Record | None
+    error: Exception | None
+    is_in_doubt: bool = False
+
+
+Settle = Callable[[list[Done]], None]
+
+
+@dataclass(slots=True)
+class Side:
+    """One side of a pass while a run is under way."""
+
+    connection: Connection
+    connector: Connector
+
+
+class Executor:
+    """Writes the operations of one run, for one holder of the lease."""
+
+    def __init__(self, run: Run, lease: Lease, crm: Side, peer: Side, wiring: Wiring) -> None:
+        self.run = run
+        self.lease = lease
+        self.sides = {"crm": crm, "peer": peer}
+        self.wiring = wiring
+
+    def intend(self, intents: Sequence[Intent]) -> list[Operation | None]:
+        """Writes the intents to the journal and returns their operations, in order; None where another writer has
+        the record (engine-rules 20)."""
+        rows = [self._row(intent) for intent in intents]
+        if self.wiring.switches.keeps_no_intent:
+            return list(rows)
+        made: list[Operation | None] = []
+        for start in range(0, len(rows), CHUNK):
+            made.extend(self._insert(rows[start : start + CHUNK]))
+        return made
+
+    def _insert(self, rows: list[Operation]) -> list[Operation | None]:
+        try:
+            with transaction.atomic():
+                return list(Operation.objects.bulk_create(rows))
+        except IntegrityError:
+            return [self._insert_one(row) for row in rows]
+
+    @staticmethod
+    def _insert_one(row: Operation) -> Operation | None:
+        row.pk = None
+        row._state.adding = True
+        try:
+            with transaction.atomic():
+                row.save(force_insert=True)
+        except IntegrityError:
+            return None
+        return row
+
+    def _row(self, intent: Intent) -> Operation:
+        return Operation(
+            run=self.run,
+            connection=self.sides[intent.side].connection,
+            kind=intent.kind,
+            state=Operation.State.INTENDED,
+            object_type=intent.object_type,
+            target_id=intent.target_id,
+            source_ref=intent.source_ref,
+            writer_key=intent.writer_key,
+            marker=intent.marker,
+            name_key=intent.name_key,
+            before=encode_fields(intent.before),
+            after=encode_fields(intent.after),
+            origin=dict(intent.origin),
+            rests_on=intent.version,
+            reason=intent.reason,
+            lease_token=self.lease.token,
+            intended_at=self.wiring.now(),
+        )
+
+    def send(self, side: str, operations: Sequence[Operation], settle: Settle) -> None:
+        """Sends the operations of one object type and calls `settle` with each wave's results, inside its
+        transaction. Raises ConnectionTrouble after settling when the connection failed; what was not sent is void."""
+        if not operations:
+            return
+        target = self.sides[side]
+        object_type = operations[0].object_type
+        is_create = operations[0].kind == Operation.Kind.CREATE
+        size = target.connector.batch_size(object_type, is_create=is_create)
+        waiting = iter(operations)
+        trouble: ConnectionTrouble | None = None
+        width = max(1, min(target.connector.concurrency, self.wiring.workers or 1))
+        while wave := list(islice(waiting, size * width * (4 if width > 1 else 1))):
+            if trouble is not None:
+                self._void(wave)
+                continue
+            self.lease.guard(target.connector.request_timeout)
+            claimed = self._claim(wave)
+            slices = [claimed[i : i + size] for i in range(0, len(claimed), size)]
+            done = [d for part in self._call_all(target.connector, object_type, slices, width) for d in part]
+            self._settle(done, settle)
+            trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble)), None)
+        if trouble is not None:
+            raise trouble
+
+    def _claim(self, wave: list[Operation]) -> list[Operation]:
+        """Marks the wave as sent. Raises LeaseLost when a newer holder has voided our intents (engine-rules 21)."""
+        now = self.wiring.now()
+        if not self.wiring.switches.keeps_no_intent:
+            ids = [op.pk for op in wave]
+            won = Operation.objects.filter(pk__in=ids, state=Operation.State.INTENDED, lease_token=self.lease.token).update(
+                state=Operation.State.SENT, sent_at=now
+            )
+            if won != len(ids):
+                raise LeaseLost(self.lease.name)
+        for op in wave:
+            op.state, op.sent_at = Operation.State.SENT, now
+        return wave
+
+    def _call_all(self, connector: Connector, object_type: str, slices: list[list[Operation]], width: int) -> Iterator[list[Done]]:
+        if self.wiring.workers == 0 or len(slices) == 1:
+            yield from (_call(connector, object_type, part) for part in slices)
+            return
+        with ThreadPoolExecutor(max_workers=width) as pool:
+            yield from pool.map(lambda part: _call_in_thread(connector, object_type, part), slices)
+
+    def _settle(self, done: list[Done], settle: Settle) -> None:
+        now = self.wiring.now()
+        with transaction.atomic():
+            for item in done:
+                _mark(item, now)
+            if not self.wiring.switches.keeps_no_intent:
+                Operation.objects.bulk_update(
+                    [d.operation for d in done], ["state", "target_id", "settled_at", "error", "exchange"], batch_size=100
+                )
+            settle(done)
+
+    def _void(self, operations: Sequence[Operation]) -> None:
+        Operation.objects.filter(pk__in=[op.pk for op in operations], state=Operation.State.INTENDED).update(
+            state=Operation.State.VOID, settled_at=self.wiring.now()
+        )
+
+
+def _write_of(op: Operation) -> Write:
+    ref = Ref(op.connection.system, op.object_type, op.target_id) if op.target_id else None
+    return Write(op.object_type, decode_fields(op.after), key=op.source_ref, ref=ref, version=op.rests_on, marker=op.marker)
+
+
+def _call(connector: Connector, object_type: str, part: list[Operation]) -> list[Done]:
+    try:
+        results = connector.write(object_type, [_write_of(op) for op in part])
+    except ConnectorError as error:
+        results = [WriteResult(op.source_ref, error=error, exchange=error.exchange) for op in part]
+    return [_done(op, result) for op, result in zip(part, results, strict=True)]
+
+
+def _call_in_thread(connector: Connector, object_type: str, part: list[Operation]) -> list[Done]:
+    try:
+        return _call(connector, object_type, part)
+    finally:
+        connection.close()  # a token may have been read here; the thread ends with the wave
+
+
+def _done(op: Operation, result: WriteResult) -> Done:
+    in_doubt = isinstance(result.error, ConnectorError) and result.error.may_have_happened
+    op.exchange = exchange_of(result.exchange)
+    return Done(op, result.record, result.error, in_doubt)
+
+
+def _mark(item: Done, now: object) -> None:
+    op = item.operation
+    if item.error is None:
+        op.state = Operation.State.CONFIRMED
+        op.target_id = item.record.ref.id if item.record is not None else op.target_id
+    elif item.is_in_doubt:
+        op.error = str(item.error)
+        return
+    else:
+        op.state = Operation.State.VOID if isinstance(item.error, ConnectionTrouble) else Operation.State.REJECTED
+        op.error = str(item.error)
+    op.settled_at = now  # type: ignore[assignment]

@@ -1,0 +1,54 @@
+"""What a run is wired to: clocks, connectors, and how many calls may be under way. Tests and the simulation swap it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models.functions import Now
+
+from connectors.contract import Connector
+
+from ..models import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """Ways to break the engine on purpose. All off in the product; the simulation turns them on one by one to show
+    that its checks would notice."""
+
+    cursor_is_strict: bool = False
+    cursor_is_our_clock_at_end: bool = False
+    writes_whole_record: bool = False
+    keeps_no_intent: bool = False
+    binds_after_page: bool = False
+    names_before_journal: bool = False
+    takes_echo_for_change: bool = False
+    ignores_settle_time: bool = False
+    ignores_twins: bool = False
+    resends_in_doubt: bool = False
+    flags_on_connection_trouble: bool = False
+    moves_cursor_when_interrupted: bool = False
+    forgets_owed_write_back: bool = False
+
+
+def _build(connection: Connection, **options: Any) -> Connector:
+    from .connections import open_connector
+
+    return open_connector(connection, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Clocks and makers. `now` is our wall clock (aware UTC), `db_now` the database's, `workers` caps the threads of
+    the executor (0: every call in the caller's thread)."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    monotonic: Callable[[], float] = time.monotonic
+    db_now: Callable[[], Any] = Now
+    open_connector: Callable[..., Connector] = _build
+    workers: int = 8
+    switches: Switches = field(default_factory=Switches)
