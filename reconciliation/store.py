@@ -89,6 +89,7 @@ def bound_of(binding: Binding) -> Bound:
         peer_base=decode_fields(binding.peer_base),
         crm_version=binding.crm_version,
         is_tombstone=binding.is_tombstone,
+        is_write_back_due=binding.is_write_back_due,
     )
 
 

@@ -47,6 +47,7 @@ class Bound:
     peer_base: Fields
     crm_version: str
     is_tombstone: bool = False
+    is_write_back_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decisi
     stored_id = record.fields.get(terms.columns.peer_id)
     bound = known.bound
     if bound is not None and not bound.is_tombstone:
+        if bound.is_write_back_due:
+            return Look.DONE, Decision(record, Outcome.HELD, "write_back_owed", "The account exists; its Id is still to be written back.")
         if is_blank(stored_id):
             return Look.DONE, _lost_id(record, bound)
         if str(stored_id) != bound.peer_id:

@@ -1,0 +1,54 @@
+"""What one run carries about: its rows, its sides, its terms and its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ..core.eligibility import PluginColumns
+from ..core.ledger import Ledger, Outcome
+from ..core.operations import Decision
+from ..models import Run, RunEvent, SyncPass
+from ..passes.organisations import Terms
+from .executor import Executor, Side
+from .lease import Lease
+from .wiring import Wiring
+
+
+@dataclass(slots=True)
+class RunContext:
+    """One run under way."""
+
+    run: Run
+    sync_pass: SyncPass
+    lease: Lease
+    crm: Side
+    peer: Side
+    executor: Executor
+    terms: Terms
+    person_columns: PluginColumns
+    wiring: Wiring
+    ledger: Ledger = field(default_factory=Ledger)
+
+    def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
+        """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes are counted only: a
+        row a minute for each of them would bury what happened."""
+        events = []
+        for decision, peer_ref, operation_id in decisions:
+            self.ledger.count(decision.outcome, decision.reason)
+            if decision.outcome is Outcome.UNCHANGED and decision.reason == "echo":
+                continue
+            events.append(
+                RunEvent(
+                    run=self.run,
+                    crm_ref=str(decision.record.ref),
+                    name=str(decision.record.fields.get("name") or "")[:255],
+                    outcome=decision.outcome.value,
+                    reason=decision.reason,
+                    sentence="; ".join(filter(None, (decision.sentence, *decision.warnings))),
+                    peer_ref=peer_ref,
+                    operation_id=operation_id,
+                    at=self.wiring.now(),
+                )
+            )
+        RunEvent.objects.bulk_create(events, batch_size=100)

@@ -1,0 +1,177 @@
+"""Writes to the organisations themselves: Id and URL back, flags set. A hundred a call, each with a fresh lock_version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from connectors.contract import Record, Ref, Value
+from connectors.errors import ConnectorError, RecordGone, StaleVersion
+
+from ..core.operations import CaseOpening, Intent
+from ..core.values import is_blank
+from ..models import Binding, Case, Operation
+from ..passes.organisations import ACCOUNT, ORGANISATION
+from . import cases
+from .context import RunContext
+from .executor import Done
+
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CrmWrite:
+    """One owed change of one organisation. `version` "" asks for a read first."""
+
+    kind: str
+    organisation_id: str
+    name: str
+    fields: dict[str, Value]
+    version: str
+    reason: str
+
+
+def owed_write_back(context: RunContext, binding: Binding, version: str = "") -> CrmWrite:
+    """Returns the write of Id and URL, and of nothing else (engine-rules 14)."""
+    columns = context.terms.columns
+    url = context.peer.connector.web_url(Ref(context.peer.connector.system, ACCOUNT, binding.peer_id))
+    fields: dict[str, Value] = {columns.peer_id: binding.peer_id, columns.peer_url: url or None}
+    return CrmWrite("write_back", binding.crm_id, binding.name, fields, version, "Outreach Id and URL of the account.")
+
+
+def owed_flag(context: RunContext, case: Case, version: str = "") -> CrmWrite:
+    """Returns the write of the flag that keeps the organisation out of later passes (S0.17, S0.21)."""
+    columns = context.terms.columns
+    name = columns.duplicate if case.kind == Case.Kind.DUPLICATE else columns.error
+    fields: dict[str, Value] = {name: True}
+    if columns.error_text and case.kind == Case.Kind.ERROR:
+        fields[columns.error_text] = case.sentence[:255]
+    return CrmWrite("flag", case.crm_id, case.name, fields, version, case.sentence)
+
+
+def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> None:
+    """Carries out the writes; a stale one is read again and written again, at most TRIES times a run. What is left
+    stays owed and is done first in the next run. Raises ConnectionTrouble."""
+    waiting = list(writes)
+    for _ in range(TRIES):
+        if not waiting:
+            return
+        waiting = _read_versions(context, waiting)
+        merged = _one_per_organisation(waiting)
+        stale: set[str] = set()
+        operations = [op for op in context.executor.intend([_intent(context, w) for w in merged]) if op is not None]
+        context.executor.send("crm", operations, lambda done, stale=stale: _settle(context, done, stale))
+        waiting = [replace(w, version="") for w in waiting if w.organisation_id in stale]
+
+
+def _intent(context: RunContext, write: CrmWrite) -> Intent:
+    ref = Ref(context.crm.connector.system, ORGANISATION, write.organisation_id)
+    return Intent(
+        write.kind, "crm", ORGANISATION, str(ref), after=write.fields, target_id=write.organisation_id, version=write.version, reason=write.reason
+    )
+
+
+def _one_per_organisation(writes: Iterable[CrmWrite]) -> list[CrmWrite]:
+    """Joins what is owed to one organisation into one row; a write-back names the kind."""
+    merged: dict[str, CrmWrite] = {}
+    for write in writes:
+        other = merged.get(write.organisation_id)
+        if other is None:
+            merged[write.organisation_id] = write
+        else:
+            kind = "write_back" if "write_back" in (write.kind, other.kind) else "flag"
+            merged[write.organisation_id] = replace(other, kind=kind, fields={**other.fields, **write.fields})
+    return list(merged.values())
+
+
+def _read_versions(context: RunContext, writes: list[CrmWrite]) -> list[CrmWrite]:
+    """Fills in lock_versions read now, and leaves out what must not be written any more."""
+    unread = sorted({w.organisation_id for w in writes if not w.version})
+    if not unread:
+        return writes
+    columns = context.terms.columns
+    found: dict[str, Record] = {r.ref.id: r for r in context.crm.connector.read(ORGANISATION, unread, ["name", *columns.names])}
+    ready = []
+    for write in writes:
+        if write.version:
+            ready.append(write)
+            continue
+        record = found.get(write.organisation_id)
+        if record is None or record.is_deleted:
+            _forget(context, write)
+        elif _has_other_id(write, record, columns.peer_id):
+            _raise_other_id(context, write, record, columns.peer_id)
+        else:
+            ready.append(replace(write, version=record.version))
+    return ready
+
+
+def _forget(context: RunContext, write: CrmWrite) -> None:
+    """The organisation was deleted meanwhile: its binding becomes a tombstone, nothing is owed any more."""
+    Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id).update(
+        is_tombstone=True, is_write_back_due=False, are_people_due=False
+    )
+    Case.objects.filter(sync_pass=context.sync_pass, crm_id=write.organisation_id, state=Case.State.OPEN).update(flag=Case.Flag.NONE)
+
+
+def _has_other_id(write: CrmWrite, record: Record, column: str) -> bool:
+    stored = record.fields.get(column)
+    return column in write.fields and not is_blank(stored) and str(stored) != write.fields[column]
+
+
+def _raise_other_id(context: RunContext, write: CrmWrite, record: Record, column: str) -> None:
+    """Another Outreach Id found there is never overwritten: duplicate case (engine-rules 14)."""
+    sentence = (
+        f"Account {write.fields[column]} was created for this organisation, but Workbooks now names account {record.fields[column]}. "
+        "Nothing was overwritten."
+    )
+    cases.open_case(context, record, CaseOpening("duplicate", "other_id", sentence, "Choose which account is right."), flag=Case.Flag.NONE)
+    Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id).update(is_write_back_due=False)
+
+
+def _settle(context: RunContext, done: list[Done], stale: set[str]) -> None:
+    for item in done:
+        op = item.operation
+        if item.error is None:
+            _confirmed(context, op, item.record)
+        elif isinstance(item.error, StaleVersion):
+            stale.add(op.target_id)
+        elif isinstance(item.error, RecordGone):
+            stale.add(op.target_id)  # read again: it says whether the record is deleted
+        elif isinstance(item.error, ConnectorError) and op.state == Operation.State.REJECTED:
+            _refused(context, op, item.error)
+
+
+def _confirmed(context: RunContext, op: Operation, answer: Record | None) -> None:
+    version = answer.version if answer is not None else ""
+    binding = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=op.target_id).first()
+    if binding is not None:
+        # Only when our write rested on the version whose values we carried over is the new version an echo; else an
+        # edit came between, and the next pass must see it.
+        binding.crm_version = version if binding.crm_version == op.rests_on else ""
+        if context.terms.columns.peer_id in op.after:
+            binding.is_write_back_due = False
+            binding.owed_since = None
+            context.ledger.related["written_back"] += 1
+        binding.save(update_fields=["crm_version", "is_write_back_due", "owed_since"])
+    flags = {context.terms.columns.duplicate: Case.Kind.DUPLICATE, context.terms.columns.error: Case.Kind.ERROR}
+    for column, kind in flags.items():
+        if op.after.get(column) is True:
+            open_cases = Case.objects.filter(sync_pass=context.sync_pass, kind=kind, crm_id=op.target_id, state=Case.State.OPEN)
+            open_cases.update(flag=Case.Flag.WRITTEN)
+            context.ledger.related["flags_set"] += 1
+
+
+def _refused(context: RunContext, op: Operation, error: ConnectorError) -> None:
+    """Workbooks refuses our write: an error case; when it was the flag itself, the local case alone holds the row."""
+    ref = Ref.parse(op.source_ref)
+    Case.objects.filter(sync_pass=context.sync_pass, crm_id=op.target_id, state=Case.State.OPEN).update(flag=Case.Flag.NONE)
+    if op.kind == Operation.Kind.WRITE_BACK:
+        record = Record(ref, {"name": ""})
+        cases.open_case(
+            context,
+            record,
+            CaseOpening("error", "write_back_refused", f"Id and URL could not be written back. {error.sentence}", error.remedy),
+            flag=Case.Flag.OWED,
+            exchange=op.exchange,
+        )
