@@ -1,0 +1,309 @@
+"""Carries one page of the organisations pass: what is known, what is asked, what is decided, what is written.
+
+The decisions themselves are `passes.organisations`; here is only their order. A page ends with an outcome for every
+row, also when the connection fails in the middle.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from connectors.contract import Record, Ref
+from connectors.errors import ConnectorError, MappingError
+
+from ..core.ledger import Outcome
+from ..core.operations import Candidate, CaseOpening, Decision
+from ..core.values import is_blank, normalise_name
+from ..models import Binding, Case, Operation, RememberedPair
+from ..passes import organisations as rules
+from ..passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
+from ..store import bound_of, encode_fields, pick
+from . import cases, crm_writes, gather, people
+from .context import RunContext
+from .executor import Done
+
+OWNER_COLUMN = "assigned_to_name"
+
+
+@dataclass(slots=True)
+class PageWork:
+    """One page on its way: the decision per organisation, the operation that carries it, and who owns which name."""
+
+    records: dict[str, Record]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
+
+    def decide(self, decision: Decision) -> None:
+        self.decisions[decision.record.ref.id] = decision
+
+
+def process_page(context: RunContext, records: Sequence[Record]) -> None:
+    """Brings each organisation of the page to its outcome. Raises ConnectionTrouble or LeaseLost; every row is
+    accounted for then too, as held."""
+    work = PageWork({r.ref.id: r for r in records})
+    context.ledger.seen += len(work.records)
+    try:
+        _decide(context, work)
+        _write_accounts(context, work)
+        _decide_twins(context, work)
+        _follow_up(context, work)
+    finally:
+        for id_, record in work.records.items():
+            if id_ not in work.decisions:
+                work.decide(Decision(record, Outcome.HELD, "interrupted", "The run was interrupted before this organisation was done."))
+        context.record((d, _peer_ref(work, d), getattr(work.operations.get(d.record.ref.id), "pk", None)) for d in work.decisions.values())
+
+
+def _peer_ref(work: PageWork, decision: Decision) -> str:
+    operation = work.operations.get(decision.record.ref.id)
+    if operation is not None and operation.target_id:
+        return f"outreach:{ACCOUNT}:{operation.target_id}"
+    return str(decision.bind_to.ref) if decision.bind_to is not None else ""
+
+
+def _decide(context: RunContext, work: PageWork) -> None:
+    known = _known(context, list(work.records))
+    flag_owed = cases.close_reset(context, list(work.records))
+    looks: dict[Look, list[Record]] = {look: [] for look in Look}
+    for id_, record in work.records.items():
+        if id_ in flag_owed:
+            work.decide(Decision(record, Outcome.HELD, "case_open", "A case is open; its flag could not be written to Workbooks yet."))
+            continue
+        look, decision = rules.first_look(record, known[id_], context.terms)
+        if decision is not None:
+            work.decide(decision)
+        else:
+            looks[look].append(record)
+    asking = [r for look in (Look.NAMES, Look.ACCOUNT, Look.LINK) for r in looks[look]]
+    users = gather.users_by_name(context.peer.connector, context.peer.connection, _owner_names(context, asking), context.wiring)
+    _decide_by_id(context, work, looks, known, users)
+    _decide_by_name(context, work, looks[Look.NAMES], users)
+
+
+def _owner_names(context: RunContext, records: Sequence[Record]) -> set[str]:
+    columns = [r.crm for r in context.terms.mapping.rules if r.peer == OWNER]
+    return {str(r.fields[c]) for r in records for c in columns if not is_blank(r.fields.get(c))}
+
+
+def _known(context: RunContext, ids: list[str]) -> dict[str, Known]:
+    sync_pass = context.sync_pass
+    bindings = {b.crm_id: bound_of(b) for b in Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id__in=ids)}
+    refs = [str(Ref(context.crm.connector.system, ORGANISATION, i)) for i in ids]
+    in_doubt = {
+        Ref.parse(ref).id
+        for ref in Operation.objects.filter(
+            source_ref__in=refs, kind=Operation.Kind.CREATE, connection=context.peer.connection, state__in=Operation.OPEN
+        ).values_list("source_ref", flat=True)
+    }
+    if context.wiring.switches.names_before_journal:
+        in_doubt = set()
+    stopped = set(
+        Case.objects.filter(sync_pass=sync_pass, crm_id__in=ids, state=Case.State.RESOLVED, decision="stop").values_list("crm_id", flat=True)
+    )
+    return {i: Known(bindings.get(i), i in in_doubt, i in stopped) for i in ids}
+
+
+def _decide_by_id(
+    context: RunContext, work: PageWork, looks: dict[Look, list[Record]], known: dict[str, Known], users: dict[str, str]
+) -> None:
+    column = context.terms.columns.peer_id
+    wanted = {known[r.ref.id].bound.peer_id for r in looks[Look.ACCOUNT]}
+    named = {str(r.fields[column]) for r in looks[Look.LINK]}
+    numeric = {i for i in named if i.isascii() and i.isdigit()}  # Outreach ids are integers; anything else cannot exist
+    accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, wanted | numeric)
+    for record in looks[Look.ACCOUNT]:
+        bound = known[record.ref.id].bound
+        _guarded(context, work, record, lambda r=record, b=bound: rules.decide_bound(r, b, accounts.get(b.peer_id), context.terms, users))
+    holders = gather.bound_organisations(context.sync_pass, numeric)
+    for record in looks[Look.LINK]:
+        stored = str(record.fields[column])
+        holder = holders.get(stored, "")
+        holder = "" if holder == record.ref.id else holder
+        _guarded(
+            context, work, record, lambda r=record, s=stored, h=holder: rules.decide_link(r, accounts.get(s), h, context.terms, users)
+        )
+        if work.decisions[record.ref.id].bind_to is not None:
+            holders[stored] = record.ref.id
+
+
+def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], users: dict[str, str]) -> None:
+    if not records:
+        return
+    connector, sync_pass = context.peer.connector, context.sync_pass
+    gather.refresh_names(connector, sync_pass, context.wiring)
+    names = [str(r.fields["name"]) for r in records if not is_blank(r.fields.get("name"))]
+    found = gather.accounts_by_name(connector, sync_pass, context.terms.mapping, names) if names else {}
+    in_flight = gather.names_in_flight(context.peer.connection, (normalise_name(n)[:255] for n in names), context.wiring)
+    bound = gather.bound_organisations(sync_pass, (a.ref.id for accounts in found.values() for a in accounts))
+    remembered: dict[str, set[str]] = {}
+    for pair in RememberedPair.objects.filter(sync_pass=sync_pass, crm_id__in=[r.ref.id for r in records]):
+        remembered.setdefault(pair.crm_id, set()).add(pair.peer_id)
+    first_with: dict[str, str] = {}
+    for record in records:
+        id_, key = record.ref.id, normalise_name(str(record.fields.get("name") or ""))[:255]
+        open_twins = [op for op in in_flight.get(key, []) if op.state in Operation.OPEN and op.source_ref != str(record.ref)]
+        if open_twins and not context.wiring.switches.ignores_twins:
+            work.decide(Decision(record, Outcome.HELD, "twin_in_doubt", "An account with this name may just have been created."))
+            continue
+        if key in first_with and not context.wiring.switches.ignores_twins:
+            work.twins[id_] = first_with[key]
+            continue
+        marker = rules.marker_of(context.terms.database, id_)
+        matches, ours = rules.match_names(key, marker, found.get(key, []), frozenset(remembered.get(id_, ())), bound)
+        _guarded(context, work, record, lambda r=record, m=matches, o=ours: rules.decide_new(r, m, o, context.terms, users))
+        if work.decisions[id_].outcome is Outcome.CREATED:
+            first_with[key] = id_
+
+
+def _guarded(context: RunContext, work: PageWork, record: Record, decide) -> None:
+    """Decides one record; whatever goes wrong with it becomes its error case, and the pass goes on."""
+    try:
+        work.decide(decide())
+    except ConnectorError:
+        raise
+    except Exception as error:  # one bad record never stops a pass; the traceback goes with the case
+        sentence = f"This organisation could not be worked out ({type(error).__name__})."
+        opening = CaseOpening("error", "internal", sentence, "Send the case to support, then press Retry.")
+        cases.open_case(context, record, opening, trace=traceback.format_exc())
+        work.decide(Decision(record, Outcome.FAILED, "internal", sentence, case=opening))
+
+
+def _write_accounts(context: RunContext, work: PageWork) -> None:
+    _bind_without_write(context, work)
+    for kind in ("update", "create"):
+        chosen = [d for d in work.decisions.values() if d.intent is not None and d.intent.kind == kind]
+        operations = context.executor.intend([d.intent for d in chosen])
+        ready = []
+        for decision, operation in zip(chosen, operations, strict=True):
+            if operation is None:
+                held = Decision(decision.record, Outcome.HELD, "other_writer", "Somebody else is writing this record just now.")
+                work.decide(held)
+            else:
+                work.operations[decision.record.ref.id] = operation
+                ready.append(operation)
+        context.executor.send("peer", ready, lambda done: _settle(context, work, done))
+
+
+def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
+    """Turns what became of the account writes into outcomes and bindings, in the wave's transaction."""
+    bindings, accounts = [], []
+    for item in done:
+        decision = work.decisions[Ref.parse(item.operation.source_ref).id]
+        if item.error is None and item.record is not None:
+            bindings.append(_binding(context, decision, item.record))
+            accounts.append(item.record)
+        else:
+            work.decide(_failed_decision(decision, item))
+    _save_bindings(bindings)
+    if accounts:
+        named = [a for a in accounts if a.fields.get("name")]
+        gather.remember_names(context.sync_pass, named, context.wiring)
+
+
+def _failed_decision(decision: Decision, item: Done) -> Decision:
+    error = item.error
+    if item.is_in_doubt:
+        sentence = f"Outreach did not answer ({error}); it is asked again by our key before anything is sent twice."
+        return Decision(decision.record, Outcome.HELD, "in_doubt", sentence)
+    if isinstance(error, MappingError):
+        return Decision(decision.record, Outcome.HELD, "mapping", error.sentence)
+    if isinstance(error, ConnectorError) and error.scope == "record":
+        return replace(rules.failed(decision.record, "refused", error.sentence, error.remedy), intent=None)
+    return Decision(decision.record, Outcome.HELD, "interrupted", str(error))
+
+
+def _binding(context: RunContext, decision: Decision, account: Record | None) -> Binding:
+    """Returns the binding as it stands after this agreement; bases are what each side holds now."""
+    record, terms, now = decision.record, context.terms, context.wiring.now()
+    before = dict(decision.bind_to.fields) if decision.bind_to is not None else {}
+    intent = decision.intent
+    before.update(intent.before if intent is not None else {})
+    after = {**before, **(intent.after if intent is not None else {}), **(account.fields if account is not None else {})}
+    peer = account or decision.bind_to
+    name = str(record.fields.get("name") or "")
+    has_id = str(record.fields.get(terms.columns.peer_id) or "") == peer.ref.id
+    return Binding(
+        sync_pass=context.sync_pass,
+        crm_type=ORGANISATION,
+        crm_id=record.ref.id,
+        peer_type=ACCOUNT,
+        peer_id=peer.ref.id,
+        name=name[:255],
+        name_key=normalise_name(name)[:255],
+        crm_base=pick(record.fields, terms.mapping.crm_fields),
+        peer_base=encode_fields({n: after.get(n) for n in terms.mapping.peer_fields}),
+        crm_version=record.version,
+        peer_version=peer.version,
+        owner_text=decision.owner_text[:255],
+        is_without_owner=decision.is_without_owner,
+        is_write_back_due=not has_id and not context.wiring.switches.forgets_owed_write_back,
+        are_people_due=True,
+        owed_since=None if has_id else now,
+        how={"adopted": "adopted", "linked": "linked"}.get(decision.reason, "created"),
+        bound_at=now,
+        synced_at=now,
+    )
+
+
+def _save_bindings(bindings: list[Binding]) -> None:
+    """Stores the bindings, new or known; a known one keeps when and how it came about."""
+    changing = ["peer_id", "name", "name_key", "crm_base", "peer_base", "crm_version", "peer_version", "owner_text", "is_without_owner"]
+    changing += ["is_write_back_due", "are_people_due", "owed_since", "is_tombstone", "synced_at"]
+    Binding.objects.bulk_create(
+        bindings, update_conflicts=True, unique_fields=["sync_pass", "crm_type", "crm_id"], update_fields=changing, batch_size=40
+    )
+
+
+def _bind_without_write(context: RunContext, work: PageWork) -> None:
+    """Stores what needs no remote write: links with nothing to send, and bases of rows that turned out equal."""
+    links = [d for d in work.decisions.values() if d.bind_to is not None and d.intent is None]
+    _save_bindings([_binding(context, d, None) for d in links])
+    quiet = {d.record.ref.id: d for d in work.decisions.values() if d.base_only}
+    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=quiet))
+    for row in rows:
+        record = quiet[row.crm_id].record
+        row.crm_base = pick(record.fields, context.terms.mapping.crm_fields)
+        row.crm_version = record.version
+    Binding.objects.bulk_update(rows, ["crm_base", "crm_version"], batch_size=100)
+    gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
+    Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).update(
+        is_tombstone=True, is_write_back_due=False, are_people_due=False
+    )
+
+
+def _decide_twins(context: RunContext, work: PageWork) -> None:
+    """The second of two new organisations with one name sees the first (D20)."""
+    for id_, first in work.twins.items():
+        record, operation = work.records[id_], work.operations.get(first)
+        if operation is not None and operation.state == Operation.State.CONFIRMED:
+            other = work.records[first]
+            candidate = Candidate(operation.target_id, str(other.fields.get("name")), "created a moment ago", dict(operation.after), first)
+            sentence = f"Account {operation.target_id} was just created for organisation {first} with the same name."
+            case = CaseOpening("duplicate", "name_match", sentence, "Link it, or say that it is a different company.", (candidate,))
+            work.decide(Decision(record, Outcome.DUPLICATE, "name_match", sentence, case=case))
+        else:
+            work.decide(Decision(record, Outcome.HELD, "twin_in_doubt", f"Waits for organisation {first}, which has the same name."))
+
+
+def _follow_up(context: RunContext, work: PageWork) -> None:
+    """Cases and their flags, Id and URL written back, people moved to the right account."""
+    owed = []
+    for id_, decision in work.decisions.items():
+        if decision.case is None:
+            continue
+        operation = work.operations.get(id_)
+        if decision.reason != "internal":
+            exchange = operation.exchange if operation is not None else {}
+            cases.open_case(context, decision.record, decision.case, exchange=exchange)
+    for case in Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=work.records, state=Case.State.OPEN, flag=Case.Flag.OWED):
+        owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id].version))
+    for binding in Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=work.records, is_write_back_due=True):
+        if work.decisions[binding.crm_id].reason != "write_back_owed":
+            owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id].version))
+    crm_writes.write_all(context, owed)
+    moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == "linked"]
+    cases.close_solved(context, moved)
+    people.relate(context, moved)
