@@ -226,7 +226,9 @@ class Connector(Protocol):
         """Returns the records with these ids, in any order, in the fewest calls; missing ones are left out."""
         ...
 
-    def find(self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None) -> list[Record]:
+    def find(
+        self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
+    ) -> list[Record]:
         """Returns every record whose `field` equals one of `values`, many values a call, whatever they contain."""
         ...
 

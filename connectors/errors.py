@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .contract import Exchange
+from connectors.contract import Exchange
 
 
 class ConnectorError(Exception):

@@ -7,13 +7,12 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from connectors.contract import Exchange, Fields, Value
-
-from .core.eligibility import PluginColumns
-from .core.mapping import Direction, FieldRule, Survivorship
-from .core.mapping import Mapping as CoreMapping
-from .defaults.organisations import ORGANISATION_COLUMNS, PEER_LENGTHS, PERSON_COLUMNS
-from .models import Binding, Connection, MappingTable, SyncPass
-from .passes.organisations import Bound
+from reconciliation.core.eligibility import PluginColumns
+from reconciliation.core.mapping import Direction, FieldRule, Survivorship
+from reconciliation.core.mapping import Mapping as CoreMapping
+from reconciliation.defaults.organisations import ORGANISATION_COLUMNS, PEER_LENGTHS, PERSON_COLUMNS
+from reconciliation.models import Binding, Connection, MappingTable, SyncPass
+from reconciliation.passes.organisations import Bound
 
 
 def encode(value: Value) -> Any:

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connectors.contract import All, AnyOf, Condition, Fields, Op, Test
-
-from .values import is_blank
+from reconciliation.core.values import is_blank
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +51,18 @@ def selection(columns: PluginColumns, last_run_time: datetime | None) -> Conditi
     return All((*switched_on(columns), fresh))
 
 
-def explain(columns: PluginColumns, fields: Fields, updated_at: datetime | None, last_run_time: datetime | None) -> tuple[ConditionValue, ...]:
+def explain(
+    columns: PluginColumns, fields: Fields, updated_at: datetime | None, last_run_time: datetime | None
+) -> tuple[ConditionValue, ...]:
     """Returns the five conditions with their values. `last_run_time` is a whole second, inclusive (S0.13)."""
     peer_id = fields.get(columns.peer_id)
     is_fresh = last_run_time is None or (updated_at is not None and updated_at >= last_run_time)
     return (
         ConditionValue(1, "Sync to Outreach is TRUE", bool(fields.get(columns.sync)), str(bool(fields.get(columns.sync))).upper()),
         ConditionValue(2, "Outreach Sync Error is FALSE", not fields.get(columns.error), str(bool(fields.get(columns.error))).upper()),
-        ConditionValue(3, "Outreach Duplicate is FALSE", not fields.get(columns.duplicate), str(bool(fields.get(columns.duplicate))).upper()),
+        ConditionValue(
+            3, "Outreach Duplicate is FALSE", not fields.get(columns.duplicate), str(bool(fields.get(columns.duplicate))).upper()
+        ),
         ConditionValue(4, "Outreach Id is blank", is_blank(peer_id), "" if is_blank(peer_id) else str(peer_id)),
         ConditionValue(5, "Updated At is at or after Last Run Time", is_fresh, updated_at.isoformat() if updated_at else ""),
     )

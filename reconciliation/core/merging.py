@@ -12,10 +12,9 @@ from datetime import datetime
 from typing import Literal
 
 from connectors.contract import Fields, Value
-
-from .mapping import FieldRule, Mapping, Survivorship
-from .transforms import CannotConvert, Unmatched, Users, convert
-from .values import is_blank, is_same
+from reconciliation.core.mapping import FieldRule, Mapping, Survivorship
+from reconciliation.core.transforms import CannotConvert, Unmatched, Users, convert
+from reconciliation.core.values import is_blank, is_same
 
 Side = Literal["crm", "peer"]
 _MISSING: Value = "\0missing"

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Fields, Record
-
-from .ledger import Outcome
+from reconciliation.core.ledger import Outcome
 
 
 @dataclass(frozen=True, slots=True)

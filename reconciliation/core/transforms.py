@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from connectors.contract import Value
-
-from .values import is_blank
+from reconciliation.core.values import is_blank
 
 
 class CannotConvert(ValueError):

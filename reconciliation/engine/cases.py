@@ -6,11 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from connectors.contract import Record
-
-from ..core.operations import CaseOpening
-from ..models import Case
-from ..store import encode_fields
-from .context import RunContext
+from reconciliation.core.operations import CaseOpening
+from reconciliation.engine.context import RunContext
+from reconciliation.models import Case
+from reconciliation.store import encode_fields
 
 
 def open_case(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..core.eligibility import PluginColumns
-from ..core.ledger import Ledger, Outcome
-from ..core.operations import Decision
-from ..models import Run, RunEvent, SyncPass
-from ..passes.organisations import Terms
-from .executor import Executor, Side
-from .lease import Lease
-from .wiring import Wiring
+from reconciliation.core.eligibility import PluginColumns
+from reconciliation.core.ledger import Ledger, Outcome
+from reconciliation.core.operations import Decision
+from reconciliation.engine.executor import Executor, Side
+from reconciliation.engine.lease import Lease
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Run, RunEvent, SyncPass
+from reconciliation.passes.organisations import Terms
 
 
 @dataclass(slots=True)

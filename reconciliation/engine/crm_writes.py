@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 
 from connectors.contract import Record, Ref, Value
 from connectors.errors import ConnectorError, RecordGone, StaleVersion
-
-from ..core.operations import CaseOpening, Intent
-from ..core.values import is_blank
-from ..models import Binding, Case, Operation
-from ..passes.organisations import ACCOUNT, ORGANISATION
-from . import cases
-from .context import RunContext
-from .executor import Done
+from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.values import is_blank
+from reconciliation.engine import cases
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.models import Binding, Case, Operation
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 
 TRIES = 5
 
@@ -67,7 +66,14 @@ def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> None:
 def _intent(context: RunContext, write: CrmWrite) -> Intent:
     ref = Ref(context.crm.connector.system, ORGANISATION, write.organisation_id)
     return Intent(
-        write.kind, "crm", ORGANISATION, str(ref), after=write.fields, target_id=write.organisation_id, version=write.version, reason=write.reason
+        write.kind,
+        "crm",
+        ORGANISATION,
+        str(ref),
+        after=write.fields,
+        target_id=write.organisation_id,
+        version=write.version,
+        reason=write.reason,
     )
 
 

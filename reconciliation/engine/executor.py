@@ -16,12 +16,11 @@ from django.db import IntegrityError, connection, transaction
 
 from connectors.contract import Connector, Record, Ref, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError
-
-from ..core.operations import Intent
-from ..models import Connection, Operation, Run
-from ..store import decode_fields, encode_fields, exchange_of
-from .lease import Lease, LeaseLost
-from .wiring import Wiring
+from reconciliation.core.operations import Intent
+from reconciliation.engine.lease import Lease, LeaseLost
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Connection, Operation, Run
+from reconciliation.store import decode_fields, encode_fields, exchange_of
 
 CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
 

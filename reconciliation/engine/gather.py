@@ -11,13 +11,12 @@ from datetime import timedelta
 from django.db.models import Q
 
 from connectors.contract import All, Condition, Connector, Op, Record, Test
-
-from ..core.eligibility import PluginColumns, switched_on
-from ..core.mapping import Mapping
-from ..core.values import is_blank, normalise_name
-from ..models import Binding, Connection, Operation, PeerName, RemoteUser, SyncPass
-from ..passes.organisations import ACCOUNT, PERSON, PROSPECT
-from .wiring import Wiring
+from reconciliation.core.eligibility import PluginColumns, switched_on
+from reconciliation.core.mapping import Mapping
+from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Connection, Operation, PeerName, RemoteUser, SyncPass
+from reconciliation.passes.organisations import ACCOUNT, PERSON, PROSPECT
 
 USERS_KEPT = timedelta(hours=24)
 OWN_NAMES_KEPT = timedelta(hours=1)
@@ -42,7 +41,9 @@ def users_by_name(peer: Connector, connection: Connection, names: Iterable[str],
     if not wanted:
         return {}
     since = wiring.now() - USERS_KEPT
-    known = dict(RemoteUser.objects.filter(connection=connection, username__in=wanted, read_at__gte=since).values_list("username", "user_id"))
+    known = dict(
+        RemoteUser.objects.filter(connection=connection, username__in=wanted, read_at__gte=since).values_list("username", "user_id")
+    )
     missing = sorted(wanted - known.keys())
     if missing:
         found = {str(u.fields.get("username")): u.ref.id for u in peer.find("user", "username", missing, ["username"])}

@@ -16,7 +16,7 @@ from typing import Any
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from ..models import PassLease
+from reconciliation.models import PassLease
 
 LEASE_SECONDS = 90
 

@@ -12,17 +12,16 @@ from dataclasses import dataclass, field, replace
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, MappingError
-
-from ..core.ledger import Outcome
-from ..core.operations import Candidate, CaseOpening, Decision
-from ..core.values import is_blank, normalise_name
-from ..models import Binding, Case, Operation, RememberedPair
-from ..passes import organisations as rules
-from ..passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
-from ..store import bound_of, encode_fields, pick
-from . import cases, crm_writes, gather, people
-from .context import RunContext
-from .executor import Done
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import Candidate, CaseOpening, Decision
+from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.engine import cases, crm_writes, gather, people
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.models import Binding, Case, Operation, RememberedPair
+from reconciliation.passes import organisations as rules
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
+from reconciliation.store import bound_of, encode_fields, pick
 
 OWNER_COLUMN = "assigned_to_name"
 
@@ -101,7 +100,9 @@ def _known(context: RunContext, ids: list[str]) -> dict[str, Known]:
     if context.wiring.switches.names_before_journal:
         in_doubt = set()
     stopped = set(
-        Case.objects.filter(sync_pass=sync_pass, crm_id__in=ids, state=Case.State.RESOLVED, decision="stop").values_list("crm_id", flat=True)
+        Case.objects.filter(sync_pass=sync_pass, crm_id__in=ids, state=Case.State.RESOLVED, decision="stop").values_list(
+            "crm_id", flat=True
+        )
     )
     return {i: Known(bindings.get(i), i in in_doubt, i in stopped) for i in ids}
 
@@ -122,9 +123,7 @@ def _decide_by_id(
         stored = str(record.fields[column])
         holder = holders.get(stored, "")
         holder = "" if holder == record.ref.id else holder
-        _guarded(
-            context, work, record, lambda r=record, s=stored, h=holder: rules.decide_link(r, accounts.get(s), h, context.terms, users)
-        )
+        _guarded(context, work, record, lambda r=record, s=stored, h=holder: rules.decide_link(r, accounts.get(s), h, context.terms, users))
         if work.decisions[record.ref.id].bind_to is not None:
             holders[stored] = record.ref.id
 
@@ -300,7 +299,9 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
             cases.open_case(context, decision.record, decision.case, exchange=exchange)
     for case in Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=work.records, state=Case.State.OPEN, flag=Case.Flag.OWED):
         owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id].version))
-    for binding in Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=work.records, is_write_back_due=True):
+    for binding in Binding.objects.filter(
+        sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=work.records, is_write_back_due=True
+    ):
         if work.decisions[binding.crm_id].reason != "write_back_owed":
             owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id].version))
     crm_writes.write_all(context, owed)

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
-
-from ..core.operations import CaseOpening, Intent
-from ..models import Binding, Operation
-from ..passes.organisations import ORGANISATION, PROSPECT
-from . import cases, gather
-from .context import RunContext
-from .executor import Done
+from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.engine import cases, gather
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.models import Binding, Operation
+from reconciliation.passes.organisations import ORGANISATION, PROSPECT
 
 ORGANISATIONS_A_READ = 100
 TRIES_BEFORE_A_CASE = 5

@@ -11,8 +11,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from connectors.contract import Connector
-
-from ..models import Connection
+from reconciliation.models import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Switches:
 
 
 def _build(connection: Connection, **options: Any) -> Connector:
-    from .connections import open_connector
+    from reconciliation.engine.connections import open_connector
 
     return open_connector(connection, **options)
 

@@ -1,12 +1,12 @@
 """What the product remembers. One file per topic; state fields name their states, transitions are guarded updates."""
 
-from .binding import Binding, PeerName, RemoteUser
-from .cases import Case, RememberedPair
-from .connection import Connection
-from .journal import Operation
-from .mapping import FieldRule, MappingTable
-from .run import Run, RunEvent
-from .sync_pass import Heartbeat, PassLease, SyncPass
+from reconciliation.models.binding import Binding, PeerName, RemoteUser
+from reconciliation.models.cases import Case, RememberedPair
+from reconciliation.models.connection import Connection
+from reconciliation.models.journal import Operation
+from reconciliation.models.mapping import FieldRule, MappingTable
+from reconciliation.models.run import Run, RunEvent
+from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
 __all__ = [
     "Binding",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from .sync_pass import SyncPass
+from reconciliation.models.sync_pass import SyncPass
 
 
 class Binding(models.Model):

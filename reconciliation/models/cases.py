@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from .sync_pass import SyncPass
+from reconciliation.models.sync_pass import SyncPass
 
 
 class Case(models.Model):

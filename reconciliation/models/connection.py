@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from .encrypted import EncryptedJSONField
+from reconciliation.models.encrypted import EncryptedJSONField
 
 
 class Connection(models.Model):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from .connection import Connection
-from .run import Run
+from reconciliation.models.connection import Connection
+from reconciliation.models.run import Run
 
 
 class Operation(models.Model):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import models
 
-from .sync_pass import SyncPass
+from reconciliation.models.sync_pass import SyncPass
 
 
 class Run(models.Model):

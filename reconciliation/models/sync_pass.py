@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
-from .connection import Connection
-from .mapping import MappingTable
+from reconciliation.models.connection import Connection
+from reconciliation.models.mapping import MappingTable
 
 
 class SyncPass(models.Model):

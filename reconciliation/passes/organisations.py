@@ -13,14 +13,13 @@ from enum import StrEnum
 from typing import Any
 
 from connectors.contract import Fields, Record
-
-from ..core.eligibility import PluginColumns
-from ..core.ledger import Outcome
-from ..core.mapping import Mapping
-from ..core.merging import Merge, SideState, changed_fields, merge_fields, values_of
-from ..core.operations import Candidate, CaseOpening, Decision, Intent
-from ..core.transforms import Users
-from ..core.values import is_blank, normalise_name
+from reconciliation.core.eligibility import PluginColumns
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.mapping import Mapping
+from reconciliation.core.merging import Merge, SideState, changed_fields, merge_fields, values_of
+from reconciliation.core.operations import Candidate, CaseOpening, Decision, Intent
+from reconciliation.core.transforms import Users
+from reconciliation.core.values import is_blank, normalise_name
 
 ORGANISATION = "organisation"
 PERSON = "person"
@@ -82,7 +81,9 @@ def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decisi
     if known.stopped:
         return Look.DONE, Decision(record, Outcome.EXCLUDED, "decided_skip", "A person decided not to sync this organisation.")
     if known.has_create_in_doubt:
-        return Look.DONE, Decision(record, Outcome.HELD, "in_doubt", "An account may have been created; Outreach is asked again by our key.")
+        return Look.DONE, Decision(
+            record, Outcome.HELD, "in_doubt", "An account may have been created; Outreach is asked again by our key."
+        )
     stored_id = record.fields.get(terms.columns.peer_id)
     bound = known.bound
     if bound is not None and not bound.is_tombstone:
@@ -146,7 +147,7 @@ def decide_new(record: Record, matches: Sequence[Candidate], adoptable: Record |
     """Decides for an organisation without Id: our own account found by its key is adopted, a match by name is a
     duplicate (S0.17), otherwise an account is created (S0.27)."""
     if adoptable is not None:
-        return replace(decide_link(record, adoptable, "", terms, users), reason="adopted")
+        return replace(decide_link(record, adoptable, "", terms, users), outcome=Outcome.CREATED, reason="adopted")
     if matches:
         names = ", ".join(f"{c.peer_id}{f' (bound to organisation {c.bound_to})' if c.bound_to else ''}" for c in matches[:5])
         sentence = f"{len(matches)} account{'s' if len(matches) > 1 else ''} in Outreach already with this name: {names}."
@@ -212,7 +213,9 @@ def decide_link(record: Record, account: Record | None, bound_elsewhere: str, te
     if account is None:
         return failed(record, "account_gone", f"Outreach has no account {stored}.", "Correct the Outreach Id, or blank it and press Retry.")
     if bound_elsewhere:
-        candidate = Candidate(account.ref.id, str(account.fields.get("name") or ""), "named by Outreach Id", dict(account.fields), bound_elsewhere)
+        candidate = Candidate(
+            account.ref.id, str(account.fields.get("name") or ""), "named by Outreach Id", dict(account.fields), bound_elsewhere
+        )
         sentence = f"Account {account.ref.id} is already linked to organisation {bound_elsewhere}."
         case = CaseOpening("duplicate", "bound_elsewhere", sentence, "Move the link, or correct the Outreach Id.", (candidate,))
         return Decision(record, Outcome.DUPLICATE, "bound_elsewhere", sentence, case=case)
@@ -235,7 +238,9 @@ def _first_link_writes(policy: str, before: object) -> bool:
     return policy == "crm" or (policy == "fill_blanks" and is_blank(before))  # type: ignore[arg-type]
 
 
-def match_names(key: str, own_marker: str, accounts: Sequence[Record], remembered: frozenset[str], bound: ReadOnly[str, str]) -> tuple[list[Candidate], Record | None]:
+def match_names(
+    key: str, own_marker: str, accounts: Sequence[Record], remembered: frozenset[str], bound: ReadOnly[str, str]
+) -> tuple[list[Candidate], Record | None]:
     """Returns the accounts whose normalised name is `key`, without those a person declared different, and our own
     account among them, recognised by its marker (D19: never a false duplicate)."""
     candidates = []

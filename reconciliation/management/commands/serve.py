@@ -30,7 +30,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--sandbox", action="store_true", help="run the sandbox of all systems too, and connect to it")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port of the pages (setting PORT)")
-        parser.add_argument("--sandbox-port", type=int, default=settings.SANDBOX_PORT, help="first port of the sandbox (setting SANDBOX_PORT)")
+        parser.add_argument(
+            "--sandbox-port", type=int, default=settings.SANDBOX_PORT, help="first port of the sandbox (setting SANDBOX_PORT)"
+        )
 
     def handle(self, *, sandbox: bool, port: int, sandbox_port: int, **options: Any) -> None:
         lock = self.hold_lock()

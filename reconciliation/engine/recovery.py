@@ -1,0 +1,123 @@
+"""Settles what an earlier run left in doubt, before a new one reads anything (design section 6, engine-rules 11, 12).
+
+Intended but never claimed: void. Sent creates: asked by marker, many a call; found = adopted at once, absent = sent
+again only after time-out + settle time. Everything else that was in doubt is idempotent: void, and planned anew from
+what both sides hold. Then the steps that are owed: Id and URL, flags, people.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+
+from connectors.contract import Record, Ref
+from reconciliation.core.operations import Candidate, CaseOpening
+from reconciliation.core.values import normalise_name
+from reconciliation.engine import cases, crm_writes, gather, people
+from reconciliation.engine.context import RunContext
+from reconciliation.models import Binding, Case, Operation
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.store import encode_fields
+
+OWED_A_RUN = 1000
+
+
+def recover(context: RunContext) -> None:
+    """Brings the journal to rest as far as the remote systems allow. Raises ConnectionTrouble."""
+    _void_unsent(context)
+    _settle_creates(context)
+    finish_owed(context)
+
+
+def _void_unsent(context: RunContext) -> None:
+    now = context.wiring.now()
+    mine = Operation.objects.filter(run__sync_pass=context.sync_pass).exclude(run=context.run)
+    mine.filter(state=Operation.State.INTENDED).update(state=Operation.State.VOID, settled_at=now, error="Never sent.")
+    doubtful = mine.filter(state=Operation.State.SENT).exclude(kind=Operation.Kind.CREATE)
+    doubtful.update(state=Operation.State.VOID, settled_at=now, error="In doubt; planned anew from what both sides hold.")
+
+
+def _settle_creates(context: RunContext) -> None:
+    doubtful = list(
+        Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).order_by("pk")
+    )
+    if not doubtful:
+        return
+    if context.wiring.switches.resends_in_doubt:
+        Operation.objects.filter(pk__in=[op.pk for op in doubtful]).update(state=Operation.State.VOID)
+        return
+    columns = gather.account_columns(context.terms.mapping)
+    found: dict[str, list[Record]] = {}
+    for account in context.peer.connector.find(ACCOUNT, gather.MARKER_FIELD, [op.marker for op in doubtful], columns):
+        found.setdefault(str(account.fields.get(gather.MARKER_FIELD)), []).append(account)
+    for op in doubtful:
+        accounts = sorted(found.get(op.marker, []), key=lambda a: int(a.ref.id))
+        with transaction.atomic():
+            if accounts:
+                _adopt(context, op, accounts)
+            elif _may_be_sent_again(context, op):
+                op.state, op.settled_at, op.error = Operation.State.VOID, context.wiring.now(), "Not found by its key; may be sent again."
+                op.save(update_fields=["state", "settled_at", "error"])
+
+
+def _may_be_sent_again(context: RunContext, op: Operation) -> bool:
+    if context.wiring.switches.ignores_settle_time:
+        return True
+    connector = context.peer.connector
+    waits = timedelta(seconds=connector.request_timeout + connector.settle_seconds)
+    return op.sent_at is not None and context.wiring.now() - op.sent_at >= waits
+
+
+def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
+    account, now = accounts[0], context.wiring.now()
+    op.state, op.settled_at, op.target_id = Operation.State.CONFIRMED, now, account.ref.id
+    op.error = ""
+    op.save(update_fields=["state", "settled_at", "target_id", "error"])
+    source = Ref.parse(op.source_ref)
+    name = str(op.after.get("name") or "")
+    held = {n: account.fields.get(n) for n in context.terms.mapping.peer_fields}
+    Binding.objects.update_or_create(
+        sync_pass=context.sync_pass,
+        crm_type=ORGANISATION,
+        crm_id=source.id,
+        defaults={
+            "peer_type": ACCOUNT,
+            "peer_id": account.ref.id,
+            "name": name[:255],
+            "name_key": normalise_name(name)[:255],
+            # What was sent is not what Workbooks holds now: an empty base makes the next pass compare every field.
+            "crm_base": {},
+            "peer_base": encode_fields(held),
+            "crm_version": "",
+            "peer_version": account.version,
+            "is_write_back_due": not context.wiring.switches.forgets_owed_write_back,
+            "are_people_due": True,
+            "owed_since": now,
+            "how": "adopted",
+            "is_tombstone": False,
+            "bound_at": now,
+            "synced_at": now,
+        },
+    )
+    gather.remember_names(context.sync_pass, accounts, context.wiring)
+    if len(accounts) > 1:
+        record = Record(source, {"name": name})
+        candidates = tuple(Candidate(a.ref.id, str(a.fields.get("name")), "carries our key", dict(a.fields)) for a in accounts)
+        sentence = f"{len(accounts)} accounts carry the key of this organisation; {account.ref.id} is linked."
+        cases.open_case(context, record, CaseOpening("duplicate", "marker_twice", sentence, "Merge or delete the others.", candidates))
+
+
+def finish_owed(context: RunContext) -> None:
+    """Does what earlier runs still owe: write-backs and flags first, then people (engine-rules 11, 14)."""
+    bindings = list(Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)[:OWED_A_RUN])
+    flags = list(Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN, flag=Case.Flag.OWED)[:OWED_A_RUN])
+    owed = [crm_writes.owed_write_back(context, b) for b in bindings] + [crm_writes.owed_flag(context, c) for c in flags]
+    crm_writes.write_all(context, owed)
+    due = Binding.objects.filter(sync_pass=context.sync_pass, are_people_due=True, is_write_back_due=False, is_tombstone=False)
+    people.relate(context, list(due.values_list("crm_id", flat=True)[:OWED_A_RUN]))
+
+
+def open_creates(context: RunContext) -> int:
+    """Returns how many creates are still in doubt."""
+    return Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).count()

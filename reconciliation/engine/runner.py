@@ -1,0 +1,230 @@
+"""One run of a pass: lease, recovery, pages, cursor, ledger. `runpass`, the cluster and the buttons all come here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+
+from connectors.contract import Page, Position
+from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention
+from reconciliation.core.eligibility import selection
+from reconciliation.core.ledger import LedgerDoesNotAddUp
+from reconciliation.engine import lease as leases
+from reconciliation.engine import recovery
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Executor, Side
+from reconciliation.engine.organisations import process_page
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.passes.organisations import ORGANISATION, Terms
+from reconciliation.store import mapping_of, organisation_columns, person_columns
+
+log = logging.getLogger(__name__)
+PAGE_SIZE = 100
+BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run is asked to do. `budget` is in seconds, None = no end."""
+
+    kind: str = Run.Kind.MANUAL
+    is_full: bool = False
+    budget: float | None = None
+    started_by: str = ""
+
+
+def holder_name() -> str:
+    """Returns a name no other holder has, readable for people: host, process, a random part."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) -> Run:
+    """Runs the pass once and returns the closed run. Raises LeaseHeld when another run is under way."""
+    wiring = wiring or Wiring()
+    lease = leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
+    try:
+        sync_pass.refresh_from_db()
+        run = Run.objects.create(
+            sync_pass=sync_pass,
+            kind=order.kind,
+            is_full=order.is_full,
+            started_at=wiring.now(),
+            started_by=order.started_by,
+            lease_token=lease.token,
+        )
+        sides = []
+        try:
+            sides = [_open(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
+            return _run(sync_pass, run, lease, sides, order, wiring)
+        finally:
+            for side in sides:
+                side.connector.close()
+    finally:
+        lease.release()
+
+
+def _open(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
+    return Side(connection, wiring.open_connector(connection, before_send=lease.guard))
+
+
+def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
+    crm, peer = sides
+    context = RunContext(
+        run=run,
+        sync_pass=sync_pass,
+        lease=lease,
+        crm=crm,
+        peer=peer,
+        executor=Executor(run, lease, crm, peer, wiring),
+        terms=Terms(
+            columns=organisation_columns(sync_pass),
+            mapping=mapping_of(sync_pass.mapping, peer.connection),
+            database=str(crm.connection.settings.get("database_id", "")),
+            on_first_link=sync_pass.mapping.on_first_link,
+            looks_are_echo_blind=wiring.switches.takes_echo_for_change,
+        ),
+        person_columns=person_columns(sync_pass),
+        wiring=wiring,
+    )
+    try:
+        recovery.recover(context)
+        state, note = _sweep(context, order)
+        _cured(context)
+    except ConnectionTrouble as error:
+        state, note = Run.State.INTERRUPTED, error.sentence
+        _troubled(context, error)
+    except leases.LeaseLost:
+        state, note = Run.State.INTERRUPTED, "Another run took over while this one was frozen; nothing more was written."
+    except Exception as error:
+        log.exception("run %s of %s failed", run.pk, sync_pass.name)
+        state, note = Run.State.FAILED, f"{type(error).__name__}: {str(error)[:300]}"
+    return _close(context, state, note)
+
+
+def _columns(context: RunContext) -> list[str]:
+    terms = context.terms
+    return list(dict.fromkeys(["name", *terms.columns.names, *terms.mapping.crm_fields]))
+
+
+def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
+    """Reads the pages of the sweep, an unfinished one first. Returns the state the run ends in, and a note."""
+    sync_pass, wiring = context.sync_pass, context.wiring
+    if order.is_full:
+        _save(sync_pass, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="")
+    ends = None if order.budget is None else wiring.monotonic() + order.budget
+    while True:
+        page = _read_page(context)
+        if sync_pass.sweep_started_at is None:
+            _begin_sweep(sync_pass, page)
+        try:
+            process_page(context, page.records)
+        except ConnectionTrouble:
+            if wiring.switches.moves_cursor_when_interrupted:
+                _advance(context, page)
+            raise
+        _advance(context, page)
+        _show_progress(context)
+        if page.position is None:
+            return Run.State.FINISHED, ""
+        if ends is not None and wiring.monotonic() >= ends:
+            return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+
+
+def _read_page(context: RunContext) -> Page:
+    """Returns the next page: condition 5 is inclusive, pages go on by (updated_at, id), and from the second page on
+    nothing newer than the sweep's start is read, so that rows we write do not come back in the same sweep."""
+    sync_pass = context.sync_pass
+    context.lease.guard(context.crm.connector.request_timeout)
+    since = None if sync_pass.sweep_is_full else sync_pass.last_run_time
+    if since is not None and context.wiring.switches.cursor_is_strict:
+        since += timedelta(seconds=sync_pass.overlap_seconds + 1)
+    position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
+    return context.crm.connector.changes(
+        ORGANISATION,
+        where=selection(context.terms.columns, since),
+        columns=_columns(context),
+        position=position,
+        before=sync_pass.sweep_started_at if position else None,
+        page_size=PAGE_SIZE,
+        include_deleted_since=since,
+    )
+
+
+def _begin_sweep(sync_pass: SyncPass, page: Page) -> None:
+    """Remembers the remote clock of the sweep's first answer; a clock that went back takes Last Run Time with it."""
+    changes = {"sweep_started_at": page.server_time}
+    overlap = timedelta(seconds=sync_pass.overlap_seconds)
+    if sync_pass.last_run_time and page.server_time < sync_pass.last_run_time:
+        changes["last_run_time"] = page.server_time - overlap
+    _save(sync_pass, **changes)
+
+
+def _advance(context: RunContext, page: Page) -> None:
+    """Moves the position behind a page whose rows all have their outcome; ends the sweep behind the last one."""
+    sync_pass = context.sync_pass
+    with transaction.atomic():
+        context.lease.renew()
+        if page.position is not None:
+            _save(sync_pass, position_at=page.position.updated_at, position_id=page.position.id)
+            return
+        start = sync_pass.sweep_started_at - timedelta(seconds=sync_pass.overlap_seconds)
+        if context.wiring.switches.cursor_is_our_clock_at_end:
+            start = context.wiring.now()
+        _save(sync_pass, last_run_time=start, sweep_started_at=None, sweep_is_full=False, position_at=None, position_id="")
+
+
+def _save(sync_pass: SyncPass, **changes: object) -> None:
+    SyncPass.objects.filter(pk=sync_pass.pk).update(**changes)
+    for name, value in changes.items():
+        setattr(sync_pass, name, value)
+
+
+def _show_progress(context: RunContext) -> None:
+    Run.objects.filter(pk=context.run.pk).update(**_counts(context))
+
+
+def _counts(context: RunContext) -> dict[str, object]:
+    return {**context.ledger.as_dict(), "calls": {s.connector.system: s.connector.counts().calls for s in (context.crm, context.peer)}}
+
+
+def _close(context: RunContext, state: str, note: str) -> Run:
+    run = context.run
+    try:
+        context.ledger.check()
+    except LedgerDoesNotAddUp as error:
+        state, note = Run.State.FAILED, str(error)
+    for name, value in _counts(context).items():
+        setattr(run, name, value)
+    run.state, run.note, run.ended_at = state, note, context.wiring.now()
+    run.save()
+    for side in (context.crm, context.peer):
+        counts = side.connector.counts()
+        Connection.objects.filter(pk=side.connection.pk).update(
+            calls_limit=counts.limit, calls_remaining=counts.remaining, calls_reset_at=counts.reset_at
+        )
+    return run
+
+
+def _troubled(context: RunContext, error: ConnectorError) -> None:
+    """Nobody is flagged; the pass waits 1, 2, 4, 8, 15 minutes, or what Retry-After says (engine-rules 2)."""
+    sync_pass, now = context.sync_pass, context.wiring.now()
+    minutes = BACK_OFF_MINUTES[min(sync_pass.trouble_count, len(BACK_OFF_MINUTES) - 1)]
+    wait = error.retry_after if error.retry_after is not None else minutes * 60
+    _save(sync_pass, trouble_count=sync_pass.trouble_count + 1, next_due_at=now + timedelta(seconds=wait))
+    state = Connection.State.NEEDS_ATTENTION if isinstance(error, NeedsAttention) else Connection.State.WAITING
+    side = next((s for s in (context.crm, context.peer) if s.connector.system == error.system), context.peer)
+    Connection.objects.filter(pk=side.connection.pk).update(state=state, last_error=error.sentence, last_error_at=now)
+
+
+def _cured(context: RunContext) -> None:
+    if context.sync_pass.trouble_count:
+        _save(context.sync_pass, trouble_count=0)
+    ids = [context.crm.connection.pk, context.peer.connection.pk]
+    Connection.objects.filter(pk__in=ids).exclude(state=Connection.State.OK).update(state=Connection.State.OK, last_error="")
