@@ -22,12 +22,14 @@ def modules(folder: str) -> Iterator[tuple[str, Path]]:
 
 
 def imports(path: Path) -> Iterator[str]:
+    package = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) - node.level + 1] if node.level else ()
             # `from connectors import outreach` names a module too.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (".".join([*start, *([node.module] if node.module else []), alias.name]) for alias in node.names)
 
 
 def is_in(imported: str, package: str) -> bool:

@@ -1,0 +1,41 @@
+"""Takes secrets out of what is logged: URLs, form bodies, JSON, headers. Bodies are cut to what support needs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+MASK = "•••"
+BODY_CHARACTERS = 4000
+_NAMES = r"api_key|access_token|refresh_token|client_secret|password|authenticity_token|_authenticity_token|session_id|code|secret"
+_FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
+_JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*"')
+_BEARER = re.compile(r"(?i)\bBearer\s+[\w.\-~+/]+=*")
+
+
+class Redactor:
+    """Masks the given secrets in every spelling they travel in, and anything that stands under a secret's name."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._spellings: list[str] = []
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Makes `secret` unseen from now on (a rotated token)."""
+        if len(secret) < 4:
+            return
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), secret.replace("\\", "\\\\").replace('"', '\\"')):
+            if spelling not in self._spellings:
+                self._spellings.append(spelling)
+        self._spellings.sort(key=len, reverse=True)
+
+    def __call__(self, text: str, *, limit: int = BODY_CHARACTERS) -> str:
+        """Returns the text without secrets, cut to `limit` characters."""
+        for spelling in self._spellings:
+            text = text.replace(spelling, MASK)
+        text = _FORM.sub(rf"\1={MASK}", text)
+        text = _JSON.sub(rf'"\1": "{MASK}"', text)
+        text = _BEARER.sub(f"Bearer {MASK}", text)
+        return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
