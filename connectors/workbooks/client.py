@@ -1,0 +1,70 @@
+"""The two calls Workbooks knows: read a list, change up to a hundred rows. Judges answers as the vendor's library does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from connectors.errors import MappingError, NeedsAttention, RecordGone, Rejected, ServerTrouble
+from connectors.http import Answer, HttpClient, unreadable
+from connectors.workbooks.codec import SYSTEM
+from connectors.workbooks.query import Pairs
+
+
+class WorkbooksClient:
+    """HTTP calls with an API key, without a session. The key travels in the body, never in the address."""
+
+    def __init__(self, http: HttpClient, api_key: str) -> None:
+        self._http = http
+        self._api_key = api_key
+
+    def read(self, path: str, pairs: Pairs) -> tuple[list[dict[str, Any]], Answer]:
+        """Returns the rows of a list and the answer they came in."""
+        answer = self._call(path, "GET", pairs, is_read=True)
+        data = answer.data
+        if not isinstance(data, dict) or data.get("success") is not True or not isinstance(data.get("data"), list):
+            self._raise_for_refusal(answer)
+            raise unreadable(SYSTEM, answer, is_read=True)
+        return [row for row in data["data"] if isinstance(row, dict)], answer
+
+    def change(self, path: str, pairs: Pairs) -> Answer:
+        """Returns the answer to a PUT of rows; what it says of each row is for the connector to judge."""
+        answer = self._call(path, "PUT", pairs, is_read=False)
+        if not isinstance(answer.data, dict) or "success" not in answer.data:
+            raise unreadable(SYSTEM, answer, is_read=False)
+        return answer
+
+    def _call(self, path: str, method: str, pairs: Pairs, *, is_read: bool) -> Answer:
+        form: Sequence[tuple[str, str]] = [
+            ("_method", method),
+            ("client", "api"),
+            ("api_key", self._api_key),
+            ("_api_version", "1"),
+            *pairs,
+        ]
+        answer = self._http.request("POST", f"/{path}.api", template=f"/{path}.api", is_read=is_read, form=form)
+        if answer.status != 200:
+            self._raise_for_status(answer, path)
+        return answer
+
+    def _raise_for_status(self, answer: Answer, path: str) -> None:
+        reason = _reason(answer)
+        common: dict[str, Any] = {"system": SYSTEM, "status": answer.status, "code": reason, "exchange": answer.exchange}
+        if answer.status == 403 and reason == "database_being_migrated":
+            raise ServerTrouble("is moving this database; it will be back", **common)
+        if answer.status in (401, 403):
+            raise NeedsAttention(f"refused our key ({reason or answer.status})", **common)
+        if answer.status == 404:
+            raise RecordGone(f"has nothing at {path}, or our user may not see it", **common)
+        raise Rejected(f"refused the request ({answer.status} {reason})", **common)
+
+    def _raise_for_refusal(self, answer: Answer) -> None:
+        """Raises MappingError when a read was refused for its columns."""
+        text = answer.text.lower()
+        if isinstance(answer.data, dict) and answer.data.get("success") is False and "attribute" in text:
+            raise MappingError(f"does not know a column we ask for: {answer.text[:200]}", system=SYSTEM, exchange=answer.exchange)
+
+
+def _reason(answer: Answer) -> str:
+    data = answer.data if isinstance(answer.data, dict) else {}
+    return str(data.get("failure_reason") or data.get("failure_message") or "")[:80]

@@ -1,0 +1,87 @@
+"""Workbooks JSON to records and back. Pure. Dates, blanks and booleans as reference section 5 states them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from connectors.contract import Record, Ref, Value
+from connectors.errors import Rejected
+from connectors.text import clean
+
+SYSTEM = "workbooks"
+DATETIME_FORMAT = "%a %b %d %H:%M:%S UTC %Y"
+_DATETIME = re.compile(r"^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}$")
+_DATE = re.compile(r"^[ \d]?\d [A-Z][a-z]{2} \d{4}$")
+NO_VALUE, NULL_VALUE = ":no_value:", ":null_value:"
+
+
+def read_value(raw: Any) -> tuple[Value, bool]:
+    """Returns the canonical value and whether its text was damaged. What has no canonical form becomes text."""
+    if raw is None or isinstance(raw, bool | int | float):
+        return raw, False
+    if isinstance(raw, list):
+        parts = [clean(str(part)) for part in raw]
+        return tuple(text for text, _ in parts), any(damaged for _, damaged in parts)
+    if not isinstance(raw, str):
+        return str(raw), True
+    if raw == "":
+        return None, False
+    if _DATETIME.match(raw):
+        return read_datetime(raw) or raw, False
+    if _DATE.match(raw):
+        try:
+            return datetime.strptime(raw.strip(), "%d %b %Y").date(), False
+        except ValueError:
+            return raw, False
+    return clean(raw)
+
+
+def read_datetime(raw: Any) -> datetime | None:
+    """Returns the instant, None when it is not one."""
+    try:
+        return datetime.strptime(str(raw), DATETIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def read_record(row: Mapping[str, Any], object_type: str) -> Record | None:
+    """Returns the record of one row, None when the row has no usable id (it is nobody's record)."""
+    id_ = row.get("id")
+    if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).isdigit():
+        return None
+    fields: dict[str, Value] = {}
+    damaged = set()
+    for name, raw in row.items():
+        fields[name], is_damaged = read_value(raw)
+        if is_damaged:
+            damaged.add(name)
+    return Record(
+        ref=Ref(SYSTEM, object_type, str(id_)),
+        fields=fields,
+        version="" if row.get("lock_version") is None else str(row["lock_version"]),
+        updated_at=read_datetime(row.get("updated_at")),
+        updated_by=clean(str(row.get("updated_by_user[person_name]") or ""))[0],
+        is_deleted=row.get("is_deleted") is True,
+        damaged=frozenset(damaged),
+    )
+
+
+def write_value(value: Value, field: str) -> str:
+    """Returns the wire form of a value. Raises Rejected for text that Workbooks would take for a command."""
+    if value is None or value == "":
+        return NULL_VALUE
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).strftime(DATETIME_FORMAT)
+    if isinstance(value, date):
+        return f"{value.day:2d} {value.strftime('%b %Y')}"
+    if isinstance(value, tuple):
+        return f"[{','.join(value)}]"
+    text = str(value)
+    if text in (NO_VALUE, NULL_VALUE):
+        raise Rejected(f"{field} cannot hold the text {text}", system=SYSTEM, field=field)
+    return text
