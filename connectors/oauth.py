@@ -1,0 +1,137 @@
+"""OAuth tokens: one refresher at a time over all processes, and a rotated token is stored before it is used.
+
+The store is the caller's (a row with a lease); here is only the order of things (engine-rules 23).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+from connectors.errors import NeedsAttention, RateLimited
+from connectors.http import Answer, HttpClient, unreadable
+
+EARLY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the token endpoint gave. `expires_at` None: not known, used until refused."""
+
+    access_token: str
+    refresh_token: str = ""
+    expires_at: datetime | None = None
+
+
+class TokenStore(Protocol):
+    """Keeps the tokens of one connection, encrypted, and its one-refresher lock."""
+
+    def load(self) -> Tokens: ...
+
+    def save(self, tokens: Tokens) -> None: ...
+
+    def lock(self) -> AbstractContextManager[bool]:
+        """Yields True to the one process that may refresh now, False when another is at it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Our registration with the system."""
+
+    client_id: str
+    client_secret: str
+    redirect_uri: str = ""
+
+
+class TokenSource:
+    """Hands out a valid access token. Thread-safe."""
+
+    def __init__(self, store: TokenStore, app: App, http: HttpClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._store, self._app, self._http, self._now = store, app, http, now
+        self._tokens = store.load()
+        self._mutex = threading.Lock()
+        self._hide(self._tokens)
+
+    def _hide(self, tokens: Tokens) -> None:
+        self._http.redact.add(tokens.access_token)
+        self._http.redact.add(tokens.refresh_token)
+        self._http.redact.add(self._app.client_secret)
+
+    def token(self) -> str:
+        """Returns an access token good for another minute. Raises NeedsAttention when it cannot be renewed."""
+        with self._mutex:
+            expires_at = self._tokens.expires_at
+            if not self._tokens.access_token or (expires_at is not None and expires_at - self._now() < EARLY):
+                self._refresh(self._tokens.access_token)
+            return self._tokens.access_token
+
+    def renew(self, refused: str) -> str:
+        """Returns a token other than the one just refused. Raises NeedsAttention."""
+        with self._mutex:
+            if self._tokens.access_token == refused:
+                self._refresh(refused)
+            return self._tokens.access_token
+
+    def _refresh(self, refused: str) -> None:
+        with self._store.lock() as is_ours:
+            newest = self._store.load()
+            if newest.access_token and newest.access_token != refused:
+                self._tokens = newest  # another process was quicker
+            elif not is_ours:
+                raise RateLimited("another process is renewing the token", system=self._http.system, retry_after=5.0)
+            else:
+                tokens = self._exchange({"grant_type": "refresh_token", "refresh_token": newest.refresh_token})
+                self._store.save(tokens)  # before first use: a crash here must not lose the rotated token
+                self._tokens = tokens
+            self._hide(self._tokens)
+
+    def _exchange(self, fields: dict[str, str]) -> Tokens:
+        return request_tokens(self._http, self._app, fields, self._now())
+
+
+def request_tokens(http: HttpClient, app: App, fields: dict[str, str], now: datetime) -> Tokens:
+    """Returns the tokens of one call of the token endpoint. Raises NeedsAttention when the grant is refused."""
+    form = {**fields, "client_id": app.client_id, "client_secret": app.client_secret}
+    if app.redirect_uri:
+        form["redirect_uri"] = app.redirect_uri
+    answer = http.request("POST", "/oauth/token", template="/oauth/token", is_read=False, form=list(form.items()))
+    if answer.status in (400, 401, 403):
+        raise NeedsAttention(
+            f"refused to renew our access ({_code(answer)}); reconnect it",
+            system=http.system,
+            status=answer.status,
+            exchange=answer.exchange,
+        )
+    data = answer.data
+    if answer.status != 200 or not isinstance(data, dict) or not isinstance(data.get("access_token"), str):
+        raise unreadable(http.system, answer, is_read=False)
+    seconds: Any = data.get("expires_in")
+    expires_at = now + timedelta(seconds=float(seconds)) if isinstance(seconds, int | float) else None
+    return Tokens(data["access_token"], str(data.get("refresh_token") or fields.get("refresh_token", "")), expires_at)
+
+
+def _code(answer: Answer) -> str:
+    return str(answer.data.get("error", answer.status))[:60] if isinstance(answer.data, dict) else str(answer.status)
+
+
+def authorize_url(base: str, app: App, *, scope: str, state: str, verifier: str) -> str:
+    """Returns the address of the consent page, with state and a PKCE challenge (S256)."""
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    fields = {
+        "client_id": app.client_id,
+        "redirect_uri": app.redirect_uri,
+        "response_type": "code",
+        "scope": scope,
+        "state": state,
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    return f"{base}/oauth/authorize?{urlencode(fields)}"

@@ -1,0 +1,79 @@
+"""Outreach over HTTP: bearer token with one renewal after a 401, JSON:API bodies, errors by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected
+from connectors.http import Answer, HttpClient, unreadable
+from connectors.oauth import TokenSource
+from connectors.outreach.codec import SYSTEM
+
+MEDIA_TYPE = "application/vnd.api+json"
+
+
+class OutreachClient:
+    """Calls below `/api/v2`."""
+
+    def __init__(self, http: HttpClient, tokens: TokenSource) -> None:
+        self._http = http
+        self._tokens = tokens
+
+    def get(self, path: str, params: Sequence[tuple[str, str]] = (), *, template: str) -> Answer:
+        """Returns the answer to a read; its `data` is a JSON object. Raises the error of any other answer."""
+        answer = self._call("GET", path, template, params=params)
+        if answer.status != 200:
+            raise self._error(answer)
+        if not isinstance(answer.data, dict):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        return answer
+
+    def send(self, method: str, path: str, document: dict[str, Any] | None, *, template: str) -> Answer:
+        """Returns the answer to one write that went through. Raises the error of any other answer."""
+        answer = self._call(method, path, template, document=document)
+        if answer.status == 204 and method == "DELETE":
+            return answer
+        if answer.status not in (200, 201):
+            raise self._error(answer)
+        if not isinstance(answer.data, dict) or not isinstance(answer.data.get("data"), dict):
+            raise unreadable(SYSTEM, answer, is_read=False)
+        return answer
+
+    def _call(
+        self, method: str, path: str, template: str, *, params: Sequence[tuple[str, str]] = (), document: dict[str, Any] | None = None
+    ) -> Answer:
+        token = self._tokens.token()
+        for attempt in (1, 2):
+            headers = {"Authorization": f"Bearer {token}", "Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
+            answer = self._http.request(
+                method, path, template=template, is_read=method == "GET", params=params, json_body=document, headers=headers
+            )
+            if answer.status != 401:
+                return answer
+            if attempt == 1:
+                token = self._tokens.renew(token)  # a 401 comes from the gateway: nothing was done
+        raise NeedsAttention(
+            "refuses our token even after it was renewed; reconnect it", system=SYSTEM, status=401, exchange=answer.exchange
+        )
+
+    def _error(self, answer: Answer) -> ConnectorError:
+        return error_of(answer)
+
+
+def error_of(answer: Answer) -> ConnectorError:
+    """Returns what a 4xx answer means (reference section 7). A write refused with one of them was not done."""
+    errors = answer.data.get("errors") if isinstance(answer.data, dict) else None
+    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    code = str(first.get("id") or "")
+    detail = str(first.get("detail") or first.get("details") or first.get("title") or f"status {answer.status}")[:300]
+    pointer = str((first.get("source") or {}).get("pointer") or "") if isinstance(first.get("source"), dict) else ""
+    field = pointer.rsplit("/", 1)[-1] if "/attributes/" in pointer or "/relationships/" in pointer else ""
+    common: dict[str, Any] = {"system": SYSTEM, "status": answer.status, "code": code, "field": field, "exchange": answer.exchange}
+    if answer.status == 404 and code != "routeNotFound":
+        return RecordGone(detail, **common)
+    if answer.status == 403 and code == "unauthorizedOauthScope":
+        return NeedsAttention(f"our access lacks a right: {detail}", **common)
+    if answer.status == 400 and code in ("permittedParams.unknownAttribute", "fieldsParameter.unknownResourceField"):
+        return MappingError(detail, **common)
+    return Rejected(detail, **common)

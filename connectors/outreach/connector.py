@@ -1,0 +1,193 @@
+"""Outreach as a `Connector`: look-ups fifty values a call, writes one a call and several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from connectors.contract import CallCount, Check, Condition, Page, Position, Record, Ref, Schema, Write, WriteResult
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordError
+from connectors.http import Answer, HttpClient, unreadable
+from connectors.oauth import TokenSource
+from connectors.outreach.client import OutreachClient
+from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_record, write_document, write_instant
+from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, condition_pairs, sparse
+from connectors.outreach.schema import built_in, with_labels
+
+PAGE = 1000
+
+
+class OutreachConnector:
+    """Outreach with OAuth tokens. `page_address_template` holds `{id}`; `marker_attribute` takes our key on create."""
+
+    system = SYSTEM
+
+    def __init__(
+        self,
+        http: HttpClient,
+        tokens: TokenSource,
+        *,
+        page_address_template: str = "",
+        settle_seconds: int = 120,
+        concurrency: int = 8,
+        marker_attribute: str = "customId",
+    ) -> None:
+        self._http = http
+        self._client = OutreachClient(http, tokens)
+        self._template = page_address_template
+        self._marker = marker_attribute
+        self.settle_seconds = settle_seconds
+        self.concurrency = concurrency
+        self.request_timeout = http.timeout
+
+    def changes(
+        self,
+        object_type: str,
+        *,
+        where: Condition,
+        columns: Sequence[str],
+        position: Position | None = None,
+        before: datetime | None = None,
+        page_size: int = 100,
+        include_deleted_since: datetime | None = None,
+    ) -> Page:
+        """As the contract says; deleted records leave no trace in Outreach, so none are returned. Pages go on by
+        value: from `position.updated_at` inclusive, without the ids at or before it."""
+        pairs: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(page_size)), ("count", "false"), ("sort", "updatedAt,id")]
+        if position is None:
+            pairs += condition_pairs(where)
+        else:
+            pairs.append(("filter[updatedAt][gte]", write_instant(position.updated_at)))
+        if before is not None:
+            pairs.append(("filter[updatedAt][lte]", write_instant(before)))
+        path, template = self._collection(object_type)
+        answer = self._client.get(path, [*pairs, *sparse(object_type, columns)], template=template)
+        records = self._records(answer, object_type)
+        if answer.server_time is None:
+            raise unreadable(SYSTEM, answer, is_read=True)
+        fresh = [r for r in records if position is None or _key(r) > (position.updated_at, int(position.id))]
+        if before is not None:
+            fresh = [r for r in fresh if r.updated_at is not None and r.updated_at < before]
+        return Page(tuple(fresh), self._next(records, fresh, page_size, position), answer.server_time)
+
+    @staticmethod
+    def _next(records: list[Record], fresh: list[Record], page_size: int, position: Position | None) -> Position | None:
+        """Returns where the next page starts. A full page with nothing new would repeat itself for ever: more rows
+        than a page holds share one instant; the next millisecond is the only way on."""
+        if len(records) < page_size:
+            return None
+        last = records[-1]
+        if last.updated_at is None:
+            return None
+        return Position(last.updated_at, last.ref.id)
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        found: list[Record] = []
+        for part in chunks(list(dict.fromkeys(ids)), most=IDS_A_CALL, overhead=3):
+            found.extend(self._all(object_type, [("filter[id]", ",".join(part))], columns))
+        return found
+
+    def find(
+        self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
+    ) -> list[Record]:
+        found: dict[str, Record] = {}
+        more = condition_pairs(also) if also is not None else []
+        for part in chunks(list(dict.fromkeys(values)), most=VALUES_A_CALL, overhead=len(field) + 16):
+            pairs: Pairs = [("newFilterSyntax", "true"), *((f"filter[{field}][]", value) for value in part), *more]
+            found.update({r.ref.id: r for r in self._all(object_type, pairs, [*columns, field])})
+        return list(found.values())
+
+    def _all(self, object_type: str, pairs: Pairs, columns: Sequence[str]) -> Iterator[Record]:
+        """Yields every record of a query, following `links.next` on the same host."""
+        path, template = self._collection(object_type)
+        params: Pairs = [*pairs, ("page[size]", str(PAGE)), ("count", "false"), *sparse(object_type, columns)]
+        while True:
+            answer = self._client.get(path, params, template=template)
+            yield from self._records(answer, object_type)
+            links = answer.data.get("links")
+            following = links.get("next") if isinstance(links, dict) else None
+            if not following:
+                return
+            path, params = str(following), []
+
+    def _collection(self, object_type: str) -> tuple[str, str]:
+        path = f"/api/v2/{COLLECTIONS[object_type]}"
+        return path, path
+
+    def _records(self, answer: Answer, object_type: str) -> list[Record]:
+        rows = answer.data.get("data")
+        if not isinstance(rows, list):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        records = [read_record(row, object_type) for row in rows]
+        if any(record is None for record in records):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        return [record for record in records if record is not None]
+
+    def count(self, object_type: str, where: Condition) -> int:
+        path, template = self._collection(object_type)
+        pairs: Pairs = [("newFilterSyntax", "true"), *condition_pairs(where), ("page[size]", "1"), ("count", "true")]
+        meta = self._client.get(path, pairs, template=template).data.get("meta")
+        total = meta.get("count") if isinstance(meta, dict) else None
+        return total if isinstance(total, int) else 0
+
+    def batch_size(self, object_type: str, *, is_create: bool) -> int:
+        return 1
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
+        return [self._write_one(object_type, write) for write in writes]
+
+    def _write_one(self, object_type: str, write: Write) -> WriteResult:
+        """Returns what became of one write. Raises ConnectionTrouble; a record's own refusal is in the result."""
+        path, template = self._collection(object_type)
+        try:
+            if write.ref is None:
+                fields = {**write.fields, **({self._marker: write.marker} if write.marker else {})}
+                answer = self._client.send("POST", path, write_document(object_type, fields), template=template)
+            else:
+                path, template = f"{path}/{write.ref.id}", f"{template}/{{id}}"
+                if write.is_delete:
+                    answer = self._client.send("DELETE", path, None, template=template)
+                    return WriteResult(write.key, record=Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
+                document = write_document(object_type, write.fields, id_=write.ref.id)
+                answer = self._client.send("PATCH", path, document, template=template)
+        except ConnectionTrouble:
+            raise
+        except ConnectorError as error:
+            return WriteResult(write.key, error=error, exchange=error.exchange)
+        record = read_record(answer.data["data"], object_type)
+        if record is None:
+            raise unreadable(SYSTEM, answer, is_read=False)
+        return WriteResult(write.key, record=record, exchange=answer.exchange)
+
+    def schema(self, object_type: str) -> Schema:
+        schema = built_in(object_type)
+        try:
+            types = self._client.get("/api/v2/types", template="/api/v2/types").data.get("data")
+        except RecordError:
+            return schema  # the labels are a courtesy; an organisation without the right to them still maps fields
+        return with_labels(schema, types)
+
+    def check(self) -> list[Check]:
+        lines = []
+        for object_type in ("account", "prospect", "user"):
+            path, template = self._collection(object_type)
+            try:
+                self._client.get(path, [("page[size]", "1"), ("count", "false")], template=template)
+                lines.append(Check(f"Read {object_type}s", True, f"Our token may read {COLLECTIONS[object_type]}."))
+            except ConnectorError as error:
+                lines.append(Check(f"Read {object_type}s", False, f"{error.sentence}. {error.remedy}"))
+        return lines
+
+    def web_url(self, ref: Ref) -> str:
+        return self._template.replace("{id}", ref.id)
+
+    def counts(self) -> CallCount:
+        return self._http.counts
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _key(record: Record) -> tuple[Any, int]:
+    return (record.updated_at, int(record.ref.id))
