@@ -8,7 +8,7 @@ systems are strings, even when they look like numbers. A to-one relationship is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -220,6 +220,10 @@ class Connector(Protocol):
         """Returns one page of the records that meet `where`, sorted by (updated_at, id), after `position` and
         changed before `before` (exclusive). With `include_deleted_since` also deleted records changed at or after
         it, in the same call."""
+        ...
+
+    def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
+        """Yields the pages of all records that meet `where`, by the system's own paging. Cannot be resumed."""
         ...
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:

@@ -53,34 +53,52 @@ class OutreachConnector:
         include_deleted_since: datetime | None = None,
     ) -> Page:
         """As the contract says; deleted records leave no trace in Outreach, so none are returned. Pages go on by
-        value: from `position.updated_at` inclusive, without the ids at or before it."""
-        pairs: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(page_size)), ("count", "false"), ("sort", "updatedAt,id")]
-        if position is None:
-            pairs += condition_pairs(where)
-        else:
-            pairs.append(("filter[updatedAt][gte]", write_instant(position.updated_at)))
+        value, from `position.updated_at` inclusive without the ids up to it; where one instant holds more rows than a
+        page, the system's own cursor leads through it."""
+        params: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(page_size)), ("count", "false"), ("sort", "updatedAt")]
+        params += condition_pairs(where) if position is None else [("filter[updatedAt][gte]", write_instant(position.updated_at))]
         if before is not None:
-            pairs.append(("filter[updatedAt][lte]", write_instant(before)))
+            params.append(("filter[updatedAt][lte]", write_instant(before)))
         path, template = self._collection(object_type)
-        answer = self._client.get(path, [*pairs, *sparse(object_type, columns)], template=template)
-        records = self._records(answer, object_type)
+        params += sparse(object_type, columns)
+        records: list[Record] = []
+        while True:
+            answer = self._client.get(path, params, template=template)
+            records += self._records(answer, object_type)
+            following = _next_link(answer)
+            ends_instant = not records or records[0].updated_at != records[-1].updated_at
+            if following is None or ends_instant:
+                break
+            path, params = following, []
         if answer.server_time is None:
             raise unreadable(SYSTEM, answer, is_read=True)
-        fresh = [r for r in records if position is None or _key(r) > (position.updated_at, int(position.id))]
+        fresh = sorted((r for r in records if position is None or _key(r) > (position.updated_at, int(position.id))), key=_key)
         if before is not None:
             fresh = [r for r in fresh if r.updated_at is not None and r.updated_at < before]
-        return Page(tuple(fresh), self._next(records, fresh, page_size, position), answer.server_time)
+        return Page(tuple(fresh), self._next(fresh, has_more=following is not None), answer.server_time)
 
     @staticmethod
-    def _next(records: list[Record], fresh: list[Record], page_size: int, position: Position | None) -> Position | None:
-        """Returns where the next page starts. A full page with nothing new would repeat itself for ever: more rows
-        than a page holds share one instant; the next millisecond is the only way on."""
-        if len(records) < page_size:
+    def _next(fresh: list[Record], *, has_more: bool) -> Position | None:
+        """Returns where the next page starts. Rows of the last instant may be cut off: the next page reads it again."""
+        if not has_more or not fresh or fresh[-1].updated_at is None:
             return None
-        last = records[-1]
-        if last.updated_at is None:
-            return None
-        return Position(last.updated_at, last.ref.id)
+        last = fresh[-1].updated_at
+        before_last = [r for r in fresh if r.updated_at != last]
+        return Position(before_last[-1].updated_at or last, before_last[-1].ref.id) if before_last else Position(last, fresh[-1].ref.id)
+
+    def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
+        path, template = self._collection(object_type)
+        params: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(PAGE)), ("count", "false"), ("sort", "updatedAt")]
+        params += [*condition_pairs(where), *sparse(object_type, columns)]
+        while True:
+            answer = self._client.get(path, params, template=template)
+            if answer.server_time is None:
+                raise unreadable(SYSTEM, answer, is_read=True)
+            yield Page(tuple(self._records(answer, object_type)), None, answer.server_time)
+            following = _next_link(answer)
+            if following is None:
+                return
+            path, params = following, []
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         found: list[Record] = []
@@ -105,11 +123,10 @@ class OutreachConnector:
         while True:
             answer = self._client.get(path, params, template=template)
             yield from self._records(answer, object_type)
-            links = answer.data.get("links")
-            following = links.get("next") if isinstance(links, dict) else None
-            if not following:
+            following = _next_link(answer)
+            if following is None:
                 return
-            path, params = str(following), []
+            path, params = following, []
 
     def _collection(self, object_type: str) -> tuple[str, str]:
         path = f"/api/v2/{COLLECTIONS[object_type]}"
@@ -191,3 +208,9 @@ class OutreachConnector:
 
 def _key(record: Record) -> tuple[Any, int]:
     return (record.updated_at, int(record.ref.id))
+
+
+def _next_link(answer: Answer) -> str | None:
+    links = answer.data.get("links")
+    following = links.get("next") if isinstance(links, dict) else None
+    return str(following) if following else None

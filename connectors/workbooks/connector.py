@@ -77,6 +77,15 @@ class WorkbooksConnector:
             raise unreadable(SYSTEM, answer, is_read=True)
         return [record for record in records if record is not None]
 
+    def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
+        position: Position | None = None
+        while True:
+            page = self.changes(object_type, where=where, columns=columns, position=position)
+            yield page
+            position = page.position
+            if position is None:
+                return
+
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         return self.find(object_type, "id", ids, columns)
 

@@ -21,7 +21,6 @@ from reconciliation.passes.organisations import ACCOUNT, PERSON, PROSPECT
 USERS_KEPT = timedelta(hours=24)
 OWN_NAMES_KEPT = timedelta(hours=1)
 MARKER_FIELD = "customId"
-NAME_PAGE = 1000
 
 
 def account_columns(mapping: Mapping) -> list[str]:
@@ -59,14 +58,10 @@ def refresh_names(peer: Connector, sync_pass: SyncPass, wiring: Wiring) -> None:
     """Brings the local index of account names up to date: everything at first, then only what changed (D2)."""
     since = sync_pass.names_read_until
     where: Condition = Test("updatedAt", Op.GE, since) if since else Test("updatedAt", Op.GE, None)
-    position, started = None, None
-    while True:
-        page = peer.changes(ACCOUNT, where=where, columns=["name", MARKER_FIELD], position=position, page_size=NAME_PAGE)
+    started = None
+    for page in peer.scan(ACCOUNT, where=where, columns=["name", MARKER_FIELD]):
         started = started or page.server_time
         remember_names(sync_pass, page.records, wiring)
-        position = page.position
-        if position is None:
-            break
     sync_pass.names_read_until = started - timedelta(seconds=sync_pass.overlap_seconds)
     SyncPass.objects.filter(pk=sync_pass.pk).update(names_read_until=sync_pass.names_read_until)
 

@@ -1,0 +1,93 @@
+"""Opens the connector of a connection row: address, secrets, tokens with their one-refresher lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from connectors.contract import Connector
+from connectors.errors import NeedsAttention
+from connectors.http import HttpClient
+from connectors.oauth import App, Tokens, TokenSource
+from connectors.outreach.connector import OutreachConnector
+from connectors.workbooks.connector import WorkbooksConnector
+from reconciliation.models import Connection
+
+TOKEN_LOCK_SECONDS = 60
+
+
+class ConnectionTokens:
+    """The tokens of one connection, in its encrypted column; one refresher at a time over all processes."""
+
+    def __init__(self, connection_id: int) -> None:
+        self._id = connection_id
+
+    def load(self) -> Tokens:
+        secrets = Connection.objects.get(pk=self._id).secrets
+        expires_at = datetime.fromisoformat(secrets["expires_at"]) if secrets.get("expires_at") else None
+        return Tokens(secrets.get("access_token", ""), secrets.get("refresh_token", ""), expires_at)
+
+    def save(self, tokens: Tokens) -> None:
+        row = Connection.objects.get(pk=self._id)
+        expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
+        secrets = {**row.secrets, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+        Connection.objects.filter(pk=self._id).update(secrets=secrets)
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        now = Now()
+        free = Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)
+        mine = Connection.objects.filter(pk=self._id)
+        won = mine.filter(free).update(token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS))
+        try:
+            yield bool(won)
+        finally:
+            if won:
+                mine.update(token_lock_until=None)
+
+
+def open_connector(
+    connection: Connection,
+    *,
+    before_send: Callable[[float], None] | None = None,
+    adapter: requests.adapters.BaseAdapter | None = None,
+    **options: Any,
+) -> Connector:
+    """Returns the connector of the row. Raises NeedsAttention when its address or credentials cannot be used."""
+    own = connection.settings or {}
+    secrets = connection.secrets or {}
+    http = HttpClient(
+        connection.system,
+        connection.base_url,
+        secrets=[v for k, v in secrets.items() if isinstance(v, str) and k != "expires_at"],
+        allow_loopback=settings.ALLOW_LOOPBACK,
+        allow_private=bool(own.get("allow_private")),
+        least_tls=str(own.get("least_tls", "1.3")),
+        timeout=float(own.get("timeout_seconds", 30)),
+        concurrency=8,
+        before_send=before_send,
+        adapter=adapter,
+        **options,
+    )
+    template = connection.page_address_template
+    if connection.system == Connection.System.WORKBOOKS:
+        if not secrets.get("api_key"):
+            raise NeedsAttention("has no API key yet; open the connection and enter it", system="workbooks")
+        return WorkbooksConnector(http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds)
+    app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
+    tokens = TokenSource(ConnectionTokens(connection.pk), app, http)
+    return OutreachConnector(
+        http,
+        tokens,
+        page_address_template=template,
+        settle_seconds=connection.settle_seconds,
+        concurrency=int(own.get("concurrency", 8)),
+        marker_attribute=str(own.get("marker_attribute", "customId")),
+    )
