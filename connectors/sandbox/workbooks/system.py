@@ -287,7 +287,7 @@ class WorkbooksSystem:
         for row, (stored, problems, failure) in zip(rows, checked, strict=True):
             if problems or failure:
                 affected.append({"id": int(row["id"])} if row["id"].isdigit() else {})
-                errors = {name: texts for name, texts in problems.items()} or {"base": [failure]}
+                errors = dict(problems) or {"base": [failure]}
                 information.append({"success": False, "errors": errors, "warnings": {}})
                 continue
             affected.append(self._apply(table, row, stored))
