@@ -1,0 +1,166 @@
+"""The worlds a sandbox can start from. Deterministic from the world's seed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from connectors.sandbox.workbooks.codec import show_datetime
+from connectors.sandbox.workbooks.metadata import TYPES
+
+if TYPE_CHECKING:
+    from connectors.sandbox.world import World
+
+SYNC, ERROR = "cf_organisation_sync_to_outreach", "cf_organisation_outreach_sync_error"
+DUPLICATE, PEER_ID = "cf_organisation_outreach_duplicate", "cf_organisation_outreach_id"
+USERS = (
+    ("Priya_Nair", "Priya", "Nair"),
+    ("Tom_Becker", "Tom", "Becker"),
+    ("Sync_Service", "Sync", "Service"),
+    ("aisha.khan", "Aisha", "Khan"),
+)
+# Exactly an Outreach username, by case only, and not at all.
+OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
+HOSTILE = (
+    "Smith, Jones & Sons, Ltd",
+    'The "Quoted" Company',
+    "O'Brien's Brewery",
+    "Müller & Söhne GmbH",
+    "北京示例科技有限公司",
+    "شركة المثال للتجارة",
+    "Rocket 🚀 Launch Café",
+    "<script>alert('x')</script> Ltd",
+    "=SUM(A1:A9) Holdings",
+    "Comma, Dot.. and \\ Backslash",
+    "L" * 255,
+)
+_FIRST = (
+    ["North", "South", "East", "West", "Blue", "Green", "Silver", "Golden", "Bright", "Clear", "Stone", "River", "Harbour", "Forest", "Summit", "Valley", "Iron", "Copper", "Amber", "Crown"]
+)
+_SECOND = ["wind", "field", "bridge", "gate", "works", "stream", "wood", "mark", "light", "ford"]
+_KIND = ["Pumps", "Logistics", "Foods", "Textiles", "Software", "Engineering", "Media", "Clinics", "Energy", "Plastics", "Printing", "Tools"]
+_TOWNS = ["Reading", "Leeds", "Bristol", "York", "Derby", "Bath", "Exeter", "Norwich", "Swansea", "Perth"]
+_PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kira", "Liam", "Mona", "Noah", "Olga", "Paul"]
+_LAST = ["Byrne", "Clarke", "Diaz", "Evans", "Foster", "Grant", "Hughes", "Ito", "Jones", "Kaur", "Lopez", "Moore", "Novak", "Okafor", "Patel", "Quinn"]
+
+
+def fill(world: World, scenario: str) -> None:
+    """Fills a fresh world. Raises ValueError for a scenario that does not exist."""
+    kind, _, size = scenario.partition(":")
+    _users(world)
+    if kind == "demo":
+        _demo(world)
+    elif kind == "bench" and size.isdigit():
+        _bench(world, int(size))
+    elif kind != "empty":
+        raise ValueError(f"there is no scenario {scenario!r}; take demo, empty or bench:N")
+
+
+def _users(world: World) -> None:
+    for username, first, last in USERS:
+        values = {"username": username, "firstName": first, "lastName": last, "email": f"{first.lower()}@seller.example", "locked": False}
+        world.outreach.create_record("users", values)
+
+
+def _bench(world: World, size: int) -> None:
+    at = show_datetime(int((world.now() - timedelta(days=2)).timestamp()))
+    for n in range(1, size + 1):
+        values = {"name": f"Company {n:07d}", "website": f"https://c{n}.example", "organisation_num_employees": n % 5000}
+        world.workbooks.create_record("organisations", {**values, SYNC: True, "updated_at": at})
+
+
+def _names(rng: random.Random, count: int) -> list[str]:
+    stems = [f"{a}{b} {kind}" for a in _FIRST for b in _SECOND for kind in _KIND]
+    rng.shuffle(stems)
+    return stems[:count]
+
+
+def _demo(world: World) -> None:
+    rng = random.Random(world.seed)
+    names = _names(rng, 283)
+    already_there = names[:5]
+    account_names = [*already_there, *_names(random.Random(world.seed + 1), 400)[-35:]]
+    accounts = [
+        world.outreach.create_record("accounts", {"name": n, "domain": _host(n), "owner": rng.choice((1, 2, None))}) for n in account_names
+    ]
+    organisations = [_organisation(world, rng, name, i) for i, name in enumerate([*names, *names[5:8], *HOSTILE])]
+    _condition_table(world, rng, organisations[20:52])
+    _people(world, rng, organisations, [a["id"] for a in accounts])
+
+
+def _host(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isascii() and c.isalnum())[:40] + ".example"
+
+
+def _organisation(world: World, rng: random.Random, name: str, index: int) -> dict[str, Any]:
+    at = world.now() - timedelta(days=rng.randint(1, 300), seconds=rng.randint(0, 86400))
+    values = {
+        "name": name,
+        "website": f"https://www.{_host(name)}/" if _host(name) != ".example" else "",
+        "industry": rng.choice(("Manufacturing", "Technology", "Health", "Food", "")),
+        "organisation_num_employees": rng.choice((5, 12, 48, 120, 900, None)),
+        "main_location[town]": rng.choice(_TOWNS),
+        "assigned_to_name": OWNERS[index % len(OWNERS)],
+        SYNC: index % 6 != 5,
+        "updated_at": show_datetime(int(at.timestamp())),
+    }
+    return world.workbooks.create_record("organisations", values)
+
+
+def _condition_table(world: World, rng: random.Random, organisations: list[dict[str, Any]]) -> None:
+    """Makes every row of seed 000's condition table: each of conditions 1 to 4 either way, and old or new."""
+    for n, organisation in enumerate(organisations):
+        values: dict[str, Any] = {SYNC: bool(n & 1), ERROR: bool(n & 2), DUPLICATE: bool(n & 4)}
+        if n & 8:
+            account = world.outreach.create_record("accounts", {"name": f"{organisation['name']} (linked)"})
+            values[PEER_ID] = str(account["id"])
+        age = timedelta(days=0 if n & 16 else 40)
+        values["updated_at"] = show_datetime(int((world.now() - age).timestamp()))
+        world.workbooks.update_record("organisations", organisation["id"], values)
+
+
+def _people(world: World, rng: random.Random, organisations: list[dict[str, Any]], accounts: list[int]) -> None:
+    for n in range(900):
+        organisation = organisations[n % len(organisations)]
+        first, last = _PEOPLE[n % 16], _LAST[(n // 16) % 16]
+        email = f"{first}.{last}.{n}@{_host(str(organisation['name']))}".lower()
+        values: dict[str, Any] = {
+            "name": f"{first} {last}",
+            "person_first_name": first,
+            "person_last_name": last,
+            "employer_link": organisation["id"],
+            "main_location[email]": email,
+            "cf_person_sync_to_outreach": n % 4 != 3,
+        }
+        if n % 3 == 0:
+            prospect = {"firstName": first, "lastName": last, "emails": [email], "account": rng.choice([*accounts, None])}
+            made = world.outreach.create_record("prospects", prospect)
+            if n % 6 == 0:
+                values["cf_person_outreach_id"] = str(made["id"])
+        world.workbooks.create_record("people", values)
+
+
+def load_csv(world: World, text: str) -> dict[str, Any]:
+    """Takes organisations from a CSV with a `name` column, other columns by header. Returns how many rows were taken
+    and which were refused and why. Raises ValueError when the file cannot be used at all."""
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    headers = {h.strip().lower(): h for h in reader.fieldnames or () if h}
+    if "name" not in headers:
+        raise ValueError("the file needs a column called name")
+    columns = TYPES["organisations"].columns
+    titles = {c.title.lower(): c.name for c in columns.values()}
+    known = {h: (low if low in columns else titles.get(low, "")) for low, h in headers.items()}
+    ignored = [h for h, column in known.items() if not column or not columns[column].is_writable]
+    taken, refused = 0, []
+    for row in reader:
+        values: dict[str, Any] = {SYNC: True}
+        values.update({column: row[h] for h, column in known.items() if h not in ignored and row.get(h) not in (None, "")})
+        try:
+            world.workbooks.create_record("organisations", values)
+            taken += 1
+        except ValueError as error:
+            refused.append({"line": reader.line_num, "reason": str(error)})
+    return {"taken": taken, "refused": refused, "ignored_columns": ignored}
