@@ -1,0 +1,1 @@
+"""What a person may do. Every action goes through here; each writes who did it and why."""

@@ -1,0 +1,110 @@
+"""Makes connections, default mapping tables and passes; told twice it changes nothing (S0.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from reconciliation.defaults.organisations import STANDARD_RULES
+from reconciliation.models import (
+    Binding,
+    Case,
+    Connection,
+    FieldRule,
+    MappingTable,
+    Operation,
+    PeerName,
+    RememberedPair,
+    RemoteUser,
+    Run,
+    RunEvent,
+    SyncPass,
+)
+
+ORGANISATIONS_PASS = "organisations"
+
+
+@transaction.atomic
+def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
+    """Makes or refreshes the connections of a sandbox from what its control port says. Returns the organisations pass
+    and whether what was known of an earlier world was forgotten. Idempotent."""
+    crm = _connection("Workbooks (sandbox)", "workbooks", description, settle_seconds=0)
+    peer = _connection("Outreach (sandbox)", "outreach", description, settle_seconds=2)
+    sync_pass = organisations_pass(crm, peer)
+    forgot = forget_other_worlds(sync_pass, str(description["world_id"]))
+    return sync_pass, forgot
+
+
+def _connection(name: str, system: str, description: Mapping[str, Any], *, settle_seconds: int) -> Connection:
+    given = dict(description[system])
+    web_url = given.get("web_url", "")
+    path = {"workbooks": "organisations", "outreach": "accounts"}[system]
+    secrets = {k: given[k] for k in ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token") if k in given}
+    row, _ = Connection.objects.update_or_create(
+        name=name,
+        defaults={
+            "system": system,
+            "base_url": given["base_url"],
+            "page_address_template": f"{web_url}/{path}/{{id}}" if web_url else "",
+            "settings": {"database_id": given["database_id"]} if "database_id" in given else {},
+            "secrets": secrets,
+            "is_sandbox": True,
+            "settle_seconds": settle_seconds,
+        },
+    )
+    return row
+
+
+def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass of seed 000 between two connections, made with its default mapping when it is new."""
+    table, is_new = MappingTable.objects.get_or_create(
+        name="Organisations → Accounts", defaults={"crm_object": "organisation", "peer_object": "account"}
+    )
+    if is_new:
+        FieldRule.objects.bulk_create(
+            FieldRule(table=table, crm_field=crm_field, peer_field=peer_field, transform=transform, is_standard=True)
+            for crm_field, peer_field, transform in STANDARD_RULES
+        )
+    sync_pass, _ = SyncPass.objects.get_or_create(
+        name=ORGANISATIONS_PASS,
+        # Before the first run, Last Run Time is the moment of switching on (D27).
+        defaults={
+            "title": "Outreach Send/Receive",
+            "crm": crm,
+            "peer": peer,
+            "mapping": table,
+            "is_on": True,
+            "last_run_time": timezone.now().replace(microsecond=0),
+        },
+    )
+    return sync_pass
+
+
+def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
+    """Forgets what was learnt of another sandbox world: its ids mean nothing in this one. Returns whether it did."""
+    connections = Connection.objects.filter(pk__in=[sync_pass.crm_id, sync_pass.peer_id], is_sandbox=True)
+    known = set(connections.exclude(world_id="").values_list("world_id", flat=True))
+    connections.update(world_id=world_id)
+    if not known or known == {world_id}:
+        return False
+    RunEvent.objects.filter(run__sync_pass=sync_pass).delete()
+    Case.objects.filter(sync_pass=sync_pass).delete()
+    Operation.objects.filter(run__sync_pass=sync_pass).delete()
+    Run.objects.filter(sync_pass=sync_pass).delete()
+    for model in (Binding, PeerName, RememberedPair):
+        model.objects.filter(sync_pass=sync_pass).delete()
+    RemoteUser.objects.filter(connection__in=connections).delete()
+    SyncPass.objects.filter(pk=sync_pass.pk).update(
+        last_run_time=timezone.now().replace(microsecond=0),
+        sweep_started_at=None,
+        sweep_is_full=False,
+        position_at=None,
+        position_id="",
+        names_read_until=None,
+        trouble_count=0,
+        next_due_at=None,
+    )
+    return True
