@@ -37,14 +37,63 @@ HOSTILE = (
     "Comma, Dot.. and \\ Backslash",
     "L" * 255,
 )
-_FIRST = (
-    ["North", "South", "East", "West", "Blue", "Green", "Silver", "Golden", "Bright", "Clear", "Stone", "River", "Harbour", "Forest", "Summit", "Valley", "Iron", "Copper", "Amber", "Crown"]
-)
+_FIRST = [
+    "North",
+    "South",
+    "East",
+    "West",
+    "Blue",
+    "Green",
+    "Silver",
+    "Golden",
+    "Bright",
+    "Clear",
+    "Stone",
+    "River",
+    "Harbour",
+    "Forest",
+    "Summit",
+    "Valley",
+    "Iron",
+    "Copper",
+    "Amber",
+    "Crown",
+]
 _SECOND = ["wind", "field", "bridge", "gate", "works", "stream", "wood", "mark", "light", "ford"]
-_KIND = ["Pumps", "Logistics", "Foods", "Textiles", "Software", "Engineering", "Media", "Clinics", "Energy", "Plastics", "Printing", "Tools"]
+_KIND = [
+    "Pumps",
+    "Logistics",
+    "Foods",
+    "Textiles",
+    "Software",
+    "Engineering",
+    "Media",
+    "Clinics",
+    "Energy",
+    "Plastics",
+    "Printing",
+    "Tools",
+]
 _TOWNS = ["Reading", "Leeds", "Bristol", "York", "Derby", "Bath", "Exeter", "Norwich", "Swansea", "Perth"]
 _PEOPLE = ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kira", "Liam", "Mona", "Noah", "Olga", "Paul"]
-_LAST = ["Byrne", "Clarke", "Diaz", "Evans", "Foster", "Grant", "Hughes", "Ito", "Jones", "Kaur", "Lopez", "Moore", "Novak", "Okafor", "Patel", "Quinn"]
+_LAST = [
+    "Byrne",
+    "Clarke",
+    "Diaz",
+    "Evans",
+    "Foster",
+    "Grant",
+    "Hughes",
+    "Ito",
+    "Jones",
+    "Kaur",
+    "Lopez",
+    "Moore",
+    "Novak",
+    "Okafor",
+    "Patel",
+    "Quinn",
+]
 
 
 def fill(world: World, scenario: str) -> None:

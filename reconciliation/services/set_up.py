@@ -42,7 +42,11 @@ def _connection(name: str, system: str, description: Mapping[str, Any], *, settl
     given = dict(description[system])
     web_url = given.get("web_url", "")
     path = {"workbooks": "organisations", "outreach": "accounts"}[system]
-    secrets = {k: given[k] for k in ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token") if k in given}
+    secrets = {
+        k: given[k]
+        for k in ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token")
+        if k in given
+    }
     row, _ = Connection.objects.update_or_create(
         name=name,
         defaults={

@@ -1,0 +1,176 @@
+"""Pages of the sandbox for people: each system's records in a table, one record in full, a field to edit, the calls."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.world import PORTS, World
+
+ROWS_A_PAGE = 50
+TITLES = {"workbooks": "Workbooks", "outreach": "Outreach"}
+COLUMNS = {
+    "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
+                      "cf_organisation_outreach_sync_error", "cf_organisation_outreach_id", "updated_at"),
+    "people": ("id", "name", "employer[name]", "main_location[email]", "cf_person_outreach_id", "updated_at"),
+    "accounts": ("id", "name", "domain", "industry", "owner", "customId", "updatedAt"),
+    "prospects": ("id", "firstName", "lastName", "emails", "account", "updatedAt"),
+    "users": ("id", "username", "email", "locked"),
+}  # fmt: skip
+MAIN_OBJECTS = {"workbooks": ("organisations", "people"), "outreach": ("accounts", "prospects", "users")}
+STYLE = """
+:root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
+@media(prefers-color-scheme:dark){:root{--fg:#e2e8f0;--bg:#0b1220;--quiet:#a3b0c6;--line:#22304a;--link:#93c5fd;--soft:#111a2e}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);margin:0}
+header{padding:12px 28px;border-bottom:1px solid var(--line);background:var(--soft);display:flex;gap:20px;flex-wrap:wrap;align-items:baseline}
+header b{font-size:1.1rem}main{padding:20px 28px;overflow-x:auto}a{color:var(--link)}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:top}
+td{max-width:24rem;overflow-wrap:anywhere}th{color:var(--quiet);font-weight:600;font-size:.85rem}
+input{font:inherit;padding:5px 8px;width:100%;box-sizing:border-box;border:1px solid #7b889e;border-radius:6px;background:var(--bg);color:inherit}
+button{font:inherit;padding:7px 16px;border:0;border-radius:6px;background:#1d4ed8;color:#fff;cursor:pointer}
+.quiet{color:var(--quiet)}form.search{display:flex;gap:8px;max-width:32rem;margin-bottom:14px}.error{color:#b91c1c;font-weight:600}
+"""
+
+
+class Pages:
+    """Answers `GET /` and everything under `/browse` with HTML. State changes only by POST."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def handle(self, request: Request) -> Response:
+        if request.path == "/style.css":
+            return Response(200, STYLE.encode(), "text/css; charset=utf-8")
+        parts = [p for p in request.path.split("/") if p][1:]
+        with self._world.lock:
+            if not parts:
+                return self._home()
+            if parts == ["calls"]:
+                return self._calls()
+            system = self._world.systems.get(parts[0])
+            if len(parts) == 1 and system is not None:
+                return _see_other(f"/browse/{parts[0]}/{MAIN_OBJECTS[parts[0]][0]}")
+            if system is None or len(parts) not in (2, 3) or parts[1] not in system.objects():
+                return _page("Not found", "<p>There is nothing at this address.</p>", 404)
+            if len(parts) == 2:
+                return self._table(parts[0], parts[1], dict(parse_qsl(request.query)))
+            return self._record(parts[0], parts[1], parts[2], request)
+
+    def _home(self) -> Response:
+        rows = []
+        for name in PORTS:
+            system = self._world.systems[name]
+            links = " · ".join(f'<a href="/browse/{name}/{o}">{o}</a> ({len(system.list_records(o))})' for o in MAIN_OBJECTS[name])
+            rows.append(f"<tr><th>{TITLES[name]}<td>{links}<td class=quiet>{html.escape(self._world.base_urls.get(name, ''))}")
+        body = "<p>Stand-ins for the real systems, in memory on this machine. Edit a record here and watch the pass carry it over.</p>"
+        return _page("Sandbox", f"{body}<table>{''.join(rows)}</table>")
+
+    def _table(self, name: str, object_type: str, query: dict[str, str]) -> Response:
+        system = self._world.systems[name]
+        wanted = query.get("q", "").casefold()
+        records = [r for r in system.list_records(object_type) if not wanted or any(wanted in str(v).casefold() for v in r.values())]
+        page = max(1, int(query["page"])) if query.get("page", "").isdigit() else 1
+        columns = COLUMNS.get(object_type) or tuple(records[0])[:8] if records else COLUMNS.get(object_type, ("id",))
+        head = "".join(f"<th>{html.escape(_title(c))}" for c in columns)
+        rows = []
+        for record in records[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:
+            cells = "".join(f"<td>{_cell(record.get(c))}" for c in columns[1:])
+            rows.append(f'<tr><td><a href="/browse/{name}/{object_type}/{record["id"]}">{record["id"]}</a>{cells}')
+        search = (
+            f'<form class=search><input name=q aria-label="Search" value="{html.escape(query.get("q", ""))}"><button>Search</button></form>'
+        )
+        more = ""
+        if len(records) > page * ROWS_A_PAGE:
+            link = html.escape("?" + urlencode({"q": query.get("q", ""), "page": page + 1}))
+            more = f'<p><a href="{link}">Next page</a></p>'
+        empty = "" if rows else "<p class=quiet>No records.</p>"
+        body = f"{search}<p class=quiet>{len(records)} records</p><table><tr>{head}{''.join(rows)}</table>{empty}{more}"
+        return _page(f"{TITLES[name]}: {object_type}", body)
+
+    def _record(self, name: str, object_type: str, id_text: str, request: Request) -> Response:
+        system = self._world.systems[name]
+        record = system.get_record(object_type, int(id_text)) if id_text.isdigit() else None
+        if record is None:
+            return _page("Not found", "<p>This record does not exist.</p>", 404)
+        error = ""
+        if request.method == "POST":
+            try:
+                record = self._save(
+                    name, object_type, record, dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
+                )
+                self._world.keep()
+                return _see_other(request.path)
+            except ValueError as refusal:
+                error = f"<p class=error>{html.escape(str(refusal))}</p>"
+        rows = []
+        for field, value in record.items():
+            label = html.escape(_title(field))
+            if field in ("id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt") or isinstance(value, list | dict):
+                rows.append(f"<tr><th>{label}<td>{_cell(value)}")
+            else:
+                shown = html.escape("" if value is None else str(value))
+                rows.append(
+                    f'<tr><th><label for="{html.escape(field)}">{label}</label><td><input id="{html.escape(field)}" name="{html.escape(field)}" value="{shown}">'
+                )
+        body = f"{error}<form method=post><table>{''.join(rows)}</table><p><button>Save</button></p></form>"
+        return _page(f"{TITLES[name]}: {object_type} {id_text}", body)
+
+    def _save(self, name: str, object_type: str, record: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
+        """Saves the fields that differ, with the type they have. Raises ValueError in the system's words."""
+        changes: dict[str, Any] = {}
+        for field, text in given.items():
+            old = record.get(field)
+            if field not in record or text == ("" if old is None else str(old)):
+                continue
+            if isinstance(old, bool):
+                changes[field] = text.strip().lower() in ("true", "1", "yes", "on")
+            elif isinstance(old, int) and text.strip().lstrip("-").isdigit():
+                changes[field] = int(text)
+            else:
+                changes[field] = text or None
+        if not changes:
+            return record
+        return self._world.systems[name].update_record(object_type, int(record["id"]), changes)
+
+    def _calls(self) -> Response:
+        rows = []
+        for call in list(self._world.calls)[-200:][::-1]:
+            cells = "".join(f"<td>{html.escape(str(call[k]))}" for k in ("system", "method", "path", "query", "status", "ms"))
+            rows.append(f"<tr>{cells}")
+        head = "<tr><th>System<th>Method<th>Path<th>Asked<th>Status<th>ms"
+        return _page("Last calls", f"<table>{head}{''.join(rows)}</table>" if rows else "<p class=quiet>No calls yet.</p>")
+
+
+def _title(field: str) -> str:
+    return field.removeprefix("cf_organisation_").removeprefix("cf_person_").replace("_", " ")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return html.escape(", ".join(str(v) for v in value))
+    text = "" if value is None else str(value)
+    if text.startswith(("http://127.0.0.1", "https://")):
+        return f'<a href="{html.escape(text)}" rel="noreferrer">{html.escape(text)}</a>'
+    return html.escape(text)
+
+
+def _page(title: str, body: str, status: int = 200) -> Response:
+    links = "".join(f'<a href="/browse/{n}/{o}">{TITLES[n]} {o}</a>' for n in PORTS for o in MAIN_OBJECTS[n][:1])
+    head = f'<header><b><a href="/">Sandbox</a></b>{links}<a href="/browse/calls">Last calls</a></header>'
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<title>{html.escape(title)}</title><link rel="stylesheet" href="/style.css">{head}<main><h1>{html.escape(title)}</h1>{body}</main></html>'
+    )
+    policy = (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    )
+    return Response(status, page.encode("utf-8", "replace"), "text/html; charset=utf-8", [policy])
+
+
+def _see_other(where: str) -> Response:
+    return Response(303, b"", "text/html", [("Location", where)])

@@ -1,0 +1,32 @@
+"""`manage.py connect_sandbox`: connections, default mapping tables and passes for a running sandbox. Idempotent."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import requests
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from reconciliation.services.set_up import connect_sandbox
+
+
+class Command(BaseCommand):
+    help = "Makes or refreshes the connections, mapping tables and passes of a running sandbox."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--url", default=settings.SANDBOX_URL, help="control port of the sandbox")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with requests.Session() as session:
+                session.trust_env = False
+                description = session.get(options["url"], headers={"Accept": "application/json"}, timeout=10).json()
+            sync_pass, forgot = connect_sandbox(description)
+        except (requests.RequestException, ValueError, KeyError):
+            self.stderr.write(f"No sandbox answers at {options['url']}. Start it with `manage.py sandbox`.")
+            raise SystemExit(2) from None
+        if forgot:
+            self.stdout.write("Another sandbox world: what was learnt of the earlier one was forgotten.")
+        self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")
