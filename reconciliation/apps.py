@@ -10,18 +10,33 @@ class ReconciliationConfig(AppConfig):
     verbose_name = "Reconciliation"
 
     def ready(self) -> None:
-        post_migrate.connect(schedule_heartbeat, dispatch_uid="reconciliation.heartbeat")
+        post_migrate.connect(make_schedules, dispatch_uid="reconciliation.schedules")
 
 
-def schedule_heartbeat(*, app_config: AppConfig, using: str, **kwargs: Any) -> None:
-    """Makes the schedule whose task goes through queue and worker; the watchdog of `serve` looks for its effect."""
+# name, function, its argument. "Outreach Send/Receive" is what seed 000 calls the process (S0.1).
+SCHEDULES = (
+    ("heartbeat", "reconciliation.engine.heartbeat.beat", ()),
+    ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",)),
+)
+
+
+def make_schedules(*, app_config: AppConfig, using: str, **kwargs: Any) -> None:
+    """Makes the schedules, each once however often this runs (S0.2). The watchdog of `serve` looks for the effect of
+    the heartbeat, which goes through queue and worker."""
     if app_config.label != "django_q":
         return
     from django_q.models import Schedule
 
     if Schedule._meta.db_table not in connections[using].introspection.table_names():
         return  # `migrate reconciliation` alone on an empty database
-    Schedule.objects.using(using).update_or_create(
-        name="heartbeat",
-        defaults={"func": "reconciliation.engine.heartbeat.beat", "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1},
-    )
+    for name, function, arguments in SCHEDULES:
+        Schedule.objects.using(using).update_or_create(
+            name=name,
+            defaults={
+                "func": function,
+                "args": repr(arguments) if arguments else None,
+                "schedule_type": Schedule.MINUTES,
+                "minutes": 1,
+                "repeats": -1,
+            },
+        )

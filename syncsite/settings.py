@@ -157,6 +157,7 @@ Q_CLUSTER = {
 }
 # How often a new pass runs until staff choose otherwise.
 DEFAULT_INTERVAL_MINUTES = env.number("DEFAULT_INTERVAL_MINUTES", default=1, least=1, most=1440)
+PROCESS_CHANNELS = env.number("PROCESS_CHANNELS", default=1, least=1, most=20)
 
 # --- Time, static files, logging ---------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"

@@ -29,6 +29,7 @@ class RunContext:
     person_columns: PluginColumns
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
+    are_names_fresh: bool = False
 
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
         """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes are counted only: a

@@ -132,7 +132,9 @@ def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], 
     if not records:
         return
     connector, sync_pass = context.peer.connector, context.sync_pass
-    gather.refresh_names(connector, sync_pass, context.wiring)
+    if not context.are_names_fresh:  # one delta read a run; what this run creates is added as it is created
+        gather.refresh_names(connector, sync_pass, context.wiring)
+        context.are_names_fresh = True
     names = [str(r.fields["name"]) for r in records if not is_blank(r.fields.get("name"))]
     found = gather.accounts_by_name(connector, sync_pass, context.terms.mapping, names) if names else {}
     in_flight = gather.names_in_flight(context.peer.connection, (normalise_name(n)[:255] for n in names), context.wiring)

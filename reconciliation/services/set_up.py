@@ -9,20 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from reconciliation.defaults.organisations import STANDARD_RULES
-from reconciliation.models import (
-    Binding,
-    Case,
-    Connection,
-    FieldRule,
-    MappingTable,
-    Operation,
-    PeerName,
-    RememberedPair,
-    RemoteUser,
-    Run,
-    RunEvent,
-    SyncPass,
-)
+from reconciliation.engine.worlds import forget_other_worlds
+from reconciliation.models import Connection, FieldRule, MappingTable, SyncPass
 
 ORGANISATIONS_PASS = "organisations"
 
@@ -53,7 +41,7 @@ def _connection(name: str, system: str, description: Mapping[str, Any], *, settl
             "system": system,
             "base_url": given["base_url"],
             "page_address_template": f"{web_url}/{path}/{{id}}" if web_url else "",
-            "settings": {"database_id": given["database_id"]} if "database_id" in given else {},
+            "settings": {k: v for k, v in {**given, **description}.items() if k in ("database_id", "control_url") and v},
             "secrets": secrets,
             "is_sandbox": True,
             "settle_seconds": settle_seconds,
@@ -85,30 +73,3 @@ def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
         },
     )
     return sync_pass
-
-
-def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
-    """Forgets what was learnt of another sandbox world: its ids mean nothing in this one. Returns whether it did."""
-    connections = Connection.objects.filter(pk__in=[sync_pass.crm_id, sync_pass.peer_id], is_sandbox=True)
-    known = set(connections.exclude(world_id="").values_list("world_id", flat=True))
-    connections.update(world_id=world_id)
-    if not known or known == {world_id}:
-        return False
-    RunEvent.objects.filter(run__sync_pass=sync_pass).delete()
-    Case.objects.filter(sync_pass=sync_pass).delete()
-    Operation.objects.filter(run__sync_pass=sync_pass).delete()
-    Run.objects.filter(sync_pass=sync_pass).delete()
-    for model in (Binding, PeerName, RememberedPair):
-        model.objects.filter(sync_pass=sync_pass).delete()
-    RemoteUser.objects.filter(connection__in=connections).delete()
-    SyncPass.objects.filter(pk=sync_pass.pk).update(
-        last_run_time=timezone.now().replace(microsecond=0),
-        sweep_started_at=None,
-        sweep_is_full=False,
-        position_at=None,
-        position_id="",
-        names_read_until=None,
-        trouble_count=0,
-        next_due_at=None,
-    )
-    return True

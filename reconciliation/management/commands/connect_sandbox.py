@@ -23,7 +23,7 @@ class Command(BaseCommand):
             with requests.Session() as session:
                 session.trust_env = False
                 description = session.get(options["url"], headers={"Accept": "application/json"}, timeout=10).json()
-            sync_pass, forgot = connect_sandbox(description)
+            sync_pass, forgot = connect_sandbox({**description, "control_url": options["url"]})
         except (requests.RequestException, ValueError, KeyError):
             self.stderr.write(f"No sandbox answers at {options['url']}. Start it with `manage.py sandbox`.")
             raise SystemExit(2) from None

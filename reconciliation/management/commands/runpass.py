@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from reconciliation.engine import worlds
 from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import Order, run_pass
 from reconciliation.models import Run, SyncPass
@@ -29,6 +30,8 @@ class Command(BaseCommand):
         if sync_pass is None:
             self.stderr.write(f"There is no pass {options['name']!r}. Connect a system first, e.g. with `manage.py connect_sandbox`.")
             raise SystemExit(2)
+        if worlds.check(sync_pass):
+            self.stderr.write("The sandbox is another world; what was learnt of the earlier one was forgotten.")
         order = Order(kind=Run.Kind.MANUAL, is_full=options["full"], budget=options["budget"], started_by="command line")
         try:
             run = run_pass(sync_pass, order)

@@ -1,0 +1,57 @@
+"""Notices when a sandbox began a new world: what was learnt of the old one is forgotten, and that is said."""
+
+from __future__ import annotations
+
+import logging
+
+import requests
+from django.utils import timezone
+
+from reconciliation.models import Binding, Case, Connection, Operation, PeerName, RememberedPair, RemoteUser, Run, RunEvent, SyncPass
+
+log = logging.getLogger(__name__)
+
+
+def check(sync_pass: SyncPass) -> bool:
+    """Returns whether the pass's sandbox is another world than the one it knew; True means that everything learnt was
+    forgotten. Real connections, and a sandbox that does not answer, are left to the run itself."""
+    control_url = sync_pass.peer.settings.get("control_url", "") if sync_pass.peer.is_sandbox else ""
+    if not control_url:
+        return False
+    try:
+        with requests.Session() as session:
+            session.trust_env = False
+            world_id = str(session.get(control_url, headers={"Accept": "application/json"}, timeout=5).json()["world_id"])
+    except (requests.RequestException, ValueError, KeyError):
+        return False
+    forgot = forget_other_worlds(sync_pass, world_id)
+    if forgot:
+        log.warning("the sandbox is another world; what was learnt of the earlier one was forgotten")
+    return forgot
+
+
+def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
+    """Forgets what was learnt of another sandbox world: its ids mean nothing in this one. Returns whether it did."""
+    connections = Connection.objects.filter(pk__in=[sync_pass.crm_id, sync_pass.peer_id], is_sandbox=True)
+    known = set(connections.exclude(world_id="").values_list("world_id", flat=True))
+    connections.update(world_id=world_id)
+    if not known or known == {world_id}:
+        return False
+    RunEvent.objects.filter(run__sync_pass=sync_pass).delete()
+    Case.objects.filter(sync_pass=sync_pass).delete()
+    Operation.objects.filter(run__sync_pass=sync_pass).delete()
+    Run.objects.filter(sync_pass=sync_pass).delete()
+    for model in (Binding, PeerName, RememberedPair):
+        model.objects.filter(sync_pass=sync_pass).delete()
+    RemoteUser.objects.filter(connection__in=connections).delete()
+    SyncPass.objects.filter(pk=sync_pass.pk).update(
+        last_run_time=timezone.now().replace(microsecond=0),
+        sweep_started_at=None,
+        sweep_is_full=False,
+        position_at=None,
+        position_id="",
+        names_read_until=None,
+        trouble_count=0,
+        next_due_at=None,
+    )
+    return True

@@ -1,0 +1,87 @@
+"""What the cluster carries out. Tasks are nudges: the database holds the work, so a lost or doubled one costs a minute."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django_q.tasks import async_task
+
+from reconciliation.engine import lease as leases
+from reconciliation.engine import worlds
+from reconciliation.engine.runner import Order, holder_name, run_pass
+from reconciliation.models import Run, SyncPass
+
+log = logging.getLogger(__name__)
+# The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
+GRAIN = timedelta(seconds=30)
+
+
+def tick(name: str) -> str:
+    """Runs the pass if it is due and a process channel is free. Returns what was done, for the task log."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=name).first()
+    if sync_pass is None or not sync_pass.is_on:
+        return "off"
+    now = timezone.now()
+    if sync_pass.is_paused:
+        return "paused"
+    if sync_pass.next_due_at is not None and sync_pass.next_due_at - GRAIN > now and sync_pass.run_requested_at is None:
+        return "not due"
+    return _run_in_channel(sync_pass, Run.Kind.SCHEDULED)
+
+
+def run_now(name: str, started_by: str) -> str:
+    """Runs the pass because somebody asked, also while it is paused or not due."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+    return _run_in_channel(sync_pass, Run.Kind.MANUAL, started_by)
+
+
+def nudge(name: str, started_by: str = "") -> None:
+    """Asks for a run as soon as a worker is free. The mark on the row outlives a lost task."""
+    SyncPass.objects.filter(name=name).update(run_requested_at=timezone.now())
+    async_task("reconciliation.jobs.run_now", name, started_by, task_name=f"{name} now")
+
+
+def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str:
+    """Takes a process channel of the CRM connection (S0.7, D1), runs within the time budget, and asks for a
+    continuation at once when work is left."""
+    channel = _take_channel(sync_pass)
+    if channel is None:
+        return "waits for a process channel"
+    try:
+        requested = sync_pass.run_requested_at
+        started = timezone.now()
+        worlds.check(sync_pass)
+        budget = float(sync_pass.time_budget_seconds)
+        run = run_pass(sync_pass, Order(kind=kind, budget=budget, started_by=started_by))
+    except leases.LeaseHeld:
+        SyncPass.objects.filter(pk=sync_pass.pk).update(run_requested_at=timezone.now())
+        return "another run is under way; it goes round again"
+    finally:
+        channel.release()
+    _plan_next(sync_pass, run, started, requested)
+    return f"run {run.pk}: {run.state}"
+
+
+def _take_channel(sync_pass: SyncPass) -> leases.Lease | None:
+    for slot in range(settings.PROCESS_CHANNELS):
+        try:
+            return leases.take(f"channel:{sync_pass.crm_id}:{slot}", holder_name())
+        except leases.LeaseHeld:
+            continue
+    return None
+
+
+def _plan_next(sync_pass: SyncPass, run: Run, started: object, requested: object) -> None:
+    rows = SyncPass.objects.filter(pk=sync_pass.pk)
+    rows.filter(run_requested_at=requested).update(run_requested_at=None)
+    if run.state in (Run.State.INTERRUPTED, Run.State.FAILED):
+        if run.state == Run.State.FAILED:
+            rows.update(next_due_at=timezone.now() + timedelta(seconds=sync_pass.interval_seconds))
+        return  # the runner set when to try again
+    rows.update(next_due_at=run.started_at + timedelta(seconds=sync_pass.interval_seconds))
+    sync_pass.refresh_from_db()
+    if run.state == Run.State.PARTIAL or sync_pass.run_requested_at is not None:
+        async_task("reconciliation.jobs.run_now", sync_pass.name, "continuation", task_name=f"{sync_pass.name} goes on")
