@@ -18,6 +18,7 @@ from reconciliation.core.values import is_blank, normalise_name
 from reconciliation.engine import cases, crm_writes, gather, people
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
+from reconciliation.engine.wiring import Switches
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.passes import organisations as rules
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
@@ -33,6 +34,7 @@ class PageWork:
     records: dict[str, Record]
     decisions: dict[str, Decision] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    unbound: list[Binding] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
 
     def decide(self, decision: Decision) -> None:
@@ -152,7 +154,7 @@ def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], 
         if key in first_with and not context.wiring.switches.ignores_twins:
             work.twins[id_] = first_with[key]
             continue
-        marker = rules.marker_of(context.terms.database, id_)
+        marker = "" if context.wiring.switches.names_before_journal else rules.marker_of(context.terms.database, id_)
         matches, ours = rules.match_names(key, marker, found.get(key, []), frozenset(remembered.get(id_, ())), bound)
         _guarded(context, work, record, lambda r=record, m=matches, o=ours: rules.decide_new(r, m, o, context.terms, users))
         if work.decisions[id_].outcome is Outcome.CREATED:
@@ -186,6 +188,7 @@ def _write_accounts(context: RunContext, work: PageWork) -> None:
                 work.operations[decision.record.ref.id] = operation
                 ready.append(operation)
         context.executor.send("peer", ready, lambda done: _settle(context, work, done))
+    _save_bindings(work.unbound)
 
 
 def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
@@ -197,15 +200,20 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
             bindings.append(_binding(context, decision, item.record))
             accounts.append(item.record)
         else:
-            work.decide(_failed_decision(decision, item))
-    _save_bindings(bindings)
+            work.decide(_failed_decision(decision, item, context.wiring.switches))
+    if context.wiring.switches.binds_after_page:
+        work.unbound += bindings
+    else:
+        _save_bindings(bindings)
     if accounts:
         named = [a for a in accounts if a.fields.get("name")]
         gather.remember_names(context.sync_pass, named, context.wiring)
 
 
-def _failed_decision(decision: Decision, item: Done) -> Decision:
+def _failed_decision(decision: Decision, item: Done, switches: Switches) -> Decision:
     error = item.error
+    if switches.flags_on_connection_trouble and isinstance(error, ConnectorError):
+        return replace(rules.failed(decision.record, "refused", error.sentence), intent=None)
     if item.is_in_doubt:
         sentence = f"Outreach did not answer ({error}); it is asked again by our key before anything is sent twice."
         return Decision(decision.record, Outcome.HELD, "in_doubt", sentence)

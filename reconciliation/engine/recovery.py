@@ -26,7 +26,8 @@ OWED_A_RUN = 1000
 def recover(context: RunContext) -> None:
     """Brings the journal to rest as far as the remote systems allow. Raises ConnectionTrouble."""
     _void_unsent(context)
-    _settle_creates(context)
+    if not context.wiring.switches.names_before_journal:
+        _settle_creates(context)
     finish_owed(context)
 
 

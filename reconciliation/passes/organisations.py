@@ -67,6 +67,7 @@ class Terms:
     database: str
     on_first_link: str = "fill_blanks"
     looks_are_echo_blind: bool = False  # seeded defect: our own write comes back as a change
+    sends_whole_record: bool = False  # seeded defect: every mapped field is sent, changed or not
 
 
 def marker_of(database: str, organisation_id: str) -> str:
@@ -184,6 +185,8 @@ def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Te
     merge = merge_fields(terms.mapping, crm=crm, peer=peer, users=users)
     if refusal := _refused(record, merge):
         return refusal
+    if terms.sends_whole_record:
+        merge = merge_fields(terms.mapping, crm=SideState(base={}, now=record.fields), peer=SideState(base={}, now={}), users=users)
     if not merge.to_peer:
         quiet = Decision(record, Outcome.UNCHANGED, "equal", "Outreach already holds these values.", base_only=True)
         return _explained(quiet, merge)
