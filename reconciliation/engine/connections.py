@@ -26,8 +26,9 @@ TOKEN_LOCK_SECONDS = 60
 class ConnectionTokens:
     """The tokens of one connection, in its encrypted column; one refresher at a time over all processes."""
 
-    def __init__(self, connection_id: int) -> None:
+    def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now) -> None:
         self._id = connection_id
+        self._db_now = db_now
 
     def load(self) -> Tokens:
         secrets = Connection.objects.get(pk=self._id).secrets
@@ -42,7 +43,7 @@ class ConnectionTokens:
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
-        now = Now()
+        now = self._db_now()
         free = Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)
         mine = Connection.objects.filter(pk=self._id)
         won = mine.filter(free).update(token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS))
@@ -58,6 +59,7 @@ def open_connector(
     *,
     before_send: Callable[[float], None] | None = None,
     adapter: requests.adapters.BaseAdapter | None = None,
+    db_now: Callable[[], Any] = Now,
     **options: Any,
 ) -> Connector:
     """Returns the connector of the row. Raises NeedsAttention when its address or credentials cannot be used."""
@@ -82,7 +84,7 @@ def open_connector(
             raise NeedsAttention("has no API key yet; open the connection and enter it", system="workbooks")
         return WorkbooksConnector(http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds)
     app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
-    tokens = TokenSource(ConnectionTokens(connection.pk), app, http)
+    tokens = TokenSource(ConnectionTokens(connection.pk, db_now), app, http)
     return OutreachConnector(
         http,
         tokens,
