@@ -82,7 +82,7 @@ def run(*_arguments):
 def test(*arguments):
     """Run the whole suite with a coverage line; on PostgreSQL and in a browser too when they are there"""
     install("requirements-dev.txt")
-    results = [pytest("not slow and not browser", *arguments, "--cov-report=")]
+    results = [pytest("not slow and not browser", *arguments, "-n", "2", "--dist", "worksteal", "--cov-report=")]
     results += postgres_tests(arguments)
     results += browser_tests(arguments)
     call([str(PYTHON), "-m", "coverage", "report", "--skip-covered"])

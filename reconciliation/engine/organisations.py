@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from connectors.contract import Record, Ref
-from connectors.errors import ConnectorError, MappingError
+from connectors.errors import ConnectionTrouble, ConnectorError, MappingError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, normalise_name
@@ -187,7 +187,11 @@ def _write_accounts(context: RunContext, work: PageWork) -> None:
             else:
                 work.operations[decision.record.ref.id] = operation
                 ready.append(operation)
-        context.executor.send("peer", ready, lambda done: _settle(context, work, done))
+        try:
+            context.executor.send("peer", ready, lambda done: _settle(context, work, done))
+        except ConnectionTrouble:
+            if not context.wiring.switches.flags_on_connection_trouble:
+                raise
     _save_bindings(work.unbound)
 
 

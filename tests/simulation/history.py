@@ -22,7 +22,12 @@ from reconciliation.engine.wiring import Switches
 from reconciliation.models import Operation, PassLease, Run, SyncPass
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, SYNC, Sandboxed, make
 
-FIELDS = {"industry": "industry", "main_location[town]": "locality", "organisation_num_employees": "numberOfEmployees", "website": "websiteUrl"}
+FIELDS = {
+    "industry": "industry",
+    "main_location[town]": "locality",
+    "organisation_num_employees": "numberOfEmployees",
+    "website": "websiteUrl",
+}
 OWNERS = {"Priya_Nair": 1, "Tom_Becker": 2, "tom_becker": None, "Nobody": None}
 MOST_QUIET_RUNS = 12
 
@@ -79,6 +84,7 @@ class History:
         self.statements = 0
         self.is_stormy = True
         self.is_dead = False
+        self.lag = self.rng.choice((0, 0, 3, 10, 25))  # how long Outreach's searches miss what was just written
         self.names = 0
         self.collisions: set[str] = set()
         self.refusals = 0
@@ -103,7 +109,18 @@ class History:
 
     def user_acts(self) -> None:
         act = self.rng.choice(
-            (self._add, self._add, self._edit, self._edit, self._edit, self._add_twin, self._add_taken, self._note, self._untick, self._tick)
+            (
+                self._add,
+                self._add,
+                self._edit,
+                self._edit,
+                self._edit,
+                self._add_twin,
+                self._add_taken,
+                self._note,
+                self._untick,
+                self._tick,
+            )
         )
         act()
 
@@ -176,8 +193,8 @@ class History:
         world, rng = self.box.world, self.rng
         world.faults.clear()
         self.plan = Plan()
-        if rng.random() < 0.3:
-            world.faults.add({"kind": "index_lag", "system": "outreach", "seconds": rng.choice((3, 10, 25))})
+        if self.lag:
+            world.faults.add({"kind": "index_lag", "system": "outreach", "seconds": self.lag})
         for _ in range(rng.choice((0, 1, 1, 2))):
             self._add_fault()
         if rng.random() < 0.45:
@@ -188,7 +205,11 @@ class History:
     def _add_fault(self) -> None:
         rng = self.rng
         kind = rng.choice(("lost_answer", "lost_answer", "drop", "truncate", "html", "status", "status", "expire_token"))
-        fault: dict[str, Any] = {"kind": kind, "system": rng.choice(("outreach", "outreach", "workbooks")), "probability": rng.choice((0.1, 0.3, 1))}
+        fault: dict[str, Any] = {
+            "kind": kind,
+            "system": rng.choice(("outreach", "outreach", "workbooks")),
+            "probability": rng.choice((0.1, 0.3, 1)),
+        }
         fault["times"] = rng.choice((1, 1, 2, 4))
         if kind == "status":
             status = rng.choice((429, 500, 502, 503, 503))
@@ -261,6 +282,7 @@ class History:
             self.violations.append("I4: the passes never became quiet")
         self._check_ends()
         self._check_quiet()
+        self._check_echo()
         self._check_gate()
 
     def _reset_flags(self) -> None:
@@ -342,6 +364,19 @@ class History:
         if calls != {"GET /crm/organisations.api": 1}:
             self.violations.append(f"I5: a quiet pass made {calls}")
 
+    def _check_echo(self) -> None:
+        """I5: our own write comes back as one read, without a call to Outreach (C2)."""
+        rows = [r for r in self._living() if r.get(PEER_ID) and not r.get(DUPLICATE)]
+        if not rows:
+            return
+        self.box.edit(self.rng.choice(rows)["id"], industry=f"echo {self.seed}")
+        self.run()
+        self.box.calls()
+        self.run()
+        calls = self.box.calls()
+        if calls != {"GET /crm/organisations.api": 1}:
+            self.violations.append(f"I5: an echo made {calls}")
+
     def _check_gate(self) -> None:
         """I9: a flagged organisation is not touched, however it is edited."""
         rows = [r for r in self._living() if r.get(PEER_ID)]
@@ -353,5 +388,3 @@ class History:
         self.run()
         if self.box.world.outreach.tables["accounts"].records[int(row[PEER_ID])] != before:
             self.violations.append("I9: a flagged organisation was sent")
-
-
