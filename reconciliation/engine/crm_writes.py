@@ -48,19 +48,26 @@ def owed_flag(context: RunContext, case: Case, version: str = "") -> CrmWrite:
     return CrmWrite("flag", case.crm_id, case.name, fields, version, case.sentence)
 
 
-def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> None:
-    """Carries out the writes; a stale one is read again and written again, at most TRIES times a run. What is left
-    stays owed and is done first in the next run. Raises ConnectionTrouble."""
-    waiting = list(writes)
+def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:
+    """Carries out the writes; a stale one is read again and written again, at most TRIES times a run. Returns the ids
+    of organisations whose write did not go through; what a run owes stays owed and is done first in the next one.
+    Raises ConnectionTrouble."""
+    waiting, failed = list(writes), []
     for _ in range(TRIES):
         if not waiting:
-            return
-        waiting = _read_versions(context, waiting)
+            break
+        ready = _read_versions(context, waiting)
+        failed += [w.organisation_id for w in waiting if all(w.organisation_id != r.organisation_id for r in ready)]
+        waiting = ready
         merged = _one_per_organisation(waiting)
         stale: set[str] = set()
-        operations = [op for op in context.executor.intend([_intent(context, w) for w in merged]) if op is not None]
+        intended = context.executor.intend([_intent(context, w) for w in merged])
+        operations = [op for op in intended if op is not None]
         context.executor.send("crm", operations, lambda done, stale=stale: _settle(context, done, stale))
+        failed += [w.organisation_id for w, op in zip(merged, intended, strict=True) if op is None or op.state == Operation.State.REJECTED]
+        failed = [id_ for id_ in failed if id_ not in stale]
         waiting = [replace(w, version="") for w in waiting if w.organisation_id in stale]
+    return failed + [w.organisation_id for w in waiting]
 
 
 def _intent(context: RunContext, write: CrmWrite) -> Intent:
@@ -122,7 +129,8 @@ def _forget(context: RunContext, write: CrmWrite) -> None:
 
 def _has_other_id(write: CrmWrite, record: Record, column: str) -> bool:
     stored = record.fields.get(column)
-    return column in write.fields and not is_blank(stored) and str(stored) != write.fields[column]
+    wanted = write.fields.get(column)
+    return not is_blank(wanted) and not is_blank(stored) and str(stored) != wanted
 
 
 def _raise_other_id(context: RunContext, write: CrmWrite, record: Record, column: str) -> None:

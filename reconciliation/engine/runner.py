@@ -61,7 +61,7 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
         )
         sides = []
         try:
-            sides = [_open(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
+            sides = [open_side(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
             return _run(sync_pass, run, lease, sides, order, wiring)
         finally:
             for side in sides:
@@ -70,13 +70,15 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
         lease.release()
 
 
-def _open(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
+def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
+    """Returns one side of a run; no call of it starts that could outlive the lease."""
     return Side(connection, wiring.open_connector(connection, before_send=lease.guard))
 
 
-def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
+def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], wiring: Wiring) -> RunContext:
+    """Returns what a run carries about, with the terms as they stand now."""
     crm, peer = sides
-    context = RunContext(
+    return RunContext(
         run=run,
         sync_pass=sync_pass,
         lease=lease,
@@ -94,6 +96,10 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         person_columns=person_columns(sync_pass),
         wiring=wiring,
     )
+
+
+def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
+    context = build_context(sync_pass, run, lease, sides, wiring)
     try:
         recovery.recover(context)
         state, note = _sweep(context, order)
@@ -106,7 +112,7 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     except Exception as error:
         log.exception("run %s of %s failed", run.pk, sync_pass.name)
         state, note = Run.State.FAILED, f"{type(error).__name__}: {str(error)[:300]}"
-    return _close(context, state, note)
+    return close(context, state, note)
 
 
 def _columns(context: RunContext) -> list[str]:
@@ -195,7 +201,8 @@ def _counts(context: RunContext) -> dict[str, object]:
     return {**context.ledger.as_dict(), "calls": {s.connector.system: s.connector.counts().calls for s in (context.crm, context.peer)}}
 
 
-def _close(context: RunContext, state: str, note: str) -> Run:
+def close(context: RunContext, state: str, note: str) -> Run:
+    """Writes the ledger of the run and returns it closed; one that does not add up has failed."""
     run = context.run
     try:
         context.ledger.check()

@@ -1,0 +1,60 @@
+"""The road of a person's decision: the same lease, journal and executor as a pass (there is no second way to write)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from connectors.errors import ConnectorError
+from reconciliation.engine import lease as leases
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.runner import build_context, close, holder_name, open_side
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Run, SyncPass
+
+WAIT_SECONDS = 10.0
+STEP_SECONDS = 0.2
+
+
+class Busy(Exception):
+    """The pass is at work and did not end in time; nothing was done."""
+
+
+@contextmanager
+def at_work(sync_pass: SyncPass, *, by: str, what: str, wiring: Wiring | None = None) -> Iterator[RunContext]:
+    """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
+    Raises Busy. A remote failure closes the run as interrupted and goes on to the caller."""
+    wiring = wiring or Wiring()
+    lease = _wait_for_lease(sync_pass, wiring)
+    sides = []
+    try:
+        run = Run.objects.create(
+            sync_pass=sync_pass, kind=Run.Kind.STAFF, started_at=wiring.now(), started_by=by, note=what, lease_token=lease.token
+        )
+        sides = [open_side(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
+        context = build_context(sync_pass, run, lease, sides, wiring)
+        try:
+            yield context
+        except ConnectorError as error:
+            close(context, Run.State.INTERRUPTED, f"{what} {error.sentence}")
+            raise
+        except Exception as error:
+            close(context, Run.State.FAILED, f"{what} {error}"[:500])
+            raise
+        close(context, Run.State.FINISHED, what)
+    finally:
+        for side in sides:
+            side.connector.close()
+        lease.release()
+
+
+def _wait_for_lease(sync_pass: SyncPass, wiring: Wiring) -> leases.Lease:
+    ends = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            return leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
+        except leases.LeaseHeld:
+            if time.monotonic() >= ends:
+                raise Busy(sync_pass.title) from None
+            time.sleep(STEP_SECONDS)
