@@ -99,13 +99,14 @@ class HttpClient:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         before_send: Callable[[float], None] | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.system = system
         self.base_url = base_url.rstrip("/")
         self.timeout = timeout
         self.redact = Redactor(secrets)
         self.counts = CallCount()
-        self._clock, self._sleep, self._before_send = clock, sleep, before_send
+        self._clock, self._sleep, self._before_send, self._jitter = clock, sleep, before_send, jitter
         self._lock = threading.Lock()
         self._wait_until = 0.0
         self._allow_loopback, self._allow_private = allow_loopback, allow_private
@@ -161,7 +162,7 @@ class HttpClient:
             except (ServerTrouble, OutcomeUnknown, Unreachable):
                 if attempt + 1 == tries or self._is_short_of_calls():
                     raise
-                self._sleep(random.uniform(0.05, 0.2) * 2**attempt)
+                self._sleep((0.05 + 0.15 * self._jitter()) * 2**attempt)
         raise AssertionError("unreachable")
 
     def _is_short_of_calls(self) -> bool:

@@ -11,6 +11,7 @@ class ReconciliationConfig(AppConfig):
 
     def ready(self) -> None:
         post_migrate.connect(make_schedules, dispatch_uid="reconciliation.schedules")
+        post_migrate.connect(make_roles, sender=self, dispatch_uid="reconciliation.roles")
 
 
 # name, function, its argument. "Outreach Send/Receive" is what seed 000 calls the process (S0.1).
@@ -40,3 +41,17 @@ def make_schedules(*, app_config: AppConfig, using: str, **kwargs: Any) -> None:
                 "repeats": -1,
             },
         )
+
+
+def make_roles(*, app_config: AppConfig, using: str, **kwargs: Any) -> None:
+    """Makes the groups viewer, operator and admin with their permissions; what an admin added to them stays."""
+    from django.contrib.auth.management import create_permissions
+    from django.contrib.auth.models import Group, Permission
+
+    from reconciliation.roles import ROLES
+
+    create_permissions(app_config, verbosity=0, using=using)
+    for name, codenames in ROLES.items():
+        group, _ = Group.objects.using(using).get_or_create(name=name)
+        wanted = Permission.objects.using(using).filter(content_type__app_label="reconciliation", codename__in=codenames)
+        group.permissions.add(*wanted)

@@ -2,12 +2,7 @@
 
 from django.urls import path
 
-try:
-    from reconciliation.admin import site
-except ImportError as missing:
-    if missing.name != "reconciliation.admin":
-        raise
-    from django.contrib.admin import site
+from reconciliation.admin import site
 
 urlpatterns = [
     path("", site.urls),

@@ -32,6 +32,13 @@ class SyncPass(models.Model):
     position_id = models.CharField(max_length=64, blank=True)
     names_read_until = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        permissions = [
+            ("see_pages", "May see dashboard, runs, queues and records"),
+            ("work_queues", "May work queues and run passes"),
+            ("administer", "May change mappings, policy and connections"),
+        ]
+
     def __str__(self) -> str:
         return self.title
 

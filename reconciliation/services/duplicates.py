@@ -83,10 +83,17 @@ def plan_link(case: Case, peer_id: str) -> DecisionPlan:
     remarks = ["Fields that differ are left as they are on both sides; they stay listed under Differences since linking."]
     if holder is not None and holder.crm_id != case.crm_id:
         other = f"organisation {holder.crm_id} {holder.name}"
-        writes += [PlannedWrite("Workbooks", other, "Outreach Id", "(blank)"), PlannedWrite("Workbooks", other, "Sync to Outreach", "FALSE")]
+        writes += [
+            PlannedWrite("Workbooks", other, "Outreach Id", "(blank)"),
+            PlannedWrite("Workbooks", other, "Sync to Outreach", "FALSE"),
+        ]
         remarks.append(f"The account is linked to {other} now; the link moves from there, and that one stops syncing.")
     return DecisionPlan(
-        f"Link {case.name} to account {peer_id}", tuple(writes), tuple(remarks), holder is not None and holder.crm_id != case.crm_id, _stamp(case)
+        f"Link {case.name} to account {peer_id}",
+        tuple(writes),
+        tuple(remarks),
+        holder is not None and holder.crm_id != case.crm_id,
+        _stamp(case),
     )
 
 
@@ -142,7 +149,9 @@ def _free_holder(context: RunContext, case: Case, peer_id: str, *, move: bool) -
     if holder is None:
         return
     if not move:
-        raise DecisionRefused(f"Account {peer_id} is linked to organisation {holder.crm_id} {holder.name}. Choose Move the link to take it over.")
+        raise DecisionRefused(
+            f"Account {peer_id} is linked to organisation {holder.crm_id} {holder.name}. Choose Move the link to take it over."
+        )
     columns = context.terms.columns
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
     _write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "The link was moved by staff.")])
@@ -210,7 +219,9 @@ def _write(context: RunContext, writes: list[CrmWrite]) -> None:
     """Carries out the writes. Raises DecisionRefused when Workbooks did not take one."""
     left = crm_writes.write_all(context, writes)
     if left:
-        raise DecisionRefused(f"Workbooks did not take the change of organisation {left[0]}. Look at the journal for its answer, then try again.")
+        raise DecisionRefused(
+            f"Workbooks did not take the change of organisation {left[0]}. Look at the journal for its answer, then try again."
+        )
 
 
 def _resolve(decision: Decision, case: Case, what: str, detail: str) -> None:
@@ -229,4 +240,3 @@ def _resolve(decision: Decision, case: Case, what: str, detail: str) -> None:
 def reference(case: Case) -> Ref:
     """Returns the organisation of a case."""
     return Ref(case.sync_pass.crm.system, ORGANISATION, case.crm_id)
-

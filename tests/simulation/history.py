@@ -95,7 +95,9 @@ class History:
         clock.forward(3600)  # the world is older than any index lag
 
         def connect(row: Any, **options: Any) -> Any:
-            return open_connector(row, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)
+            return open_connector(
+                row, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, jitter=self.rng.random, **options
+            )
 
         self.box.wiring = self.box.wiring.__class__(
             now=clock, monotonic=clock.seconds, db_now=clock, open_connector=connect, workers=0, switches=self.switches

@@ -204,7 +204,9 @@ class OutreachSystem:
             rows = list(table.records.values())
         if query.is_filtered and not query.by_id and self.index_lag_seconds:
             fresh = show_instant((self._now() - timedelta(seconds=self.index_lag_seconds)).isoformat())
-            rows = [r for r in rows if r["updatedAt"] < fresh]
+            # What was indexed before a change is still found; only reads by updatedAt miss the change itself.
+            stamp = "updatedAt" if query.since is not None else "createdAt"
+            rows = [r for r in rows if r[stamp] < fresh]
         if resource.type == "account" and not query.by_id:
             rows = [r for r in rows if r.get("named")]
         found = [r for r in rows if all(p(r) for p in query.predicates)]

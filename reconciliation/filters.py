@@ -1,0 +1,44 @@
+"""Filter bars of our own list pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+
+from reconciliation.models import Case, Run, RunEvent
+
+
+class RunFilter(django_filters.FilterSet):
+    state = django_filters.ChoiceFilter(choices=Run.State.choices, empty_label="Any state")
+    kind = django_filters.ChoiceFilter(choices=Run.Kind.choices, empty_label="Any kind")
+    since = django_filters.DateFilter(field_name="started_at", lookup_expr="date__gte", label="Since")
+
+    class Meta:
+        model = Run
+        fields = ["state", "kind"]
+
+
+class EventFilter(django_filters.FilterSet):
+    outcome = django_filters.ChoiceFilter(choices=RunEvent.Outcome.choices, empty_label="Any outcome")
+    name = django_filters.CharFilter(lookup_expr="icontains", label="Name")
+
+    class Meta:
+        model = RunEvent
+        fields = ["outcome"]
+
+
+class CaseFilter(django_filters.FilterSet):
+    state = django_filters.ChoiceFilter(choices=Case.State.choices, empty_label="Any state")
+    reason = django_filters.CharFilter(lookup_expr="exact", label="Reason")
+    name = django_filters.CharFilter(lookup_expr="istartswith", label="Name starts with")
+
+    class Meta:
+        model = Case
+        fields = ["state"]
+
+    def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
+        data = data.copy()
+        data.setdefault("state", Case.State.OPEN)
+        super().__init__(data, queryset)

@@ -1,0 +1,107 @@
+"""Reads for pages. Counts are bounded, searches are ranges on indexed columns (engine-rules 25)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
+from django.db.models.functions import TruncHour
+from django.utils import timezone
+
+from reconciliation.models import Binding, Case, Connection, Run, SyncPass
+
+MOST_COUNTED = 10_000
+
+
+def bounded_count(rows: QuerySet[Any]) -> str:
+    """Returns a count for people that costs the same at a million rows: "1,234" or "10,000+"."""
+    found = rows.order_by()[: MOST_COUNTED + 1].count()
+    return f"{MOST_COUNTED:,}+" if found > MOST_COUNTED else f"{found:,}"
+
+
+def open_case_counts() -> dict[str, int]:
+    """Returns the open cases per kind, in one query."""
+    return dict(Case.objects.filter(state=Case.State.OPEN).values_list("kind").annotate(n=Count("pk")).order_by())
+
+
+def stopped_notice() -> str:
+    """Returns what stops a connection, "" when nothing does."""
+    row = Connection.objects.exclude(state__in=(Connection.State.OK, Connection.State.UNTESTED)).only("name", "state", "last_error").first()
+    return f"{row.name}: {row.last_error}" if row else ""
+
+
+@dataclass(frozen=True, slots=True)
+class PassState:
+    """One pass as the dashboard shows it."""
+
+    sync_pass: SyncPass
+    last_run: Run | None
+    running: Run | None
+
+    @property
+    def word(self) -> str:
+        if self.running:
+            return "running"
+        if not self.sync_pass.is_on:
+            return "off"
+        if self.sync_pass.is_paused:
+            return "paused"
+        if self.sync_pass.trouble_count:
+            return "waiting"
+        return "on"
+
+    @property
+    def lag(self) -> timedelta | None:
+        """How long ago the last complete selection began."""
+        at = self.sync_pass.last_run_time
+        return timezone.now() - at if at else None
+
+
+def pass_states() -> list[PassState]:
+    states = []
+    for sync_pass in SyncPass.objects.select_related("crm", "peer").order_by("pk"):
+        newest = list(Run.objects.filter(sync_pass=sync_pass)[:2])
+        running = next((r for r in newest if r.state == Run.State.RUNNING), None)
+        states.append(PassState(sync_pass, next((r for r in newest if r.state != Run.State.RUNNING), None), running))
+    return states
+
+
+@dataclass(frozen=True, slots=True)
+class HourBar:
+    """One hour of the last day: what its runs did, with geometry for the chart (a box of 24 by 100)."""
+
+    at: datetime
+    changed: int
+    failed: int
+    runs: int
+    x: int
+    height: int
+
+
+def last_day() -> list[HourBar]:
+    """Returns the last 24 hours, oldest first, in one query."""
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    first = now - timedelta(hours=23)
+    rows = (
+        Run.objects.filter(started_at__gte=first)
+        .annotate(hour=TruncHour("started_at"))
+        .values("hour")
+        .annotate(created=Sum("created"), updated=Sum("updated"), failed=Sum("failed"), runs=Count("pk"))
+        .order_by()
+    )
+    by_hour = {row["hour"]: row for row in rows}
+    bars = []
+    most = max((row["created"] + row["updated"] for row in by_hour.values()), default=0) or 1
+    for index in range(24):
+        at = first + timedelta(hours=index)
+        row = by_hour.get(at, {"created": 0, "updated": 0, "failed": 0, "runs": 0})
+        changed = row["created"] + row["updated"]
+        bars.append(HourBar(at, changed, row["failed"], row["runs"], index * 40, round(100 * changed / most)))
+    return bars
+
+
+def without_owner() -> QuerySet[Binding]:
+    """Returns bound organisations whose owner was not found in Outreach (S0.26)."""
+    return Binding.objects.filter(is_without_owner=True, is_tombstone=False).order_by("-id")

@@ -1,0 +1,49 @@
+// Live numbers: a small poller that pauses in hidden tabs and backs off; keys between cases. State changes only by POST.
+"use strict";
+(() => {
+  const poll = (url, show, seconds) => {
+    let wait = seconds;
+    const step = async () => {
+      if (!document.hidden) {
+        try {
+          const answer = await fetch(url, { headers: { Accept: "application/json" } });
+          if (!answer.ok) throw new Error(String(answer.status));
+          wait = seconds;
+          if (show(await answer.json()) === false) return;
+        } catch { wait = Math.min(wait * 2, 60); }
+      }
+      setTimeout(step, wait * 1000);
+    };
+    setTimeout(step, wait * 1000);
+  };
+  const setText = (node, text) => { if (node && node.textContent !== String(text)) node.textContent = text; };
+
+  const board = document.querySelector("[data-live]");
+  if (board) poll(board.dataset.live, (now) => {
+    for (const node of document.querySelectorAll("[data-case]")) setText(node, now.cases[node.dataset.case] ?? 0);
+    for (const one of now.passes) {
+      const card = document.querySelector(`[data-pass="${CSS.escape(one.name)}"]`);
+      if (!card) continue;
+      const chip = card.querySelector("[data-word]");
+      if (chip) { setText(chip, one.word); chip.className = `chip ${one.word}`; }
+      if (one.seen !== null) setText(card.querySelector("[data-seen]"), `run ${one.run}: ${one.seen} seen`);
+    }
+  }, 3);
+
+  const run = document.querySelector("[data-progress]");
+  if (run) poll(run.dataset.progress, (now) => {
+    setText(run.querySelector("[data-seen]"), now.seen);
+    if (now.is_running) return true;
+    location.reload();
+    return false;
+  }, 1);
+
+  const keys = document.querySelector("[data-keys]");
+  if (keys) document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    const go = { j: keys.dataset.next, k: keys.dataset.previous }[event.key];
+    if (go) location.assign(go);
+    const choice = document.querySelector(`[data-choice="${CSS.escape(event.key)}"]`);
+    if (choice) { choice.open = true; choice.querySelector("button").focus(); }
+  });
+})();

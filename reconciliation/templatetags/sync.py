@@ -1,0 +1,46 @@
+"""How pages write things: times relative with the exact one on hover, values of any type, blanks as blanks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.timesince import timesince
+
+register = template.Library()
+LONGEST = 300
+
+
+@register.simple_tag
+def when(at: datetime | None) -> str:
+    """Returns "4 minutes ago", with the exact time and zone for hover and screen readers."""
+    if at is None:
+        return format_html('<span class="quiet">never</span>')
+    now = timezone.now()
+    exact = date_format(timezone.localtime(at), "Y-m-d H:i:s T")
+    if abs((now - at).total_seconds()) < 60:
+        words = "just now"
+    elif at <= now:
+        words = f"{timesince(at, now, depth=1)} ago"
+    else:
+        words = f"in {timesince(now, at, depth=1)}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
+
+
+@register.filter
+def shown(value: Any) -> str:
+    """Returns a value as people read it: yes and no, a dash for blank, long text cut with its length."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "" or value == () or value == []:
+        return "–"
+    if isinstance(value, dict):
+        value = next(iter(value.values()), "")
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(v) for v in value)
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"

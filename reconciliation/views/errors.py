@@ -1,0 +1,67 @@
+"""The errors queue: grouped by cause with a remedy in words; retry one, many, all."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from reconciliation import jobs
+from reconciliation.filters import CaseFilter
+from reconciliation.models import Case
+from reconciliation.roles import OPERATE
+from reconciliation.selectors import bounded_count
+from reconciliation.services.errors import error_retry
+from reconciliation.views.page import action, page, paginate, render
+
+KIND = Case.Kind.ERROR
+MOST_AT_ONCE = 1000
+REASONS = {
+    "refused": "Refused by Outreach",
+    "value_refused": "A value that cannot be sent",
+    "account_gone": "The account is gone",
+    "write_back_refused": "Id and URL could not be written back",
+    "people_refused": "A prospect could not be moved",
+    "internal": "Could not be worked out",
+}
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
+    groups = Case.objects.filter(kind=KIND, state=Case.State.OPEN).values("reason").annotate(n=Count("pk")).order_by("-n")
+    named = [{"reason": g["reason"], "n": g["n"], "title": REASONS.get(g["reason"], g["reason"])} for g in groups]
+    count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
+    return render(
+        request,
+        "admin/reconciliation/error/list.html",
+        f"Errors: {count} open",
+        filter=chosen,
+        rows=paginate(request, chosen.qs),
+        groups=named,
+        reasons=REASONS,
+    )
+
+
+@page()
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    case = get_object_or_404(Case.objects.select_related("sync_pass__crm"), pk=pk, kind=KIND)
+    url = case.sync_pass.crm.page_address_template.replace("{id}", case.crm_id)
+    return render(request, "admin/reconciliation/error/detail.html", f"Error: {case.name}", case=case, crm_url=url)
+
+
+@action(OPERATE)
+def retry(request: HttpRequest) -> HttpResponse:
+    """Re-arms the chosen cases, or all open ones, once each; the next pass tries them."""
+    rows = Case.objects.filter(kind=KIND, state=Case.State.OPEN).select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
+    if request.POST.get("all") != "1":
+        rows = rows.filter(pk__in=[pk for pk in request.POST.getlist("case") if pk.isdigit()])
+    cases = list(rows.order_by("pk")[:MOST_AT_ONCE])
+    if not cases:
+        messages.warning(request, "Choose at least one open error.")
+        return redirect("admin:error_list")
+    done = error_retry(cases, request.user)
+    jobs.nudge(cases[0].sync_pass.name, request.user.get_username())
+    messages.success(request, f"{done} of {len(cases)} re-armed; the pass tries them now.")
+    return redirect("admin:error_list")

@@ -1,0 +1,63 @@
+"""Mapping tables: their rows, edited in place, with the real fields of both systems to choose from."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.models import MappingTable, SyncPass
+from reconciliation.roles import ADMINISTER, VIEW
+from reconciliation.services.mappings import MappingRefused, RowChange, mapping_save
+from reconciliation.views.page import page, render
+
+
+@page(VIEW)
+def show_list(request: HttpRequest) -> HttpResponse:
+    return render(request, "admin/reconciliation/mapping/list.html", "Mappings", rows=MappingTable.objects.prefetch_related("rules"))
+
+
+def _options(schema: dict, names: list[str]) -> list[tuple[str, str]]:
+    """Returns (name, title) of every field to choose from, those in use first known or not."""
+    known = {name: str(a.get("title") or name) for name, a in schema.items()}
+    return sorted({**{n: n for n in names}, **known}.items())
+
+
+@page(ADMINISTER)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    table = get_object_or_404(MappingTable, pk=pk)
+    sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
+    rows = list(table.rules.all())
+    if request.method == "POST":
+        changes = {row.pk: _read(request, str(row.pk)) for row in rows}
+        added = _read(request, "new") if request.POST.get("new-peer_field") else None
+        try:
+            version = mapping_save(sync_pass, changes, added)
+        except MappingRefused as refusal:
+            messages.error(request, f"Nothing was saved. {refusal}")
+        else:
+            messages.success(request, f"Saved as version {version}. New rows reach a record when it is edited next, or with a full run.")
+        return redirect("admin:mapping_edit", pk)
+    crm_schema = (sync_pass.crm.schema_cache or {}).get(table.crm_object, {})
+    peer_schema = (sync_pass.peer.schema_cache or {}).get(table.peer_object, {})
+    return render(
+        request,
+        "admin/reconciliation/mapping/edit.html",
+        table.name,
+        table=table,
+        rows=rows,
+        crm_options=_options(crm_schema, [r.crm_field for r in rows]),
+        peer_options=_options(peer_schema, [r.peer_field for r in rows]),
+        transforms=list(TRANSFORMS),
+        has_schema=bool(peer_schema),
+    )
+
+
+def _read(request: HttpRequest, prefix: str) -> RowChange:
+    def given(name: str) -> str:
+        return request.POST.get(f"{prefix}-{name}", "").strip()[:120]
+
+    return RowChange(
+        given("crm_field"), given("peer_field"), given("transform") or "same", given("is_enabled") == "1", given("blank_to_peer") == "1"
+    )

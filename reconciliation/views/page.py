@@ -1,0 +1,85 @@
+"""What every page shares: its permission, its context, and how a refused action is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
+from django.views.decorators.http import require_POST
+
+from connectors.errors import ConnectorError
+from reconciliation.engine.staff import Busy
+from reconciliation.roles import VIEW
+from reconciliation.selectors import MOST_COUNTED
+from reconciliation.services.duplicates import DecisionRefused
+
+ROWS_A_PAGE = 50
+View = Callable[..., HttpResponse]
+
+
+def page(permission: str = VIEW) -> Callable[[View], View]:
+    """Lets only people with the permission in."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def action(permission: str) -> Callable[[View], View]:
+    """A page that changes something: POST only, with the permission; refusals become a message on the page before."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            try:
+                return view(request, *args, **kwargs)
+            except Busy:
+                messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
+            except DecisionRefused as refusal:
+                messages.warning(request, str(refusal))
+            except ConnectorError as error:
+                messages.error(request, f"{error.sentence}. {error.remedy}")
+            return redirect(request.POST.get("back") if _is_local(request.POST.get("back", "")) else "/")
+
+        return require_POST(page(permission)(guarded))
+
+    return decorate
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith("/") and not address.startswith(("//", "/\\"))
+
+
+def render(request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+    """Returns a page of ours inside the admin's frame."""
+    from reconciliation.admin.site import site
+
+    return TemplateResponse(request, template, {**site.each_context(request), "title": title, **context})
+
+
+class BoundedPaginator(Paginator):
+    """Counts no further than MOST_COUNTED rows, so that a list costs the same at a million."""
+
+    @cached_property
+    def count(self) -> int:
+        return int(self.object_list.order_by()[: MOST_COUNTED + 1].count())  # type: ignore[union-attr]
+
+
+def paginate(request: HttpRequest, rows: Any) -> Any:
+    """Returns the page of rows that the address asks for."""
+    return BoundedPaginator(rows, ROWS_A_PAGE).get_page(request.GET.get("page"))

@@ -1,0 +1,98 @@
+"""Runs: the list, one run with its ledger and events, live progress, and the events as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+
+from reconciliation.filters import EventFilter, RunFilter
+from reconciliation.models import Operation, Run, RunEvent
+from reconciliation.views.page import page, paginate, render
+
+OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass"))
+    rows = paginate(request, chosen.qs)
+    return render(request, "admin/reconciliation/run/list.html", "Runs", filter=chosen, rows=rows)
+
+
+def ledger_parts(run: Run) -> list[dict[str, Any]]:
+    """Returns the parts of the ledger bar with their geometry: they add up to what was seen."""
+    parts, x = [], 0.0
+    for name in OUTCOMES:
+        value = sum(run.excluded.values()) if name == "excluded" else getattr(run, name)
+        if value and run.seen:
+            width = 1000 * value / run.seen
+            parts.append({"name": name, "value": value, "x": f"{x:.2f}", "width": f"{width:.2f}"})
+            x += width
+    return parts
+
+
+@page()
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"))
+    return render(
+        request,
+        "admin/reconciliation/run/detail.html",
+        f"Run {run.pk}: {run.get_state_display()}",
+        run=run,
+        parts=ledger_parts(run),
+        filter=chosen,
+        rows=paginate(request, chosen.qs),
+    )
+
+
+@page()
+def progress(request: HttpRequest, pk: int) -> JsonResponse:
+    run = get_object_or_404(Run, pk=pk)
+    return JsonResponse({**run.as_dict(), "is_running": run.state == Run.State.RUNNING, "word": run.get_state_display()})
+
+
+@page()
+def show_event(request: HttpRequest, pk: int) -> HttpResponse:
+    event = get_object_or_404(RunEvent.objects.select_related("run__sync_pass"), pk=pk)
+    operation = Operation.objects.select_related("connection").filter(pk=event.operation_id).first() if event.operation_id else None
+    fields = []
+    if operation is not None:
+        names = sorted({*operation.before, *operation.after})
+        fields = [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n)} for n in names]
+    title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
+    return render(request, "admin/reconciliation/run/event.html", title, event=event, operation=operation, fields=fields)
+
+
+class _Echo:
+    """A file that hands back what is written to it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def safe_cell(value: Any) -> str:
+    """Returns text that no spreadsheet takes for a formula."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+
+
+@page()
+def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    run = get_object_or_404(Run, pk=pk)
+    rows = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("id")).qs
+
+    def lines() -> Iterator[str]:
+        writer = csv.writer(_Echo())
+        yield "\ufeff" + writer.writerow(["record", "name", "outcome", "reason", "sentence", "peer record", "at"])
+        for event in rows.iterator(chunk_size=1000):
+            cells = (event.crm_ref, event.name, event.outcome, event.reason, event.sentence, event.peer_ref, event.at.isoformat())
+            yield writer.writerow([safe_cell(c) for c in cells])
+
+    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="run-{run.pk}-events.csv"'
+    return response
