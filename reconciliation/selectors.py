@@ -10,7 +10,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.models import Binding, Case, Connection, Run, SyncPass
+from reconciliation.models import Binding, Case, Connection, RemoteUser, Run, SyncPass
 
 MOST_COUNTED = 10_000
 
@@ -105,3 +105,8 @@ def last_day() -> list[HourBar]:
 def without_owner() -> QuerySet[Binding]:
     """Returns bound organisations whose owner was not found in Outreach (S0.26)."""
     return Binding.objects.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
+
+
+def known_users(connection: Connection) -> dict[str, str]:
+    """Returns username -> id of the users of a peer that were looked up so far."""
+    return dict(RemoteUser.objects.filter(connection=connection).exclude(user_id="").values_list("username", "user_id"))

@@ -8,11 +8,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
+from connectors.contract import Value
+from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
 from reconciliation.filters import CaseFilter
 from reconciliation.models import Binding, Case
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count
+from reconciliation.selectors import bounded_count, known_users
 from reconciliation.services import duplicates
 from reconciliation.services.duplicates import Decision, DecisionRefused
 from reconciliation.store import decode_fields
@@ -35,13 +37,24 @@ def compare(case: Case) -> list[dict[str, Any]]:
     ours = decode_fields(case.crm_fields)
     candidates = [decode_fields(c["fields"]) for c in case.candidates]
     rows = []
+    users = known_users(case.sync_pass.peer)
     for rule in case.sync_pass.mapping.rules.filter(is_enabled=True):
         left = ours.get(rule.crm_field)
-        cells = [{"value": c.get(rule.peer_field), "differs": not is_same(left, c.get(rule.peer_field))} for c in candidates]
+        wanted = _converted(rule.transform, left, users)
+        cells = [{"value": c.get(rule.peer_field), "differs": not is_same(wanted, c.get(rule.peer_field))} for c in candidates]
         rows.append(
             {"name": rule.crm_field, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)}
         )
     return rows
+
+
+def _converted(transform: str, value: Value, users: dict[str, str]) -> Value:
+    """Returns what Outreach would hold for a value, so that only real differences are marked."""
+    try:
+        wanted = convert(transform, value, users=users)
+    except CannotConvert:
+        return value
+    return None if isinstance(wanted, Unmatched) else wanted
 
 
 @page()

@@ -67,9 +67,8 @@ def _is_local(address: str) -> bool:
 
 def render(request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
     """Returns a page of ours inside the admin's frame."""
-    from reconciliation.admin.site import site
-
-    return TemplateResponse(request, template, {**site.each_context(request), "title": title, **context})
+    frame = request.admin_site.each_context(request)  # type: ignore[attr-defined]  # set by SyncAdminSite.admin_view
+    return TemplateResponse(request, template, {**frame, "title": title, **context})
 
 
 class BoundedPaginator(Paginator):

@@ -1,0 +1,162 @@
+"""Every page, found through the URL resolver: who may see it, with nothing, with hostile values, in few queries."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver, reverse
+
+from reconciliation.models import Case, Connection, MappingTable, Run, RunEvent
+from tests.sandboxed import make
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = "<script>alert('x')</script>\u202e\"'&{{ 7 }}" + "x" * 100
+# name -> (least role, method); a page that is missing here fails the test below.
+PAGES = {
+    "index": ("viewer", "get"),
+    "dashboard_status": ("viewer", "get"),
+    "pass_run": ("operator", "post"),
+    "pass_pause": ("operator", "post"),
+    "pass_resume": ("operator", "post"),
+    "run_list": ("viewer", "get"),
+    "run_detail": ("viewer", "get"),
+    "run_progress": ("viewer", "get"),
+    "run_export": ("viewer", "get"),
+    "event_detail": ("viewer", "get"),
+    "duplicate_list": ("viewer", "get"),
+    "duplicate_detail": ("viewer", "get"),
+    "duplicate_decide": ("operator", "post"),
+    "error_list": ("viewer", "get"),
+    "error_detail": ("viewer", "get"),
+    "error_retry": ("operator", "post"),
+    "owner_list": ("viewer", "get"),
+    "why": ("viewer", "get"),
+    "mapping_list": ("viewer", "get"),
+    "mapping_edit": ("admin", "get"),
+    "connection_list": ("admin", "get"),
+    "connection_test": ("admin", "post"),
+}
+RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
+DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
+
+
+def names():
+    found = []
+    for pattern in get_resolver().url_patterns[0].url_patterns:
+        name = getattr(pattern, "name", None)
+        if name and not name.startswith(DJANGOS):
+            found.append(name)
+    return found
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """A sandbox with one record of everything; the cluster is not asked."""
+    box = make()
+    box.world.outreach.create_record("accounts", {"name": HOSTILE[:255]})
+    box.organisation(HOSTILE[:255], industry=HOSTILE)
+    box.organisation("Refused")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
+    return box
+
+
+def address(name):
+    kwargs = {
+        "pass_run": {"name": "organisations"},
+        "pass_pause": {"name": "organisations"},
+        "pass_resume": {"name": "organisations"},
+        "run_detail": {"pk": Run.objects.first().pk},
+        "run_progress": {"pk": Run.objects.first().pk},
+        "run_export": {"pk": Run.objects.first().pk},
+        "event_detail": {"pk": RunEvent.objects.first().pk},
+        "duplicate_detail": {"pk": Case.objects.get(kind="duplicate").pk},
+        "duplicate_decide": {"pk": Case.objects.get(kind="duplicate").pk},
+        "error_detail": {"pk": Case.objects.get(kind="error").pk},
+        "mapping_edit": {"pk": MappingTable.objects.first().pk},
+        "connection_test": {"pk": Connection.objects.first().pk},
+    }.get(name, {})
+    return reverse(f"admin:{name}", kwargs=kwargs)
+
+
+def log_in(client, role):
+    call_command("migrate", verbosity=0)
+    user = User.objects.create_user(f"a-{role}", password="x", is_staff=True)
+    if role != "nobody":
+        user.groups.add(Group.objects.get(name=role))
+    client.force_login(user)
+    return user
+
+
+def test_every_url_of_ours_is_listed_here():
+    assert sorted(names()) == sorted(PAGES)
+
+
+@pytest.mark.parametrize("role", RANK)
+def test_each_role_gets_its_pages_and_no_others(client, world, role):
+    log_in(client, role)
+
+    for name, (least, method) in PAGES.items():
+        answer = getattr(client, method)(address(name))
+        if RANK[role] >= RANK[least]:
+            assert answer.status_code in (200, 302), (name, answer.status_code)
+        else:
+            assert answer.status_code == 403, (name, answer.status_code)
+
+
+def test_what_changes_something_refuses_get(client, world):
+    log_in(client, "admin")
+
+    for name, (_, method) in PAGES.items():
+        if method == "post":
+            assert client.get(address(name)).status_code == 405, name
+
+
+def test_a_visitor_is_sent_to_the_log_in(client, world):
+    for name, (_, method) in PAGES.items():
+        answer = getattr(client, method)(address(name))
+        assert answer.status_code == 302 and answer.headers["Location"].startswith("/login/"), name
+
+
+def test_hostile_values_are_escaped_on_every_page(client, world):
+    log_in(client, "admin")
+
+    for name, (_, method) in PAGES.items():
+        if method == "get":
+            answer = client.get(address(name) + ("?q=" + HOSTILE[:20] if name == "why" else ""))
+            body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+            if "html" in answer.headers["Content-Type"]:
+                assert b"<script>alert" not in body, name
+
+
+def test_no_page_needs_more_than_twelve_queries(client, world):
+    log_in(client, "admin")
+    client.get("/")  # session and content types are warm then
+
+    for name, (_, method) in PAGES.items():
+        if method == "get":
+            where = address(name)
+            with CaptureQueriesContext(connection) as queries:
+                client.get(where)
+            assert len(queries) <= 12, (name, len(queries), [q["sql"][:160] for q in queries])
+
+
+def test_csv_cells_are_no_formulas(client, world):
+    log_in(client, "viewer")
+    RunEvent.objects.update(name="=cmd|' /C calc'!A0")
+
+    text = b"".join(client.get(address("run_export")).streaming_content).decode()
+
+    assert "'=cmd" in text and ",=cmd" not in text
+
+
+def test_pages_with_nothing_say_what_to_do(client):
+    log_in(client, "admin")
+
+    assert "Nothing is connected yet" in client.get("/").content.decode()
+    for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why"):
+        assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
