@@ -71,7 +71,14 @@ def _check_fresh(decision: Decision) -> Case:
     return case
 
 
-def plan_link(case: Case, peer_id: str) -> DecisionPlan:
+def holders_of(case: Case) -> dict[str, Binding]:
+    """Returns account id -> the binding that holds it, for the candidates of a case."""
+    ids = [c["peer_id"] for c in case.candidates]
+    rows = Binding.objects.filter(sync_pass=case.sync_pass, peer_type=ACCOUNT, peer_id__in=ids, is_tombstone=False)
+    return {row.peer_id: row for row in rows}
+
+
+def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = None) -> DecisionPlan:
     """Returns what linking the organisation to this account will write. Reads nothing remote."""
     name = f"organisation {case.crm_id} {case.name}"
     writes = [
@@ -79,7 +86,7 @@ def plan_link(case: Case, peer_id: str) -> DecisionPlan:
         PlannedWrite("Workbooks", name, "Outreach URL", _account_url(case, peer_id)),
         PlannedWrite("Workbooks", name, "Outreach Duplicate", "FALSE"),
     ]
-    holder = Binding.objects.filter(sync_pass=case.sync_pass, peer_type=ACCOUNT, peer_id=peer_id, is_tombstone=False).first()
+    holder = (holders_of(case) if holders is None else holders).get(peer_id)
     remarks = ["Fields that differ are left as they are on both sides; they stay listed under Differences since linking."]
     if holder is not None and holder.crm_id != case.crm_id:
         other = f"organisation {holder.crm_id} {holder.name}"

@@ -19,7 +19,7 @@ LONGEST = 300
 def when(at: datetime | None) -> str:
     """Returns "4 minutes ago", with the exact time and zone for hover and screen readers."""
     if at is None:
-        return format_html('<span class="quiet">never</span>')
+        return format_html('<span class="quiet">{}</span>', "never")
     now = timezone.now()
     exact = date_format(timezone.localtime(at), "Y-m-d H:i:s T")
     if abs((now - at).total_seconds()) < 60:

@@ -12,7 +12,7 @@ from connectors.contract import Value
 from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
 from reconciliation.filters import CaseFilter
-from reconciliation.models import Binding, Case
+from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, known_users
 from reconciliation.services import duplicates
@@ -60,17 +60,13 @@ def _converted(transform: str, value: Value, users: dict[str, str]) -> Value:
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping"), pk=pk, kind=KIND)
-    holders = dict(
-        Binding.objects.filter(
-            sync_pass=case.sync_pass, peer_id__in=[c["peer_id"] for c in case.candidates], is_tombstone=False
-        ).values_list("peer_id", "name")
-    )
+    holders = duplicates.holders_of(case)
     candidates = [
         {
             **c,
             "url": case.sync_pass.peer.page_address_template.replace("{id}", c["peer_id"]),
-            "holder": holders.get(c["peer_id"], ""),
-            "plan": duplicates.plan_link(case, c["peer_id"]),
+            "holder": holders[c["peer_id"]].name if c["peer_id"] in holders else "",
+            "plan": duplicates.plan_link(case, c["peer_id"], holders),
         }
         for c in case.candidates
     ]
