@@ -57,7 +57,7 @@ class _TlsAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         context = ssl.create_default_context()
         context.minimum_version = self._least
-        super().init_poolmanager(*args, ssl_context=context, **options)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, ssl_context=context, **options)
 
 
 def parse_wait(value: str, *, now: float) -> float | None:
@@ -116,9 +116,9 @@ class HttpClient:
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "syncsite/1.0"
         least = ssl.TLSVersion.TLSv1_2 if least_tls == "1.2" else ssl.TLSVersion.TLSv1_3
-        pool = {"pool_connections": 2, "pool_maxsize": max(2, concurrency)}
-        self._session.mount("https://", adapter or _TlsAdapter(least, **pool))
-        self._session.mount("http://", adapter or HTTPAdapter(**pool))
+        size = max(2, concurrency)
+        self._session.mount("https://", adapter or _TlsAdapter(least, pool_connections=2, pool_maxsize=size))
+        self._session.mount("http://", adapter or HTTPAdapter(pool_connections=2, pool_maxsize=size))
 
     def close(self) -> None:
         self._session.close()

@@ -24,11 +24,13 @@ STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
 @media(prefers-color-scheme:dark){:root{--fg:#e2e8f0;--bg:#0b1220;--quiet:#a3b0c6;--line:#22304a;--link:#93c5fd;--soft:#111a2e}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--fg);background:var(--bg);margin:0}
-header{padding:12px 28px;border-bottom:1px solid var(--line);background:var(--soft);display:flex;gap:20px;flex-wrap:wrap;align-items:baseline}
+header{padding:12px 28px;border-bottom:1px solid var(--line);background:var(--soft);
+  display:flex;gap:20px;flex-wrap:wrap;align-items:baseline}
 header b{font-size:1.1rem}main{padding:20px 28px;overflow-x:auto}a{color:var(--link)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:top}
 td{max-width:24rem;overflow-wrap:anywhere}th{color:var(--quiet);font-weight:600;font-size:.85rem}
-input{font:inherit;padding:5px 8px;width:100%;box-sizing:border-box;border:1px solid #7b889e;border-radius:6px;background:var(--bg);color:inherit}
+input{font:inherit;padding:5px 8px;width:100%;box-sizing:border-box;
+  border:1px solid #7b889e;border-radius:6px;background:var(--bg);color:inherit}
 button{font:inherit;padding:7px 16px;border:0;border-radius:6px;background:#1d4ed8;color:#fff;cursor:pointer}
 .quiet{color:var(--quiet)}form.search{display:flex;gap:8px;max-width:32rem;margin-bottom:14px}.error{color:#b91c1c;font-weight:600}
 """
@@ -110,10 +112,9 @@ class Pages:
             if field in ("id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt") or isinstance(value, list | dict):
                 rows.append(f"<tr><th>{label}<td>{_cell(value)}")
             else:
+                name_ = html.escape(field)
                 shown = html.escape("" if value is None else str(value))
-                rows.append(
-                    f'<tr><th><label for="{html.escape(field)}">{label}</label><td><input id="{html.escape(field)}" name="{html.escape(field)}" value="{shown}">'
-                )
+                rows.append(f'<tr><th><label for="{name_}">{label}</label><td><input id="{name_}" name="{name_}" value="{shown}">')
         body = f"{error}<form method=post><table>{''.join(rows)}</table><p><button>Save</button></p></form>"
         return _page(f"{TITLES[name]}: {object_type} {id_text}", body)
 
@@ -163,7 +164,8 @@ def _page(title: str, body: str, status: int = 200) -> Response:
     head = f'<header><b><a href="/">Sandbox</a></b>{links}<a href="/browse/calls">Last calls</a></header>'
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f'<title>{html.escape(title)}</title><link rel="stylesheet" href="/style.css">{head}<main><h1>{html.escape(title)}</h1>{body}</main></html>'
+        f'<title>{html.escape(title)}</title><link rel="stylesheet" href="/style.css">{head}'
+        f"<main><h1>{html.escape(title)}</h1>{body}</main></html>"
     )
     policy = (
         "Content-Security-Policy",

@@ -42,11 +42,17 @@ def _attributes(text: str) -> dict[str, Attribute]:
     return found
 
 
+def _relation(word: str) -> tuple[str, str]:
+    """Reads `name:type`; a name alone is its own type."""
+    name, _, type_ = word.partition(":")
+    return name, type_ or name
+
+
 def _resource(
     type_: str, collection: str, text: str, to_one: str = "", read_only: str = "", links: dict[str, tuple[str, str]] | None = None
 ) -> Resource:
-    one = dict(word.split(":") if ":" in word else (word, word) for word in to_one.split())
-    fixed = {"creator": "user", "updater": "user", **dict(w.split(":") if ":" in w else (w, w) for w in read_only.split())}
+    one = dict(_relation(word) for word in to_one.split())
+    fixed = {"creator": "user", "updater": "user", **dict(_relation(word) for word in read_only.split())}
     return Resource(type_, collection, _attributes(f"{text} {TIMES}"), {**one, **fixed}, frozenset(fixed), links or {})
 
 
@@ -88,7 +94,11 @@ RESOURCES = {
             "completed:boolean:R completedAt:datetime:R note:string:65535",
             "owner:user subject:prospect", "prospect account sequence",
         ),
-        _resource("sequence", "sequences", "name:string:255:FS enabled:boolean:R:F locked:boolean:R:F shareType sequenceType", "owner:user"),
+        _resource(
+            "sequence", "sequences",
+            "name:string:255:FS enabled:boolean:R:F locked:boolean:R:F shareType sequenceType",
+            "owner:user",
+        ),
         _resource(
             "sequenceState", "sequenceStates",
             "state:string:R:FS pauseReason:string:R:F errorReason:string:R stateChangedAt:datetime:R:FS activeAt:datetime:R",
@@ -100,7 +110,10 @@ RESOURCES = {
             "openedAt:datetime repliedAt:datetime bouncedAt:datetime",
             "prospect mailbox",
         ),
-        _resource("mailbox", "mailboxes", "email:string:255:FS emailHash:string:R emailProvider sendMethod syncMethod sendDisabled:boolean"),
+        _resource(
+            "mailbox", "mailboxes",
+            "email:string:255:FS emailHash:string:R emailProvider sendMethod syncMethod sendDisabled:boolean",
+        ),
         _resource(
             "emailAddress", "emailAddresses",
             "email:string:255:FS emailType:string:255:FS order:integer::FS status:string:255:FS statusChangedAt:datetime:R:FS",
@@ -109,7 +122,11 @@ RESOURCES = {
         _resource("phoneNumber", "phoneNumbers", "number:string:255:FS rawNumber phoneType:string:255:FS order:integer status", "prospect"),
         _resource("stage", "stages", "name:string:255:FS order:integer::FS color"),
         _resource("persona", "personas", "name:string:255:FS description:string:65535"),
-        _resource("opportunity", "opportunities", "name:string:255:FS customId:string:255:FS amount:integer closeDate:datetime probability:integer", "account owner:user"),
+        _resource(
+            "opportunity", "opportunities",
+            "name:string:255:FS customId:string:255:FS amount:integer closeDate:datetime probability:integer",
+            "account owner:user",
+        ),
         _resource(
             "webhook", "webhooks",
             "action:string:255:F resource:string:255:F url:string:1024 secret:string:255 payloadVersion:integer active:boolean::F",
@@ -117,7 +134,7 @@ RESOURCES = {
     )
 }  # fmt: skip
 BY_TYPE = {r.type: r for r in RESOURCES.values()}
-RELATION_FILTERS = {
+RELATION_FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "prospects": {"account": ("id", "customId", "name"), "owner": ("id",), "stage": ("id", "name")},
     "accounts": {"owner": ("id",)},
     "tasks": {"owner": ("id",), "prospect": ("id",), "account": ("id",)},

@@ -128,9 +128,9 @@ class OutreachSystem:
     def _answer(self, request: Request, parts: list[str]) -> Response:
         template = _template(parts)
         try:
-            if request.method in ("POST", "PATCH") and self.strict_content_type:
-                if not request.headers.get("content-type", "").startswith("application/vnd.api+json"):
-                    return self._error(415, "unsupportedMediaType", "Content-Type must be application/vnd.api+json.", template)
+            is_typed = request.headers.get("content-type", "").startswith("application/vnd.api+json")
+            if request.method in ("POST", "PATCH") and self.strict_content_type and not is_typed:
+                return self._error(415, "unsupportedMediaType", "Content-Type must be application/vnd.api+json.", template)
             return self._route(request, parts, template)
         except BadQuery as error:
             return self._error(400, error.code, str(error), template)
@@ -357,12 +357,10 @@ class OutreachSystem:
             taken = self.tables["prospects"].having("emails", checked["emails"]) or set()
             if taken - own:
                 raise Refused(422, "validationError", "Contacts email hash has already been taken.", "/data/attributes/emails")
-        if resource.type == "account" and self.unique_custom_id and checked.get("customId"):
-            if (self.tables["accounts"].having("customId", [checked["customId"]]) or set()) - own:
-                raise Refused(422, "validationError", "Custom has already been taken.", "/data/attributes/customId")
-        if resource.type == "user" and checked.get("username"):
-            if (self.tables["users"].having("username", [checked["username"]]) or set()) - own:
-                raise Refused(422, "validationError", "Username has already been taken.", "/data/attributes/username")
+        unique = {"user": "username"} | ({"account": "customId"} if self.unique_custom_id else {})
+        name = unique.get(resource.type, "")
+        if name and checked.get(name) and (self.tables[resource.collection].having(name, [checked[name]]) or set()) - own:
+            raise Refused(422, "validationError", f"{name} has already been taken.", f"/data/attributes/{name}")
 
     @staticmethod
     def _derive(resource: Resource, record: Record) -> None:
