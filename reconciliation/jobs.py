@@ -44,6 +44,25 @@ def nudge(name: str, started_by: str = "") -> None:
     async_task("reconciliation.jobs.run_now", name, started_by, task_name=f"{name} now")
 
 
+def preview(name: str, started_by: str) -> str:
+    """Plans the pass without writing."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+    run = run_pass(sync_pass, Order(kind=Run.Kind.PREVIEW, started_by=started_by))
+    return f"run {run.pk}: {run.state}"
+
+
+def apply_preview(run_id: int, started_by: str) -> str:
+    """Carries out exactly what a preview showed."""
+    planned = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=run_id)
+    run = run_pass(planned.sync_pass, Order(kind=Run.Kind.APPLY, started_by=started_by, apply_of=run_id))
+    return f"run {run.pk}: {run.state}"
+
+
+def ask_for(task: str, *arguments: object) -> None:
+    """Puts a task of this module in the queue."""
+    async_task(f"reconciliation.jobs.{task}", *arguments, task_name=task)
+
+
 def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str:
     """Takes a process channel of the CRM connection (S0.7, D1), runs within the time budget, and asks for a
     continuation at once when work is left."""

@@ -50,10 +50,12 @@ class SyncAdminSite(AdminSite):
         ours = [
             page("dashboard/status.json", dashboard.status, "dashboard_status"),
             page("passes/<slug:name>/run/", dashboard.run_pass, "pass_run"),
+            page("passes/<slug:name>/preview/", dashboard.preview_pass, "pass_preview"),
             page("passes/<slug:name>/pause/", dashboard.pause_pass, "pass_pause"),
             page("passes/<slug:name>/resume/", dashboard.resume_pass, "pass_resume"),
             page("runs/", runs.show_list, "run_list"),
             page("runs/<int:pk>/", runs.show, "run_detail"),
+            page("runs/<int:pk>/apply/", runs.apply, "run_apply"),
             page("runs/<int:pk>/progress.json", runs.progress, "run_progress"),
             page("runs/<int:pk>/events.csv", runs.export, "run_export"),
             page("events/<int:pk>/", runs.show_event, "event_detail"),

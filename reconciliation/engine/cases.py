@@ -45,6 +45,8 @@ def close_reset(context: RunContext, crm_ids: list[str]) -> set[str]:
     rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN)
     reset = [c.pk for c in rows if c.flag == Case.Flag.WRITTEN]
     waiting = {c.crm_id for c in rows if c.flag != Case.Flag.WRITTEN}
+    if context.is_preview:
+        return waiting
     Case.objects.filter(pk__in=reset, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="flag_cleared", note="The flag was cleared in Workbooks.", closed_at=context.wiring.now()
     )

@@ -30,6 +30,7 @@ class RunContext:
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
     are_names_fresh: bool = False
+    is_preview: bool = False
 
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
         """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes are counted only: a

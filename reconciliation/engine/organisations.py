@@ -7,17 +7,18 @@ row, also when the connection fails in the middle.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, normalise_name
-from reconciliation.engine import cases, crm_writes, gather, people
+from reconciliation.engine import cases, crm_writes, gather, people, previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
+from reconciliation.engine.page_work import PageWork
 from reconciliation.engine.wiring import Switches
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.passes import organisations as rules
@@ -27,27 +28,22 @@ from reconciliation.store import bound_of, encode_fields, pick
 OWNER_COLUMN = "assigned_to_name"
 
 
-@dataclass(slots=True)
-class PageWork:
-    """One page on its way: the decision per organisation, the operation that carries it, and who owns which name."""
+def process_page(context: RunContext, records: Sequence[Record], planned: Mapping[str, Operation] | None = None) -> dict[str, Decision]:
+    """Brings each organisation of the page to its outcome and returns the decisions.
 
-    records: dict[str, Record]
-    decisions: dict[str, Decision] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
-    unbound: list[Binding] = field(default_factory=list)
-    twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
-
-    def decide(self, decision: Decision) -> None:
-        self.decisions[decision.record.ref.id] = decision
-
-
-def process_page(context: RunContext, records: Sequence[Record]) -> None:
-    """Brings each organisation of the page to its outcome. Raises ConnectionTrouble or LeaseLost; every row is
-    accounted for then too, as held."""
+    With `planned` only what that plan says is done, the rest is refused; a preview stores the plan and writes nothing
+    remote. Raises ConnectionTrouble or LeaseLost; every row is accounted for then too, as held.
+    """
     work = PageWork({r.ref.id: r for r in records})
     context.ledger.seen += len(work.records)
     try:
         _decide(context, work)
+        if planned is not None:
+            previews.refuse_changed(work, planned)
+        if context.is_preview:
+            _decide_twins(context, work)
+            previews.store_plan(context, work)
+            return work.decisions
         _write_accounts(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)
@@ -55,7 +51,13 @@ def process_page(context: RunContext, records: Sequence[Record]) -> None:
         for id_, record in work.records.items():
             if id_ not in work.decisions:
                 work.decide(Decision(record, Outcome.HELD, "interrupted", "The run was interrupted before this organisation was done."))
-        context.record((d, _peer_ref(work, d), getattr(work.operations.get(d.record.ref.id), "pk", None)) for d in work.decisions.values())
+        context.record((d, _peer_ref(work, d), _operation_id(work, d)) for d in work.decisions.values())
+    return work.decisions
+
+
+def _operation_id(work: PageWork, decision: Decision) -> int | None:
+    operation = work.operations.get(decision.record.ref.id)
+    return operation.pk if operation is not None else None
 
 
 def _peer_ref(work: PageWork, decision: Decision) -> str:
@@ -291,7 +293,13 @@ def _decide_twins(context: RunContext, work: PageWork) -> None:
     """The second of two new organisations with one name sees the first (D20)."""
     for id_, first in work.twins.items():
         record, operation = work.records[id_], work.operations.get(first)
-        if operation is not None and operation.state == Operation.State.CONFIRMED:
+        if context.is_preview and first in work.decisions:
+            other = work.records[first]
+            sentence = f"The account of organisation {first}, which has the same name, is created first."
+            candidate = Candidate("", str(other.fields.get("name")), "created by this plan", {}, first)
+            case = CaseOpening("duplicate", "name_match", sentence, "Link it, or say that it is a different company.", (candidate,))
+            work.decide(Decision(record, Outcome.DUPLICATE, "name_match", sentence, case=case))
+        elif operation is not None and operation.state == Operation.State.CONFIRMED:
             other = work.records[first]
             candidate = Candidate(operation.target_id, str(other.fields.get("name")), "created a moment ago", dict(operation.after), first)
             sentence = f"Account {operation.target_id} was just created for organisation {first} with the same name."

@@ -16,7 +16,7 @@ from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention
 from reconciliation.core.eligibility import selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp
 from reconciliation.engine import lease as leases
-from reconciliation.engine import recovery
+from reconciliation.engine import previews, recovery
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
@@ -38,6 +38,7 @@ class Order:
     is_full: bool = False
     budget: float | None = None
     started_by: str = ""
+    apply_of: int | None = None  # the preview whose plan is carried out
 
 
 def holder_name() -> str:
@@ -100,13 +101,19 @@ def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: lis
 
 def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
     context = build_context(sync_pass, run, lease, sides, wiring)
+    context.is_preview = order.kind == Run.Kind.PREVIEW
     try:
-        recovery.recover(context)
-        state, note = _sweep(context, order)
+        if context.is_preview:
+            previews.begin(context)
+        else:
+            recovery.recover(context)
+        state, note = _apply(context, order.apply_of) if order.apply_of else _sweep(context, order)
         _cured(context)
     except ConnectionTrouble as error:
         state, note = Run.State.INTERRUPTED, error.sentence
         _troubled(context, error)
+    except previews.PreviewRefused as refusal:
+        state, note = Run.State.FAILED, str(refusal)
     except leases.LeaseLost:
         state, note = Run.State.INTERRUPTED, "Another run took over while this one was frozen; nothing more was written."
     except Exception as error:
@@ -123,13 +130,15 @@ def _columns(context: RunContext) -> list[str]:
 def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
     """Reads the pages of the sweep, an unfinished one first. Returns the state the run ends in, and a note."""
     sync_pass, wiring = context.sync_pass, context.wiring
+    if context.is_preview:  # a preview looks at a whole sweep, whatever an earlier run has left
+        _save(context, sweep_started_at=None, position_at=None, position_id="")
     if order.is_full:
-        _save(sync_pass, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="")
+        _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="")
     ends = None if order.budget is None else wiring.monotonic() + order.budget
     while True:
         page = _read_page(context)
         if sync_pass.sweep_started_at is None:
-            _begin_sweep(sync_pass, page)
+            _begin_sweep(context, page)
         try:
             process_page(context, page.records)
         except ConnectionTrouble:
@@ -142,6 +151,21 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
             return Run.State.FINISHED, ""
         if ends is not None and wiring.monotonic() >= ends:
             return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+
+
+def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
+    """Carries out the plan of a preview: every row is read again, and one that changed is refused."""
+    preview = Run.objects.filter(pk=preview_id).first()
+    if preview is None:
+        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    for planned in previews.planned_pages(context, preview):
+        context.lease.guard(context.crm.connector.request_timeout)
+        found = [r for r in context.crm.connector.read(ORGANISATION, list(planned), _columns(context)) if not r.is_deleted]
+        outcomes = process_page(context, found, planned)
+        previews.settle(context, planned, outcomes)
+        _show_progress(context)
+    refused = context.ledger.excluded["changed_meanwhile"]
+    return Run.State.FINISHED, f"Applied preview {preview_id}." + (f" {refused} rows were refused: changed since." if refused else "")
 
 
 def _read_page(context: RunContext) -> Page:
@@ -164,13 +188,14 @@ def _read_page(context: RunContext) -> Page:
     )
 
 
-def _begin_sweep(sync_pass: SyncPass, page: Page) -> None:
+def _begin_sweep(context: RunContext, page: Page) -> None:
     """Remembers the remote clock of the sweep's first answer; a clock that went back takes Last Run Time with it."""
+    sync_pass = context.sync_pass
     changes = {"sweep_started_at": page.server_time}
     overlap = timedelta(seconds=sync_pass.overlap_seconds)
     if sync_pass.last_run_time and page.server_time < sync_pass.last_run_time:
         changes["last_run_time"] = page.server_time - overlap
-    _save(sync_pass, **changes)
+    _save(context, **changes)
 
 
 def _advance(context: RunContext, page: Page) -> None:
@@ -179,16 +204,19 @@ def _advance(context: RunContext, page: Page) -> None:
     with transaction.atomic():
         context.lease.renew()
         if page.position is not None:
-            _save(sync_pass, position_at=page.position.updated_at, position_id=page.position.id)
+            _save(context, position_at=page.position.updated_at, position_id=page.position.id)
             return
         start = sync_pass.sweep_started_at - timedelta(seconds=sync_pass.overlap_seconds)
         if context.wiring.switches.cursor_is_our_clock_at_end:
             start = context.wiring.now()
-        _save(sync_pass, last_run_time=start, sweep_started_at=None, sweep_is_full=False, position_at=None, position_id="")
+        _save(context, last_run_time=start, sweep_started_at=None, sweep_is_full=False, position_at=None, position_id="")
 
 
-def _save(sync_pass: SyncPass, **changes: object) -> None:
-    SyncPass.objects.filter(pk=sync_pass.pk).update(**changes)
+def _save(context: RunContext, **changes: object) -> None:
+    """Changes the pass's row; a preview moves no cursor and keeps the change to itself."""
+    sync_pass = context.sync_pass
+    if not context.is_preview:
+        SyncPass.objects.filter(pk=sync_pass.pk).update(**changes)
     for name, value in changes.items():
         setattr(sync_pass, name, value)
 
@@ -225,7 +253,7 @@ def _troubled(context: RunContext, error: ConnectorError) -> None:
     sync_pass, now = context.sync_pass, context.wiring.now()
     minutes = BACK_OFF_MINUTES[min(sync_pass.trouble_count, len(BACK_OFF_MINUTES) - 1)]
     wait = error.retry_after if error.retry_after is not None else minutes * 60
-    _save(sync_pass, trouble_count=sync_pass.trouble_count + 1, next_due_at=now + timedelta(seconds=wait))
+    _save(context, trouble_count=sync_pass.trouble_count + 1, next_due_at=now + timedelta(seconds=wait))
     state = Connection.State.NEEDS_ATTENTION if isinstance(error, NeedsAttention) else Connection.State.WAITING
     side = next((s for s in (context.crm, context.peer) if s.connector.system == error.system), context.peer)
     Connection.objects.filter(pk=side.connection.pk).update(state=state, last_error=error.sentence, last_error_at=now)
@@ -233,6 +261,6 @@ def _troubled(context: RunContext, error: ConnectorError) -> None:
 
 def _cured(context: RunContext) -> None:
     if context.sync_pass.trouble_count:
-        _save(context.sync_pass, trouble_count=0)
+        _save(context, trouble_count=0)
     ids = [context.crm.connection.pk, context.peer.connection.pk]
     Connection.objects.filter(pk__in=ids).exclude(state=Connection.State.OK).update(state=Connection.State.OK, last_error="")

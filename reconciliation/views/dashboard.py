@@ -53,6 +53,14 @@ def run_pass(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @action(OPERATE)
+def preview_pass(request: HttpRequest, name: str) -> HttpResponse:
+    sync_pass = get_object_or_404(SyncPass, name=name)
+    jobs.ask_for("preview", sync_pass.name, request.user.get_username())
+    messages.success(request, "The preview is being made; it appears at the top of the runs. Nothing is written.")
+    return redirect("admin:run_list")
+
+
+@action(OPERATE)
 def pause_pass(request: HttpRequest, name: str) -> HttpResponse:
     return _set_paused(request, name, True)
 

@@ -6,12 +6,15 @@ import csv
 from collections.abc import Iterator
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 
+from reconciliation import jobs
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
-from reconciliation.views.page import page, paginate, render
+from reconciliation.roles import OPERATE
+from reconciliation.views.page import action, page, paginate, render
 
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
 
@@ -45,9 +48,19 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         f"Run {run.pk}: {run.get_state_display()}",
         run=run,
         parts=ledger_parts(run),
+        can_apply=run.kind == Run.Kind.PREVIEW and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),
         filter=chosen,
         rows=paginate(request, chosen.qs),
     )
+
+
+@action(OPERATE)
+def apply(request: HttpRequest, pk: int) -> HttpResponse:
+    """Carries out exactly what this preview shows; rows that changed since are refused and said so."""
+    run = get_object_or_404(Run, pk=pk, kind=Run.Kind.PREVIEW)
+    jobs.ask_for("apply_preview", run.pk, request.user.get_username())
+    messages.success(request, "The plan is being carried out; its run appears at the top of the list.")
+    return redirect("admin:run_list")
 
 
 @page()

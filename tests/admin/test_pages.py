@@ -19,6 +19,8 @@ PAGES = {
     "dashboard_status": ("viewer", "get"),
     "pass_run": ("operator", "post"),
     "pass_pause": ("operator", "post"),
+    "pass_preview": ("operator", "post"),
+    "run_apply": ("operator", "post"),
     "pass_resume": ("operator", "post"),
     "run_list": ("viewer", "get"),
     "run_detail": ("viewer", "get"),
@@ -60,6 +62,7 @@ def world(monkeypatch):
     box.organisation("Refused")
     box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
     box.run()
+    box.run(kind=Run.Kind.PREVIEW)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -69,10 +72,12 @@ def address(name):
     kwargs = {
         "pass_run": {"name": "organisations"},
         "pass_pause": {"name": "organisations"},
+        "pass_preview": {"name": "organisations"},
+        "run_apply": {"pk": Run.objects.filter(kind="preview").first().pk},
         "pass_resume": {"name": "organisations"},
         "run_detail": {"pk": Run.objects.first().pk},
         "run_progress": {"pk": Run.objects.first().pk},
-        "run_export": {"pk": Run.objects.first().pk},
+        "run_export": {"pk": RunEvent.objects.first().run_id},
         "event_detail": {"pk": RunEvent.objects.first().pk},
         "duplicate_detail": {"pk": Case.objects.get(kind="duplicate").pk},
         "duplicate_decide": {"pk": Case.objects.get(kind="duplicate").pk},

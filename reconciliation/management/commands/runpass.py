@@ -21,6 +21,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="organisations")
+        parser.add_argument("--dry-run", action="store_true", help="plan without writing; the stored preview's run id is printed")
+        parser.add_argument("--apply", type=int, metavar="RUN", help="carry out exactly the plan of this preview")
         parser.add_argument("--full", action="store_true", help="compare all rows that meet conditions 1 to 3")
         parser.add_argument("--budget", type=float, metavar="S", help="stop after S seconds; the next run goes on")
         parser.add_argument("--json", action="store_true", help="print the ledger as one JSON object")
@@ -32,7 +34,11 @@ class Command(BaseCommand):
             raise SystemExit(2)
         if worlds.check(sync_pass):
             self.stderr.write("The sandbox is another world; what was learnt of the earlier one was forgotten.")
-        order = Order(kind=Run.Kind.MANUAL, is_full=options["full"], budget=options["budget"], started_by="command line")
+        if options["dry_run"] and options["apply"]:
+            self.stderr.write("Use --dry-run or --apply, not both.")
+            raise SystemExit(2)
+        kind = Run.Kind.PREVIEW if options["dry_run"] else Run.Kind.APPLY if options["apply"] else Run.Kind.MANUAL
+        order = Order(kind, options["full"], options["budget"], "command line", options["apply"])
         try:
             run = run_pass(sync_pass, order)
         except LeaseHeld:

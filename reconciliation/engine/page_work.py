@@ -1,0 +1,23 @@
+"""One page on its way: the decision per organisation, the operation that carries it, and who owns which name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connectors.contract import Record
+from reconciliation.core.operations import Decision
+from reconciliation.models import Binding, Operation
+
+
+@dataclass(slots=True)
+class PageWork:
+    """What is known of a page so far, by organisation id."""
+
+    records: dict[str, Record]
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    unbound: list[Binding] = field(default_factory=list)
+    twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
+
+    def decide(self, decision: Decision) -> None:
+        self.decisions[decision.record.ref.id] = decision
