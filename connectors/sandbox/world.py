@@ -63,7 +63,7 @@ class World:
         self.faults = Faults(self.seed)
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in PORTS}
-        self._paused: list[threading.Event] = []
+        self._paused: list[threading.Event | None] = []
         self.systems: dict[str, WorkbooksSystem | OutreachSystem] = {
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
@@ -117,7 +117,8 @@ class World:
         with self.lock:
             waiting, self._paused = self._paused, []
         for event in waiting:
-            event.set()
+            if event is not None:
+                event.set()
         return len(waiting)
 
     def keep(self) -> None:
@@ -151,9 +152,13 @@ class World:
     def _early(self, name: str, request: Request, faults: list[Fault]) -> Outcome | None:
         """Returns the outcome of a fault that strikes before anything is done."""
         for fault in faults:
+            template = _template(request.path)
+            if fault.kind == "pause" and fault.options.get("before"):
+                held = Outcome(Response(0, b"", template=template), self.now(name), is_lost=True, pause=threading.Event())
+                self._paused.append(held.pause)
+                return held
             if fault.kind not in BEFORE:
                 continue
-            template = _template(request.path)
             if fault.kind == "expire_token":
                 self.systems[name].expire_tokens()
             elif fault.kind == "drop":
