@@ -70,21 +70,21 @@ def world(monkeypatch):
 
 def address(name):
     kwargs = {
-        "pass_run": {"name": "organisations"},
-        "pass_pause": {"name": "organisations"},
-        "pass_preview": {"name": "organisations"},
-        "run_apply": {"pk": Run.objects.filter(kind="preview").first().pk},
-        "pass_resume": {"name": "organisations"},
-        "run_detail": {"pk": Run.objects.first().pk},
-        "run_progress": {"pk": Run.objects.first().pk},
-        "run_export": {"pk": RunEvent.objects.first().run_id},
-        "event_detail": {"pk": RunEvent.objects.first().pk},
-        "duplicate_detail": {"pk": Case.objects.get(kind="duplicate").pk},
-        "duplicate_decide": {"pk": Case.objects.get(kind="duplicate").pk},
-        "error_detail": {"pk": Case.objects.get(kind="error").pk},
-        "mapping_edit": {"pk": MappingTable.objects.first().pk},
-        "connection_test": {"pk": Connection.objects.first().pk},
-    }.get(name, {})
+        "pass_run": lambda: {"name": "organisations"},
+        "pass_pause": lambda: {"name": "organisations"},
+        "pass_preview": lambda: {"name": "organisations"},
+        "run_apply": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
+        "pass_resume": lambda: {"name": "organisations"},
+        "run_detail": lambda: {"pk": Run.objects.first().pk},
+        "run_progress": lambda: {"pk": Run.objects.first().pk},
+        "run_export": lambda: {"pk": RunEvent.objects.first().run_id},
+        "event_detail": lambda: {"pk": RunEvent.objects.first().pk},
+        "duplicate_detail": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
+        "duplicate_decide": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
+        "error_detail": lambda: {"pk": Case.objects.get(kind="error").pk},
+        "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
+        "connection_test": lambda: {"pk": Connection.objects.first().pk},
+    }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
 
 

@@ -1,0 +1,144 @@
+"""The pages in a real browser: the admin's day, and axe on every page in light and dark."""
+
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from playwright.sync_api import expect
+
+from reconciliation.jobs import apply_preview, preview, run_now
+from reconciliation.models import Case
+from tests.admin.test_pages import HOSTILE, PAGES, address
+from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+AXE = next(Path(axe_playwright_python.__file__).parent.glob("**/axe.min.js"))
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]}
+
+
+@pytest.fixture
+def box(monkeypatch):
+    """A sandbox with a duplicate, an error and a bound organisation; what the queue would do is done at once."""
+    call_command("migrate", verbosity=0)
+    box = make()
+    tasks = {"run_now": run_now, "preview": preview, "apply_preview": apply_preview}
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    monkeypatch.setattr("reconciliation.jobs.async_task", lambda path, *a, **k: tasks[path.rsplit(".", 1)[1]](*a))
+    box.world.outreach.create_record("accounts", {"name": "Northwind Pumps", "industry": "Food"})
+    box.duplicate = box.organisation("Northwind Pumps", industry="Health")
+    box.bound = box.organisation("Bound <b>& Sons</b>")
+    box.refused = box.organisation(HOSTILE[:200])
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    return box
+
+
+@pytest.fixture
+def staff(page, live_server):
+    def log_in(role):
+        user = User.objects.create_user(f"a-{role}", password="secret-words", is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        page.goto(f"{live_server.url}/login/")
+        page.get_by_label("Username").fill(f"a-{role}")
+        page.get_by_label("Password").fill("secret-words")
+        page.get_by_role("button", name="Log in").click()
+        return page
+
+    return log_in
+
+
+def test_an_operator_runs_a_pass_and_reads_what_happened(box, staff, live_server):
+    box.organisation("Fresh Foods")
+    page = staff("operator")
+
+    page.get_by_role("button", name="Run now").click()
+    page.get_by_role("link", name="Runs", exact=True).click()
+    page.locator("table.rows td a").first.click()
+
+    expect(page.get_by_role("cell", name="Fresh Foods").first).to_be_visible()
+
+
+def test_an_operator_links_a_duplicate_after_seeing_the_writes(box, staff, live_server):
+    page = staff("operator")
+
+    page.get_by_role("link", name="Duplicates").first.click()
+    page.get_by_role("link", name="Northwind Pumps").click()
+    expect(page.get_by_text("This will be written, and nothing else").first).to_be_visible()
+    page.get_by_role("button", name="Link to this account").click()
+
+    expect(page.get_by_text("is linked")).to_be_visible()
+    assert box.show(box.duplicate)[PEER_ID] == "1" and box.show(box.duplicate)[DUPLICATE] is False
+
+
+def test_an_operator_retries_an_error(box, staff, live_server):
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/errors/")
+    page.get_by_role("button", name="Retry all open").click()
+
+    expect(page.get_by_text("1 of 1 re-armed")).to_be_visible()
+    broken = Case.objects.get(kind="error").crm_id
+    assert box.show(int(broken))[ERROR] is False and box.show(int(broken))[PEER_ID]
+
+
+def test_a_preview_is_made_looked_at_and_applied(box, staff, live_server):
+    box.organisation("Planned")
+    page = staff("operator")
+
+    page.get_by_role("button", name="Preview").click()
+    page.locator("table.rows td a").first.click()
+    expect(page.get_by_text("Nothing was written.")).to_be_visible()
+    assert not box.accounts("Planned")
+    page.get_by_role("button", name="Apply this plan").click()
+
+    expect(page.get_by_text("The plan is being carried out")).to_be_visible()
+    assert box.accounts("Planned")
+
+
+def test_an_admin_switches_a_mapping_row_off(box, staff, live_server):
+    page = staff("admin")
+
+    page.goto(f"{live_server.url}{address('mapping_edit')}")
+    page.get_by_label("Enabled, row 4").uncheck()
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("Saved as version 2")).to_be_visible()
+
+
+def test_a_viewer_sees_and_is_offered_no_button(box, staff, live_server):
+    page = staff("viewer")
+
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    assert page.get_by_role("button", name="Run now").count() == 0
+    page.goto(f"{live_server.url}{address('duplicate_detail')}")
+    assert page.locator("main button, #content button").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1366, 390])
+def test_axe_finds_nothing_serious_on_any_page(box, staff, live_server, scheme, width):
+    box.run(kind="preview")
+    page = staff("admin")
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    found = {}
+    for name, (_, method) in PAGES.items():
+        if method != "get" or name in ("dashboard_status", "run_progress", "run_export"):
+            continue
+        page.goto(live_server.url + address(name) + ("?q=1" if name == "why" else ""))
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        result = page.evaluate("rules => axe.run(document, rules)", RULES)
+        serious = [
+            f"{v['id']}: {[n['target'] for n in v['nodes']][:3]} {v['nodes'][0]['failureSummary'][:200]}"
+            for v in result["violations"]
+            if v["impact"] in ("serious", "critical")
+        ]
+        if serious:
+            found[name] = serious
+        wide = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
+        if wide > 1:
+            found[f"{name} width"] = f"{wide} px too wide"
+
+    assert not found
