@@ -44,7 +44,7 @@ def condition_pairs(condition: Condition) -> Pairs:
         return [pair for part in condition.parts for pair in condition_pairs(part)]
     if not isinstance(condition, Test):
         raise ValueError("Outreach filters know no OR")
-    name, value = condition.field, condition.value
+    name, value = condition.field.replace(".", "]["), condition.value  # "account.id" asks by relationship
     if condition.op is Op.GE:
         return [] if value is None else [(f"filter[{name}][gte]", write_instant(value) if hasattr(value, "tzinfo") else str(value))]  # type: ignore[arg-type]
     if condition.op is Op.EQ:

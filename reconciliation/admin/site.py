@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import connections, dashboard, duplicates, errors, mappings, records, runs
+from reconciliation.views import connections, dashboard, duplicates, errors, mappings, records, runs, undo
 
 
 class SyncAdminSite(AdminSite):
@@ -56,6 +56,7 @@ class SyncAdminSite(AdminSite):
             page("runs/", runs.show_list, "run_list"),
             page("runs/<int:pk>/", runs.show, "run_detail"),
             page("runs/<int:pk>/apply/", runs.apply, "run_apply"),
+            page("runs/<int:pk>/undo/", undo.show, "run_undo"),
             page("runs/<int:pk>/progress.json", runs.progress, "run_progress"),
             page("runs/<int:pk>/events.csv", runs.export, "run_export"),
             page("events/<int:pk>/", runs.show_event, "event_detail"),

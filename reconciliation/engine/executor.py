@@ -170,7 +170,10 @@ class Executor:
 
 def _write_of(op: Operation) -> Write:
     ref = Ref(op.connection.system, op.object_type, op.target_id) if op.target_id else None
-    return Write(op.object_type, decode_fields(op.after), key=op.source_ref, ref=ref, version=op.rests_on, marker=op.marker)
+    is_delete = op.kind == Operation.Kind.DELETE
+    return Write(
+        op.object_type, decode_fields(op.after), key=op.source_ref, ref=ref, version=op.rests_on, marker=op.marker, is_delete=is_delete
+    )
 
 
 def _call(connector: Connector, object_type: str, part: list[Operation]) -> list[Done]:

@@ -97,6 +97,19 @@ def test_a_preview_is_made_looked_at_and_applied(box, staff, live_server):
     assert box.accounts("Planned")
 
 
+def test_an_operator_undoes_a_run_after_seeing_what_it_would_do(box, staff, live_server):
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/runs/")
+    page.locator("table.rows td a").last.click()
+    page.get_by_role("link", name="Undo this run").click()
+    expect(page.get_by_text("is deleted; Id and URL are cleared")).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+
+    expect(page.get_by_text("1 of 1 writes were taken back")).to_be_visible()
+    assert len(box.accounts()) == 1
+
+
 def test_an_admin_switches_a_mapping_row_off(box, staff, live_server):
     page = staff("admin")
 

@@ -1,0 +1,155 @@
+"""Takes back what was written, from the journal, checked against what is there now (engine-rules 17).
+
+An update: before-values are written only where our after-value still stands. A create: the account is deleted only if
+nobody touched it since and no prospect hangs on it; then Id and URL are cleared and *Sync to Outreach* is unticked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import QuerySet
+
+from connectors.contract import Op, Record, Ref, Test, Value
+from connectors.errors import ConnectorError
+from reconciliation.core.operations import Intent
+from reconciliation.core.values import is_same
+from reconciliation.engine import crm_writes, gather
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.crm_writes import CrmWrite
+from reconciliation.engine.executor import Done
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Operation, Run, SyncPass
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.store import decode, decode_fields
+
+MOST_AT_ONCE = 500
+UNDOABLE = (Operation.Kind.UPDATE, Operation.Kind.CREATE)
+
+
+@dataclass(frozen=True, slots=True)
+class UndoLine:
+    """What undoing one write would do, or why it cannot be done."""
+
+    operation: Operation
+    sentence: str
+    fields: tuple[str, ...] = ()
+    is_possible: bool = True
+
+
+def undoable(run: Run) -> QuerySet[Operation]:
+    """Returns the writes of a run that undo knows how to take back, newest first."""
+    rows = Operation.objects.filter(run=run, state=Operation.State.CONFIRMED, kind__in=UNDOABLE, object_type=ACCOUNT)
+    return rows.select_related("connection", "run").order_by("-pk")
+
+
+def _lines(context: RunContext, operations: list[Operation]) -> list[UndoLine]:
+    """Returns a line per write, from what both systems hold now."""
+    accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [op.target_id for op in operations])
+    return [_line(context, op, accounts.get(op.target_id)) for op in operations]
+
+
+def _line(context: RunContext, op: Operation, account: Record | None) -> UndoLine:
+    name = op.after.get("name") or op.source_ref
+    if account is None:
+        return UndoLine(op, f"Account {op.target_id} is not in Outreach any more.", is_possible=False)
+    if op.kind == Operation.Kind.CREATE:
+        return _create_line(context, op, account, str(name))
+    standing = [n for n, value in op.after.items() if is_same(account.fields.get(n), decode(value))]
+    if not standing:
+        return UndoLine(op, f"Account {op.target_id}: every value was changed again since; nothing to take back.", is_possible=False)
+    left = len(op.after) - len(standing)
+    tail = f"; {left} changed again since and stay" if left else ""
+    return UndoLine(op, f"Account {op.target_id}: {', '.join(standing)} get their earlier values{tail}.", tuple(standing))
+
+
+def _create_line(context: RunContext, op: Operation, account: Record, name: str) -> UndoLine:
+    binding = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=op.target_id, is_tombstone=False).first()
+    touched = binding is None or binding.peer_version != account.version
+    if touched:
+        return UndoLine(op, f"Account {op.target_id} {name} was changed since it was created; it is kept.", is_possible=False)
+    if context.peer.connector.count("prospect", Test("account.id", Op.EQ, op.target_id)):
+        return UndoLine(op, f"Account {op.target_id} {name} has prospects; it is kept.", is_possible=False)
+    return UndoLine(op, f"Account {op.target_id} {name} is deleted; Id and URL are cleared and Sync to Outreach is unticked in Workbooks.")
+
+
+def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, wiring: Wiring | None = None) -> list[UndoLine]:
+    """Returns what undoing these writes would do. Writes nothing. Raises Busy, ConnectorError."""
+    with at_work(sync_pass, by="", what="Looked at what can be undone.", wiring=wiring) as context:
+        return _lines(context, operations[:MOST_AT_ONCE])
+
+
+def undo(sync_pass: SyncPass, operations: list[Operation], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[UndoLine]:
+    """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
+    what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
+    with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
+        lines = _lines(context, operations[:MOST_AT_ONCE])
+        possible = [line for line in lines if line.is_possible]
+        _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
+        for line in possible:
+            if line.operation.kind == Operation.Kind.CREATE:
+                _delete(context, line.operation)
+        return lines
+
+
+def _restore(context: RunContext, lines: list[UndoLine]) -> None:
+    """Writes the earlier values. The binding's base of the peer follows, so that the next pass sees no edit in it; the
+    base of the CRM stays, so that the value is sent again only when it is edited again."""
+    intents = [
+        Intent(
+            Operation.Kind.UPDATE.value,
+            "peer",
+            ACCOUNT,
+            line.operation.source_ref,
+            after={n: decode(line.operation.before.get(n)) for n in line.fields},
+            before={n: decode(line.operation.after.get(n)) for n in line.fields},
+            target_id=line.operation.target_id,
+            reason=f"Undo of operation {line.operation.pk}.",
+        )
+        for line in lines
+    ]
+    operations = [op for op in context.executor.intend(intents) if op is not None]
+    context.executor.send("peer", operations, lambda done: _restored(context, done))
+
+
+def _restored(context: RunContext, done: list[Done]) -> None:
+    for item in done:
+        if item.error is None and item.record is not None:
+            row = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=item.operation.target_id).first()
+            if row is not None:
+                row.peer_base = {**row.peer_base, **item.operation.after}
+                row.peer_version = item.record.version
+                row.save(update_fields=["peer_base", "peer_version"])
+                context.ledger.related["undone"] += 1
+
+
+def _delete(context: RunContext, created: Operation) -> None:
+    """Clears the organisation first: a crash in between must not let the next pass find an Id without its account."""
+    columns, source = context.terms.columns, Ref.parse(created.source_ref)
+    fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
+    crm_writes.write_all(context, [CrmWrite("flag", source.id, str(created.after.get("name") or ""), fields, "", "Undo of a create.")])
+    intent = Intent(
+        Operation.Kind.DELETE.value,
+        "peer",
+        ACCOUNT,
+        created.source_ref,
+        after={},
+        before=decode_fields(created.after),
+        target_id=created.target_id,
+        reason=f"Undo of operation {created.pk}.",
+    )
+    operations = [op for op in context.executor.intend([intent]) if op is not None]
+    context.executor.send("peer", operations, lambda done: _deleted(context, done, source))
+
+
+def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:
+    for item in done:
+        if item.error is None:
+            Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=source.id).update(
+                is_tombstone=True, is_write_back_due=False, are_people_due=False
+            )
+            context.ledger.related["undone"] += 1
+        elif isinstance(item.error, ConnectorError):
+            item.operation.error = item.error.sentence

@@ -1,0 +1,60 @@
+"""Undo of a run or of one write: first what it would do, then doing it."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from connectors.errors import ConnectorError
+from reconciliation.engine.staff import Busy
+from reconciliation.models import Operation, Run
+from reconciliation.roles import OPERATE
+from reconciliation.services.undo import MOST_AT_ONCE, undo, undo_plan, undoable
+from reconciliation.views.page import page, render
+
+
+@page(OPERATE)
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping"), pk=pk)
+    operations = _chosen(request, run)
+    try:
+        if request.method == "POST":
+            return _carry_out(request, run, operations)
+        lines = undo_plan(run.sync_pass, operations) if operations else []
+    except Busy:
+        messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
+        return redirect("admin:run_detail", run.pk)
+    except ConnectorError as error:
+        messages.error(request, f"{error.sentence}. {error.remedy}")
+        return redirect("admin:run_detail", run.pk)
+    title = f"Undo run {run.pk}"
+    return render(
+        request,
+        "admin/reconciliation/run/undo.html",
+        title,
+        run=run,
+        lines=lines,
+        can_do=any(line.is_possible for line in lines),
+        operation=request.GET.get("operation", ""),
+        most=MOST_AT_ONCE,
+    )
+
+
+def _chosen(request: HttpRequest, run: Run) -> list[Operation]:
+    """Returns the writes to take back: one, when the address or the form names it, else all of the run."""
+    rows = undoable(run)
+    one = (request.POST if request.method == "POST" else request.GET).get("operation", "")
+    if one.isdigit():
+        rows = rows.filter(pk=int(one))
+    return list(rows[:MOST_AT_ONCE])
+
+
+def _carry_out(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
+    lines = undo(run.sync_pass, operations, request.user) if operations else []
+    done = sum(line.is_possible for line in lines)
+    messages.success(request, f"{done} of {len(lines)} writes were taken back.")
+    for line in lines:
+        if not line.is_possible:
+            messages.warning(request, line.sentence)
+    return redirect("admin:run_detail", run.pk)
