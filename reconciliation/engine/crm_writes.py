@@ -13,6 +13,7 @@ from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Case, Operation
+from reconciliation.models.bulk import update_rows
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 
 TRIES = 5
@@ -144,36 +145,43 @@ def _raise_other_id(context: RunContext, write: CrmWrite, record: Record, column
 
 
 def _settle(context: RunContext, done: list[Done], stale: set[str]) -> None:
+    confirmed = []
     for item in done:
         op = item.operation
         if item.error is None:
-            _confirmed(context, op, item.record)
-        elif isinstance(item.error, StaleVersion):
-            stale.add(op.target_id)
-        elif isinstance(item.error, RecordGone):
+            confirmed.append(item)
+        elif isinstance(item.error, StaleVersion | RecordGone):
             stale.add(op.target_id)  # read again: it says whether the record is deleted
         elif isinstance(item.error, ConnectorError) and op.state == Operation.State.REJECTED:
             _refused(context, op, item.error)
+    _settle_bindings(context, confirmed)
+    _settle_flags(context, confirmed)
 
 
-def _confirmed(context: RunContext, op: Operation, answer: Record | None) -> None:
-    version = answer.version if answer is not None else ""
-    binding = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=op.target_id).first()
-    if binding is not None:
-        # Only when our write rested on the version whose values we carried over is the new version an echo; else an
-        # edit came between, and the next pass must see it.
-        binding.crm_version = version if binding.crm_version == op.rests_on else ""
-        if context.terms.columns.peer_id in op.after:
-            binding.is_write_back_due = False
-            binding.owed_since = None
+def _settle_bindings(context: RunContext, confirmed: list[Done]) -> None:
+    """Notes that Id and URL are there, and which version is our own echo.
+
+    Only when our write rested on the version whose values were carried over is the new version an echo; else an edit
+    came between, and the next pass must see it."""
+    by_id = {item.operation.target_id: item for item in confirmed}
+    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=by_id))
+    for row in rows:
+        item = by_id[row.crm_id]
+        version = item.record.version if item.record is not None else ""
+        row.crm_version = version if row.crm_version == item.operation.rests_on else ""
+        if item.operation.after.get(context.terms.columns.peer_id):
+            row.is_write_back_due, row.owed_since = False, None
             context.ledger.related["written_back"] += 1
-        binding.save(update_fields=["crm_version", "is_write_back_due", "owed_since"])
-    flags = {context.terms.columns.duplicate: Case.Kind.DUPLICATE, context.terms.columns.error: Case.Kind.ERROR}
-    for column, kind in flags.items():
-        if op.after.get(column) is True:
-            open_cases = Case.objects.filter(sync_pass=context.sync_pass, kind=kind, crm_id=op.target_id, state=Case.State.OPEN)
-            open_cases.update(flag=Case.Flag.WRITTEN)
-            context.ledger.related["flags_set"] += 1
+    update_rows(rows, ["crm_version", "is_write_back_due", "owed_since"])
+
+
+def _settle_flags(context: RunContext, confirmed: list[Done]) -> None:
+    for column, kind in ((context.terms.columns.duplicate, Case.Kind.DUPLICATE), (context.terms.columns.error, Case.Kind.ERROR)):
+        flagged = [item.operation.target_id for item in confirmed if item.operation.after.get(column) is True]
+        if flagged:
+            rows = Case.objects.filter(sync_pass=context.sync_pass, kind=kind, crm_id__in=flagged, state=Case.State.OPEN)
+            rows.update(flag=Case.Flag.WRITTEN)
+            context.ledger.related["flags_set"] += len(flagged)
 
 
 def _refused(context: RunContext, op: Operation, error: ConnectorError) -> None:

@@ -20,6 +20,7 @@ from reconciliation.core.operations import Intent
 from reconciliation.engine.lease import Lease, LeaseLost
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Operation, Run
+from reconciliation.models.bulk import update_rows
 from reconciliation.store import decode_fields, encode_fields, exchange_of
 
 CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
@@ -157,9 +158,7 @@ class Executor:
             for item in done:
                 _mark(item, now)
             if not self.wiring.switches.keeps_no_intent:
-                Operation.objects.bulk_update(
-                    [d.operation for d in done], ["state", "target_id", "settled_at", "error", "exchange"], batch_size=100
-                )
+                update_rows([d.operation for d in done], ["state", "target_id", "settled_at", "error", "exchange"])
             settle(done)
 
     def _void(self, operations: Sequence[Operation]) -> None:

@@ -21,6 +21,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.page_work import PageWork
 from reconciliation.engine.wiring import Switches
 from reconciliation.models import Binding, Case, Operation, RememberedPair
+from reconciliation.models.bulk import update_rows
 from reconciliation.passes import organisations as rules
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
 from reconciliation.store import bound_of, encode_fields, pick
@@ -282,7 +283,7 @@ def _bind_without_write(context: RunContext, work: PageWork) -> None:
         record = quiet[row.crm_id].record
         row.crm_base = pick(record.fields, context.terms.mapping.crm_fields)
         row.crm_version = record.version
-    Binding.objects.bulk_update(rows, ["crm_base", "crm_version"], batch_size=100)
+    update_rows(rows, ["crm_base", "crm_version"])
     gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).update(
         is_tombstone=True, is_write_back_due=False, are_people_due=False

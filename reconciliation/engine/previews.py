@@ -16,6 +16,7 @@ from reconciliation.core.operations import Decision
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
 from reconciliation.models import Operation, Run
+from reconciliation.models.bulk import update_rows
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import encode_fields
 
@@ -139,4 +140,4 @@ def settle(context: RunContext, planned: Mapping[str, Operation], outcomes: Mapp
         row.state = Operation.State.REFUSED if refused else Operation.State.VOID
         row.error = decision.sentence if refused and decision else f"Carried out by run {context.run.pk}."
         row.settled_at = now
-    Operation.objects.bulk_update(planned.values(), ["state", "error", "settled_at"], batch_size=100)
+    update_rows(list(planned.values()), ["state", "error", "settled_at"])
