@@ -15,7 +15,7 @@ from connectors.errors import ConnectionTrouble, ConnectorError, MappingError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, normalise_name
-from reconciliation.engine import cases, crm_writes, gather, people, previews
+from reconciliation.engine import brakes, cases, crm_writes, gather, people, previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.page_work import PageWork
@@ -45,6 +45,8 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
             _decide_twins(context, work)
             previews.store_plan(context, work)
             return work.decisions
+        if planned is None:
+            brakes.look_at(context, work)
         _write_accounts(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)

@@ -93,7 +93,8 @@ def _planned_row(context: RunContext, decision: Decision) -> Operation:
 
 def planned_pages(context: RunContext, preview: Run) -> Iterator[dict[str, Operation]]:
     """Yields the planned rows of a preview by organisation id, a page at a time. Raises PreviewRefused."""
-    if preview.kind != Run.Kind.PREVIEW or preview.sync_pass_id != context.sync_pass.pk:
+    is_plan = preview.kind == Run.Kind.PREVIEW or preview.state == Run.State.HELD
+    if not is_plan or preview.sync_pass_id != context.sync_pass.pk:
         raise PreviewRefused(f"Run {preview.pk} is no preview of this pass.")
     if context.wiring.now() - preview.started_at > GOOD_FOR:
         raise PreviewRefused(f"Preview {preview.pk} is older than 24 hours; make a new one.")

@@ -15,13 +15,13 @@ from connectors.contract import Page, Position
 from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention
 from reconciliation.core.eligibility import selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp
+from reconciliation.engine import brakes, previews, recovery
 from reconciliation.engine import lease as leases
-from reconciliation.engine import previews, recovery
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, Operation, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, Terms
 from reconciliation.store import mapping_of, organisation_columns, person_columns
 
@@ -112,6 +112,9 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     except ConnectionTrouble as error:
         state, note = Run.State.INTERRUPTED, error.sentence
         _troubled(context, error)
+    except brakes.BrakeTripped as tripped:
+        state, note = Run.State.HELD, f"{tripped} Look at the plan, then approve it."
+        _put_off(context)
     except previews.PreviewRefused as refusal:
         state, note = Run.State.FAILED, str(refusal)
     except leases.LeaseLost:
@@ -158,6 +161,8 @@ def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     preview = Run.objects.filter(pk=preview_id).first()
     if preview is None:
         raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    if preview.state == Run.State.HELD:
+        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
     for planned in previews.planned_pages(context, preview):
         context.lease.guard(context.crm.connector.request_timeout)
         found = [r for r in context.crm.connector.read(ORGANISATION, list(planned), _columns(context)) if not r.is_deleted]
@@ -209,7 +214,16 @@ def _advance(context: RunContext, page: Page) -> None:
         start = sync_pass.sweep_started_at - timedelta(seconds=sync_pass.overlap_seconds)
         if context.wiring.switches.cursor_is_our_clock_at_end:
             start = context.wiring.now()
-        _save(context, last_run_time=start, sweep_started_at=None, sweep_is_full=False, position_at=None, position_id="")
+        _save(
+            context,
+            last_run_time=start,
+            sweep_started_at=None,
+            sweep_is_full=False,
+            position_at=None,
+            position_id="",
+            sweep_blanked={},
+            approved_blanking=[],
+        )
 
 
 def _save(context: RunContext, **changes: object) -> None:
@@ -257,6 +271,12 @@ def _troubled(context: RunContext, error: ConnectorError) -> None:
     state = Connection.State.NEEDS_ATTENTION if isinstance(error, NeedsAttention) else Connection.State.WAITING
     side = next((s for s in (context.crm, context.peer) if s.connector.system == error.system), context.peer)
     Connection.objects.filter(pk=side.connection.pk).update(state=state, last_error=error.sentence, last_error_at=now)
+
+
+def _put_off(context: RunContext) -> None:
+    """A held pass looks again at its next interval; it would only come to the same plan before."""
+    interval = timedelta(seconds=context.sync_pass.interval_seconds)
+    _save(context, next_due_at=context.wiring.now() + interval)
 
 
 def _cured(context: RunContext) -> None:

@@ -30,6 +30,8 @@ class SyncPass(models.Model):
     sweep_is_full = models.BooleanField(default=False)
     position_at = models.DateTimeField(null=True, blank=True)
     position_id = models.CharField(max_length=64, blank=True)
+    sweep_blanked = models.JSONField(default=dict, blank=True)
+    approved_blanking = models.JSONField(default=list, blank=True)
     names_read_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

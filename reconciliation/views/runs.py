@@ -48,7 +48,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         f"Run {run.pk}: {run.get_state_display()}",
         run=run,
         parts=ledger_parts(run),
-        can_apply=run.kind == Run.Kind.PREVIEW and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),
+        can_apply=(run.kind == Run.Kind.PREVIEW or run.state == Run.State.HELD)
+        and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),
         filter=chosen,
         rows=paginate(request, chosen.qs),
     )
@@ -57,7 +58,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
 @action(OPERATE)
 def apply(request: HttpRequest, pk: int) -> HttpResponse:
     """Carries out exactly what this preview shows; rows that changed since are refused and said so."""
-    run = get_object_or_404(Run, pk=pk, kind=Run.Kind.PREVIEW)
+    run = get_object_or_404(Run, pk=pk)
     jobs.ask_for("apply_preview", run.pk, request.user.get_username())
     messages.success(request, "The plan is being carried out; its run appears at the top of the list.")
     return redirect("admin:run_list")
