@@ -8,6 +8,7 @@ from urllib.parse import quote, quote_plus
 
 MASK = "•••"
 BODY_CHARACTERS = 4000
+LONGEST_SECRET = 2048
 _NAMES = r"api_key|access_token|refresh_token|client_secret|password|authenticity_token|_authenticity_token|session_id|code|secret"
 _FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
 _JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*"')
@@ -33,9 +34,11 @@ class Redactor:
 
     def __call__(self, text: str, *, limit: int = BODY_CHARACTERS) -> str:
         """Returns the text without secrets, cut to `limit` characters."""
+        whole = len(text)
+        text = text[: limit + LONGEST_SECRET]  # what is cut away needs no masking; no secret is longer than the margin
         for spelling in self._spellings:
             text = text.replace(spelling, MASK)
         text = _FORM.sub(rf"\1={MASK}", text)
         text = _JSON.sub(rf'"\1": "{MASK}"', text)
         text = _BEARER.sub(f"Bearer {MASK}", text)
-        return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+        return text if whole <= limit else f"{text[:limit]}… ({whole} characters)"

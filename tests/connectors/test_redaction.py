@@ -1,0 +1,34 @@
+"""No secret leaves through a log, in whatever spelling it travels."""
+
+import json
+from urllib.parse import quote, quote_plus
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connectors.redaction import BODY_CHARACTERS, Redactor
+
+SECRETS = st.text(min_size=8, max_size=60).filter(lambda s: s.strip() == s and "•" not in s)
+
+
+@settings(max_examples=500, deadline=None)
+@given(SECRETS, st.text(max_size=50), st.integers(0, BODY_CHARACTERS + 100))
+def test_a_secret_never_passes_in_any_spelling(secret, around, padding):
+    redact = Redactor([secret])
+    for spelling in (secret, quote(secret, safe=""), quote_plus(secret)):
+        shown = redact("x" * padding + around + spelling + around)
+
+        assert spelling not in shown
+
+
+def test_what_stands_under_a_secrets_name_is_masked_though_nobody_told():
+    redact = Redactor()
+
+    assert "hunter2" not in redact("api_key=hunter2&name=Acme")
+    assert "hunter2" not in redact(json.dumps({"refresh_token": "hunter2", "name": "Acme"}))
+    assert "abc.def" not in redact("Authorization: Bearer abc.def")
+    assert "Acme" in redact(json.dumps({"refresh_token": "hunter2", "name": "Acme"}))
+
+
+def test_a_long_body_is_cut_and_says_how_long_it_was():
+    assert Redactor()("x" * 9000).endswith("… (9000 characters)")
