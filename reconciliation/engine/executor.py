@@ -155,6 +155,7 @@ class Executor:
     def _settle(self, done: list[Done], settle: Settle) -> None:
         now = self.wiring.now()
         with transaction.atomic():
+            self.lease.renew()  # a holder that was frozen meanwhile must not overwrite what its successor settled
             for item in done:
                 _mark(item, now)
             if not self.wiring.switches.keeps_no_intent:

@@ -253,3 +253,28 @@ def test_a_killed_process_leaves_one_account_no_false_duplicate_and_no_lost_writ
             bench.check(f"{site} {moment}")
 
     assert killed >= len(CELLS) * ROUNDS * 0.9, f"only {killed} of {len(CELLS) * ROUNDS} calls came"
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("site", [s for s in SITES if s[1] in WRITES])
+def test_a_holder_frozen_beyond_its_lease_writes_nothing_more(bench: Bench, site: tuple[str, str, str]) -> None:
+    bench.add_work()
+    bench.settle()
+    bench.add_work()
+    system, method, path = site
+    fault = bench.call("POST", "/faults", {"system": system, "method": method, "path": path, "kind": "pause", "times": 1})
+    frozen = bench.start()
+    assert wait_for(lambda: bench._has_hit(fault["id"]))
+    frozen.send_signal(signal.SIGSTOP)
+    bench.call("POST", "/faults/release")
+    bench.settle()
+    before = bench.call("GET", "/calls")["counts"]
+
+    frozen.send_signal(signal.SIGCONT)
+    frozen.wait(30)
+
+    after = bench.call("GET", "/calls")["counts"]
+    written = {k: n for s in after for k, n in after[s].items() if not k.startswith("GET") and n != before[s].get(k)}
+    assert written == {}, "the frozen holder went on writing"
+    bench.settle()
+    bench.check(f"frozen at {site}")
