@@ -27,6 +27,8 @@ def tick(name: str) -> str:
     now = timezone.now()
     if sync_pass.is_paused:
         return "paused"
+    if sync_pass.hold_reason:
+        return "held"
     if sync_pass.next_due_at is not None and sync_pass.next_due_at - GRAIN > now and sync_pass.run_requested_at is None:
         return "not due"
     return _run_in_channel(sync_pass, Run.Kind.SCHEDULED)

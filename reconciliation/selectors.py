@@ -48,6 +48,8 @@ class PassState:
             return "off"
         if self.sync_pass.is_paused:
             return "paused"
+        if self.sync_pass.hold_reason:
+            return "held"
         if self.sync_pass.trouble_count:
             return "waiting"
         return "on"

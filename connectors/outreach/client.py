@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from connectors.oauth import TokenSource
 from connectors.outreach.codec import SYSTEM
 
 MEDIA_TYPE = "application/vnd.api+json"
+UNKNOWN_NAME = ("permittedParams.unknownAttribute", "fieldsParameter.unknownResourceField")
 
 
 class OutreachClient:
@@ -69,11 +71,14 @@ def error_of(answer: Answer) -> ConnectorError:
     detail = str(first.get("detail") or first.get("details") or first.get("title") or f"status {answer.status}")[:300]
     pointer = str((first.get("source") or {}).get("pointer") or "") if isinstance(first.get("source"), dict) else ""
     field = pointer.rsplit("/", 1)[-1] if "/attributes/" in pointer or "/relationships/" in pointer else ""
+    if not field and code in UNKNOWN_NAME:
+        quoted = re.search(r"'([\w.]+)'", detail)  # answers to reads name the attribute in words only
+        field = quoted[1] if quoted else ""
     common: dict[str, Any] = {"system": SYSTEM, "status": answer.status, "code": code, "field": field, "exchange": answer.exchange}
     if answer.status == 404 and code != "routeNotFound":
         return RecordGone(detail, **common)
     if answer.status == 403 and code == "unauthorizedOauthScope":
         return NeedsAttention(f"our access lacks a right: {detail}", **common)
-    if answer.status == 400 and code in ("permittedParams.unknownAttribute", "fieldsParameter.unknownResourceField"):
+    if answer.status == 400 and code in UNKNOWN_NAME:
         return MappingError(detail, **common)
     return Rejected(detail, **common)

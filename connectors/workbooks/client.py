@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,15 +57,24 @@ class WorkbooksClient:
             raise NeedsAttention(f"refused our key ({reason or answer.status})", **common)
         if answer.status == 404:
             raise RecordGone(f"has nothing at {path}, or our user may not see it", **common)
+        if answer.status == 406 and "unknown attribute" in answer.text.lower():
+            raise unknown_column(answer)
         raise Rejected(f"refused the request ({answer.status} {reason})", **common)
 
     def _raise_for_refusal(self, answer: Answer) -> None:
         """Raises MappingError when a read was refused for its columns."""
         text = answer.text.lower()
         if isinstance(answer.data, dict) and answer.data.get("success") is False and "attribute" in text:
-            raise MappingError(f"does not know a column we ask for: {answer.text[:200]}", system=SYSTEM, exchange=answer.exchange)
+            raise unknown_column(answer)
 
 
 def _reason(answer: Answer) -> str:
     data = answer.data if isinstance(answer.data, dict) else {}
     return str(data.get("failure_reason") or data.get("failure_message") or "")[:80]
+
+
+def unknown_column(answer: Answer) -> MappingError:
+    """Returns the error for a column that Workbooks does not have; `field` names it when the answer does."""
+    quoted = re.search(r"unknown attribute '([^']+)'", answer.text, re.IGNORECASE)
+    name = quoted[1] if quoted else ""
+    return MappingError(f"does not know the column {name or answer.text[:200]}", system=SYSTEM, field=name, exchange=answer.exchange)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from connectors.contract import Record, Ref
-from connectors.errors import ConnectionTrouble, ConnectorError, MappingError
+from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, RecordError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, normalise_name
-from reconciliation.engine import brakes, cases, crm_writes, gather, people, previews
+from reconciliation.engine import brakes, cases, crm_writes, gather, mapping_trouble, people, previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.page_work import PageWork
@@ -48,6 +48,7 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
         if planned is None:
             brakes.look_at(context, work)
         _write_accounts(context, work)
+        mapping_trouble.look_at(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)
     finally:
@@ -209,6 +210,10 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
             bindings.append(_binding(context, decision, item.record))
             accounts.append(item.record)
         else:
+            if isinstance(item.error, MappingError):
+                work.mapping_errors.append(item.error)
+            elif isinstance(item.error, RecordError):
+                work.refusals[decision.record.ref.id] = item.error
             work.decide(_failed_decision(decision, item, context.wiring.switches))
     if context.wiring.switches.binds_after_page:
         work.unbound += bindings

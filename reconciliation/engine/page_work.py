@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from connectors.contract import Record
+from connectors.errors import ConnectorError
 from reconciliation.core.operations import Decision
 from reconciliation.models import Binding, Operation
 
@@ -18,6 +19,9 @@ class PageWork:
     operations: dict[str, Operation] = field(default_factory=dict)
     unbound: list[Binding] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
+
+    mapping_errors: list[ConnectorError] = field(default_factory=list)
+    refusals: dict[str, ConnectorError] = field(default_factory=dict)
 
     def decide(self, decision: Decision) -> None:
         self.decisions[decision.record.ref.id] = decision

@@ -12,16 +12,16 @@ from datetime import timedelta
 from django.db import transaction
 
 from connectors.contract import Page, Position
-from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention
-from reconciliation.core.eligibility import selection
+from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
+from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp
-from reconciliation.engine import brakes, previews, recovery
+from reconciliation.engine import brakes, mapping_trouble, previews, recovery
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Connection, Operation, Run, SyncPass
+from reconciliation.models import Binding, Connection, Operation, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, Terms
 from reconciliation.store import mapping_of, organisation_columns, person_columns
 
@@ -103,12 +103,20 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     context = build_context(sync_pass, run, lease, sides, wiring)
     context.is_preview = order.kind == Run.Kind.PREVIEW
     try:
+        if sync_pass.hold_reason and not context.is_preview:
+            return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved.")
         if context.is_preview:
             previews.begin(context)
         else:
             recovery.recover(context)
+            _retry_owed(context)
         state, note = _apply(context, order.apply_of) if order.apply_of else _sweep(context, order)
         _cured(context)
+    except MappingError as error:
+        mapping_trouble.hold(context, error)
+        held = sync_pass.hold_reason
+        state = Run.State.HELD if held else Run.State.PARTIAL
+        note = f"{error.sentence} {'The pass goes on when its mapping was saved.' if held else 'The row is held; the rest goes on.'}"
     except ConnectionTrouble as error:
         state, note = Run.State.INTERRUPTED, error.sentence
         _troubled(context, error)
@@ -150,10 +158,26 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
             raise
         _advance(context, page)
         _show_progress(context)
+        if sync_pass.hold_reason:
+            return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved."
         if page.position is None:
             return Run.State.FINISHED, ""
         if ends is not None and wiring.monotonic() >= ends:
             return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+
+
+def _retry_owed(context: RunContext) -> None:
+    """Takes up the bound organisations that were held for their mapping or for another writer: the selection does not
+    bring them back, since nobody edited them."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, is_retry_due=True, is_tombstone=False)
+    ids = [] if context.sync_pass.hold_reason else list(rows.values_list("crm_id", flat=True)[:PAGE_SIZE])
+    if not ids:
+        return
+    found = context.crm.connector.read(ORGANISATION, ids, _columns(context))
+    columns = context.terms.columns
+    ready = [r for r in found if not r.is_deleted and all(c.holds for c in explain(columns, r.fields, r.updated_at, None)[:3])]
+    rows.filter(crm_id__in=ids).update(is_retry_due=False)
+    process_page(context, ready)
 
 
 def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:

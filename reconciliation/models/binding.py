@@ -28,6 +28,7 @@ class Binding(models.Model):
     is_without_owner = models.BooleanField(default=False)
     is_write_back_due = models.BooleanField(default=False)
     are_people_due = models.BooleanField(default=False)
+    is_retry_due = models.BooleanField(default=False)
     owed_tries = models.PositiveIntegerField(default=0)
     owed_since = models.DateTimeField(null=True, blank=True)
     is_tombstone = models.BooleanField(default=False)
@@ -45,6 +46,7 @@ class Binding(models.Model):
         indexes = [
             models.Index(fields=["sync_pass"], condition=models.Q(is_write_back_due=True), name="binding_write_back_due"),
             models.Index(fields=["sync_pass"], condition=models.Q(are_people_due=True), name="binding_people_due"),
+            models.Index(fields=["sync_pass"], condition=models.Q(is_retry_due=True), name="binding_retry_due"),
             models.Index(fields=["-id"], condition=models.Q(is_without_owner=True), name="binding_without_owner"),
         ]
 

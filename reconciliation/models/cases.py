@@ -14,6 +14,7 @@ class Case(models.Model):
     class Kind(models.TextChoices):
         DUPLICATE = "duplicate", "Duplicate"
         ERROR = "error", "Error"
+        MAPPING = "mapping", "Mapping"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"

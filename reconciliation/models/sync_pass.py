@@ -24,6 +24,7 @@ class SyncPass(models.Model):
     overlap_seconds = models.PositiveIntegerField(default=120)
     next_due_at = models.DateTimeField(null=True, blank=True)
     run_requested_at = models.DateTimeField(null=True, blank=True)
+    hold_reason = models.TextField(blank=True)
     trouble_count = models.PositiveIntegerField(default=0)
     last_run_time = models.DateTimeField(null=True, blank=True)
     sweep_started_at = models.DateTimeField(null=True, blank=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from reconciliation.core.transforms import TRANSFORMS
-from reconciliation.models import FieldRule, MappingTable, SyncPass
+from reconciliation.models import Case, FieldRule, MappingTable, SyncPass
 
 
 class MappingRefused(ValueError):
@@ -82,4 +83,14 @@ def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowC
             blank_to_peer=added.blank_to_peer,
         )
     MappingTable.objects.filter(pk=table.pk).update(version=F("version") + 1)
+    _take_up_again(sync_pass)
     return int(MappingTable.objects.values_list("version", flat=True).get(pk=table.pk))
+
+
+def _take_up_again(sync_pass: SyncPass) -> None:
+    """A saved mapping is a mended one: what was held for it goes on, and its cases close."""
+    FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="")
+    SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
+    Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
+        state=Case.State.CLOSED, decision="mapping saved", closed_at=timezone.now()
+    )

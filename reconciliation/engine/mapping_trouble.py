@@ -1,0 +1,62 @@
+"""Trouble of the mapping, not of a record: the row or the direction is held with one case, nobody is flagged
+(engine-rules 3, C31, C32). Held records are owed and tried again once the mapping was mended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from connectors.contract import Record, Ref
+from connectors.errors import ConnectorError, MappingError
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import CaseOpening, Decision
+from reconciliation.engine import cases
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.page_work import PageWork
+from reconciliation.models import Binding, Case, FieldRule, SyncPass
+from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.store import mapping_of
+
+EQUAL_REFUSALS = 10
+OWED_REASONS = {"mapping", "other_writer"}
+
+
+def look_at(context: RunContext, work: PageWork) -> None:
+    """Holds what the page's answers say is wrong with the mapping, and marks the records that wait for it."""
+    _hold_equal_refusals(context, work)
+    for error in {(e.field, e.detail): e for e in work.mapping_errors}.values():
+        hold(context, error)
+    waiting = [id_ for id_, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason in OWED_REASONS]
+    Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=waiting).update(is_retry_due=True)
+
+
+def _hold_equal_refusals(context: RunContext, work: PageWork) -> None:
+    """Ten records refused in a row with the same words: the mapping is the cause, not ten records."""
+    refused = [d for d in work.decisions.values() if d.reason == "refused" and d.record.ref.id in work.refusals]
+    by_words: dict[tuple[str, str], list[Decision]] = {}
+    for decision in refused:
+        error = work.refusals[decision.record.ref.id]
+        by_words.setdefault((error.field, error.detail), []).append(decision)
+    for (field, detail), decisions in by_words.items():
+        if len(decisions) < EQUAL_REFUSALS:
+            continue
+        work.mapping_errors.append(MappingError(detail, system=context.peer.connector.system, field=field))
+        for decision in decisions:
+            work.decide(replace(decision, outcome=Outcome.HELD, reason="mapping", case=None))
+
+
+def hold(context: RunContext, error: ConnectorError) -> None:
+    """Holds the mapping row that the error names, or the whole pass when it names none, with one case."""
+    table, sync_pass = context.sync_pass.mapping, context.sync_pass
+    column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
+    rule = FieldRule.objects.filter(table=table, held_reason="", **{column: error.field}).first() if error.field else None
+    if rule is not None and error.field != "name":
+        FieldRule.objects.filter(pk=rule.pk).update(held_reason=error.sentence)
+        context.terms = replace(context.terms, mapping=mapping_of(table, context.peer.connection))
+        key, what = f"rule:{rule.pk}", f"The mapping row {rule} is held: {error.sentence}"
+    else:
+        SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason=error.sentence)
+        sync_pass.hold_reason = error.sentence
+        key, what = "direction", f"The pass is held: {error.sentence}"
+    opening = CaseOpening("mapping", "mapping", what, "Open the mapping table, correct or disable the row, then save.")
+    record = Record(Ref(context.crm.connector.system, ORGANISATION, key), {"name": str(rule or sync_pass.mapping)})
+    cases.open_case(context, record, opening, flag=Case.Flag.NONE)
