@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from django.db import IntegrityError, connection, transaction
 
 from connectors.contract import Connector, Record, Ref, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError
+from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.operations import Intent
 from reconciliation.engine.lease import Lease, LeaseLost
 from reconciliation.engine.wiring import Wiring
@@ -34,6 +34,7 @@ class Done:
     record: Record | None
     error: Exception | None
     is_in_doubt: bool = False
+    is_alone: bool = False  # its neighbours went through: the trouble may be this record's own
 
 
 Settle = Callable[[list[Done]], None]
@@ -117,6 +118,7 @@ class Executor:
         size = target.connector.batch_size(object_type, is_create=is_create)
         waiting = iter(operations)
         trouble: ConnectionTrouble | None = None
+        went_through = 0
         width = max(1, min(target.connector.concurrency, self.wiring.workers or 1))
         while wave := list(islice(waiting, size * width * (4 if width > 1 else 1))):
             if trouble is not None:
@@ -126,8 +128,10 @@ class Executor:
             claimed = self._claim(wave)
             slices = [claimed[i : i + size] for i in range(0, len(claimed), size)]
             done = [d for part in self._call_all(target.connector, object_type, slices, width) for d in part]
+            went_through += sum(d.error is None for d in done)
+            done = _set_apart(done, went_through)
             self._settle(done, settle)
-            trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble)), None)
+            trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble) and not d.is_alone), None)
         if trouble is not None:
             raise trouble
 
@@ -195,6 +199,17 @@ def _done(op: Operation, result: WriteResult) -> Done:
     in_doubt = isinstance(result.error, ConnectorError) and result.error.may_have_happened
     op.exchange = exchange_of(result.exchange)
     return Done(op, result.record, result.error, in_doubt)
+
+
+def _set_apart(done: list[Done], went_through: int) -> list[Done]:
+    """Marks the one write of a wave that met a failing answer while others went through: it must not stop the pass
+    for its neighbours (engine-rules 1)."""
+    failing = [d for d in done if isinstance(d.error, ConnectionTrouble)]
+    if len(failing) != 1 or not went_through or not isinstance(failing[0].error, ServerTrouble | OutcomeUnknown):
+        return done
+    failing[0].operation.context["alone"] = True
+    Operation.objects.filter(pk=failing[0].operation.pk).update(context=failing[0].operation.context)
+    return [replace(d, is_alone=d is failing[0]) for d in done]
 
 
 def _mark(item: Done, now: object) -> None:

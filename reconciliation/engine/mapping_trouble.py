@@ -17,7 +17,7 @@ from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import mapping_of
 
 EQUAL_REFUSALS = 10
-OWED_REASONS = {"mapping", "other_writer"}
+OWED_REASONS = {"mapping", "other_writer", "alone"}
 
 
 def look_at(context: RunContext, work: PageWork) -> None:

@@ -26,7 +26,7 @@ from reconciliation.passes import organisations as rules
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
 from reconciliation.store import bound_of, encode_fields, pick
 
-OWNER_COLUMN = "assigned_to_name"
+STRIKES = 5
 
 
 def process_page(context: RunContext, records: Sequence[Record], planned: Mapping[str, Operation] | None = None) -> dict[str, Decision]:
@@ -224,10 +224,22 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
         gather.remember_names(context.sync_pass, named, context.wiring)
 
 
+def _alone(decision: Decision, item: Done) -> Decision:
+    """Holds a record that fails while its neighbours go through; the fifth such run makes it its own error."""
+    strikes = Operation.objects.filter(source_ref=item.operation.source_ref, context__alone=True).values("run").distinct().count()
+    if strikes < STRIKES:
+        sentence = f"{item.error}, for this organisation alone ({strikes} of {STRIKES}); it is tried again."
+        return Decision(decision.record, Outcome.HELD, "alone", sentence)
+    sentence = f"{item.error}, in {strikes} runs, while other organisations went through."
+    return replace(rules.failed(decision.record, "alone", sentence, "Look at its values, correct them, then press Retry."), intent=None)
+
+
 def _failed_decision(decision: Decision, item: Done, switches: Switches) -> Decision:
     error = item.error
     if switches.flags_on_connection_trouble and isinstance(error, ConnectorError):
         return replace(rules.failed(decision.record, "refused", error.sentence), intent=None)
+    if item.is_alone:
+        return _alone(decision, item)
     if item.is_in_doubt:
         sentence = f"Outreach did not answer ({error}); it is asked again by our key before anything is sent twice."
         return Decision(decision.record, Outcome.HELD, "in_doubt", sentence)

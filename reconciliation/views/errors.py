@@ -23,6 +23,7 @@ REASONS = {
     "account_gone": "The account is gone",
     "write_back_refused": "Id and URL could not be written back",
     "people_refused": "A prospect could not be moved",
+    "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
 }
 
