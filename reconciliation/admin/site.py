@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import connections, dashboard, duplicates, errors, mappings, records, runs, undo
+from reconciliation.views import connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
 
 
 class SyncAdminSite(AdminSite):
@@ -70,6 +70,8 @@ class SyncAdminSite(AdminSite):
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
+            page("journal/", journal.show_list, "journal"),
+            page("schedule/", schedule.show, "schedule"),
             page("connections/", connections.show_list, "connection_list"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),
         ]

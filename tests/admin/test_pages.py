@@ -36,6 +36,8 @@ PAGES = {
     "error_retry": ("operator", "post"),
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
+    "journal": ("viewer", "get"),
+    "schedule": ("admin", "get"),
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
     "connection_list": ("admin", "get"),
@@ -165,5 +167,5 @@ def test_pages_with_nothing_say_what_to_do(client):
     log_in(client, "admin")
 
     assert "Nothing is connected yet" in client.get("/").content.decode()
-    for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why"):
+    for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why", "journal", "schedule"):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name

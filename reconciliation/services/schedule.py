@@ -1,0 +1,52 @@
+"""What an admin may set of a pass: on or off, interval, time budget, thresholds of its brakes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciliation.models import SyncPass
+
+LEAST_INTERVAL, MOST_INTERVAL = 60, 86_400
+LEAST_BUDGET, MOST_BUDGET = 5, 1_200
+
+
+class ScheduleRefused(ValueError):
+    """A value out of its bounds; the sentence says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The settings of a pass that staff change."""
+
+    is_on: bool
+    interval_seconds: int
+    time_budget_seconds: int
+    blanking_count: int
+    blanking_percent: int
+
+
+def schedule_of(sync_pass: SyncPass) -> Schedule:
+    """Returns the present settings, with the shipped thresholds where nothing was set."""
+    brakes = sync_pass.settings.get("brakes", {})
+    percent = round(100 * brakes.get("blanking_share", 0.30))
+    return Schedule(sync_pass.is_on, sync_pass.interval_seconds, sync_pass.time_budget_seconds, brakes.get("blanking_count", 50), percent)
+
+
+def schedule_set(sync_pass: SyncPass, wanted: Schedule) -> None:
+    """Stores the settings. Raises ScheduleRefused, storing nothing."""
+    _within("The interval", wanted.interval_seconds, LEAST_INTERVAL, MOST_INTERVAL, "seconds")
+    _within("The time budget", wanted.time_budget_seconds, LEAST_BUDGET, MOST_BUDGET, "seconds")
+    _within("The count of blanked records", wanted.blanking_count, 0, 1_000_000, "records")
+    _within("The share of blanked records", wanted.blanking_percent, 0, 100, "percent")
+    brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
+    SyncPass.objects.filter(pk=sync_pass.pk).update(
+        is_on=wanted.is_on,
+        interval_seconds=wanted.interval_seconds,
+        time_budget_seconds=wanted.time_budget_seconds,
+        settings={**sync_pass.settings, "brakes": {**sync_pass.settings.get("brakes", {}), **brakes}},
+    )
+
+
+def _within(what: str, value: int, least: int, most: int, unit: str) -> None:
+    if not least <= value <= most:
+        raise ScheduleRefused(f"{what} must lie between {least:,} and {most:,} {unit}.")
