@@ -73,6 +73,7 @@ class SyncAdminSite(AdminSite):
             page("journal/", journal.show_list, "journal"),
             page("schedule/", schedule.show, "schedule"),
             page("connections/", connections.show_list, "connection_list"),
+            page("connections/<int:pk>/", connections.edit, "connection_edit"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),
         ]
         return [*ours, *super().get_urls()]

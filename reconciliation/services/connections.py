@@ -2,14 +2,63 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from django.conf import settings
 from django.utils import timezone
 
 from connectors.contract import Check
 from connectors.errors import ConnectorError
+from connectors.http import HttpClient
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 
+# What each system's connection needs; shown as fields that can be written and never read.
+SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret", "refresh_token", "access_token")}
 OBJECTS = {"workbooks": ("organisation", "person"), "outreach": ("account", "prospect")}
+
+
+class ConnectionRefused(ValueError):
+    """A value that a connection must not have; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionChange:
+    """What an admin entered. A secret that is blank keeps its value."""
+
+    name: str
+    base_url: str
+    page_address_template: str
+    settle_seconds: int
+    secrets: dict[str, str]
+
+
+def connection_save(connection: Connection, change: ConnectionChange) -> None:
+    """Stores the change. Raises ConnectionRefused, storing nothing."""
+    if not change.name.strip():
+        raise ConnectionRefused("A connection needs a name.")
+    if not 0 <= change.settle_seconds <= 3600:
+        raise ConnectionRefused("The settle time must lie between 0 and 3,600 seconds.")
+    if change.page_address_template and "{id}" not in change.page_address_template:
+        raise ConnectionRefused("The page address needs {id} where the record's id belongs.")
+    if change.page_address_template and not change.page_address_template.startswith(("https://", "http://127.0.0.1")):
+        raise ConnectionRefused("The page address must begin with https://.")
+    try:
+        HttpClient(connection.system, change.base_url, allow_loopback=settings.ALLOW_LOOPBACK).close()
+    except ConnectorError as error:
+        raise ConnectionRefused(f"The address: {error.detail}.") from None
+    known = SECRETS[connection.system]
+    secrets = {**connection.secrets, **{k: v for k, v in change.secrets.items() if v and k in known}}
+    if {"access_token", "refresh_token"} & {k for k, v in change.secrets.items() if v}:
+        secrets.pop("expires_at", None)  # it belonged to the token that was replaced
+    Connection.objects.filter(pk=connection.pk).update(
+        name=change.name.strip(),
+        base_url=change.base_url.rstrip("/"),
+        page_address_template=change.page_address_template,
+        settle_seconds=change.settle_seconds,
+        secrets=secrets,
+        state=Connection.State.UNTESTED,
+    )
 
 
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:

@@ -41,6 +41,7 @@ PAGES = {
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
     "connection_list": ("admin", "get"),
+    "connection_edit": ("admin", "get"),
     "connection_test": ("admin", "post"),
 }
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
@@ -87,6 +88,7 @@ def address(name):
         "duplicate_decide": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
         "error_detail": lambda: {"pk": Case.objects.get(kind="error").pk},
         "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
+        "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)

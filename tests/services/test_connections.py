@@ -1,0 +1,96 @@
+"""Connections: secrets go in and never come out; addresses are checked; a test says what is missing."""
+
+from dataclasses import replace
+
+import pytest
+from django.core import serializers
+from django.db import connection as database
+
+from reconciliation.models import Connection
+from reconciliation.services.connections import ConnectionChange, ConnectionRefused, connection_save, connection_test
+from tests.sandboxed import make
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+
+@pytest.fixture
+def box():
+    return make()
+
+
+def change(row, **values):
+    start = ConnectionChange(row.name, row.base_url, row.page_address_template, row.settle_seconds, {})
+    return replace(start, **values)
+
+
+def test_a_blank_secret_keeps_its_value_and_a_new_one_replaces_it(box):
+    row = Connection.objects.get(system="workbooks")
+    before = row.secrets["api_key"]
+    connection_save(row, change(row))
+    row.refresh_from_db()
+    assert row.secrets["api_key"] == before
+
+    connection_save(row, change(row, secrets={"api_key": "a-new-key"}))
+
+    row.refresh_from_db()
+    assert row.secrets["api_key"] == "a-new-key"
+
+
+def test_secrets_are_encrypted_at_rest_and_not_in_dumps(box):
+    row = Connection.objects.get(system="workbooks")
+    with database.cursor() as cursor:
+        cursor.execute("SELECT secrets FROM reconciliation_connection WHERE id = %s", [row.pk])
+        stored = cursor.fetchone()[0]
+
+    assert row.secrets["api_key"] not in stored
+    assert row.secrets["api_key"] not in serializers.serialize("json", [row])
+
+
+def test_no_page_shows_a_secret(box, client, django_user_model):
+    client.force_login(django_user_model.objects.create_superuser("root"))
+    secrets = [v for row in Connection.objects.all() for v in row.secrets.values() if len(v) > 8]
+
+    for row in Connection.objects.all():
+        page = client.get(f"/connections/{row.pk}/").content.decode()
+        assert not any(secret in page for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"base_url": "http://api.outreach.io"},
+        {"base_url": "https://10.1.2.3"},
+        {"base_url": "javascript:alert(1)"},
+        {"page_address_template": "https://web.example/accounts/"},
+        {"page_address_template": "javascript:alert({id})"},
+        {"settle_seconds": -1},
+        {"name": "  "},
+    ],
+)
+def test_values_a_connection_must_not_have_are_refused(box, bad):
+    row = Connection.objects.get(system="outreach")
+
+    with pytest.raises(ConnectionRefused):
+        connection_save(row, change(row, **bad))
+
+
+def test_a_test_reads_what_is_needed_and_keeps_the_field_lists(box):
+    row = Connection.objects.get(system="workbooks")
+
+    lines = connection_test(row, wiring=box.wiring)
+
+    row.refresh_from_db()
+    assert all(line.is_ok for line in lines) and row.state == "ok"
+    assert row.schema_cache["organisation"]["industry"]["title"] == "Industry"
+
+
+def test_a_test_with_a_wrong_key_says_what_to_do(box):
+    row = Connection.objects.get(system="workbooks")
+    connection_save(row, change(row, secrets={"api_key": "wrong-key"}))
+    row.refresh_from_db()
+
+    lines = connection_test(row, wiring=box.wiring)
+
+    row.refresh_from_db()
+    assert not lines[0].is_ok and "refused our key" in lines[0].sentence and "reconnect" in lines[0].sentence
+    assert row.state == "needs_attention" and "wrong-key" not in row.last_error
