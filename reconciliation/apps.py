@@ -14,10 +14,11 @@ class ReconciliationConfig(AppConfig):
         post_migrate.connect(make_roles, sender=self, dispatch_uid="reconciliation.roles")
 
 
-# name, function, its argument. "Outreach Send/Receive" is what seed 000 calls the process (S0.1).
+# name, function, its argument, minutes. "Outreach Send/Receive" is what seed 000 calls the process (S0.1).
 SCHEDULES = (
-    ("heartbeat", "reconciliation.engine.heartbeat.beat", ()),
-    ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",)),
+    ("heartbeat", "reconciliation.engine.heartbeat.beat", (), 1),
+    ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
+    ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
 )
 
 
@@ -30,14 +31,14 @@ def make_schedules(*, app_config: AppConfig, using: str, **kwargs: Any) -> None:
 
     if Schedule._meta.db_table not in connections[using].introspection.table_names():
         return  # `migrate reconciliation` alone on an empty database
-    for name, function, arguments in SCHEDULES:
+    for name, function, arguments, minutes in SCHEDULES:
         Schedule.objects.using(using).update_or_create(
             name=name,
             defaults={
                 "func": function,
                 "args": repr(arguments) if arguments else None,
                 "schedule_type": Schedule.MINUTES,
-                "minutes": 1,
+                "minutes": minutes,
                 "repeats": -1,
             },
         )

@@ -8,6 +8,7 @@ import django_filters
 from django.db.models import QuerySet
 
 from reconciliation.models import Case, Run, RunEvent
+from reconciliation.services.case_desk import colleagues
 
 
 class RunFilter(django_filters.FilterSet):
@@ -33,6 +34,8 @@ class CaseFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Case.State.choices, empty_label="Any state")
     reason = django_filters.CharFilter(lookup_expr="exact", label="Reason")
     name = django_filters.CharFilter(lookup_expr="istartswith", label="Name starts with")
+
+    assigned_to = django_filters.ModelChoiceFilter(queryset=lambda request: colleagues(), empty_label="Anybody", label="Given to")
 
     class Meta:
         model = Case

@@ -6,13 +6,18 @@ import logging
 from datetime import timedelta
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.utils import timezone
 from django_q.tasks import async_task
 
 from reconciliation.engine import lease as leases
 from reconciliation.engine import worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
-from reconciliation.models import Run, SyncPass
+from reconciliation.models import Case, Run, SyncPass
+from reconciliation.services.duplicate_bulk import duplicates_link
+from reconciliation.services.errors import error_retry
+from reconciliation.services.owners import owners_recheck
+from reconciliation.services.undo import undo, undoable
 
 log = logging.getLogger(__name__)
 # The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
@@ -60,6 +65,40 @@ def apply_preview(run_id: int, started_by: str) -> str:
     return f"run {run.pk}: {run.state}"
 
 
+def recheck_owners(name: str, started_by: str = "") -> str:
+    """Looks again for the owners of records without one: daily, and when somebody asks (D6)."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=name).first()
+    if sync_pass is None or not sync_pass.is_on:
+        return "off"
+    found = owners_recheck(sync_pass, started_by)
+    if found:
+        nudge(name, started_by)
+    return f"{found} owners found"
+
+
+def link_duplicates(keys: list[str], user_id: int) -> str:
+    """Links the duplicates that a person chose from the preview of equal domains."""
+    linked, refused = duplicates_link(keys, User.objects.get(pk=user_id))
+    return f"{linked} linked, {refused} refused"
+
+
+def retry_errors(case_ids: list[int], user_id: int) -> str:
+    """Re-arms many errors at once, then lets the pass try them."""
+    user = User.objects.get(pk=user_id)
+    cases = list(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").filter(pk__in=case_ids))
+    done = error_retry([c for c in cases if c.state == Case.State.OPEN], user)
+    if done:
+        nudge(cases[0].sync_pass.name, user.get_username())
+    return f"{done} of {len(case_ids)} re-armed"
+
+
+def undo_writes(run_id: int, operation_ids: list[int], user_id: int) -> str:
+    """Takes many writes of a run back."""
+    run = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=run_id)
+    lines = undo(run.sync_pass, list(undoable(run).filter(pk__in=operation_ids)), User.objects.get(pk=user_id))
+    return f"{sum(line.is_possible for line in lines)} of {len(lines)} taken back"
+
+
 def ask_for(task: str, *arguments: object) -> None:
     """Puts a task of this module in the queue."""
     async_task(f"reconciliation.jobs.{task}", *arguments, task_name=task)
@@ -70,13 +109,16 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
     continuation at once when work is left."""
     channel = _take_channel(sync_pass)
     if channel is None:
+        SyncPass.objects.filter(pk=sync_pass.pk, channel_wanted_at=None).update(channel_wanted_at=timezone.now())
         return "waits for a process channel"
     try:
+        SyncPass.objects.filter(pk=sync_pass.pk).update(channel_wanted_at=None)
         requested = sync_pass.run_requested_at
         started = timezone.now()
         worlds.check(sync_pass)
         budget = float(sync_pass.time_budget_seconds)
-        run = run_pass(sync_pass, Order(kind=kind, budget=budget, started_by=started_by))
+        is_full = kind == Run.Kind.SCHEDULED and _is_full_due(sync_pass)
+        run = run_pass(sync_pass, Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full))
     except leases.LeaseHeld:
         SyncPass.objects.filter(pk=sync_pass.pk).update(run_requested_at=timezone.now())
         return "another run is under way; it goes round again"
@@ -84,6 +126,19 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         channel.release()
     _plan_next(sync_pass, run, started, requested)
     return f"run {run.pk}: {run.state}"
+
+
+def _is_full_due(sync_pass: SyncPass) -> bool:
+    """Tells whether the full comparison is due (engine-rules 7: weekly), and plans the next one. It waits for the end
+    of a sweep under way, since it begins anew."""
+    if not sync_pass.full_every_days or sync_pass.sweep_started_at is not None:
+        return False
+    now = timezone.now()
+    is_due = sync_pass.next_full_at is not None and sync_pass.next_full_at <= now
+    if is_due or sync_pass.next_full_at is None:
+        following = now + timedelta(days=sync_pass.full_every_days)
+        SyncPass.objects.filter(pk=sync_pass.pk).update(next_full_at=following)
+    return is_due
 
 
 def _take_channel(sync_pass: SyncPass) -> leases.Lease | None:

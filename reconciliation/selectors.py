@@ -50,7 +50,7 @@ class PassState:
             return "paused"
         if self.sync_pass.hold_reason:
             return "held"
-        if self.sync_pass.trouble_count:
+        if self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at:
             return "waiting"
         return "on"
 

@@ -12,6 +12,7 @@ from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as CoreMapping
 from reconciliation.defaults.organisations import ORGANISATION_COLUMNS, PEER_LENGTHS, PERSON_COLUMNS
 from reconciliation.models import Binding, Connection, MappingTable, SyncPass
+from reconciliation.models import FieldRule as RuleRow
 from reconciliation.passes.organisations import Bound
 
 
@@ -47,17 +48,18 @@ def pick(fields: Fields, names: Iterable[str]) -> dict[str, Any]:
     return {name: encode(fields.get(name)) for name in names}
 
 
-def mapping_of(table: MappingTable, peer: Connection) -> CoreMapping:
-    """Returns the enabled rules, with lengths and obligations from the peer's schema where it was read."""
+def mapping_of(table: MappingTable, peer: Connection, rows: Iterable[RuleRow] | None = None) -> CoreMapping:
+    """Returns the enabled rules, with lengths and obligations from the peer's schema where it was read. `rows` stand
+    for a proposal that is not stored."""
     schema = (peer.schema_cache or {}).get(table.peer_object, {})
     rules = []
-    for row in table.rules.all():
+    for row in table.rules.all() if rows is None else rows:
         if not row.is_enabled or row.held_reason:
             continue
         attribute = schema.get(row.peer_field, {})
         rules.append(
             FieldRule(
-                id=row.pk,
+                id=row.pk or 0,
                 crm=row.crm_field,
                 peer=row.peer_field,
                 direction=Direction(row.direction),
@@ -67,6 +69,7 @@ def mapping_of(table: MappingTable, peer: Connection) -> CoreMapping:
                 blank_to_crm=row.blank_to_crm,
                 max_length=attribute.get("max_length") or PEER_LENGTHS.get(row.peer_field, 0),
                 is_required=bool(attribute.get("is_required")) or row.peer_field == "name",
+                since_version=row.since_version,
             )
         )
     return CoreMapping(table.version, tuple(rules))
@@ -87,6 +90,7 @@ def bound_of(binding: Binding) -> Bound:
         crm_base=decode_fields(binding.crm_base),
         peer_base=decode_fields(binding.peer_base),
         crm_version=binding.crm_version,
+        mapping_version=binding.mapping_version,
         is_tombstone=binding.is_tombstone,
         is_write_back_due=binding.is_write_back_due,
     )

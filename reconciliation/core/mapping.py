@@ -26,7 +26,8 @@ class Survivorship(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """One row of a mapping table. `crm` and `peer` are the systems' own attribute names; `transform` names an entry
-    of `transforms.TRANSFORMS`. `max_length` (0: none) and `is_required` describe the peer's field, from its schema."""
+    of `transforms.TRANSFORMS`. `max_length` (0: none) and `is_required` describe the peer's field, from its schema. `since_version` is
+    the table's version that gave the rule its present meaning."""
 
     id: int
     crm: str
@@ -38,6 +39,7 @@ class FieldRule:
     blank_to_crm: bool = False
     max_length: int = 0
     is_required: bool = False
+    since_version: int = 0
 
     @property
     def flows_to_peer(self) -> bool:
@@ -54,6 +56,10 @@ class Mapping:
 
     version: int
     rules: tuple[FieldRule, ...]
+
+    def newer_than(self, version: int) -> frozenset[int]:
+        """Returns the ids of the rules that came or changed after a version of the table."""
+        return frozenset(rule.id for rule in self.rules if rule.since_version > version)
 
     @property
     def crm_fields(self) -> tuple[str, ...]:

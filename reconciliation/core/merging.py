@@ -6,6 +6,7 @@ it stores, never looks like somebody's edit.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -83,16 +84,26 @@ def changed_fields(base: Fields, now: Fields, names: tuple[str, ...]) -> tuple[s
     return tuple(n for n in names if n not in base or not is_same(base[n], now.get(n)))
 
 
-def merge_fields(mapping: Mapping, *, crm: SideState, peer: SideState, users: Users, margin_seconds: float = 60.0) -> Merge:
+def merge_fields(
+    mapping: Mapping,
+    *,
+    crm: SideState,
+    peer: SideState,
+    users: Users,
+    margin_seconds: float = 60.0,
+    fresh: Collection[int] = frozenset(),
+) -> Merge:
     """Returns the writes that bring both sides together, field by field.
 
     Unchanged on both sides: nothing. Changed on one: copied to the other if the rule's direction allows. Changed on
     both to different values: survivorship decides; a field without a winner is listed in `conflicts` and written
-    nowhere. Only fields that differ are written. Raises nothing. Source: seed 003, D10, D30."""
+    nowhere. Only fields that differ are written. Rules in `fresh` have a new meaning since the last agreement: their
+    fields count as changed. Raises nothing. Source: seed 003, D10, D30."""
     merge = Merge()
     for rule in mapping.rules:
-        crm_changed = rule.crm not in crm.base or not is_same(crm.base[rule.crm], crm.now.get(rule.crm))
-        peer_changed = rule.peer not in peer.base or not is_same(peer.base[rule.peer], peer.now.get(rule.peer))
+        is_fresh = rule.id in fresh
+        crm_changed = is_fresh or rule.crm not in crm.base or not is_same(crm.base[rule.crm], crm.now.get(rule.crm))
+        peer_changed = is_fresh or rule.peer not in peer.base or not is_same(peer.base[rule.peer], peer.now.get(rule.peer))
         if not rule.flows_to_crm:
             peer_changed = False  # one way: what the peer's users typed there is theirs until the CRM changes
         if not rule.flows_to_peer:

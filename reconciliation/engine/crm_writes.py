@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from connectors.contract import Record, Ref, Value
 from connectors.errors import ConnectorError, RecordGone, StaleVersion
-from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.operations import Candidate, CaseOpening, Intent
 from reconciliation.core.values import is_blank
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
@@ -140,7 +140,10 @@ def _raise_other_id(context: RunContext, write: CrmWrite, record: Record, column
         f"Account {write.fields[column]} was created for this organisation, but Workbooks now names account {record.fields[column]}. "
         "Nothing was overwritten."
     )
-    cases.open_case(context, record, CaseOpening("duplicate", "other_id", sentence, "Choose which account is right."), flag=Case.Flag.NONE)
+    ours, theirs = str(write.fields[column]), str(record.fields[column])
+    candidates = (Candidate(ours, write.name, "created for it"), Candidate(theirs, "", "named by Outreach Id in Workbooks"))
+    opening = CaseOpening("duplicate", "other_id", sentence, "Choose which account is right.", candidates)
+    cases.open_case(context, record, opening, flag=Case.Flag.NONE)
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id).update(is_write_back_due=False)
 
 

@@ -272,6 +272,7 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         peer_base=encode_fields({n: after.get(n) for n in terms.mapping.peer_fields}),
         crm_version=record.version,
         peer_version=peer.version,
+        mapping_version=terms.mapping.version,
         owner_text=decision.owner_text[:255],
         is_without_owner=decision.is_without_owner,
         is_write_back_due=not has_id and not context.wiring.switches.forgets_owed_write_back,
@@ -286,7 +287,7 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
 def _save_bindings(bindings: list[Binding]) -> None:
     """Stores the bindings, new or known; a known one keeps when and how it came about."""
     changing = ["peer_id", "name", "name_key", "crm_base", "peer_base", "crm_version", "peer_version", "owner_text", "is_without_owner"]
-    changing += ["is_write_back_due", "are_people_due", "owed_since", "is_tombstone", "synced_at"]
+    changing += ["mapping_version", "is_write_back_due", "are_people_due", "owed_since", "is_tombstone", "synced_at"]
     Binding.objects.bulk_create(
         bindings, update_conflicts=True, unique_fields=["sync_pass", "crm_type", "crm_id"], update_fields=changing, batch_size=40
     )
@@ -302,7 +303,8 @@ def _bind_without_write(context: RunContext, work: PageWork) -> None:
         record = quiet[row.crm_id].record
         row.crm_base = pick(record.fields, context.terms.mapping.crm_fields)
         row.crm_version = record.version
-    update_rows(rows, ["crm_base", "crm_version"])
+        row.mapping_version = context.terms.mapping.version
+    update_rows(rows, ["crm_base", "crm_version", "mapping_version"])
     gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).update(
         is_tombstone=True, is_write_back_due=False, are_people_due=False

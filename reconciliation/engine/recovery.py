@@ -92,6 +92,7 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
             "peer_base": encode_fields(held),
             "crm_version": "",
             "peer_version": account.version,
+            "mapping_version": context.terms.mapping.version,
             "is_write_back_due": not context.wiring.switches.forgets_owed_write_back,
             "are_people_due": True,
             "owed_since": now,

@@ -24,6 +24,7 @@ class Binding(models.Model):
     peer_base = models.JSONField(default=dict)
     crm_version = models.CharField(max_length=64, blank=True)
     peer_version = models.CharField(max_length=64, blank=True)
+    mapping_version = models.PositiveIntegerField(default=0)
     owner_text = models.CharField(max_length=255, blank=True)
     is_without_owner = models.BooleanField(default=False)
     is_write_back_due = models.BooleanField(default=False)

@@ -46,6 +46,11 @@ class Case(models.Model):
     decision = models.CharField(max_length=40, blank=True)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     note = models.TextField(blank=True)
+    # What the decision did, for its undo: {"peer_id", "moved_from", "run"}.
+    decided = models.JSONField(default=dict)
+    assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    open_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    open_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -57,6 +62,10 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.name}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == self.State.OPEN
 
 
 class RememberedPair(models.Model):

@@ -68,5 +68,11 @@ class Operation(models.Model):
             models.Index(fields=["state"], condition=models.Q(state__in=["intended", "sent"]), name="operation_open"),
         ]
 
+    @property
+    def is_undoable(self) -> bool:
+        """Whether undo knows how to take it back: confirmed updates and creates of accounts."""
+        kinds = (self.Kind.UPDATE, self.Kind.CREATE)
+        return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account"
+
     def __str__(self) -> str:
         return f"{self.kind} {self.object_type} {self.target_id or self.source_ref} ({self.state})"

@@ -52,6 +52,8 @@ class FieldRule(models.Model):
     blank_to_crm = models.BooleanField("blank overrides in CRM", default=False)
     is_enabled = models.BooleanField("enabled", default=True)
     is_standard = models.BooleanField(default=False, editable=False)
+    # The table's version that gave the row its present meaning: bindings of an earlier one are compared anew.
+    since_version = models.PositiveIntegerField(default=0, editable=False)
     held_reason = models.TextField(blank=True, editable=False)
 
     class Meta:

@@ -18,7 +18,7 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.merging import Merge, SideState, changed_fields, merge_fields, values_of
 from reconciliation.core.operations import Candidate, CaseOpening, Decision, Intent
-from reconciliation.core.transforms import Users
+from reconciliation.core.transforms import CannotConvert, Users, convert
 from reconciliation.core.values import is_blank, normalise_name
 
 ORGANISATION = "organisation"
@@ -45,6 +45,7 @@ class Bound:
     crm_base: Fields
     peer_base: Fields
     crm_version: str
+    mapping_version: int = 0
     is_tombstone: bool = False
     is_write_back_due: bool = False
 
@@ -94,6 +95,8 @@ def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decisi
             return Look.DONE, _lost_id(record, bound)
         if str(stored_id) != bound.peer_id:
             return Look.LINK, None
+        if terms.mapping.newer_than(bound.mapping_version):
+            return Look.ACCOUNT, None  # a rule changed since: neither echo nor equal fields say that nothing is to do
         if record.version == bound.crm_version and not terms.looks_are_echo_blind:
             return Look.DONE, Decision(record, Outcome.UNCHANGED, "echo", "Our own write came back.")
         if not changed_fields(bound.crm_base, record.fields, terms.mapping.crm_fields) and not terms.looks_are_echo_blind:
@@ -182,7 +185,8 @@ def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Te
         return failed(record, "account_gone", sentence, "Create it again, link another account, or stop syncing.")
     crm = SideState(base=bound.crm_base, now=record.fields, damaged=record.damaged)
     peer = SideState(base=bound.peer_base, now=account.fields)
-    merge = merge_fields(terms.mapping, crm=crm, peer=peer, users=users)
+    fresh = terms.mapping.newer_than(bound.mapping_version)
+    merge = merge_fields(terms.mapping, crm=crm, peer=peer, users=users, fresh=fresh)
     if refusal := _refused(record, merge):
         return refusal
     if terms.sends_whole_record:
@@ -255,3 +259,21 @@ def match_names(
                 Candidate(account.ref.id, str(account.fields.get("name")), "same name", dict(account.fields), bound.get(account.ref.id, ""))
             )
     return candidates, None
+
+
+def same_domain(organisation: Fields, accounts: ReadOnly[str, Fields]) -> tuple[str, str]:
+    """Returns the one account whose domain is the host of the organisation's web address, and that host; ("", "") when
+    there is none or more than one (never guessed)."""
+    host = _host_of(organisation.get("website"))
+    if not host:
+        return "", ""
+    found = [i for i, f in accounts.items() if host in (_host_of(f.get("domain")), _host_of(f.get("websiteUrl")))]
+    return (found[0], host) if len(found) == 1 else ("", "")
+
+
+def _host_of(value: Any) -> str:
+    try:
+        host = convert("host of web address", value, users={})
+    except CannotConvert:
+        return ""
+    return host.casefold() if isinstance(host, str) else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
 from django.utils import timezone
 
-from connectors.contract import Record, Ref, Value
+from connectors.contract import Record, Value
 from reconciliation.core.values import normalise_name
 from reconciliation.engine import crm_writes, gather, people
 from reconciliation.engine.context import RunContext
@@ -56,17 +56,17 @@ class Decision:
     wiring: Wiring | None = field(default=None, compare=False)
 
 
-def _stamp(case: Case) -> str:
+def stamp_of(case: Case) -> str:
     return f"{case.pk}:{case.state}:{case.opened_at.isoformat()}:{case.run_id}"
 
 
-def _check_fresh(decision: Decision) -> Case:
+def check_fresh(decision: Decision) -> Case:
     """Returns the case as it is now. Raises DecisionRefused when somebody else was quicker or it was looked at anew."""
     case = Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=decision.case.pk)
     if case.state != Case.State.OPEN:
         who = f" by {case.decided_by}" if case.decided_by else ""
         raise DecisionRefused(f"This case was already closed{who} ({case.decision or 'by itself'}). Nothing was done.")
-    if decision.stamp and decision.stamp != _stamp(case):
+    if decision.stamp and decision.stamp != stamp_of(case):
         raise DecisionRefused("This case changed while you were looking at it. Look at it again, then decide.")
     return case
 
@@ -87,7 +87,7 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
         PlannedWrite("Workbooks", name, "Outreach Duplicate", "FALSE"),
     ]
     holder = (holders_of(case) if holders is None else holders).get(peer_id)
-    remarks = ["Fields that differ are left as they are on both sides; they stay listed under Differences since linking."]
+    remarks = ["Fields that differ are left as they are on both sides; Why? shows them side by side."]
     if holder is not None and holder.crm_id != case.crm_id:
         other = f"organisation {holder.crm_id} {holder.name}"
         writes += [
@@ -100,72 +100,106 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
         tuple(writes),
         tuple(remarks),
         holder is not None and holder.crm_id != case.crm_id,
-        _stamp(case),
+        stamp_of(case),
     )
 
 
 def plan_different(case: Case) -> DecisionPlan:
     write = PlannedWrite("Workbooks", f"organisation {case.crm_id} {case.name}", "Outreach Duplicate", "FALSE")
     remark = "The pair is remembered and never raised again; the next pass creates an account of its own."
-    return DecisionPlan(f"{case.name} is a different company", (write,), (remark,), stamp=_stamp(case))
+    return DecisionPlan(f"{case.name} is a different company", (write,), (remark,), stamp=stamp_of(case))
 
 
 def plan_stop(case: Case) -> DecisionPlan:
     write = PlannedWrite("Workbooks", f"organisation {case.crm_id} {case.name}", "Sync to Outreach", "FALSE")
-    return DecisionPlan(f"Stop syncing {case.name}", (write,), ("Nothing is changed or deleted in Outreach.",), stamp=_stamp(case))
+    return DecisionPlan(f"Stop syncing {case.name}", (write,), ("Nothing is changed or deleted in Outreach.",), stamp=stamp_of(case))
 
 
 def _account_url(case: Case, peer_id: str) -> str:
     return case.sync_pass.peer.page_address_template.replace("{id}", peer_id)
 
 
-def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> Binding:
+def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> None:
     """Binds the organisation to the account, writes Id and URL back and clears the flag. Fields follow *leave
     differences* (D25). Raises DecisionRefused, Busy, ConnectorError."""
-    case = _check_fresh(decision)
-    if peer_id not in {c["peer_id"] for c in case.candidates}:
-        raise DecisionRefused("This account is not among the candidates of the case.")
+    case = check_fresh(decision)
     with at_work(case.sync_pass, by=str(decision.user), what=f"Link {case.name} to account {peer_id}.", wiring=decision.wiring) as context:
-        record = _read_organisation(context, case)
-        account = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [peer_id]).get(peer_id)
-        if account is None:
-            raise DecisionRefused(f"Account {peer_id} is not in Outreach any more. Choose another decision.")
-        _free_holder(context, case, peer_id, move=move)
-        binding = _bind(context, case, record, account)
+        (refusal,) = link_all(context, [Link(decision, case, peer_id, move)])
+        if refusal:
+            raise DecisionRefused(refusal)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One organisation to be linked to one account; `case` is the fresh row."""
+
+    decision: Decision
+    case: Case
+    peer_id: str
+    move: bool = False
+
+
+def link_all(context: RunContext, links: list[Link]) -> list[str]:
+    """Carries out the links, a hundred records a call, and returns for each "" or the sentence that refuses it.
+    Raises ConnectorError."""
+    organisations = read_organisations(context, [link.case.crm_id for link in links])
+    accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [link.peer_id for link in links])
+    refusals, writes, bound = [], [], []
+    for link in links:
+        record, account = organisations.get(link.case.crm_id), accounts.get(link.peer_id)
+        refusal, moved_from = _refusal(context, link, record, account)
+        refusals.append(refusal)
+        if refusal or record is None or account is None:
+            continue
+        binding = bind(context, link.case, record, account)
         write = crm_writes.owed_write_back(context, binding, record.version)
-        clear: dict[str, Value] = {context.terms.columns.duplicate: False}
-        _write(context, [CrmWrite("write_back", case.crm_id, case.name, {**write.fields, **clear}, record.version, "Linked by staff.")])
-        people.relate(context, [case.crm_id])
-        _resolve(decision, case, "link", peer_id)
-    return binding
+        fields: dict[str, Value] = {**write.fields, context.terms.columns.duplicate: False}
+        writes.append(CrmWrite("write_back", record.ref.id, link.case.name, fields, record.version, "Linked by staff."))
+        bound.append((link, moved_from))
+    left = set(crm_writes.write_all(context, writes))
+    people.relate(context, [link.case.crm_id for link, _ in bound if link.case.crm_id not in left])
+    for link, moved_from in bound:
+        if link.case.crm_id in left:
+            refusals[links.index(link)] = NOT_TAKEN.format(link.case.crm_id)
+        elif not _closed(link.decision, link.case, "link", {"peer_id": link.peer_id, "moved_from": moved_from, "run": context.run.pk}):
+            refusals[links.index(link)] = CLOSED_MEANWHILE
+    return refusals
 
 
-def _read_organisation(context: RunContext, case: Case) -> Record:
-    terms = context.terms
-    columns = ["name", *terms.columns.names, *terms.mapping.crm_fields]
-    found = context.crm.connector.read(ORGANISATION, [case.crm_id], list(dict.fromkeys(columns)))
-    if not found or found[0].is_deleted:
-        raise DecisionRefused("The organisation was deleted in Workbooks. The case will close by itself.")
-    return found[0]
+CLOSED_MEANWHILE = "Somebody else closed this case at the same moment."
+NOT_TAKEN = "Workbooks did not take the change of organisation {}. Look at the journal for its answer, then try again."
 
 
-def _free_holder(context: RunContext, case: Case, peer_id: str, *, move: bool) -> None:
-    """Takes the account from the organisation that holds it, when the person said so."""
-    rows = Binding.objects.filter(sync_pass=case.sync_pass, peer_type=ACCOUNT, peer_id=peer_id, is_tombstone=False)
-    holder = rows.exclude(crm_id=case.crm_id).first()
+def _refusal(context: RunContext, link: Link, record: Record | None, account: Record | None) -> tuple[str, str]:
+    """Returns why a link cannot be, "" when it can, and the organisation from which it moves. Moving frees that one."""
+    if link.peer_id not in {c["peer_id"] for c in link.case.candidates}:
+        return "This account is not among the candidates of the case.", ""
+    if record is None or record.is_deleted:
+        return "The organisation was deleted in Workbooks. The case will close by itself.", ""
+    if account is None:
+        return f"Account {link.peer_id} is not in Outreach any more. Choose another decision.", ""
+    rows = Binding.objects.filter(sync_pass=link.case.sync_pass, peer_type=ACCOUNT, peer_id=link.peer_id, is_tombstone=False)
+    holder = rows.exclude(crm_id=link.case.crm_id).first()
     if holder is None:
-        return
-    if not move:
-        raise DecisionRefused(
-            f"Account {peer_id} is linked to organisation {holder.crm_id} {holder.name}. Choose Move the link to take it over."
-        )
+        return "", ""
+    if not link.move:
+        who = f"organisation {holder.crm_id} {holder.name}"
+        return f"Account {link.peer_id} is linked to {who}. Choose Move the link to take it over.", ""
     columns = context.terms.columns
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
-    _write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "The link was moved by staff.")])
+    write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "The link was moved by staff.")])
     Binding.objects.filter(pk=holder.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+    return "", holder.crm_id
 
 
-def _bind(context: RunContext, case: Case, record: Record, account: Record) -> Binding:
+def read_organisations(context: RunContext, ids: list[str]) -> dict[str, Record]:
+    """Returns the organisations as they are now, by id, with everything a pass reads of them."""
+    terms = context.terms
+    columns = ["name", *terms.columns.names, *terms.mapping.crm_fields]
+    return {r.ref.id: r for r in context.crm.connector.read(ORGANISATION, ids, list(dict.fromkeys(columns)))}
+
+
+def bind(context: RunContext, case: Case, record: Record, account: Record) -> Binding:
     """Stores the binding; each side's present values become its own base (leave differences)."""
     terms, now, name = context.terms, context.wiring.now(), str(record.fields.get("name") or "")
     binding, _ = Binding.objects.update_or_create(
@@ -195,7 +229,7 @@ def _bind(context: RunContext, case: Case, record: Record, account: Record) -> B
 
 def duplicate_different(decision: Decision) -> None:
     """Remembers that none of the candidates is this organisation and clears the flag; the next pass creates."""
-    case = _check_fresh(decision)
+    case = check_fresh(decision)
     with at_work(case.sync_pass, by=str(decision.user), what=f"{case.name} is a different company.", wiring=decision.wiring) as context:
         pairs = [
             RememberedPair(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id=c["peer_id"], decided_by=decision.user)
@@ -203,47 +237,44 @@ def duplicate_different(decision: Decision) -> None:
         ]
         RememberedPair.objects.bulk_create(pairs, ignore_conflicts=True)
         fields: dict[str, Value] = {context.terms.columns.duplicate: False}
-        _write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A different company, by staff.")])
-        _resolve(decision, case, "different", "")
+        write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A different company, by staff.")])
+        _resolve(decision, case, "different", {"run": context.run.pk})
 
 
 def duplicate_stop(decision: Decision) -> None:
     """Unticks *Sync to Outreach* of the organisation: it is the same as another, or not wanted."""
-    case = _check_fresh(decision)
+    case = check_fresh(decision)
     with at_work(case.sync_pass, by=str(decision.user), what=f"Stop syncing {case.name}.", wiring=decision.wiring) as context:
         fields: dict[str, Value] = {context.terms.columns.sync: False}
-        _write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
-        _resolve(decision, case, "unticked", "")
+        write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
+        _resolve(decision, case, "unticked", {"run": context.run.pk})
 
 
-def duplicate_later(decision: Decision) -> None:
-    """Keeps the case open with a note."""
-    case = _check_fresh(decision)
-    Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason)
+def duplicate_later(decision: Decision, assign_to: AbstractBaseUser | None = None) -> None:
+    """Keeps the case open with a note, for a colleague if one is named."""
+    case = check_fresh(decision)
+    Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason, assigned_to=assign_to)
 
 
-def _write(context: RunContext, writes: list[CrmWrite]) -> None:
+def write(context: RunContext, writes: list[CrmWrite]) -> None:
     """Carries out the writes. Raises DecisionRefused when Workbooks did not take one."""
     left = crm_writes.write_all(context, writes)
     if left:
-        raise DecisionRefused(
-            f"Workbooks did not take the change of organisation {left[0]}. Look at the journal for its answer, then try again."
-        )
+        raise DecisionRefused(NOT_TAKEN.format(left[0]))
 
 
-def _resolve(decision: Decision, case: Case, what: str, detail: str) -> None:
-    with transaction.atomic():
-        won = Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
-            state=Case.State.RESOLVED,
-            decision=what,
-            decided_by=decision.user,
-            note=" ".join(filter(None, (detail, decision.reason))),
-            closed_at=timezone.now(),
-        )
-    if not won:
-        raise DecisionRefused("Somebody else closed this case at the same moment.")
+def _resolve(decision: Decision, case: Case, what: str, decided: dict[str, Any]) -> None:
+    if not _closed(decision, case, what, decided):
+        raise DecisionRefused(CLOSED_MEANWHILE)
 
 
-def reference(case: Case) -> Ref:
-    """Returns the organisation of a case."""
-    return Ref(case.sync_pass.crm.system, ORGANISATION, case.crm_id)
+def _closed(decision: Decision, case: Case, what: str, decided: dict[str, Any]) -> bool:
+    won = Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
+        state=Case.State.RESOLVED,
+        decision=what,
+        decided=decided,
+        decided_by=decision.user,
+        note=" ".join(filter(None, (decided.get("peer_id", ""), decision.reason))),
+        closed_at=timezone.now(),
+    )
+    return bool(won)

@@ -1,18 +1,25 @@
-"""What a person may do about an error: retry one or many. Clearing the flag in Workbooks re-arms the record once (D5)."""
+"""What a person may do about an error: retry one or many, or say what shall become of an account that is gone.
+
+Clearing the flag in Workbooks re-arms the record once (D5)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Value
-from reconciliation.engine import crm_writes
+from reconciliation.core.eligibility import PluginColumns
+from reconciliation.engine import crm_writes, gather, people
+from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Case
+from reconciliation.models import Binding, Case
+from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.services.duplicates import DecisionRefused, bind, read_organisations, write
 
 
 def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> int:
@@ -33,3 +40,64 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         return Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
             state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
         )
+
+
+def account_create_again(case: Case, user: AbstractBaseUser, *, wiring: Wiring | None = None) -> None:
+    """The account is gone and shall exist again: Id and URL are blanked, and the next pass treats the organisation as
+    a new one, with its search for the name (D35). Raises DecisionRefused, Busy, ConnectorError."""
+    with _deciding(case, user, f"Create an account for {case.name} again.", wiring) as (context, columns):
+        fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.error: False}
+        write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "The account shall be created again, by staff.")])
+        _dissolve(case)
+        _resolve(case, user, "create again")
+
+
+def account_stop(case: Case, user: AbstractBaseUser, *, wiring: Wiring | None = None) -> None:
+    """The account is gone and the organisation shall not sync any more: *Sync to Outreach* is unticked (D35)."""
+    with _deciding(case, user, f"Stop syncing {case.name}.", wiring) as (context, columns):
+        fields: dict[str, Value] = {columns.sync: False, columns.error: False}
+        write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
+        _resolve(case, user, "stopped syncing")
+
+
+def account_link_another(case: Case, user: AbstractBaseUser, peer_id: str, *, wiring: Wiring | None = None) -> None:
+    """The account is gone and another one stands for the organisation: it is linked, fields stay as they are on both
+    sides (D25, D35). Raises DecisionRefused when there is no such account or it is linked elsewhere."""
+    if not peer_id.isascii() or not peer_id.isdigit():
+        raise DecisionRefused("An Outreach account id is a number; it stands at the end of the account's address.")
+    with _deciding(case, user, f"Link {case.name} to account {peer_id}.", wiring) as (context, columns):
+        account = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [peer_id]).get(peer_id)
+        if account is None:
+            raise DecisionRefused(f"Outreach has no account {peer_id}. Nothing was done.")
+        holder = gather.bound_organisations(case.sync_pass, [peer_id]).get(peer_id, case.crm_id)
+        if holder != case.crm_id:
+            raise DecisionRefused(f"Account {peer_id} is linked to organisation {holder}. Nothing was done.")
+        record = read_organisations(context, [case.crm_id]).get(case.crm_id)
+        if record is None or record.is_deleted:
+            raise DecisionRefused("The organisation was deleted in Workbooks. Nothing was done.")
+        binding = bind(context, case, record, account)
+        fields: dict[str, Value] = {**crm_writes.owed_write_back(context, binding).fields, columns.error: False}
+        write(context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.")])
+        people.relate(context, [case.crm_id])
+        _resolve(case, user, f"link {peer_id}")
+
+
+@contextmanager
+def _deciding(case: Case, user: AbstractBaseUser, what: str, wiring: Wiring | None) -> Iterator[tuple[RunContext, PluginColumns]]:
+    case.refresh_from_db()
+    if case.state != Case.State.OPEN:
+        raise DecisionRefused(f"This case was already closed ({case.decision or 'by itself'}). Nothing was done.")
+    with at_work(case.sync_pass, by=str(user), what=what, wiring=wiring) as context:
+        yield context, context.terms.columns
+
+
+def _dissolve(case: Case) -> None:
+    Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id).update(
+        is_tombstone=True, is_write_back_due=False, are_people_due=False
+    )
+
+
+def _resolve(case: Case, user: AbstractBaseUser, decision: str) -> None:
+    Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
+        state=Case.State.RESOLVED, decision=decision[:40], decided_by=user, closed_at=timezone.now()
+    )

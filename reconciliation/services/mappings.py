@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from connectors.contract import Record
+from reconciliation.core.impact import impact
+from reconciliation.core.mapping import Mapping
 from reconciliation.core.transforms import TRANSFORMS
-from reconciliation.models import Case, FieldRule, MappingTable, SyncPass
+from reconciliation.engine import gather
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Case, FieldRule, MappingTable, SyncPass
+from reconciliation.passes.organisations import ORGANISATION, OWNER
+from reconciliation.selectors import bounded_count
+from reconciliation.store import mapping_of
+
+SAMPLE = 200
+EXAMPLES = 10
 
 
 class MappingRefused(ValueError):
@@ -54,10 +68,8 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
     return problems
 
 
-@transaction.atomic
-def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None) -> int:
-    """Stores the rows and raises the table's version. Returns the new version. Raises MappingRefused, storing nothing."""
-    table = sync_pass.mapping
+def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None) -> None:
+    """Raises MappingRefused when a row cannot work or a field is mapped twice."""
     for change in [*changes.values(), *([added] if added else [])]:
         if change.is_enabled and (problems := lint(sync_pass, change)):
             raise MappingRefused(f"{change.crm_field} → {change.peer_field}: {' '.join(problems)}")
@@ -65,31 +77,131 @@ def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowC
     twice = {name for name in used if used.count(name) > 1}
     if twice:
         raise MappingRefused(f"{', '.join(sorted(twice))} is mapped twice; one row must go.")
-    for pk, change in changes.items():
-        FieldRule.objects.filter(pk=pk, table=table).update(
-            crm_field=change.crm_field,
-            peer_field=change.peer_field,
-            transform=change.transform,
-            is_enabled=change.is_enabled,
-            blank_to_peer=change.blank_to_peer,
-        )
+
+
+@transaction.atomic
+def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None, on_first_link: str = "") -> int:
+    """Stores the rows and raises the table's version. Returns the new version. Raises MappingRefused, storing nothing."""
+    table = sync_pass.mapping
+    check(sync_pass, changes, added)
+    if on_first_link and on_first_link not in dict(MappingTable._meta.get_field("on_first_link").choices):
+        raise MappingRefused(f"There is no choice {on_first_link[:40]!r} for On first link.")
+    MappingTable.objects.filter(pk=table.pk).update(version=F("version") + 1, **({"on_first_link": on_first_link} if on_first_link else {}))
+    version = int(MappingTable.objects.values_list("version", flat=True).get(pk=table.pk))
+    rows = list(FieldRule.objects.filter(pk__in=changes, table=table))
+    for row in rows:
+        if row.peer_field != changes[row.pk].peer_field:  # two rows may swap their fields
+            FieldRule.objects.filter(pk=row.pk).update(peer_field=f"(moving {row.pk})")
+    for row in rows:
+        change = changes[row.pk]
+        if _has_new_meaning(row, change):
+            row.since_version = version
+        fill(row, change)
+        row.save()
     if added:
-        FieldRule.objects.create(
-            table=table,
-            crm_field=added.crm_field,
-            peer_field=added.peer_field,
-            transform=added.transform,
-            is_enabled=added.is_enabled,
-            blank_to_peer=added.blank_to_peer,
-        )
-    MappingTable.objects.filter(pk=table.pk).update(version=F("version") + 1)
-    _take_up_again(sync_pass)
-    return int(MappingTable.objects.values_list("version", flat=True).get(pk=table.pk))
+        row = FieldRule(table=table, since_version=version)
+        fill(row, added)
+        row.save()
+    _take_up_again(sync_pass, version)
+    return version
 
 
-def _take_up_again(sync_pass: SyncPass) -> None:
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One value that a changed mapping would write."""
+
+    crm_id: str
+    name: str
+    field: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What a changed mapping would do: of `looked_at` linked organisations, `changed` would be written."""
+
+    looked_at: int
+    changed: int
+    linked: str
+    by_field: dict[str, int]
+    examples: list[Example]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.linked == f"{self.looked_at:,}"
+
+
+def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None, *, wiring: Wiring | None = None) -> Impact:
+    """Returns what the proposal would write, from both sides as they are now, over the newest SAMPLE linked
+    organisations. Stores and writes nothing. Raises MappingRefused, ConnectorError."""
+    wiring = wiring or Wiring()
+    check(sync_pass, changes, added)
+    stored = list(sync_pass.mapping.rules.all())
+    before = mapping_of(sync_pass.mapping, sync_pass.peer, stored)
+    after = mapping_of(sync_pass.mapping, sync_pass.peer, _proposed(sync_pass.mapping, stored, changes, added))
+    bound = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, is_tombstone=False)
+    sample = {b.crm_id: b for b in bound.order_by("-pk")[:SAMPLE]}
+    by_field: Counter[str] = Counter()
+    examples, changed = [], 0
+    for record, account, users in _both_sides(sync_pass, sample, before, after, wiring):
+        writes = impact(before, after, record.fields, account.fields, users)
+        changed += bool(writes)
+        by_field.update(writes.keys())
+        name = sample[record.ref.id].name
+        examples += [Example(record.ref.id, name, n, w.before, w.value) for n, w in writes.items() if len(examples) < EXAMPLES]
+    return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES])
+
+
+def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: RowChange | None) -> list[FieldRule]:
+    rows = [copy(row) for row in stored]
+    for row in rows:
+        if row.pk in changes:
+            fill(row, changes[row.pk])
+            row.held_reason = ""
+    if added:
+        rows.append(FieldRule(table=table))
+        fill(rows[-1], added)
+    return rows
+
+
+def _both_sides(
+    sync_pass: SyncPass, sample: dict[str, Binding], before: Mapping, after: Mapping, wiring: Wiring
+) -> Iterator[tuple[Record, Record, dict[str, str]]]:
+    """Yields organisation, account and users for the sample, as both systems hold them now."""
+    if not sample:
+        return
+    crm, peer = wiring.open_connector(sync_pass.crm), wiring.open_connector(sync_pass.peer)
+    try:
+        both = Mapping(after.version, (*before.rules, *after.rules))
+        organisations = [r for r in crm.read(ORGANISATION, list(sample), ["name", *both.crm_fields]) if not r.is_deleted]
+        accounts = gather.accounts_by_id(peer, both, [b.peer_id for b in sample.values()])
+        owners = {str(r.fields.get(rule.crm) or "") for r in organisations for rule in both.rules if rule.peer == OWNER}
+        users = gather.users_by_name(peer, sync_pass.peer, owners, wiring)
+        for record in organisations:
+            account = accounts.get(sample[record.ref.id].peer_id)
+            if account is not None:
+                yield record, account, users
+    finally:
+        crm.close()
+        peer.close()
+
+
+def fill(row: FieldRule, change: RowChange) -> None:
+    """Puts what was entered into the row, which is not stored yet."""
+    row.crm_field, row.peer_field, row.transform = change.crm_field, change.peer_field, change.transform
+    row.is_enabled, row.blank_to_peer = change.is_enabled, change.blank_to_peer
+
+
+def _has_new_meaning(row: FieldRule, change: RowChange) -> bool:
+    """Tells whether records that agree under the row as it was may differ under the changed one."""
+    same = (row.crm_field, row.peer_field, row.transform) == (change.crm_field, change.peer_field, change.transform)
+    return change.is_enabled and not (same and row.is_enabled and (row.blank_to_peer or not change.blank_to_peer))
+
+
+def _take_up_again(sync_pass: SyncPass, version: int) -> None:
     """A saved mapping is a mended one: what was held for it goes on, and its cases close."""
-    FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="")
+    FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="", since_version=version)
     SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
     Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="mapping saved", closed_at=timezone.now()

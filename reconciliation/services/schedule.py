@@ -21,6 +21,7 @@ class Schedule:
     is_on: bool
     interval_seconds: int
     time_budget_seconds: int
+    full_every_days: int
     blanking_count: int
     blanking_percent: int
 
@@ -29,13 +30,21 @@ def schedule_of(sync_pass: SyncPass) -> Schedule:
     """Returns the present settings, with the shipped thresholds where nothing was set."""
     brakes = sync_pass.settings.get("brakes", {})
     percent = round(100 * brakes.get("blanking_share", 0.30))
-    return Schedule(sync_pass.is_on, sync_pass.interval_seconds, sync_pass.time_budget_seconds, brakes.get("blanking_count", 50), percent)
+    return Schedule(
+        sync_pass.is_on,
+        sync_pass.interval_seconds,
+        sync_pass.time_budget_seconds,
+        sync_pass.full_every_days,
+        brakes.get("blanking_count", 50),
+        percent,
+    )
 
 
 def schedule_set(sync_pass: SyncPass, wanted: Schedule) -> None:
     """Stores the settings. Raises ScheduleRefused, storing nothing."""
     _within("The interval", wanted.interval_seconds, LEAST_INTERVAL, MOST_INTERVAL, "seconds")
     _within("The time budget", wanted.time_budget_seconds, LEAST_BUDGET, MOST_BUDGET, "seconds")
+    _within("The days between full comparisons", wanted.full_every_days, 0, 365, "days")
     _within("The count of blanked records", wanted.blanking_count, 0, 1_000_000, "records")
     _within("The share of blanked records", wanted.blanking_percent, 0, 100, "percent")
     brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
@@ -43,6 +52,7 @@ def schedule_set(sync_pass: SyncPass, wanted: Schedule) -> None:
         is_on=wanted.is_on,
         interval_seconds=wanted.interval_seconds,
         time_budget_seconds=wanted.time_budget_seconds,
+        full_every_days=wanted.full_every_days,
         settings={**sync_pass.settings, "brakes": {**sync_pass.settings.get("brakes", {}), **brakes}},
     )
 

@@ -45,22 +45,23 @@ def undoable(run: Run) -> QuerySet[Operation]:
     return rows.select_related("connection", "run").order_by("-pk")
 
 
-def _lines(context: RunContext, operations: list[Operation]) -> list[UndoLine]:
-    """Returns a line per write, from what both systems hold now."""
+def _lines(context: RunContext, operations: list[Operation], field: str = "") -> list[UndoLine]:
+    """Returns a line per write, from what both systems hold now. With `field` only that one is taken back."""
     accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [op.target_id for op in operations])
-    return [_line(context, op, accounts.get(op.target_id)) for op in operations]
+    return [_line(context, op, accounts.get(op.target_id), field) for op in operations]
 
 
-def _line(context: RunContext, op: Operation, account: Record | None) -> UndoLine:
+def _line(context: RunContext, op: Operation, account: Record | None, field: str) -> UndoLine:
     name = op.after.get("name") or op.source_ref
     if account is None:
         return UndoLine(op, f"Account {op.target_id} is not in Outreach any more.", is_possible=False)
     if op.kind == Operation.Kind.CREATE:
         return _create_line(context, op, account, str(name))
-    standing = [n for n, value in op.after.items() if is_same(account.fields.get(n), decode(value))]
+    written = {n: v for n, v in op.after.items() if not field or n == field}
+    standing = [n for n, value in written.items() if is_same(account.fields.get(n), decode(value))]
     if not standing:
         return UndoLine(op, f"Account {op.target_id}: every value was changed again since; nothing to take back.", is_possible=False)
-    left = len(op.after) - len(standing)
+    left = len(written) - len(standing)
     tail = f"; {left} changed again since and stay" if left else ""
     return UndoLine(op, f"Account {op.target_id}: {', '.join(standing)} get their earlier values{tail}.", tuple(standing))
 
@@ -75,17 +76,19 @@ def _create_line(context: RunContext, op: Operation, account: Record, name: str)
     return UndoLine(op, f"Account {op.target_id} {name} is deleted; Id and URL are cleared and Sync to Outreach is unticked in Workbooks.")
 
 
-def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, wiring: Wiring | None = None) -> list[UndoLine]:
-    """Returns what undoing these writes would do. Writes nothing. Raises Busy, ConnectorError."""
+def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
+    """Returns what undoing these writes, or one field of them, would do. Writes nothing. Raises Busy, ConnectorError."""
     with at_work(sync_pass, by="", what="Looked at what can be undone.", wiring=wiring) as context:
-        return _lines(context, operations[:MOST_AT_ONCE])
+        return _lines(context, operations[:MOST_AT_ONCE], field)
 
 
-def undo(sync_pass: SyncPass, operations: list[Operation], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[UndoLine]:
+def undo(
+    sync_pass: SyncPass, operations: list[Operation], user: AbstractBaseUser, *, field: str = "", wiring: Wiring | None = None
+) -> list[UndoLine]:
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
     with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
-        lines = _lines(context, operations[:MOST_AT_ONCE])
+        lines = _lines(context, operations[:MOST_AT_ONCE], field)
         possible = [line for line in lines if line.is_possible]
         _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
         for line in possible:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db.models import Subquery
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.contract import Value
+from reconciliation import jobs
 from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
 from reconciliation.filters import CaseFilter
@@ -16,16 +18,20 @@ from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, known_users
 from reconciliation.services import duplicates
+from reconciliation.services.case_desk import colleagues, sit_down
+from reconciliation.services.duplicate_bulk import MOST_AT_ONCE, equal_domains
+from reconciliation.services.duplicate_undo import duplicate_undo, plan_undo
 from reconciliation.services.duplicates import Decision, DecisionRefused
 from reconciliation.store import decode_fields
 from reconciliation.views.page import action, page, paginate, render
 
 KIND = Case.Kind.DUPLICATE
+RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_by", "assigned_to", "open_by")
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
+    chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to").order_by("-id"))
     count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
     return render(
         request, "admin/reconciliation/duplicate/list.html", f"Duplicates: {count} open", filter=chosen, rows=paginate(request, chosen.qs)
@@ -59,7 +65,12 @@ def _converted(transform: str, value: Value, users: dict[str, str]) -> Value:
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping"), pk=pk, kind=KIND)
+    waiting = Case.objects.filter(kind=KIND, state=Case.State.OPEN)
+    neighbours = {
+        "following": Subquery(waiting.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
+        "before": Subquery(waiting.filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
+    }
+    case = get_object_or_404(Case.objects.select_related(*RELATED).annotate(**neighbours), pk=pk, kind=KIND)
     holders = duplicates.holders_of(case)
     candidates = [
         {
@@ -70,8 +81,6 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         }
         for c in case.candidates
     ]
-    following = Case.objects.filter(kind=KIND, state=Case.State.OPEN, pk__lt=case.pk).order_by("-id").values_list("pk", flat=True).first()
-    before = Case.objects.filter(kind=KIND, state=Case.State.OPEN, pk__gt=case.pk).order_by("id").values_list("pk", flat=True).first()
     return render(
         request,
         "admin/reconciliation/duplicate/detail.html",
@@ -82,8 +91,10 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         crm_url=case.sync_pass.crm.page_address_template.replace("{id}", case.crm_id),
         plan_different=duplicates.plan_different(case),
         plan_stop=duplicates.plan_stop(case),
-        following=following,
-        before=before,
+        plan_undo=plan_undo(case),
+        colleagues=colleagues() if case.state == Case.State.OPEN else [],
+        following=case.following,
+        before=case.before,
     )
 
 
@@ -93,20 +104,62 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     case = get_object_or_404(Case, pk=pk, kind=KIND)
     decision = Decision(case, request.user, stamp=request.POST.get("stamp", ""), reason=request.POST.get("reason", "")[:1000])
     what = request.POST.get("decision", "")
-    if what == "link":
-        duplicates.duplicate_link(decision, request.POST.get("peer_id", ""), move=request.POST.get("move") == "1")
-        said = "is linked"
-    elif what == "different":
-        duplicates.duplicate_different(decision)
-        said = "is remembered as a different company; the next pass creates its account"
-    elif what == "stop":
-        duplicates.duplicate_stop(decision)
-        said = "is not synced any more"
-    elif what == "later":
-        duplicates.duplicate_later(decision)
-        said = "stays open with your note"
-    else:
+    carry_out = {"link": _link, "different": _different, "stop": _stop, "later": _later, "undo": _undo}.get(what)
+    if carry_out is None:
         raise DecisionRefused("Choose what to do with this case.")
+    said = carry_out(request, decision)
     messages.success(request, f"“{case.name}” {said}.")
+    if what == "undo":
+        return redirect("admin:duplicate_detail", case.pk)
     following = Case.objects.filter(kind=KIND, state=Case.State.OPEN, pk__lt=case.pk).order_by("-id").values_list("pk", flat=True).first()
     return redirect("admin:duplicate_detail", following) if following and what != "later" else redirect("admin:duplicate_list")
+
+
+def _link(request: HttpRequest, decision: Decision) -> str:
+    duplicates.duplicate_link(decision, request.POST.get("peer_id", ""), move=request.POST.get("move") == "1")
+    return "is linked"
+
+
+def _different(request: HttpRequest, decision: Decision) -> str:
+    duplicates.duplicate_different(decision)
+    return "is remembered as a different company; the next pass creates its account"
+
+
+def _stop(request: HttpRequest, decision: Decision) -> str:
+    duplicates.duplicate_stop(decision)
+    return "is not synced any more"
+
+
+def _later(request: HttpRequest, decision: Decision) -> str:
+    chosen = request.POST.get("assign_to", "")
+    colleague = colleagues().filter(pk=int(chosen)).first() if chosen.isdigit() else None
+    duplicates.duplicate_later(decision, colleague)
+    return f"stays open for {colleague} with your note" if colleague else "stays open with your note"
+
+
+def _undo(request: HttpRequest, decision: Decision) -> str:
+    duplicate_undo(decision)
+    return "is open again; the decision was taken back"
+
+
+@action(OPERATE)
+def here(request: HttpRequest, pk: int) -> JsonResponse:
+    """Notes that this person has the case open and says who else has."""
+    case = get_object_or_404(Case, pk=pk, kind=KIND)
+    return JsonResponse({"other": sit_down(case, request.user)})
+
+
+@page(OPERATE)
+def bulk(request: HttpRequest) -> HttpResponse:
+    """Links many at once: shows each pair of equal name and domain first, then carries out what was chosen as a job."""
+    if request.method == "POST":
+        keys = [k for k in request.POST.getlist("link") if k.count("|") == 2][:MOST_AT_ONCE]
+        if not keys:
+            messages.warning(request, "Choose at least one pair. Nothing was done.")
+            return redirect("admin:duplicate_bulk")
+        jobs.ask_for("link_duplicates", keys, request.user.pk)
+        messages.success(request, f"{len(keys)} are being linked; the run at the top of the list says what became of each.")
+        return redirect("admin:run_list")
+    rows = equal_domains()
+    title = "Link duplicates with equal domain"
+    return render(request, "admin/reconciliation/duplicate/bulk.html", title, rows=rows, most=MOST_AT_ONCE)

@@ -12,7 +12,8 @@ from reconciliation.filters import CaseFilter
 from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
-from reconciliation.services.errors import error_retry
+from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.errors import account_create_again, account_link_another, account_stop, error_retry
 from reconciliation.views.page import action, page, paginate, render
 
 KIND = Case.Kind.ERROR
@@ -62,7 +63,35 @@ def retry(request: HttpRequest) -> HttpResponse:
     if not cases:
         messages.warning(request, "Choose at least one open error.")
         return redirect("admin:error_list")
+    if len(cases) > 1:
+        jobs.ask_for("retry_errors", [c.pk for c in cases], request.user.pk)
+        messages.success(request, f"{len(cases)} errors are being re-armed; the pass tries them right after.")
+        return redirect("admin:error_list")
     done = error_retry(cases, request.user)
     jobs.nudge(cases[0].sync_pass.name, request.user.get_username())
-    messages.success(request, f"{done} of {len(cases)} re-armed; the pass tries them now.")
+    if done:
+        messages.success(request, "It is re-armed; the pass tries it now.")
+    else:
+        messages.warning(request, "Workbooks did not take the change; look at the journal.")
+    return redirect("admin:error_list")
+
+
+@action(OPERATE)
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what shall become of an organisation whose account is gone (D35)."""
+    case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping"), pk=pk, kind=KIND)
+    what = request.POST.get("decision", "")
+    if what == "again":
+        account_create_again(case, request.user)
+        said = "has no account any more for Workbooks; the next pass creates one, unless another account bears its name"
+    elif what == "link":
+        account_link_another(case, request.user, request.POST.get("peer_id", "").strip())
+        said = "is linked"
+    elif what == "stop":
+        account_stop(case, request.user)
+        said = "is not synced any more"
+    else:
+        raise DecisionRefused("Choose what to do with this case.")
+    jobs.nudge(case.sync_pass.name, request.user.get_username())
+    messages.success(request, f"“{case.name}” {said}.")
     return redirect("admin:error_list")

@@ -6,10 +6,11 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
+from connectors.errors import ConnectorError
 from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.models import MappingTable, SyncPass
 from reconciliation.roles import ADMINISTER, VIEW
-from reconciliation.services.mappings import MappingRefused, RowChange, mapping_save
+from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save
 from reconciliation.views.page import page, render
 
 
@@ -29,16 +30,23 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     table = get_object_or_404(MappingTable, pk=pk)
     sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
     rows = list(table.rules.all())
+    shown = None
     if request.method == "POST":
         changes = {row.pk: _read(request, str(row.pk)) for row in rows}
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
         try:
-            version = mapping_save(sync_pass, changes, added)
+            if request.POST.get("what") != "impact":
+                version = mapping_save(sync_pass, changes, added, request.POST.get("on_first_link", ""))
+                messages.success(request, f"Saved as version {version}. It reaches a record when that is edited next, or with a full run.")
+                return redirect("admin:mapping_edit", pk)
+            shown = impact_of(sync_pass, changes, added)
         except MappingRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
-        else:
-            messages.success(request, f"Saved as version {version}. New rows reach a record when it is edited next, or with a full run.")
-        return redirect("admin:mapping_edit", pk)
+        except ConnectorError as error:
+            messages.error(request, f"{error.sentence}. {error.remedy}")
+        # What was entered stays in the form until it is saved or left.
+        for row in rows:
+            fill(row, changes[row.pk])
     crm_schema = (sync_pass.crm.schema_cache or {}).get(table.crm_object, {})
     peer_schema = (sync_pass.peer.schema_cache or {}).get(table.peer_object, {})
     return render(
@@ -47,6 +55,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         table.name,
         table=table,
         rows=rows,
+        impact=shown,
+        new=added if request.method == "POST" else None,
+        on_first_link=request.POST.get("on_first_link", table.on_first_link),
+        first_link_choices=MappingTable._meta.get_field("on_first_link").choices,
         crm_options=_options(crm_schema, [r.crm_field for r in rows]),
         peer_options=_options(peer_schema, [r.peer_field for r in rows]),
         transforms=list(TRANSFORMS),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
+from reconciliation import jobs
 from reconciliation.models import SyncPass
+from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.selectors import without_owner as rows_without_owner
+from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.why import explain_organisation, find
-from reconciliation.views.page import page, paginate, render
+from reconciliation.views.page import action, page, paginate, render
 
 
 @page()
@@ -46,4 +51,24 @@ def why(request: HttpRequest) -> HttpResponse:
 def without_owner(request: HttpRequest) -> HttpResponse:
     rows = rows_without_owner()
     title = f"Records without owner: {bounded_count(rows)}"
-    return render(request, "admin/reconciliation/record/without_owner.html", title, rows=paginate(request, rows))
+    shown = paginate(request, rows)
+    near = near_matches(shown[0].sync_pass.peer, (b.owner_text for b in shown)) if shown else {}
+    lines = [(b, near.get(b.owner_text, [])) for b in shown]
+    return render(request, "admin/reconciliation/record/without_owner.html", title, rows=shown, lines=lines)
+
+
+@action(OPERATE)
+def check_owners(request: HttpRequest) -> HttpResponse:
+    """Looks again for the owners, as the daily check does."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+    if sync_pass is None:
+        messages.warning(request, "Nothing is connected yet.")
+        return redirect("admin:owner_list")
+    found = owners_recheck(sync_pass, request.user.get_username())
+    if found:
+        jobs.nudge(sync_pass.name, request.user.get_username())
+    if found:
+        messages.success(request, f"{found} of them are Outreach usernames by now; the next run sets their owners.")
+    else:
+        messages.success(request, "No change: none is an Outreach username.")
+    return redirect("admin:owner_list")

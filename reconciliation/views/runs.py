@@ -78,8 +78,11 @@ def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     if operation is not None:
         names = sorted({*operation.before, *operation.after})
         fields = [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n)} for n in names]
+    can_undo = (
+        operation is not None and operation.kind == Operation.Kind.UPDATE and operation.is_undoable and request.user.has_perm(OPERATE)
+    )
     title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
-    return render(request, "admin/reconciliation/run/event.html", title, event=event, operation=operation, fields=fields)
+    return render(request, "admin/reconciliation/run/event.html", title, event=event, operation=operation, fields=fields, can_undo=can_undo)
 
 
 class _Echo:

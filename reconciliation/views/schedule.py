@@ -19,6 +19,7 @@ class ScheduleForm(forms.Form):
     is_on = forms.BooleanField(label="Switched on", required=False)
     interval_seconds = forms.IntegerField(label="Every … seconds")
     time_budget_seconds = forms.IntegerField(label="Time budget of a run, seconds")
+    full_every_days = forms.IntegerField(label="Compare everything every … days (0: never)")
     blanking_count = forms.IntegerField(label="Hold when a sweep blanks one field in more than … records")
     blanking_percent = forms.IntegerField(label="and in more than … percent of the linked records")
 

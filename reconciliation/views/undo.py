@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
+from reconciliation import jobs
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Operation, Run
 from reconciliation.roles import OPERATE
@@ -21,7 +22,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         if request.method == "POST":
             return _carry_out(request, run, operations)
-        lines = undo_plan(run.sync_pass, operations) if operations else []
+        lines = undo_plan(run.sync_pass, operations, field=_field(request)) if operations else []
     except Busy:
         messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
         return redirect("admin:run_detail", run.pk)
@@ -37,6 +38,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         lines=lines,
         can_do=any(line.is_possible for line in lines),
         operation=request.GET.get("operation", ""),
+        field=_field(request),
         most=MOST_AT_ONCE,
     )
 
@@ -50,8 +52,17 @@ def _chosen(request: HttpRequest, run: Run) -> list[Operation]:
     return list(rows[:MOST_AT_ONCE])
 
 
+def _field(request: HttpRequest) -> str:
+    """Returns the one field to take back, "" for all of a write."""
+    return (request.POST if request.method == "POST" else request.GET).get("field", "")[:120]
+
+
 def _carry_out(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
-    lines = undo(run.sync_pass, operations, request.user) if operations else []
+    if len(operations) > 1:
+        jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk)
+        messages.success(request, f"{len(operations)} writes are being taken back; the list says what became of them.")
+        return redirect("admin:run_list")
+    lines = undo(run.sync_pass, operations, request.user, field=_field(request)) if operations else []
     done = sum(line.is_possible for line in lines)
     messages.success(request, f"{done} of {len(lines)} writes were taken back.")
     for line in lines:

@@ -38,6 +38,22 @@
     return false;
   }, 1);
 
+  const seat = document.querySelector("[data-here]");
+  if (seat) {
+    const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+    const sit = async () => {
+      if (document.hidden) return;
+      try {
+        const answer = await fetch(seat.dataset.here, { method: "POST", headers: { "X-CSRFToken": token } });
+        const { other } = await answer.json();
+        seat.hidden = !other;
+        setText(seat, other ? `${other} has this case open just now.` : "");
+      } catch { /* the next look tells */ }
+    };
+    sit();
+    setInterval(sit, 30000);
+  }
+
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
