@@ -1,0 +1,92 @@
+"""Changes of a mapping: what they would do is shown first, and they reach records that did not change."""
+
+import pytest
+
+from reconciliation.models import FieldRule
+from reconciliation.services.mappings import MappingRefused, RowChange, impact_of, mapping_save
+from tests.sandboxed import make
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+
+@pytest.fixture
+def box():
+    box = make()
+    for name in ("Acme", "Brook"):
+        box.organisation(name, industry="Food", organisation_category="Gold" if name == "Acme" else "")
+    box.run()
+    return box
+
+
+def rows_of(box):
+    return {
+        r.pk: RowChange(r.crm_field, r.peer_field, r.transform, r.is_enabled, r.blank_to_peer) for r in box.sync_pass.mapping.rules.all()
+    }
+
+
+def test_the_impact_of_a_new_row_is_counted_from_both_sides_and_nothing_is_written(box):
+    before = box.accounts()
+
+    shown = impact_of(box.sync_pass, rows_of(box), RowChange("organisation_category", "companyType", "text"), wiring=box.wiring)
+
+    assert (shown.looked_at, shown.changed, shown.by_field, shown.is_complete) == (2, 1, {"companyType": 1}, True)
+    assert [(e.name, e.field, e.before, e.after) for e in shown.examples] == [("Acme", "companyType", None, "Gold")]
+    assert box.accounts() == before
+    assert FieldRule.objects.filter(peer_field="companyType").count() == 0
+
+
+def test_a_row_that_changes_nothing_has_no_impact(box):
+    assert impact_of(box.sync_pass, rows_of(box), None, wiring=box.wiring).changed == 0
+
+
+def test_a_new_row_reaches_unchanged_records_with_a_full_run_and_is_not_sent_again(box):
+    mapping_save(box.sync_pass, rows_of(box), RowChange("organisation_category", "companyType", "text"))
+    box.sync_pass.refresh_from_db()
+
+    run = box.run(is_full=True)
+
+    assert run.updated == 1
+    assert box.accounts("Acme")[0]["companyType"] == "Gold"
+    box.calls()
+    assert box.run(is_full=True).updated == 0
+
+
+def test_a_field_that_moves_to_another_one_is_sent_there(box):
+    rows = rows_of(box)
+    pk = next(pk for pk, row in rows.items() if row.peer_field == "industry")
+    rows[pk] = RowChange("industry", "companyType", "text")
+
+    mapping_save(box.sync_pass, rows, None)
+    box.sync_pass.refresh_from_db()
+    box.run(is_full=True)
+
+    assert {a["companyType"] for a in box.accounts()} == {"Food"}
+
+
+def test_a_changed_conversion_leaves_what_users_typed_under_the_other_rows(box):
+    account = box.accounts("Acme")[0]
+    box.world.outreach.update_record("accounts", account["id"], {"industry": "typed in Outreach"})
+
+    mapping_save(box.sync_pass, rows_of(box), RowChange("organisation_category", "companyType", "text"))
+    box.sync_pass.refresh_from_db()
+    box.run(is_full=True)
+
+    assert box.accounts("Acme")[0]["industry"] == "typed in Outreach"
+
+
+def test_two_rows_may_swap_their_fields(box):
+    rows = rows_of(box)
+    a = next(pk for pk, row in rows.items() if row.peer_field == "industry")
+    b = next(pk for pk, row in rows.items() if row.peer_field == "locality")
+    rows[a], rows[b] = RowChange(rows[a].crm_field, "locality", "text"), RowChange(rows[b].crm_field, "industry", "text")
+
+    mapping_save(box.sync_pass, rows, None)
+
+    assert FieldRule.objects.get(pk=a).peer_field == "locality"
+
+
+def test_a_field_mapped_twice_and_an_unknown_choice_are_refused(box):
+    with pytest.raises(MappingRefused, match="mapped twice"):
+        mapping_save(box.sync_pass, rows_of(box), RowChange("description", "industry", "text"))
+    with pytest.raises(MappingRefused, match="On first link"):
+        mapping_save(box.sync_pass, rows_of(box), None, "whatever")
