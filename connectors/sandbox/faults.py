@@ -1,4 +1,9 @@
-"""Faults on request: what networks and servers do to a client, each by system, method and path."""
+"""Faults on request: what networks and servers do to a client, each by system, method and path.
+
+Workbooks: `delay_redirect` (302 to a delaying address that answers the read; a write is lost there), `session_lost` (302
+to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 above page[size] `size`), `stale_next`
+(the cursor of a next link is refused). All others fit any system.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,12 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
-KINDS = (
-    "status", "latency", "lost_answer", "drop", "pause", "truncate", "html", "slow", "redirect", "expire_token", "index_lag", "clock_skew",
+BEFORE = (
+    "status", "drop", "redirect", "expire_token", "delay_redirect", "session_lost", "migrating", "page_too_large", "stale_next",
 )  # fmt: skip
-BEFORE = ("status", "drop", "redirect", "expire_token")
+KINDS = ("latency", "lost_answer", "pause", "truncate", "html", "slow", "index_lag", "clock_skew", *BEFORE)
 
 
 @dataclass(slots=True)
@@ -27,7 +33,12 @@ class Fault:
     options: dict[str, Any] = field(default_factory=dict)
     hits: int = 0
 
-    def fits(self, system: str, method: str, path: str, template: str) -> bool:
+    def fits(self, system: str, method: str, path: str, template: str, query: str = "") -> bool:
+        given = dict(parse_qsl(query))
+        if self.kind == "stale_next" and "page[after]" not in given:
+            return False
+        if self.kind == "page_too_large" and int(given.get("page[size]", "50") or 0) <= int(self.options["size"]):
+            return False
         return (
             (self.times is None or self.hits < self.times)
             and self.system in ("*", system)
@@ -50,7 +61,7 @@ def read_fault(data: Mapping[str, Any], id_: int) -> Fault:
         raise ValueError("times must be a whole number")
     if not isinstance(probability, int | float) or not 0 <= probability <= 1:
         raise ValueError("probability must lie between 0 and 1")
-    needs = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds"}.get(kind)
+    needs = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds", "page_too_large": "size"}.get(kind)
     if needs and not isinstance(data.get(needs), int | float):
         raise ValueError(f"a {kind} fault needs {needs}")
     options = {k: v for k, v in data.items() if k not in ("kind", "system", "method", "path", "times", "probability", "id", "hits")}
@@ -83,11 +94,11 @@ class Faults:
     def clear(self) -> None:
         self.all.clear()
 
-    def for_call(self, system: str, method: str, path: str, template: str) -> list[Fault]:
+    def for_call(self, system: str, method: str, path: str, template: str, query: str = "") -> list[Fault]:
         """Returns the faults that hit this call, and counts them. Lasting ones (index_lag, clock_skew) do not count."""
         hit = []
         for fault in self.all:
-            if fault.kind in ("index_lag", "clock_skew") or not fault.fits(system, method, path, template):
+            if fault.kind in ("index_lag", "clock_skew") or not fault.fits(system, method, path, template, query):
                 continue
             if fault.probability >= 1 or self._random.random() < fault.probability:
                 fault.hits += 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from connectors.sandbox.faults import BEFORE, Fault, Faults
 from connectors.sandbox.outreach.system import OutreachSystem
+from connectors.sandbox.outreach.webhooks import Sender
 from connectors.sandbox.wire import Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
@@ -51,6 +52,7 @@ class World:
         self.control_url = ""
         self.latency_ms = 0.0
         self._state = _StateFile(state_path) if state_path else None
+        self._sender = Sender()
         self._clear()
         kept = self._state.load() if self._state else None
         if kept is None:
@@ -122,7 +124,10 @@ class World:
         return len(waiting)
 
     def keep(self) -> None:
-        """Writes what changed to the state file; called before an answer is sent, so that a kill loses nothing."""
+        """Writes what changed to the state file; called before an answer is sent, so that a kill loses nothing. What
+        webhooks asked for is on its way then."""
+        told, self.outreach.outbox = self.outreach.outbox, []
+        self._sender.send(told)
         if self._state:
             self._state.save_changes(self)
         else:
@@ -136,7 +141,7 @@ class World:
         with self.lock:
             system = self.systems[name]
             method = _method(request)
-            faults = self.faults.for_call(name, method, request.path, _template(request.path))
+            faults = self.faults.for_call(name, method, request.path, _template(request.path), request.query)
             outcome = self._early(name, request, faults)
             if outcome is None:
                 if isinstance(system, OutreachSystem):
@@ -163,16 +168,37 @@ class World:
                 self.systems[name].expire_tokens()
             elif fault.kind == "drop":
                 return Outcome(Response(0, b"", template=template), self.now(name), is_lost=True)
-            elif fault.kind == "redirect":
-                target = f"{request.path}?{request.query}" if request.query else request.path
-                return Outcome(Response(307, b"", headers=[("Location", target)], template=template), self.now(name))
             else:
-                return Outcome(self._status(fault, template), self.now(name))
+                return Outcome(self._answer(fault, name, request, template), self.now(name))
         return None
 
-    def _status(self, fault: Fault, template: str) -> Response:
+    def _answer(self, fault: Fault, name: str, request: Request, template: str) -> Response:
+        """Returns what a fault answers in the system's place."""
+        if fault.kind == "redirect":
+            target = f"{request.path}?{request.query}" if request.query else request.path
+            return Response(307, b"", headers=[("Location", target)], template=template)
+        if fault.kind == "delay_redirect":
+            return Response(302, b"", "text/html", [("Location", self.workbooks.delay(request))], template)
+        if fault.kind == "session_lost":
+            return Response(302, b"", "text/html", [("Location", "/login")], template)
+        if fault.kind == "migrating":
+            body = {"success": False, "failure_reason": "database_being_migrated", "failure_message": "database_being_migrated"}
+            return Response(403, json.dumps(body).encode(), template=template)
+        if fault.kind == "page_too_large":
+            return Response(502, b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html", template=template)
+        if fault.kind == "stale_next":
+            error = {"id": "permittedParams.invalidCursor", "title": "invalidCursor", "detail": "page[after] is not valid any more."}
+            return Response(400, json.dumps({"errors": [error]}).encode(), template=template)
+        return self._status(fault, name, template)
+
+    def _status(self, fault: Fault, name: str, template: str) -> Response:
         status = int(fault.options["status"])
-        body = {"errors": [{"id": _ERROR_IDS.get(status, "error"), "title": "fault", "detail": f"A fault asked for {status}."}]}
+        body: dict[str, Any] = {
+            "errors": [{"id": _ERROR_IDS.get(status, "error"), "title": "fault", "detail": f"A fault asked for {status}."}]
+        }
+        if name == "workbooks" and status == 500:
+            reference = f"{len(self.calls):08X}"
+            body = {"success": False, "failure_message": f"An exception has occurred, reference {reference}", "exception": reference}
         response = Response(status, json.dumps(body).encode(), template=template)
         wait = fault.options.get("retry_after")
         if wait is not None:

@@ -38,6 +38,7 @@ class Query:
     sort: list[tuple[str, bool]] = field(default_factory=list)
     size: int = 50
     offset: int | None = None
+    has_page: bool = False
     after: list[Any] | None = None
     counts: bool = False
     include: list[str] = field(default_factory=list)
@@ -70,6 +71,7 @@ def read_query(text: str, resource: Resource, tables: dict[str, Table]) -> Query
 
 
 def _add_parameter(query: Query, resource: Resource, key: str, value: str) -> None:
+    query.has_page = query.has_page or key.startswith("page[")
     if key == "page[size]":
         query.size = _number(value, key, 1, 1000)
     elif key == "page[limit]":
@@ -215,7 +217,3 @@ def _text(value: Any) -> str | None:
 
 def _collection_of(type_: str) -> str:
     return next(r.collection for r in RESOURCES.values() if r.type == type_)
-
-
-def encode_cursor(values: list[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()

@@ -129,7 +129,8 @@ RESOURCES = {
         ),
         _resource(
             "webhook", "webhooks",
-            "action:string:255:F resource:string:255:F url:string:1024 secret:string:255 payloadVersion:integer active:boolean::F",
+            "action:string:255:F resource:string:255:F url:string:1024 secret:string:255 payloadVersion:integer active:boolean::F "
+            "disabledReason:string:R disabledSince:datetime:R disabledUntil:datetime:R cleanupToken:string:R creatorAppName:string:R",
         ),
     )
 }  # fmt: skip

@@ -6,25 +6,22 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
+from connectors.sandbox.outreach import actions, paging, webhooks
 from connectors.sandbox.outreach.oauth import TokenDesk
-from connectors.sandbox.outreach.query import BadQuery, Query, encode_cursor, read_query, show_instant
-from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Attribute, Resource
+from connectors.sandbox.outreach.query import BadQuery, Query, read_query, show_instant
+from connectors.sandbox.outreach.refusal import Refused
+from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Resource
 from connectors.sandbox.outreach.table import Record, Table
+from connectors.sandbox.outreach.values import checked_value
 from connectors.sandbox.wire import Request, Response
 
 MEDIA_TYPE = "application/vnd.api+json; charset=utf-8"
 LONGEST_URL = 8192
 DEFAULT_PER_HOUR = 10_000
-
-
-class Refused(Exception):
-    """A write that Outreach refuses: status, error id, sentence, pointer."""
-
-    def __init__(self, status: int, code: str, detail: str, pointer: str = "/data") -> None:
-        super().__init__(detail)
-        self.status, self.code, self.pointer = status, code, pointer
+NO_PATCH = ("sequenceState", "mailing")
+NO_DELETE = ("user", "mailing")
 
 
 class OutreachSystem:
@@ -40,6 +37,7 @@ class OutreachSystem:
         self.per_hour: int | None = None
         self.unique_custom_id = False
         self.strict_content_type = True
+        self.outbox: list[webhooks.Delivery] = []
         self._window = 0
         self._used = 0
 
@@ -79,7 +77,7 @@ class OutreachSystem:
     def delete_record(self, object_type: str, id_: int) -> None:
         if id_ not in self.tables[object_type].records:
             raise ValueError(f"there is no {object_type} {id_}")
-        self.tables[object_type].remove(id_)
+        self._delete(RESOURCES[object_type], id_)
 
     def expire_tokens(self) -> None:
         self.desk.expire()
@@ -152,8 +150,12 @@ class OutreachSystem:
             values = self._read_document(request, resource, None)
             record = self._create(resource, values)
             return self._json(201, {"data": self._document(resource, record, request.base_url)}, template)
+        if rest == ["webhooks", "cleanup"] and request.method == "POST":
+            return self._cleanup(request, template)
         if len(rest) == 2 and rest[1].isdigit():
             return self._single(request, resource, int(rest[1]), template)
+        if len(rest) == 4 and rest[1].isdigit() and rest[2] == "actions" and request.method == "POST":
+            return self._act(request, resource, int(rest[1]), rest[3], template)
         return self._error(404, "routeNotFound", "No route matches this path.", template)
 
     def _single(self, request: Request, resource: Resource, id_: int, template: str) -> Response:
@@ -163,57 +165,55 @@ class OutreachSystem:
         if request.method == "GET":
             query = read_query(request.query, resource, self.tables)
             return self._json(200, {"data": self._document(resource, table.records[id_], request.base_url, query)}, template)
-        if request.method == "PATCH":
+        if request.method == "PATCH" and resource.type not in NO_PATCH:
             record = self._update(resource, id_, self._read_document(request, resource, id_))
             return self._json(200, {"data": self._document(resource, record, request.base_url)}, template)
-        if request.method == "DELETE" and resource.type != "user":
-            table.remove(id_)
+        if request.method == "DELETE" and resource.type not in NO_DELETE:
+            self._delete(resource, id_)
             return Response(204, b"", MEDIA_TYPE, template=template)
         return self._error(404, "routeNotFound", "No route matches this path.", template)
+
+    def _act(self, request: Request, resource: Resource, id_: int, action: str, template: str) -> Response:
+        """Answers `POST /tasks/7/actions/markComplete?actionParams[…]=…` and its like."""
+        table = self.tables[resource.collection]
+        if id_ not in table.records:
+            return self._error(404, "resourceNotFound", f"Could not find '{resource.type}' with ID '{id_}'.", template)
+        changes = actions.changes(resource.type, table.records[id_], action, request.query, self._stamp(""))
+        record = self._save(resource, table.records[id_], changes)
+        return self._json(200, {"data": self._document(resource, record, request.base_url)}, template)
+
+    def _cleanup(self, request: Request, template: str) -> Response:
+        token = request.headers.get("outreach-webhook-cleanup-token", "") or dict(parse_qsl(request.query)).get("token", "")
+        found = [i for i, r in self.tables["webhooks"].records.items() if token and r.get("cleanupToken") == token]
+        for id_ in found:
+            self.tables["webhooks"].remove(id_)
+        return Response(204 if found else 404, b"", MEDIA_TYPE, template=template)
 
     # --- reading ---------------------------------------------------------------------------------------------------
     def _list(self, request: Request, resource: Resource, template: str) -> Response:
         query = read_query(request.query, resource, self.tables)
-        found = self._found(resource, query)
-        total = len(found)
-        sort = query.sort or [("id", True)]
-        if query.offset is not None:
-            page, following = found[query.offset : query.offset + query.size], None
-        else:
-            start = 0
-            if query.after is not None:
-                start = next((i for i, r in enumerate(found) if _after(r, sort, query.after)), total)
-            page = found[start : start + query.size]
-            following = encode_cursor(_cursor(page[-1], sort)) if start + query.size < total and page else None
-        body: dict[str, Any] = {"data": [self._document(resource, r, request.base_url, query) for r in page]}
-        body["meta"] = {"count": total if query.counts else None}
-        if following:
-            body["links"] = {"next": _next_link(request, following)}
-        included = self._included(resource, page, query, request.base_url)
+        found = paging.window(self.tables[resource.collection], query, self._fits(resource, query))
+        body: dict[str, Any] = {"data": [self._document(resource, r, request.base_url, query) for r in found.records]}
+        body["meta"] = paging.meta(found.total)
+        links = paging.links(request, query, found)
+        if links:
+            body["links"] = links
+        included = self._included(resource, found.records, query, request.base_url)
         if included:
             body["included"] = included
         return self._json(200, body, template)
 
-    def _found(self, resource: Resource, query: Query) -> list[Record]:
-        table = self.tables[resource.collection]
-        if query.candidates is not None:
-            rows = [table.records[i] for i in query.candidates if i in table.records]
-        elif query.since is not None:
-            rows = [table.records[i] for i in table.changed_since(query.since)]
-        else:
-            rows = list(table.records.values())
+    def _fits(self, resource: Resource, query: Query) -> Callable[[Record], bool]:
+        """Returns whether a record is listed: its filters, the index that may lag behind writes, unnamed accounts."""
+        tests = list(query.predicates)
         if query.is_filtered and not query.by_id and self.index_lag_seconds:
             fresh = show_instant((self._now() - timedelta(seconds=self.index_lag_seconds)).isoformat())
             # What was indexed before a change is still found; only reads by updatedAt miss the change itself.
             stamp = "updatedAt" if query.since is not None else "createdAt"
-            rows = [r for r in rows if r[stamp] < fresh]
+            tests.append(lambda r: bool(r[stamp] < fresh))
         if resource.type == "account" and not query.by_id:
-            rows = [r for r in rows if r.get("named")]
-        found = [r for r in rows if all(p(r) for p in query.predicates)]
-        found.sort(key=lambda r: r["id"])
-        for name, ascending in reversed(query.sort):
-            found.sort(key=lambda r: _sortable(r.get(name)), reverse=not ascending)
-        return found
+            tests.append(lambda r: bool(r.get("named")))
+        return lambda r: all(test(r) for test in tests)
 
     def _document(self, resource: Resource, record: Record, base_url: str, query: Query | None = None) -> dict[str, Any]:
         wanted = (query.fields.get(resource.type) if query else None) or None
@@ -292,26 +292,46 @@ class OutreachSystem:
         now = values.pop("updatedAt", None) if is_user else None
         created = show_instant(str(now)) if now else self._stamp("")
         checked = self._check(resource, None, values, is_user)
+        if not is_user:
+            actions.refuse_create(resource.type, checked, self.tables)
         record: Record = {"id": table.next_id, "createdAt": created, "updatedAt": created, "creator": self._me(), "updater": self._me()}
         record.update({n: None for n in resource.to_one if n not in record})
         if resource.type == "account":
             record.update({"named": True, "externalSource": "outreach-api"})
+        record.update(actions.born_with(resource.type, created))
         record.update(checked)
         self._derive(resource, record)
         table.put(record)
         self._mirror_emails(resource, record)
+        self._tell(resource, "created", record, None)
         return record
 
     def _update(self, resource: Resource, id_: int, values: Record, *, is_user: bool = False) -> Record:
         table = self.tables[resource.collection]
         before = table.records[id_]
         values.pop("id", None)
-        checked = self._check(resource, before, values, is_user)
-        record = {**before, **checked, "updatedAt": self._stamp(before["updatedAt"]), "updater": self._me()}
+        return self._save(resource, before, self._check(resource, before, values, is_user))
+
+    def _save(self, resource: Resource, before: Record, changes: Record) -> Record:
+        record = {**before, **changes, "updatedAt": self._stamp(before["updatedAt"]), "updater": self._me()}
         self._derive(resource, record)
-        table.put(record)
+        self.tables[resource.collection].put(record)
         self._mirror_emails(resource, record)
+        self._tell(resource, "updated", record, before)
         return record
+
+    def _delete(self, resource: Resource, id_: int) -> None:
+        table = self.tables[resource.collection]
+        record = table.records[id_]
+        table.remove(id_)
+        self._tell(resource, "destroyed", record, record)
+
+    def _tell(self, resource: Resource, action: str, record: Record, before: Record | None) -> None:
+        """Hands the change to every active webhook that asked for it."""
+        hooks = [h for h in self.tables["webhooks"].records.values() if h.get("active") is not False]
+        for hook in hooks:
+            if webhooks.wants(hook, resource.type, action):
+                self.outbox.append(webhooks.delivery(hook, resource, action, record, before, self._now()))
 
     def _me(self) -> int | None:
         return min(self.tables["users"].records, default=None)
@@ -337,10 +357,12 @@ class OutreachSystem:
                 raise Refused(400, "permittedParams.unknownAttribute", f"Unknown attribute '{name}'.", f"/data/attributes/{name}")
             if attribute.is_read_only and not is_user:
                 raise Refused(400, "permittedParams.unknownAttribute", f"Attribute '{name}' is read-only.", f"/data/attributes/{name}")
-            checked[name] = _checked_value(attribute, value)
+            checked[name] = checked_value(attribute, value)
         merged = {**(before or {}), **checked}
         if resource.type in ("account", "stage", "persona", "sequence") and not str(merged.get("name") or "").strip():
             raise Refused(422, "validationError", "Name can't be blank.", "/data/attributes/name")
+        if resource.type == "webhook":
+            webhooks.check(merged)
         self._check_unique(resource, before, checked)
         return checked
 
@@ -416,53 +438,3 @@ class OutreachSystem:
 
 def _template(parts: list[str]) -> str:
     return "/" + "/".join("{id}" if p.isdigit() else p for p in parts)
-
-
-def _sortable(value: Any) -> tuple[int, Any]:
-    return (0, "") if value is None else (1, value)
-
-
-def _cursor(record: Record, sort: list[tuple[str, bool]]) -> list[Any]:
-    return [*(record.get(name) for name, _ in sort), record["id"]]
-
-
-def _after(record: Record, sort: list[tuple[str, bool]], cursor: list[Any]) -> bool:
-    """Tells whether a record comes behind a cursor in the sort order."""
-    for (name, ascending), value in zip(sort, cursor, strict=False):
-        left, right = _sortable(record.get(name)), _sortable(value)
-        if left != right:
-            return (left > right) == ascending
-    return bool(record["id"] > cursor[-1])
-
-
-def _next_link(request: Request, cursor: str) -> str:
-    pairs = [(k, v) for k, v in parse_qsl(request.query, keep_blank_values=True) if k not in ("page[after]", "page[before]")]
-    return f"{request.base_url}{request.path}?{urlencode([*pairs, ('page[after]', cursor)])}"
-
-
-def _checked_value(attribute: Attribute, value: Any) -> Any:
-    """Returns the value as stored. Raises Refused for a wrong type or length."""
-    pointer = f"/data/attributes/{attribute.name}"
-    if value is None:
-        return None
-    fits = {
-        "string": isinstance(value, str),
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "number": isinstance(value, int | float) and not isinstance(value, bool),
-        "boolean": isinstance(value, bool),
-        "array": isinstance(value, list) and all(isinstance(v, str) for v in value),
-        "datetime": isinstance(value, str),
-        "date": isinstance(value, str),
-    }[attribute.type]
-    if not fits:
-        raise Refused(422, "validationError", f"{attribute.name} is not a valid {attribute.type}.", pointer)
-    if attribute.type == "string" and "\0" in value:
-        raise Refused(422, "validationError", f"{attribute.name} contains a null byte.", pointer)
-    if attribute.longest and isinstance(value, str) and len(value) > attribute.longest:
-        raise Refused(422, "validationDataTooLongError", "Data provided is too long.", pointer)
-    if attribute.type == "datetime":
-        try:
-            return show_instant(value)
-        except BadQuery:
-            raise Refused(422, "validationError", f"{attribute.name} is not a valid datetime.", pointer) from None
-    return value

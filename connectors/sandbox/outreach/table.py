@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from typing import Any
 
 Record = dict[str, Any]
@@ -16,6 +17,7 @@ class Table:
         self.collection = collection
         self.records: dict[int, Record] = {}
         self.next_id = 1
+        self.ids: list[int] = []
         self.by_time: list[tuple[str, int]] = []
         self._index: dict[str, dict[Any, set[int]]] = {name: {} for name in INDEXED}
         self.by_email: dict[str, set[int]] = {}
@@ -26,6 +28,10 @@ class Table:
         id_ = record["id"]
         if id_ in self.records:
             self._unindex(self.records[id_])
+        elif not self.ids or id_ > self.ids[-1]:
+            self.ids.append(id_)
+        else:
+            insort(self.ids, id_)
         self.records[id_] = record
         self.next_id = max(self.next_id, id_ + 1)
         key = (record["updatedAt"], id_)
@@ -43,6 +49,7 @@ class Table:
     def remove(self, id_: int) -> None:
         self._unindex(self.records[id_])
         del self.records[id_]
+        del self.ids[bisect_left(self.ids, id_)]
         self.dirty.add(id_)
 
     def _unindex(self, record: Record) -> None:
@@ -66,8 +73,15 @@ class Table:
             return set().union(*(self._index[name].get(v, set()) for v in values))
         return None
 
-    def changed_since(self, at: str) -> list[int]:
-        return [id_ for _, id_ in self.by_time[bisect_left(self.by_time, (at, 0)) :]]
+    def changed_since(self, at: str, behind: int = -1) -> Iterator[int]:
+        """Yields ids by (updatedAt, id), from an instant on and behind an id within it."""
+        for index in range(bisect_left(self.by_time, (at, behind + 1)), len(self.by_time)):
+            yield self.by_time[index][1]
+
+    def numbered_from(self, behind: int) -> Iterator[int]:
+        """Yields ids in order, behind one."""
+        for index in range(bisect_left(self.ids, behind + 1), len(self.ids)):
+            yield self.ids[index]
 
 
 def _emails(record: Record) -> list[str]:

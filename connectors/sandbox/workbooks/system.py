@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 from connectors.sandbox.wire import Request, Response
 from connectors.sandbox.workbooks import query
+from connectors.sandbox.workbooks.admin import QUEUES, CustomFields, queues
+from connectors.sandbox.workbooks.bodies import Pairs, dressed, failure, read_pairs, refusal, reply
 from connectors.sandbox.workbooks.codec import show, show_datetime, store
-from connectors.sandbox.workbooks.metadata import BY_PATH, TYPES, Column, ObjectType, describe
-from connectors.sandbox.workbooks.query import BadFilter, FilterTest, Node, Row
+from connectors.sandbox.workbooks.metadata import BY_PATH, Column, ObjectType, describe
+from connectors.sandbox.workbooks.parameters import sort, sortable, square, tree, window
+from connectors.sandbox.workbooks.query import BadFilter, Node, Row
+from connectors.sandbox.workbooks.session import Sessions, cookie_of, set_cookie
 from connectors.sandbox.workbooks.table import Table
 
-Pairs = list[tuple[str, str]]
-ROWS_A_PAGE = 100
 ROWS_A_WRITE = 100
 STALE = "This record cannot be saved since it has already been updated elsewhere."
 API_USER, PERSON_USER = 2, 3
@@ -35,9 +35,11 @@ class WorkbooksSystem:
         digest = hashlib.sha256(f"workbooks {seed}".encode()).hexdigest()
         self.api_key = "-".join(digest[i : i + 5] for i in range(0, 40, 5))
         self.username, self.password, self.database_id = "sync@example.test", digest[40:56], "3"
-        self.tables = {name: Table(type_) for name, type_ in TYPES.items()}
-        self.sessions: dict[str, str] = {}
+        self.custom_fields = CustomFields(now=now)
+        self.tables = {name: Table(type_) for name, type_ in self.custom_fields.types.items()}
+        self.sessions = Sessions(now=now, secret=self.api_key)
         self.is_migrated = False
+        self._delayed: dict[str, Request] = {}
 
     # --- what the world asks ------------------------------------------------------------------------------------
     def credentials(self) -> dict[str, Any]:
@@ -77,10 +79,17 @@ class WorkbooksSystem:
 
     def meta(self) -> dict[str, Any]:
         """Returns the small state besides the rows."""
-        return {"sessions": self.sessions, "next_ids": {n: t.next_id for n, t in self.tables.items()}, "api_key": self.api_key}
+        fields = self.custom_fields.meta()
+        return {
+            "sessions": self.sessions.meta(),
+            "custom_fields": fields,
+            "next_ids": {n: t.next_id for n, t in self.tables.items()},
+            "api_key": self.api_key,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.sessions = dict(state["meta"]["sessions"])
+        self.sessions.restore(state["meta"]["sessions"])
+        self.custom_fields.restore(state["meta"].get("custom_fields", []))
         self.api_key = state["meta"].get("api_key", self.api_key)
         for name, dumped in state["tables"].items():
             for row in dumped["rows"]:
@@ -105,9 +114,9 @@ class WorkbooksSystem:
             raise ValueError("; ".join(f"{name} {text}" for name, texts in problems.items() for text in texts))
         saved = self._save(table, row, stored, PERSON_USER, "Browser")
         if backdated is not None:
-            epoch, refusal = store(table.type.columns["updated_at"], backdated)
-            if refusal:
-                raise ValueError(f"updated_at {refusal}")
+            epoch, problem = store(table.type.columns["updated_at"], backdated)
+            if problem:
+                raise ValueError(f"updated_at {problem}")
             saved = {**saved, "updated_at": epoch}
             table.put(saved)
         return self._shown(table, saved)
@@ -115,67 +124,114 @@ class WorkbooksSystem:
     # --- HTTP -----------------------------------------------------------------------------------------------------
     def handle(self, request: Request) -> Response:
         if not request.headers.get("user-agent"):
-            return self._failure(403, "user_agent_required", "/")
+            return failure(403, "user_agent_required", "/")
         path = request.path.strip("/")
+        if path.startswith("delay/"):
+            return self._after_delay(path)
+        if path in ("login", "logout"):
+            return self._page(request, path)
         if not path.endswith(".api"):
-            return self._error(404, "There is no such page.", "/{unknown}")
+            return refusal(404, "There is no such page.", "/{unknown}")
         path = path[: -len(".api")]
-        pairs = self._pairs(request)
+        pairs = read_pairs(request)
+        response = self._answer(request, path, pairs)
+        fresh = self.sessions.replacement(cookie_of(request.headers.get("cookie", "")))
+        if fresh:
+            response.headers.append(set_cookie(fresh))
+        return dressed(response, pairs)
+
+    def _answer(self, request: Request, path: str, pairs: Pairs) -> Response:
         method = next((v.upper() for k, v in pairs if k == "_method"), request.method)
         template = f"/{path}.api"
         if path == "login":
             return self._login(pairs, template)
-        refusal = self._refuse_caller(request, pairs, method, template)
-        if refusal is not None:
-            return refusal
+        refused = self._refuse_caller(request, pairs, method, template)
+        if refused is not None:
+            return refused
         if self.is_migrated:
-            return self._failure(403, "database_being_migrated", template)
+            return failure(403, "database_being_migrated", template)
         try:
             return self._route(path, method, pairs, template)
         except BadFilter as error:
-            return self._error(406, str(error), template)
+            return refusal(406, str(error), template)
+
+    def delay(self, request: Request) -> str:
+        """Keeps a request for the delaying address it is sent to, and returns that address."""
+        token = f"{len(self._delayed) + 1:08x}"
+        self._delayed[token] = request
+        return f"/delay/{token}"
+
+    def _after_delay(self, path: str) -> Response:
+        """Answers the read that was delayed. A write is not carried out: what comes is a plain list."""
+        request = self._delayed.pop(path.removeprefix("delay/"), None)
+        if request is None:
+            return refusal(404, "There is no such page.", "/delay/{id}")
+        pairs = read_pairs(request)
+        if next((v.upper() for k, v in pairs if k == "_method"), request.method) == "GET":
+            return self.handle(request)
+        return reply(200, {"data": [], "total": 0, "success": True, "flash": "", "updates": {}}, "/delay/{id}")
+
+    def _page(self, request: Request, path: str) -> Response:
+        """The pages of a browser: log-in, and log-out, which leads there."""
+        if path == "logout":
+            self.sessions.close(cookie_of(request.headers.get("cookie", "")))
+            return Response(302, b"", "text/html", [("Location", "/login")], "/logout")
+        return Response(200, b"<!doctype html><title>Log in</title><p>Please log in.", "text/html; charset=utf-8", template="/login")
 
     def _route(self, path: str, method: str, pairs: Pairs, template: str) -> Response:
+        self.custom_fields.ripen()
         if path == "metadata/types":
             return self._metadata(pairs, template)
+        if path in QUEUES and method == "GET":
+            return _rows(queues(USERS, QUEUES[path]), template)
+        if path == "admin/custom_fields":
+            return self._custom_fields(method, pairs, template)
         if path not in BY_PATH:
-            return self._error(404, f"There is no controller {path}.", "/{unknown}")
+            return refusal(404, f"There is no controller {path}.", "/{unknown}")
         table = self.tables[BY_PATH[path].name]
         if method == "GET":
             return self._list(table, pairs, template)
         if method == "PUT":
             return self._change(table, pairs, template)
-        return self._error(405, f"{method} is not allowed here.", template)
+        return refusal(405, f"{method} is not allowed here.", template)
 
-    def _pairs(self, request: Request) -> Pairs:
-        """Returns all parameters, of the address and of a form body, in order."""
-        pairs = parse_qsl(request.query, keep_blank_values=True)
-        if request.body and "json" not in request.headers.get("content-type", ""):
-            pairs += parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
-        return pairs
+    def _custom_fields(self, method: str, pairs: Pairs, template: str) -> Response:
+        if method == "GET":
+            return _rows([self.custom_fields.shown(row) for row in self.custom_fields.rows], template)
+        rows, sentence = square(pairs)
+        if sentence or any(row["__method"].upper() != "POST" for row in rows):
+            return refusal(406, sentence or "Custom fields can only be created here.", template)
+        made = [self.custom_fields.create(row) for row in rows]
+        information = [{"success": not problems, "errors": problems, "warnings": {}} for _, problems in made]
+        ok = all(line["success"] for line in information)
+        body = {"affected_objects": [row for row, _ in made], "affected_object_information": information, "success": ok, "updates": {}}
+        return reply(200, {**body, "flash": "Created successfully" if ok else ""}, template)
 
     def _refuse_caller(self, request: Request, pairs: Pairs, method: str, template: str) -> Response | None:
         keys = [v for k, v in pairs if k == "api_key"]
         if keys:
-            return None if keys[-1] == self.api_key else self._failure(401, "unrecognised_name_or_password", template)
-        cookie = request.headers.get("cookie", "")
-        session = next((p.split("=", 1)[1] for p in cookie.split("; ") if p.startswith("Workbooks-Session=")), "")
-        if session not in self.sessions:
-            return self._failure(401, "no_session", template)
+            return None if keys[-1] == self.api_key else failure(401, "unrecognised_name_or_password", template)
+        session = cookie_of(request.headers.get("cookie", ""))
+        if not session:
+            return failure(401, "no_session", template)
+        expected = self.sessions.token_of(session)
+        if expected is None:  # as a browser is told: to the log-in page
+            return Response(302, b"", "text/html", [("Location", "/login")], template)
         token = next((v for k, v in pairs if k == "_authenticity_token"), "")
-        if method == "PUT" and token != self.sessions[session]:
-            return self._failure(403, "no_permission_for_api", template)
+        if method == "PUT" and token != expected:
+            return failure(403, "no_permission_for_api", template)
         return None
 
     def _login(self, pairs: Pairs, template: str) -> Response:
         given = dict(pairs)
         by_key = given.get("api_key") == self.api_key
         by_name = given.get("username") == self.username and given.get("password") == self.password
-        if not (by_key or by_name):
-            return self._failure(401, "unrecognised_name_or_password", template)
-        session = hashlib.sha256(f"{self.api_key} {len(self.sessions)} {self._now().timestamp()}".encode()).hexdigest()[:32]
-        token = hashlib.sha1(session.encode(), usedforsecurity=False).hexdigest()
-        self.sessions[session] = token
+        again = given.get("username") == self.username and given.get("session_id", "") in self.sessions.tokens
+        if not (by_key or by_name or again):
+            return failure(401, "unrecognised_name_or_password", template)
+        if given.get("logical_database_id") not in (None, self.database_id):
+            return failure(403, "requested_database_not_available", template)
+        session, token = self.sessions.open()
         database = int(self.database_id)
         body = {
             "session_id": session,
@@ -191,46 +247,48 @@ class WorkbooksSystem:
             "timezone": "London",
             "version": "Sandbox (build 1)",
             "api_version": 1,
-            "my_queues": {},
+            "my_queues": {"Private::Crm::OrganisationQueue": 100 + API_USER, "Private::Crm::PersonQueue": 100 + API_USER},
         }
-        response = self._json(200, body, template)
-        response.headers.append(("Set-Cookie", f"Workbooks-Session={session}; path=/; secure; HttpOnly"))
+        response = reply(200, body, template)
+        response.headers.append(set_cookie(session))
         return response
 
     def _metadata(self, pairs: Pairs, template: str) -> Response:
         wanted = {v for k, v in pairs if k.startswith("class_names")}
-        rows = [describe(t) for t in TYPES.values() if not wanted or t.class_name in wanted]
+        rows = [describe(t) for t in self.custom_fields.types.values() if not wanted or t.class_name in wanted]
         columns = {v for k, v in pairs if k.startswith("_select_columns")}
         if columns:
             rows = [{k: v for k, v in row.items() if k in columns} for row in rows]
-        return self._json(200, {"data": rows, "total": len(rows), "success": True, "flash": "", "updates": {}}, template)
+        return reply(200, {"data": rows, "total": len(rows), "success": True, "flash": "", "updates": {}}, template)
 
     # --- reading ---------------------------------------------------------------------------------------------------
     def _list(self, table: Table, pairs: Pairs, template: str) -> Response:
-        tree = _tree(pairs)
-        predicate = query.compile_node(tree, table.type.columns, self._now())
-        shows_deleted = query.mentions(tree, "is_deleted")
-        start, limit = _window(pairs)
-        sort = _sort(pairs, table.type.columns)
+        asked = tree(pairs)
+        predicate = query.compile_node(asked, table.type.columns, self._now())
+        shows_deleted = query.mentions(asked, "is_deleted")
+        start, limit = window(pairs)
+        order = sort(pairs, table.type.columns)
         counts = not any(k in ("__skip_total_rows", "_skip_total_rows") and v.lower() == "true" for k, v in pairs)
         fits: Callable[[Row], bool] = lambda row: (shows_deleted or not row["is_deleted"]) and predicate(row)  # noqa: E731
-        found = self._matching(table, tree, fits, sort, None if counts else start + limit)
+        found = self._matching(table, asked, fits, order, None if counts else start + limit)
         total = len(found)
         page = found[start : start + limit]
         columns = [v for k, v in pairs if k.startswith("_select_columns")]
         unknown = [c for c in columns if c not in table.type.columns]
         if unknown:
             raise BadFilter(f"unknown attribute '{unknown[0]}'")
-        data = [self._shown(table, row, columns) for row in page]
+        data = [self._formatted(table, self._shown(table, row, columns), row, pairs) for row in page]
         body = {"data": data, "total": total if counts else len(data), "success": True, "flash": "", "updates": {}}
-        return self._json(200, body, template)
+        return reply(200, body, template)
 
-    def _matching(self, table: Table, tree: Node, fits: Callable[[Row], bool], sort: list[tuple[str, bool]], most: int | None) -> list[Row]:
-        ids = query.candidates(tree, table)
-        in_time_order = sort == [("updated_at", True), ("id", True)]
+    def _matching(
+        self, table: Table, asked: Node, fits: Callable[[Row], bool], order: list[tuple[str, bool]], most: int | None
+    ) -> list[Row]:
+        ids = query.candidates(asked, table)
+        in_time_order = order == [("updated_at", True), ("id", True)]
         if ids is None and in_time_order:
             found = []
-            for row in table.in_order(query.lower_bound(tree)):
+            for row in table.in_order(query.lower_bound(asked)):
                 if fits(row):
                     found.append(row)
                     if most is not None and len(found) >= most:
@@ -238,8 +296,8 @@ class WorkbooksSystem:
             return found
         rows = table.rows.values() if ids is None else [table.rows[i] for i in ids if i in table.rows]
         found = [row for row in rows if fits(row)]
-        for name, ascending in reversed(sort or [("id", True)]):
-            found.sort(key=lambda row: _sortable(row.get(name)), reverse=not ascending)
+        for name, ascending in reversed(order or [("id", True)]):
+            found.sort(key=lambda row: sortable(row.get(name)), reverse=not ascending)
         return found
 
     def _shown(self, table: Table, row: Row, columns: list[str] | None = None) -> dict[str, Any]:
@@ -250,6 +308,17 @@ class WorkbooksSystem:
             shown[name] = show(column, self._computed(row, name))
         if "id" not in shown:
             shown["id"] = row["id"]
+        return shown
+
+    def _formatted(self, table: Table, shown: dict[str, Any], row: Row, pairs: Pairs) -> dict[str, Any]:
+        """Returns a shown row with its dates in the strftime form that the request names."""
+        form = next((v for k, v in pairs if k == "_json_output_datetime_format"), "")
+        if form:
+            for name in shown:
+                column = table.type.columns.get(name)
+                if column is not None and column.datatype == "datetime" and isinstance(row.get(name), int):
+                    at = datetime.fromtimestamp(row[name], UTC)
+                    shown[name] = at.strftime(form.replace("%s", str(row[name])))
         return shown
 
     def _computed(self, row: Row, name: str) -> Any:
@@ -265,29 +334,28 @@ class WorkbooksSystem:
         value = row.get(name)
         return False if value is None and self._is_boolean(name) else value
 
-    @staticmethod
-    def _is_boolean(name: str) -> bool:
-        return any((c := t.columns.get(name)) is not None and c.datatype == "boolean" for t in TYPES.values())
+    def _is_boolean(self, name: str) -> bool:
+        return any((c := t.columns.get(name)) is not None and c.datatype == "boolean" for t in self.custom_fields.types.values())
 
     # --- writing ---------------------------------------------------------------------------------------------------
     def _change(self, table: Table, pairs: Pairs, template: str) -> Response:
-        rows, refusal = _square(pairs)
-        if refusal:
-            return self._error(406, refusal, template)
+        rows, sentence = square(pairs)
+        if sentence:
+            return refusal(406, sentence, template)
         if len(rows) > ROWS_A_WRITE:
-            return self._error(406, f"At most {ROWS_A_WRITE} objects may be changed in one request.", template)
+            return refusal(406, f"At most {ROWS_A_WRITE} objects may be changed in one request.", template)
         flags = dict(pairs)
         strict = flags.get("_strict_attribute_checking", "").lower() in ("true", "1")
         each = flags.get("_per_object_transactions", "").lower() in ("true", "1")
         selected = self._selected(table, pairs)
         checked = [self._check(table, row, selected, strict) for row in rows]
-        if not each and any(problems or failure for _, problems, failure in checked):
+        if not each and any(problems or whole for _, problems, whole in checked):
             return self._all_refused(checked, template)
         affected, information = [], []
-        for row, (stored, problems, failure) in zip(rows, checked, strict=True):
-            if problems or failure:
+        for row, (stored, problems, whole) in zip(rows, checked, strict=True):
+            if problems or whole:
                 affected.append({"id": int(row["id"])} if row["id"].isdigit() else {})
-                errors = dict(problems) or {"base": [failure]}
+                errors = dict(problems) or {"base": [whole]}
                 information.append({"success": False, "errors": errors, "warnings": {}})
                 continue
             affected.append(self._apply(table, row, stored))
@@ -295,18 +363,18 @@ class WorkbooksSystem:
         ok = all(line["success"] for line in information)
         body: dict[str, Any] = {"affected_objects": affected, "affected_object_information": information, "success": ok, "updates": {}}
         body["flash"] = "Updated successfully" if ok else ""
-        failures = [failure for _, _, failure in checked if failure]
+        failures = [whole for _, _, whole in checked if whole]
         if failures:
             body["failures"] = failures
-        return self._json(200, body, template)
+        return reply(200, body, template)
 
     def _selected(self, table: Table, pairs: Pairs) -> set[int]:
         """Returns the ids that the request's filter selects: the working set a change may touch (0 stands for new)."""
-        tree = _tree(pairs)
-        if not tree.parts and tree.test is None:
+        asked = tree(pairs)
+        if not asked.parts and asked.test is None:
             return {0}
-        predicate = query.compile_node(tree, table.type.columns, self._now())
-        ids = query.candidates(tree, table)
+        predicate = query.compile_node(asked, table.type.columns, self._now())
+        ids = query.candidates(asked, table)
         rows = table.rows.values() if ids is None else [table.rows[i] for i in ids if i in table.rows]
         return {0} | {row["id"] for row in rows if predicate(row)}
 
@@ -343,9 +411,9 @@ class WorkbooksSystem:
                 if strict and name != "id":
                     problems[name] = ["cannot be changed"]
             else:
-                stored[name], refusal = store(column, value)
-                if refusal:
-                    problems[name] = [refusal]
+                stored[name], problem = store(column, value)
+                if problem:
+                    problems[name] = [problem]
         employer = stored.get("employer_link")
         if employer and employer not in self.tables["organisations"].rows:
             problems["employer_link"] = ["does not exist"]
@@ -387,84 +455,17 @@ class WorkbooksSystem:
         return {"lock_version": row["lock_version"] + 1, "updated_at": int(self._now().timestamp()), "updated_by": user}
 
     def _all_refused(self, checked: list[tuple[Row, dict[str, list[str]], str]], template: str) -> Response:
-        failures = [failure for _, _, failure in checked if failure]
+        failures = [whole for _, _, whole in checked if whole]
         if failures:
-            return self._json(200, {"success": False, "failures": failures}, template)
+            return reply(200, {"success": False, "failures": failures}, template)
         body = {
             "success": False,
             "affected_object_errors": [problems for _, problems, _ in checked],
             "errors": {"[]": {name: texts[0] for _, problems, _ in checked for name, texts in problems.items()}},
         }
-        return self._json(200, body, template)
-
-    # --- answers ---------------------------------------------------------------------------------------------------
-    @staticmethod
-    def _json(status: int, body: Mapping[str, Any], template: str) -> Response:
-        return Response(status, json.dumps(body).encode(), template=template)
-
-    def _failure(self, status: int, reason: str, template: str) -> Response:
-        """The Guide names the key `failure_reason`, the libraries read `failure_message`: both are sent."""
-        return self._json(status, {"success": False, "failure_reason": reason, "failure_message": reason}, template)
-
-    def _error(self, status: int, sentence: str, template: str) -> Response:
-        return self._json(status, {"success": False, "errors": {"base": [sentence]}, "flash": sentence}, template)
+        return reply(200, body, template)
 
 
-def _tree(pairs: Pairs) -> Node:
-    """Returns the filter of a request as a tree; no filter selects everything."""
-    fields = [v for k, v in pairs if k in ("_ff[]", "_ff")]
-    types = [v for k, v in pairs if k in ("_ft[]", "_ft")]
-    criteria = [v for k, v in pairs if k in ("_fc[]", "_fc")]
-    if not len(fields) == len(types) == len(criteria):
-        raise BadFilter("_ff, _ft and _fc must come in groups")
-    tests = [FilterTest(f, t, c) for f, t, c in zip(fields, types, criteria, strict=True)]
-    for key, value in pairs:
-        if key == "_filter_json":
-            tests += query.read_filter_json(value)
-    expression = next((v for k, v in pairs if k in ("_fm", "_fm[]")), "and")
-    if not tests:
-        return Node("AND")
-    return query.parse_expression(expression, tests)
-
-
-def _window(pairs: Pairs) -> tuple[int, int]:
-    """Returns start and limit: `_limit` is ignored unless `_start` is present; a page has at most a hundred rows."""
-    given = dict(pairs)
-    if "_start" not in given:
-        return 0, ROWS_A_PAGE
-    try:
-        return max(0, int(given["_start"])), max(0, min(ROWS_A_PAGE, int(given.get("_limit", ROWS_A_PAGE))))
-    except ValueError as error:
-        raise BadFilter("_start and _limit must be numbers") from error
-
-
-def _sort(pairs: Pairs, columns: Mapping[str, Column]) -> list[tuple[str, bool]]:
-    names = [v for k, v in pairs if k in ("_sort", "_sort[]")]
-    directions = [v.upper() != "DESC" for k, v in pairs if k in ("_dir", "_dir[]")]
-    for name in names:
-        if name not in columns:
-            raise BadFilter(f"unknown attribute '{name}'")
-    directions += [True] * (len(names) - len(directions))
-    return list(zip(names, directions, strict=False))
-
-
-def _sortable(value: Any) -> tuple[int, Any]:
-    if value is None:
-        return (0, 0)
-    return (1, value.casefold()) if isinstance(value, str) else (1, value)
-
-
-def _square(pairs: Pairs) -> tuple[list[dict[str, str]], str]:
-    """Returns the rows of a change, read by position from parallel arrays, and "" or why they are not square."""
-    arrays: dict[str, list[str]] = {}
-    for key, value in pairs:
-        if key.endswith("[]") and key not in ("_ff[]", "_ft[]", "_fc[]", "_fm[]", "_sort[]", "_dir[]", "_select_columns[]"):
-            arrays.setdefault(key[:-2], []).append(value)
-    for needed in ("__method", "id", "lock_version"):
-        if needed not in arrays:
-            return [], f"{needed} is missing"
-    length = len(arrays["__method"])
-    uneven = [name for name, values in arrays.items() if len(values) != length]
-    if uneven:
-        return [], f"{uneven[0]} has {len(arrays[uneven[0]])} values for {length} objects"
-    return [{name: values[i] for name, values in arrays.items()} for i in range(length)], ""
+def _rows(rows: list[dict[str, Any]], template: str) -> Response:
+    """Returns the reply of a short list."""
+    return reply(200, {"data": rows, "total": len(rows), "success": True, "flash": "", "updates": {}}, template)
