@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from connectors.contract import CallCount, Check, Condition, Page, Position, Record, Ref, Schema, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordError
+from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, RecordError, Rejected, ServerTrouble
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
 from connectors.outreach.client import OutreachClient
@@ -15,7 +16,7 @@ from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_record, write_do
 from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, condition_pairs, sparse
 from connectors.outreach.schema import built_in, with_labels
 
-PAGE = 1000
+PAGE, LEAST_PAGE = 1000, 50
 
 
 class OutreachConnector:
@@ -37,6 +38,7 @@ class OutreachConnector:
         self._client = OutreachClient(http, tokens)
         self._template = page_address_template
         self._marker = marker_attribute
+        self._page = PAGE
         self.settle_seconds = settle_seconds
         self.concurrency = concurrency
         self.request_timeout = http.timeout
@@ -87,18 +89,33 @@ class OutreachConnector:
         return Position(before_last[-1].updated_at or last, before_last[-1].ref.id) if before_last else Position(last, fresh[-1].ref.id)
 
     def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
-        path, template = self._collection(object_type)
-        params: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(PAGE)), ("count", "false"), ("sort", "updatedAt")]
-        params += [*condition_pairs(where), *sparse(object_type, columns)]
-        while True:
-            answer = self._client.get(path, params, template=template)
+        params: Pairs = [("newFilterSyntax", "true"), ("count", "false"), ("sort", "updatedAt")]
+        for answer in self._walk(object_type, [*params, *condition_pairs(where), *sparse(object_type, columns)]):
             if answer.server_time is None:
                 raise unreadable(SYSTEM, answer, is_read=True)
             yield Page(tuple(self._records(answer, object_type)), None, answer.server_time)
+
+    def _walk(self, object_type: str, params: Pairs) -> Iterator[Answer]:
+        """Yields the pages of a query, following `links.next` on the same host. Fat pages fail at the gateway with 502:
+        the page is halved then, down to LEAST_PAGE, and stays so for this connector."""
+        path, template = self._collection(object_type)
+        following: str | None = ""
+        while following is not None:
+            sized = [*params, ("page[size]", str(self._page))] if not following else []
+            try:
+                answer = self._client.get(_resized(following, self._page) if following else path, sized, template=template)
+            except ServerTrouble as error:
+                if error.status != 502 or self._page <= LEAST_PAGE:
+                    raise
+                self._page = max(LEAST_PAGE, self._page // 2)
+                continue
+            except Rejected as error:
+                if not following:
+                    raise
+                sentence = f"did not accept its own link to the next page ({error.detail})"
+                raise OutcomeUnknown(sentence, system=SYSTEM, status=error.status, exchange=error.exchange) from error
+            yield answer
             following = _next_link(answer)
-            if following is None:
-                return
-            path, params = following, []
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         found: list[Record] = []
@@ -117,16 +134,9 @@ class OutreachConnector:
         return list(found.values())
 
     def _all(self, object_type: str, pairs: Pairs, columns: Sequence[str]) -> Iterator[Record]:
-        """Yields every record of a query, following `links.next` on the same host."""
-        path, template = self._collection(object_type)
-        params: Pairs = [*pairs, ("page[size]", str(PAGE)), ("count", "false"), *sparse(object_type, columns)]
-        while True:
-            answer = self._client.get(path, params, template=template)
+        """Yields every record of a query."""
+        for answer in self._walk(object_type, [*pairs, ("count", "false"), *sparse(object_type, columns)]):
             yield from self._records(answer, object_type)
-            following = _next_link(answer)
-            if following is None:
-                return
-            path, params = following, []
 
     def _collection(self, object_type: str) -> tuple[str, str]:
         path = f"/api/v2/{COLLECTIONS[object_type]}"
@@ -214,3 +224,8 @@ def _next_link(answer: Answer) -> str | None:
     links = answer.data.get("links")
     following = links.get("next") if isinstance(links, dict) else None
     return str(following) if following else None
+
+
+def _resized(link: str, size: int) -> str:
+    """Returns a next link with the present page size: it carries the one it was made with."""
+    return re.sub(r"(page(?:%5B|\[)size(?:%5D|\])=)(\d+)", lambda m: f"{m[1]}{min(size, int(m[2]))}", link)

@@ -1,0 +1,57 @@
+"""The Outreach connector where the wire is at its worst."""
+
+import pytest
+
+from connectors.errors import OutcomeUnknown, ServerTrouble
+from reconciliation.engine import gather
+from tests.sandboxed import make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box():
+    box = make()
+    for i in range(130):
+        box.world.outreach.create_record("accounts", {"name": f"Account {i}"})
+    return box
+
+
+def connector(box):
+    return box.wiring.open_connector(box.sync_pass.peer)
+
+
+def test_pages_that_fail_at_the_gateway_are_halved_until_they_pass(box):
+    box.world.faults.add({"kind": "page_too_large", "system": "outreach", "size": 100})
+    outreach = connector(box)
+
+    assert len(outreach.read("account", [str(i) for i in range(1, 131)], ["name"])) == 130
+    box.calls()
+    assert len(outreach.read("account", [str(i) for i in range(1, 131)], ["name"])) == 130
+
+    assert box.calls() == {"GET /api/v2/accounts": 3}  # the size that passed is kept: 62, 62 and 6 rows
+
+
+def test_a_gateway_that_fails_whatever_the_size_is_connection_trouble(box):
+    box.world.faults.add({"kind": "page_too_large", "system": "outreach", "size": 10})
+
+    with pytest.raises(ServerTrouble):
+        connector(box).read("account", ["1", "2"], ["name"])
+
+
+def test_a_next_link_that_is_refused_is_no_fault_of_a_record(box):
+    box.world.faults.add({"kind": "page_too_large", "system": "outreach", "size": 100})
+    box.world.faults.add({"kind": "stale_next", "system": "outreach", "times": 1})
+
+    with pytest.raises(OutcomeUnknown, match="next page"):
+        connector(box).read("account", [str(i) for i in range(1, 131)], ["name"])
+
+
+def test_names_are_all_read_although_pages_are_small(box):
+    box.world.faults.add({"kind": "page_too_large", "system": "outreach", "size": 100})
+
+    gather.refresh_names(connector(box), box.sync_pass, box.wiring)
+
+    from reconciliation.models import PeerName
+
+    assert PeerName.objects.count() == 130
