@@ -8,11 +8,11 @@ systems are strings, even when they look like numbers. A to-one relationship is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 Value = str | bool | int | float | datetime | date | tuple[str, ...] | None
 Fields = Mapping[str, Value]
@@ -193,6 +193,14 @@ class CallCount:
     remaining: int | None = None
     reset_at: datetime | None = None
     by_template: dict[str, int] = field(default_factory=dict)
+
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
+
+
+def one_by_one(call: Callable[[Any], Any], parts: Sequence[Any]) -> Iterator[Any]:
+    """The plainest `Spread`: a map whose calls wait for each other. Whoever opens a connector may bring one of threads."""
+    return map(call, parts)
 
 
 class Connector(Protocol):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -55,9 +56,15 @@ class _TlsAdapter(HTTPAdapter):
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        context = ssl.create_default_context()
-        context.minimum_version = self._least
-        super().init_poolmanager(*args, ssl_context=context, **options)
+        super().init_poolmanager(*args, ssl_context=_tls_context(self._least), **options)
+
+
+@cache
+def _tls_context(least: ssl.TLSVersion) -> ssl.SSLContext:
+    """Returns one context per version for all sessions: reading the certificates costs 20 ms."""
+    context = ssl.create_default_context()
+    context.minimum_version = least
+    return context
 
 
 def parse_wait(value: str, *, now: float) -> float | None:

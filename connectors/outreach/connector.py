@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from connectors.contract import CallCount, Check, Condition, Page, Position, Record, Ref, Schema, Write, WriteResult
+from connectors.contract import CallCount, Check, Condition, Page, Position, Record, Ref, Schema, Spread, Write, WriteResult, one_by_one
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, RecordError, Rejected, ServerTrouble
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
@@ -33,12 +33,14 @@ class OutreachConnector:
         settle_seconds: int = 120,
         concurrency: int = 8,
         marker_attribute: str = "customId",
+        spread: Spread = one_by_one,
     ) -> None:
         self._http = http
         self._client = OutreachClient(http, tokens)
         self._template = page_address_template
         self._marker = marker_attribute
         self._page = PAGE
+        self._spread = spread
         self.settle_seconds = settle_seconds
         self.concurrency = concurrency
         self.request_timeout = http.timeout
@@ -118,20 +120,23 @@ class OutreachConnector:
             following = _next_link(answer)
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
-        found: list[Record] = []
-        for part in chunks(list(dict.fromkeys(ids)), most=IDS_A_CALL, overhead=3):
-            found.extend(self._all(object_type, [("filter[id]", ",".join(part))], columns))
-        return found
+        def ask(part: list[str]) -> list[Record]:
+            return list(self._all(object_type, [("filter[id]", ",".join(part))], columns))
+
+        parts = list(chunks(list(dict.fromkeys(ids)), most=IDS_A_CALL, overhead=3))
+        return [record for records in self._spread(ask, parts) for record in records]
 
     def find(
         self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
     ) -> list[Record]:
-        found: dict[str, Record] = {}
         more = condition_pairs(also) if also is not None else []
-        for part in chunks(list(dict.fromkeys(values)), most=VALUES_A_CALL, overhead=len(field) + 16):
+
+        def ask(part: list[str]) -> list[Record]:
             pairs: Pairs = [("newFilterSyntax", "true"), *((f"filter[{field}][]", value) for value in part), *more]
-            found.update({r.ref.id: r for r in self._all(object_type, pairs, [*columns, field])})
-        return list(found.values())
+            return list(self._all(object_type, pairs, [*columns, field]))
+
+        parts = list(chunks(list(dict.fromkeys(values)), most=VALUES_A_CALL, overhead=len(field) + 16))
+        return list({r.ref.id: r for records in self._spread(ask, parts) for r in records}.values())
 
     def _all(self, object_type: str, pairs: Pairs, columns: Sequence[str]) -> Iterator[Record]:
         """Yields every record of a query."""

@@ -104,8 +104,10 @@ def fill(world: World, scenario: str) -> None:
         _demo(world)
     elif kind == "bench" and size.isdigit():
         _bench(world, int(size))
+    elif kind == "bound" and size.isdigit():
+        _bound(world, int(size))
     elif kind != "empty":
-        raise ValueError(f"there is no scenario {scenario!r}; take demo, empty or bench:N")
+        raise ValueError(f"there is no scenario {scenario!r}; take demo, empty, bench:N or bound:N")
 
 
 def _users(world: World) -> None:
@@ -119,6 +121,17 @@ def _bench(world: World, size: int) -> None:
     for n in range(1, size + 1):
         values = {"name": f"Company {n:07d}", "website": f"https://c{n}.example", "organisation_num_employees": n % 5000}
         world.workbooks.create_record("organisations", {**values, SYNC: True, "updated_at": at})
+
+
+def _bound(world: World, size: int) -> None:
+    """Organisations that have their accounts already: number n on both sides, equal values, last edited two days ago."""
+    at = show_datetime(int((world.now() - timedelta(days=2)).timestamp()))
+    for n in range(1, size + 1):
+        name, website = f"Company {n:07d}", f"https://c{n}.example"
+        plugin = {SYNC: True, "cf_organisation_outreach_id": str(n), "cf_organisation_outreach_url": f"http://127.0.0.1/accounts/{n}"}
+        world.workbooks.create_record("organisations", {"name": name, "website": website, **plugin, "updated_at": at})
+        account = {"name": name, "websiteUrl": website, "domain": f"c{n}.example", "customId": f"wb-3-{n}"}
+        world.outreach.create_record("accounts", {**account, "updatedAt": "2026-01-01T00:00:00.000Z"})
 
 
 def _names(rng: random.Random, count: int) -> list[str]:

@@ -17,9 +17,11 @@ from connectors.contract import (
     Record,
     Ref,
     Schema,
+    Spread,
     Test,
     Write,
     WriteResult,
+    one_by_one,
 )
 from connectors.errors import ConnectorError, MappingError, RecordGone, Rejected, StaleVersion
 from connectors.http import Answer, HttpClient, unreadable
@@ -40,12 +42,15 @@ class WorkbooksConnector:
     system = SYSTEM
     concurrency = 5  # the vendor's library runs at most five requests at once
 
-    def __init__(self, http: HttpClient, api_key: str, *, page_address_template: str = "", settle_seconds: int = 0) -> None:
+    def __init__(
+        self, http: HttpClient, api_key: str, *, page_address_template: str = "", settle_seconds: int = 0, spread: Spread = one_by_one
+    ) -> None:
         self._http = http
         self._client = WorkbooksClient(http, api_key)
         self._template = page_address_template
         self.settle_seconds = settle_seconds
         self.request_timeout = http.timeout
+        self._spread = spread
 
     def changes(
         self,
@@ -92,13 +97,14 @@ class WorkbooksConnector:
     def find(
         self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
     ) -> list[Record]:
-        found: list[Record] = []
-        for part in _chunks(list(dict.fromkeys(values)), ROWS_A_CALL):
+        def ask(part: list[str]) -> list[Record]:
             condition: Condition = Test(field, Op.IN, tuple(part))
             if also is not None:
                 condition = All((condition, also))
-            found.extend(self._all_rows(object_type, condition, [*columns, field]))
-        return found
+            return list(self._all_rows(object_type, condition, [*columns, field]))
+
+        parts = list(_chunks(list(dict.fromkeys(values)), ROWS_A_CALL))
+        return [record for records in self._spread(ask, parts) for record in records]
 
     def _all_rows(self, object_type: str, condition: Condition, columns: Sequence[str]) -> Iterator[Record]:
         """Yields every row, paged by id: a full page is followed by what lies behind its last id."""

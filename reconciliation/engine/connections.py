@@ -18,6 +18,7 @@ from connectors.http import HttpClient
 from connectors.oauth import App, Tokens, TokenSource
 from connectors.outreach.connector import OutreachConnector
 from connectors.workbooks.connector import WorkbooksConnector
+from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
 TOKEN_LOCK_SECONDS = 60
@@ -60,6 +61,7 @@ def open_connector(
     before_send: Callable[[float], None] | None = None,
     adapter: requests.adapters.BaseAdapter | None = None,
     db_now: Callable[[], Any] = Now,
+    workers: int = 0,
     **options: Any,
 ) -> Connector:
     """Returns the connector of the row. Raises NeedsAttention when its address or credentials cannot be used."""
@@ -82,7 +84,10 @@ def open_connector(
     if connection.system == Connection.System.WORKBOOKS:
         if not secrets.get("api_key"):
             raise NeedsAttention("has no API key yet; open the connection and enter it", system="workbooks")
-        return WorkbooksConnector(http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds)
+        width = min(workers, WorkbooksConnector.concurrency)
+        return WorkbooksConnector(
+            http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds, spread=spread(width)
+        )
     app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
     tokens = TokenSource(ConnectionTokens(connection.pk, db_now), app, http)
     return OutreachConnector(
@@ -91,5 +96,6 @@ def open_connector(
         page_address_template=template,
         settle_seconds=connection.settle_seconds,
         concurrency=int(own.get("concurrency", 8)),
+        spread=spread(min(workers, int(own.get("concurrency", 8)))),
         marker_attribute=str(own.get("marker_attribute", "customId")),
     )

@@ -12,6 +12,7 @@ from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.lease import Lease
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
+from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import Terms
 
 
@@ -53,4 +54,4 @@ class RunContext:
                     at=self.wiring.now(),
                 )
             )
-        RunEvent.objects.bulk_create(events, batch_size=100)
+        insert_rows(events)

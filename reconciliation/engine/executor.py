@@ -8,19 +8,19 @@ that carries the lease's fencing token, and is settled in one transaction with w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from connectors.contract import Connector, Record, Ref, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.operations import Intent
 from reconciliation.engine.lease import Lease, LeaseLost
+from reconciliation.engine.threads import spread
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Operation, Run
-from reconciliation.models.bulk import update_rows
+from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.store import decode_fields, encode_fields, exchange_of
 
 CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
@@ -71,7 +71,8 @@ class Executor:
     def _insert(self, rows: list[Operation]) -> list[Operation | None]:
         try:
             with transaction.atomic():
-                return list(Operation.objects.bulk_create(rows))
+                insert_rows(rows)
+                return list(rows)
         except IntegrityError:
             return [self._insert_one(row) for row in rows]
 
@@ -150,11 +151,7 @@ class Executor:
         return wave
 
     def _call_all(self, connector: Connector, object_type: str, slices: list[list[Operation]], width: int) -> Iterator[list[Done]]:
-        if self.wiring.workers == 0 or len(slices) == 1:
-            yield from (_call(connector, object_type, part) for part in slices)
-            return
-        with ThreadPoolExecutor(max_workers=width) as pool:
-            yield from pool.map(lambda part: _call_in_thread(connector, object_type, part), slices)
+        yield from spread(min(width, self.wiring.workers))(lambda part: _call(connector, object_type, part), slices)
 
     def _settle(self, done: list[Done], settle: Settle) -> None:
         now = self.wiring.now()
@@ -186,13 +183,6 @@ def _call(connector: Connector, object_type: str, part: list[Operation]) -> list
     except ConnectorError as error:
         results = [WriteResult(op.source_ref, error=error, exchange=error.exchange) for op in part]
     return [_done(op, result) for op, result in zip(part, results, strict=True)]
-
-
-def _call_in_thread(connector: Connector, object_type: str, part: list[Operation]) -> list[Done]:
-    try:
-        return _call(connector, object_type, part)
-    finally:
-        connection.close()  # a token may have been read here; the thread ends with the wave
 
 
 def _done(op: Operation, result: WriteResult) -> Done:

@@ -16,6 +16,7 @@ from reconciliation.core.mapping import Mapping
 from reconciliation.core.values import is_blank, normalise_name
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Operation, PeerName, RemoteUser, SyncPass
+from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import ACCOUNT, PERSON, PROSPECT
 
 USERS_KEPT = timedelta(hours=24)
@@ -79,13 +80,7 @@ def remember_names(sync_pass: SyncPass, accounts: Sequence[Record], wiring: Wiri
         )
         for a in accounts
     }
-    PeerName.objects.bulk_create(
-        rows.values(),
-        update_conflicts=True,
-        unique_fields=["sync_pass", "peer_id"],
-        update_fields=["name", "name_key", "marker", "seen_at"],
-        batch_size=100,
-    )
+    insert_rows(list(rows.values()), unique=["sync_pass", "peer_id"], update=["name", "name_key", "marker", "seen_at"])
 
 
 def accounts_by_name(peer: Connector, sync_pass: SyncPass, mapping: Mapping, names: Sequence[str]) -> dict[str, list[Record]]:

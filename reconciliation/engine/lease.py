@@ -65,21 +65,24 @@ class Lease:
 
 def take(name: str, holder: str, *, db_now: Callable[[], Any] = Now, monotonic: Callable[[], float] = time.monotonic) -> Lease:
     """Returns the lease of `name`. Raises LeaseHeld when another holder's is still good."""
-    PassLease.objects.get_or_create(name=name)
-    now = db_now()
-    won = (
-        PassLease.objects.filter(name=name)
-        .filter(Q(expires_at__isnull=True) | Q(expires_at__lte=now))
-        .update(holder=holder, expires_at=now + timedelta(seconds=LEASE_SECONDS), renewed_at=now, token=F("token") + 1)
-    )
-    if not won:
+    if not _won(name, holder, db_now):
+        _, is_new = PassLease.objects.get_or_create(name=name)
+        if not is_new or not _won(name, holder, db_now):
+            raise LeaseHeld(name)
+    row = PassLease.objects.filter(name=name, holder=holder).values_list("token").first()
+    if row is None:
         raise LeaseHeld(name)
-    row = PassLease.objects.get(name=name)
-    if row.holder != holder:
-        raise LeaseHeld(name)
-    lease = Lease(name, holder, row.token, db_now, monotonic)
+    lease = Lease(name, holder, row[0], db_now, monotonic)
     lease._good_until = monotonic() + LEASE_SECONDS
     return lease
+
+
+def _won(name: str, holder: str, db_now: Callable[[], Any]) -> bool:
+    """Takes the lease if it is free, with the next fencing token. Returns whether it did."""
+    now = db_now()
+    free = Q(expires_at__isnull=True) | Q(expires_at__lte=now)
+    ends = now + timedelta(seconds=LEASE_SECONDS)
+    return bool(PassLease.objects.filter(free, name=name).update(holder=holder, expires_at=ends, renewed_at=now, token=F("token") + 1))
 
 
 def held_until(name: str) -> datetime | None:

@@ -21,7 +21,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.page_work import PageWork
 from reconciliation.engine.wiring import Switches
 from reconciliation.models import Binding, Case, Operation, RememberedPair
-from reconciliation.models.bulk import update_rows
+from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes import organisations as rules
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
 from reconciliation.store import bound_of, encode_fields, pick
@@ -35,6 +35,8 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
     With `planned` only what that plan says is done, the rest is refused; a preview stores the plan and writes nothing
     remote. Raises ConnectionTrouble or LeaseLost; every row is accounted for then too, as held.
     """
+    if not records:
+        return {}
     work = PageWork({r.ref.id: r for r in records})
     context.ledger.seen += len(work.records)
     try:
@@ -288,9 +290,7 @@ def _save_bindings(bindings: list[Binding]) -> None:
     """Stores the bindings, new or known; a known one keeps when and how it came about."""
     changing = ["peer_id", "name", "name_key", "crm_base", "peer_base", "crm_version", "peer_version", "owner_text", "is_without_owner"]
     changing += ["mapping_version", "is_write_back_due", "are_people_due", "owed_since", "is_tombstone", "synced_at"]
-    Binding.objects.bulk_create(
-        bindings, update_conflicts=True, unique_fields=["sync_pass", "crm_type", "crm_id"], update_fields=changing, batch_size=40
-    )
+    insert_rows(bindings, unique=["sync_pass", "crm_type", "crm_id"], update=changing)
 
 
 def _bind_without_write(context: RunContext, work: PageWork) -> None:

@@ -13,14 +13,14 @@ from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Operation
 from reconciliation.passes.organisations import ORGANISATION, PROSPECT
 
-ORGANISATIONS_A_READ = 100
+ORGANISATIONS_A_BATCH = 500
 TRIES_BEFORE_A_CASE = 5
 
 
 def relate(context: RunContext, organisation_ids: Sequence[str]) -> None:
     """Moves the prospects of these organisations' people; one that fails is owed and does not fail its organisation."""
-    for start in range(0, len(organisation_ids), ORGANISATIONS_A_READ):
-        _relate_chunk(context, organisation_ids[start : start + ORGANISATIONS_A_READ])
+    for start in range(0, len(organisation_ids), ORGANISATIONS_A_BATCH):
+        _relate_chunk(context, organisation_ids[start : start + ORGANISATIONS_A_BATCH])
 
 
 def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:

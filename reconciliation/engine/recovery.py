@@ -17,18 +17,23 @@ from reconciliation.core.values import normalise_name
 from reconciliation.engine import cases, crm_writes, gather, people
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation
+from reconciliation.models.work_left import WorkLeft
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import encode_fields
 
 OWED_A_RUN = 1000
 
 
-def recover(context: RunContext) -> None:
+def recover(context: RunContext, left: WorkLeft) -> None:
     """Brings the journal to rest as far as the remote systems allow. Raises ConnectionTrouble."""
-    _void_unsent(context)
-    if not context.wiring.switches.names_before_journal:
-        _settle_creates(context)
-    finish_owed(context)
+    adopted = False
+    if left.open_operations:
+        _void_unsent(context)
+        if not context.wiring.switches.names_before_journal:
+            _settle_creates(context)
+            adopted = True
+    if adopted or left.write_backs or left.flags or left.people:
+        finish_owed(context)
 
 
 def _void_unsent(context: RunContext) -> None:

@@ -6,12 +6,12 @@ import logging
 import os
 import socket
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.db import transaction
 
-from connectors.contract import Page, Position
+from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp
@@ -22,11 +22,13 @@ from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Operation, Run, SyncPass
+from reconciliation.models.work_left import work_left
 from reconciliation.passes.organisations import ORGANISATION, Terms
 from reconciliation.store import mapping_of, organisation_columns, person_columns
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
+BATCH_ROWS = 500
 BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
 
 
@@ -73,7 +75,7 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
 
 def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
     """Returns one side of a run; no call of it starts that could outlive the lease."""
-    return Side(connection, wiring.open_connector(connection, before_send=lease.guard))
+    return Side(connection, wiring.open_connector(connection, before_send=lease.guard, workers=wiring.workers))
 
 
 def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], wiring: Wiring) -> RunContext:
@@ -108,8 +110,10 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         if context.is_preview:
             previews.begin(context)
         else:
-            recovery.recover(context)
-            _retry_owed(context)
+            left = work_left(sync_pass)
+            recovery.recover(context, left)
+            if left.retries:
+                _retry_owed(context)
         state, note = _apply(context, order.apply_of) if order.apply_of else _sweep(context, order)
         _cured(context)
     except MappingError as error:
@@ -147,9 +151,7 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
         _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="")
     ends = None if order.budget is None else wiring.monotonic() + order.budget
     while True:
-        page = _read_page(context)
-        if sync_pass.sweep_started_at is None:
-            _begin_sweep(context, page)
+        page = _read_batch(context, ends)
         try:
             process_page(context, page.records)
         except ConnectionTrouble:
@@ -197,7 +199,24 @@ def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     return Run.State.FINISHED, f"Applied preview {preview_id}." + (f" {refused} rows were refused: changed since." if refused else "")
 
 
-def _read_page(context: RunContext) -> Page:
+def _read_batch(context: RunContext, ends: float | None) -> Page:
+    """Returns up to BATCH_ROWS rows as one page: look-ups and writes of a batch run side by side, so that the waiting
+    time of a call is paid for many rows at once. When the run's time is up (`ends`, monotonic) one page is enough."""
+    sync_pass = context.sync_pass
+    position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
+    records: list[Record] = []
+    while True:
+        page = _read_page(context, position)
+        if sync_pass.sweep_started_at is None:
+            _begin_sweep(context, page)
+        records += page.records
+        position = page.position
+        is_late = ends is not None and context.wiring.monotonic() >= ends
+        if position is None or is_late or len(records) >= BATCH_ROWS:
+            return replace(page, records=tuple(records))
+
+
+def _read_page(context: RunContext, position: Position | None) -> Page:
     """Returns the next page: condition 5 is inclusive, pages go on by (updated_at, id), and from the second page on
     nothing newer than the sweep's start is read, so that rows we write do not come back in the same sweep."""
     sync_pass = context.sync_pass
@@ -205,7 +224,6 @@ def _read_page(context: RunContext) -> Page:
     since = None if sync_pass.sweep_is_full else sync_pass.last_run_time
     if since is not None and context.wiring.switches.cursor_is_strict:
         since += timedelta(seconds=sync_pass.overlap_seconds + 1)
-    position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
     return context.crm.connector.changes(
         ORGANISATION,
         where=selection(context.terms.columns, since),

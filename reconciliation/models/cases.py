@@ -58,7 +58,10 @@ class Case(models.Model):
                 fields=["sync_pass", "kind", "crm_id"], condition=models.Q(state="open"), name="one_open_case_per_record_and_kind"
             )
         ]
-        indexes = [models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open")]
+        indexes = [
+            models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open"),
+            models.Index(fields=["sync_pass"], condition=models.Q(state="open", flag="owed"), name="case_flag_owed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.name}"

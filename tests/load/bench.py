@@ -1,5 +1,7 @@
-"""Ratios on loopback, medians of several runs: calls against the least that is possible, CPU against a floor without
-logic, a quiet pass at many bindings against few, latency against what concurrency allows. `--json` prints numbers only.
+"""Ratios on loopback, in one run: `make bench`, `make bench-full` for the large sizes, `make bench-peers` beside dlt.
+
+Calls against the least that is possible, CPU against a floor without logic, a quiet pass and memory at many records
+against few, latency against what concurrency allows, pages at many rows against few. `--json` prints numbers only.
 """
 
 from __future__ import annotations
@@ -7,163 +9,145 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import resource
 import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
 
-import requests
+from peers import peers
+from worlds import Place, Row, bound_place, measured, peak_memory, place
 
-ROOT = Path(__file__).resolve().parents[2]
-HTTP = requests.Session()
-HTTP.trust_env = False
-
-
-def environment(folder: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "ENV_FILE": "",
-        "SECRET_KEY": "bench-only-" + "0123456789abcdef" * 4,
-        "FIELD_KEYS": "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=",
-        "ALLOW_LOOPBACK": "1",
-        "SECURE_SSL": "0",
-        "LOG_LEVEL": "ERROR",
-        "DATABASE_URL": f"sqlite:///{folder}/bench.sqlite3",
-    }
-
-
-def measured(arguments: list[str], env: dict[str, str]) -> tuple[str, float]:
-    """Returns what a command printed and the CPU seconds of its process tree."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True)
-    if done.returncode not in (0, 1):
-        raise SystemExit(done.stderr)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return done.stdout, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-@contextmanager
-def sandbox(scenario: str, latency_ms: int = 0) -> Iterator[tuple[str, dict[str, str], str]]:
-    """Yields the control address, the environment of a fresh database, and its folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        env = environment(folder)
-        arguments = ["manage.py", "sandbox", "--port", "0", "--scenario", scenario, "--latency-ms", str(latency_ms)]
-        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        control = json.loads(process.stdout.readline())["control"]
-        measured(["manage.py", "migrate", "-v", "0"], env)
-        measured(["manage.py", "connect_sandbox", "--url", control], env)
-        try:
-            yield control, env, folder
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def run(env: dict[str, str], *options: str) -> tuple[dict[str, Any], float]:
-    text, cpu = measured(["manage.py", "runpass", "organisations", "--json", *options], env)
-    return json.loads(text), cpu
-
-
-def counted(control: str) -> dict[str, int]:
-    counts = HTTP.get(f"{control}/calls?limit=0", timeout=60).json()["counts"]
-    HTTP.delete(f"{control}/calls", timeout=60)
-    return {name: sum(n.values()) for name, n in counts.items()}
+RUNPASS = ["manage.py", "runpass", "organisations", "--json"]
+PAGE_ROUNDS = 20
 
 
 def least_calls(created: int) -> int:
     """Engine-rules 10 for new organisations without people: reads, people reads, write-backs; name searches, one delta
     read of names when there are creates, and the creates."""
-    pages = max(1, math.ceil(created / 100))
-    if not created:
-        return 1
-    return pages + math.ceil(created / 100) + math.ceil(created / 100) + math.ceil(created / 50) + 1 + created
+    pages = math.ceil(created / 100)
+    return max(1, pages) + 2 * pages + math.ceil(created / 50) + bool(created) + created
 
 
-def bench_calls(sizes: list[int]) -> list[dict[str, Any]]:
-    rows = []
+def calls(sizes: list[int]) -> Iterator[Row]:
     for size in sizes:
-        with sandbox(f"bench:{size}") as (control, env, _):
-            HTTP.delete(f"{control}/calls", timeout=60)
-            run(env)
-            calls = sum(counted(control).values())
-        least = least_calls(size)
-        rows.append({"what": f"calls, {size} new", "ours": calls, "least": least, "ratio": round(calls / least, 3), "aim": "<= 1.05 (+1)"})
-    return rows
+        with place(f"bench:{size}") as it:
+            it.calls()
+            it.run()
+            yield Row(f"calls, {size} new", sum(it.calls().values()), least_calls(size), "<= 1.05 (+1)")
 
 
-def bench_first_load(size: int, rounds: int) -> list[dict[str, Any]]:
-    """Whole-process CPU, less what starting Python and the application costs."""
+def first_load(size: int, rounds: int) -> Iterator[Row]:
+    """CPU of a first load less what starting the command costs, to that of the floor less the same."""
     ours, floors = [], []
     for _ in range(rounds):
-        with sandbox(f"bench:{size}") as (_, env, _folder):
-            _, empty = run(env, "--budget", "0", "--dry-run")
-            ours.append(run(env)[1])
-        with sandbox(f"bench:{size}") as (control, env, folder):
-            floors.append(measured(["tests/load/floor.py", control, f"{folder}/floor.sqlite3"], env)[1])
-        del empty
+        with place("bench:0") as it:
+            start = it.run()[1]
+            idle = measured(["tests/load/floor.py", it.control], it.env)[1]
+        with place(f"bench:{size}") as it:
+            ours.append(it.run()[1] - start)
+        with place(f"bench:{size}") as it:
+            floors.append(measured(["tests/load/floor.py", it.control], it.env)[1] - idle)
     us, floor = statistics.median(ours), statistics.median(floors)
-    row = {"what": f"first load, {size}: CPU s", "ours": round(us, 2), "least": round(floor, 2), "ratio": round(us / floor, 2)}
-    return [{**row, "aim": "<= 1.5"}]
+    yield Row(f"first load, {size}: CPU ms a record", round(1000 * us / size, 3), round(1000 * floor / size, 3), "<= 1.5")
 
 
-def bench_idle(few: int, many: int, rounds: int) -> list[dict[str, Any]]:
-    seconds, calls = {}, {}
+def idle(few: int, many: int, rounds: int) -> Iterator[Row]:
+    """A quiet pass, begun more than the overlap after the last change."""
+    seconds, counted, cpu = {}, {}, {}
     for size in (few, many):
-        with sandbox(f"bench:{size}") as (control, env, _):
-            run(env)
-            HTTP.post(f"{control}/clock", json={"advance": 400}, timeout=60)
-            run(env)
-            counted(control)
-            times = []
-            for _ in range(rounds):
-                HTTP.post(f"{control}/clock", json={"advance": 400}, timeout=60)
-                times.append(run(env)[0]["seconds"])
-            calls[size] = sum(counted(control).values()) / rounds
-            seconds[size] = statistics.median(times)
-    ratio = round(seconds[many] / seconds[few], 2)
-    row = {
-        "what": f"quiet pass, {many} bindings to {few}: s",
-        "ours": seconds[many],
-        "least": seconds[few],
-        "ratio": ratio,
-        "aim": "<= 1.5",
-    }
-    return [row, {"what": "quiet pass: calls", "ours": calls[many], "least": 1, "ratio": calls[many], "aim": "1"}]
+        with bound_place(size) as it:
+            seconds[size], counted[size], cpu[size] = _quiet(it, rounds)
+    yield Row(f"quiet pass, {many} bindings to {few}: s", seconds[many], seconds[few], "<= 1.5")
+    yield Row("quiet pass: calls", counted[many], 1, "1")
+    yield Row("quiet pass, warm: CPU ms to 10", cpu[many], 10, "<= 1")
 
 
-def bench_latency(size: int, latency_ms: int) -> list[dict[str, Any]]:
-    with sandbox(f"bench:{size}", latency_ms) as (control, env, _):
-        counted(control)
-        ledger, _ = run(env)
-        calls = counted(control)
-    floor = (calls["outreach"] / 8 + calls["workbooks"]) * latency_ms / 1000
-    ours = ledger["seconds"]
-    row = {"what": f"latency {latency_ms} ms, {size} new: s", "ours": ours, "least": round(floor, 2), "ratio": round(ours / floor, 2)}
-    return [{**row, "aim": "<= 1.2"}]
+def _quiet(it: Place, rounds: int) -> tuple[float, float, float]:
+    it.advance(400)
+    it.run()
+    it.calls()
+    times = []
+    for _ in range(rounds):
+        it.advance(400)
+        times.append(it.run()[0]["seconds"])
+    counted = sum(it.calls().values()) / rounds
+    warm = json.loads(measured(["tests/load/warm.py", "50"], it.env)[0])
+    return statistics.median(times), counted, warm
+
+
+def latency(size: int, milliseconds: int) -> Iterator[Row]:
+    with place(f"bench:{size}", milliseconds) as it:
+        it.calls()
+        ledger, _ = it.run()
+        made = it.calls()
+    floor = (made["outreach"] / 8 + made["workbooks"] / 5) * milliseconds / 1000
+    yield Row(f"latency {milliseconds} ms, {size} new: s", ledger["seconds"], round(floor, 2), "<= 1.2")
+
+
+def memory(few: int, many: int, bound_few: int, bound_many: int) -> Iterator[Row]:
+    """Peak RssAnon of the process that runs the pass, in MiB."""
+    load, quiet, full = {}, {}, {}
+    for size in (few, many):
+        with place(f"bench:{size}") as it:
+            load[size] = peak_memory(RUNPASS, it.env)
+    for size in (bound_few, bound_many):
+        with bound_place(size) as it:
+            it.run()
+            it.advance(400)
+            quiet[size] = peak_memory(RUNPASS, it.env)
+            full[size] = peak_memory([*RUNPASS, "--full"], it.env)
+    yield Row(f"memory, first load {many} to {few}: MiB", load[many], load[few], "<= 1.15")
+    yield Row(f"memory, quiet pass {bound_many} to {bound_few}: MiB", quiet[bound_many], quiet[bound_few], "<= 1.15")
+    yield Row(f"memory, full resync {bound_many} to {bound_few}: MiB", full[bound_many], full[bound_few], "<= 1.15")
+
+
+def pages(few: int, many: int) -> Iterator[Row]:
+    """The slowest page by ratio and by time; and what no page may do at any size."""
+    found = {}
+    for size in (few, many):
+        with place("bench:0") as it:
+            measured(["tests/load/fill.py", "pages", str(size)], it.env)
+            found[size] = json.loads(measured(["tests/load/pages.py", str(PAGE_ROUNDS)], it.env)[0])
+    for name, page in found[many].items():
+        yield Row(f"page p95, {many} to {few}: {name}, ms", page["p95"], found[few][name]["p95"], "<= 1.5, <= 250 ms")
+    yield Row("pages: most queries", max(p["queries"] for p in found[many].values()), 12, "<= 1")
+    yield Row("pages: unbounded counts", sum(len(p["unbounded"]) for p in found[many].values()), 1, "0")
+
+
+MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row]]]] = {
+    "calls": (partial(calls, [0, 1, 1000]), partial(calls, [0, 1, 1000, 10_000])),
+    "first-load": (partial(first_load, 2_000, 3), partial(first_load, 20_000, 5)),
+    "idle": (partial(idle, 1_000, 20_000, 5), partial(idle, 1_000, 1_000_000, 5)),
+    "latency": (partial(latency, 1_000, 100), partial(latency, 1_000, 100)),
+    "memory": (partial(memory, 1_000, 8_000, 1_000, 10_000), partial(memory, 10_000, 100_000, 10_000, 1_000_000)),
+    "pages": (partial(pages, 10_000, 100_000), partial(pages, 10_000, 1_000_000)),
+}
+
+
+def show(rows: Iterator[Row], as_json: bool, kept: list[Row]) -> None:
+    for row in rows:
+        kept.append(row)
+        if not as_json:
+            print(f"{row.what:<58}{row.ours:>12}{row.least:>12}{row.ratio:>9}  {row.aim}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--only", choices=MEASURES)
     chosen = parser.parse_args()
-    rows = bench_calls([0, 1, 1000, 10_000] if chosen.full else [0, 1, 1000])
-    rows += bench_first_load(20_000 if chosen.full else 2_000, 5 if chosen.full else 3)
-    rows += bench_idle(1_000, 100_000 if chosen.full else 5_000, 5)
-    rows += bench_latency(1_000, 100)
+    kept: list[Row] = []
+    if not chosen.json:
+        print(f"{'measure':<58}{'ours':>12}{'least':>12}{'ratio':>9}  aim")
+    if chosen.peers:
+        show(peers(20_000), chosen.json, kept)
+    else:
+        for name, both in MEASURES.items():
+            if chosen.only in (None, name):
+                show(both[chosen.full](), chosen.json, kept)
     if chosen.json:
-        print(json.dumps(rows))
-        return
-    print(f"{'measure':<44}{'ours':>12}{'least':>12}{'ratio':>9}  aim")
-    for row in rows:
-        print(f"{row['what']:<44}{row['ours']:>12}{row['least']:>12}{row['ratio']:>9}  {row['aim']}")
+        print(json.dumps([row.as_dict() for row in kept]))
 
 
 if __name__ == "__main__":

@@ -90,7 +90,8 @@ RESOURCES = {
         ),
         _resource(
             "task", "tasks",
-            "action state:string:R:FS taskType:string:R:FS stateChangedAt:datetime:R opportunityAssociation dueAt:datetime::FS scheduledAt:datetime:R:FS autoskipAt:datetime::FS "
+            "action state:string:R:FS taskType:string:R:FS stateChangedAt:datetime:R opportunityAssociation "
+            "dueAt:datetime::FS scheduledAt:datetime:R:FS autoskipAt:datetime::FS "
             "completed:boolean:R completedAt:datetime:R note:string:65535",
             "owner:user subject:prospect", "prospect account sequence",
         ),

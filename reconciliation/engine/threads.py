@@ -1,0 +1,34 @@
+"""Calls that do not wait for each other: a few threads, each of which leaves no database connection behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from django.db import connection
+
+from connectors.contract import Spread, one_by_one
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def spread(width: int) -> Spread:
+    """Returns a map over at most `width` threads; in the caller's thread when there is one part, or width is 0."""
+
+    def over(call: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+        if width < 2 or len(parts) < 2:
+            yield from one_by_one(call, parts)
+            return
+        with ThreadPoolExecutor(max_workers=width) as pool:
+            yield from pool.map(lambda part: _alone(call, part), parts)
+
+    return over
+
+
+def _alone(call: Callable[[Part], Result], part: Part) -> Result:
+    try:
+        return call(part)
+    finally:
+        connection.close()  # a lease may have been renewed or a token read here; the thread ends with its part

@@ -1,0 +1,36 @@
+"""What earlier runs left to do, in one query: a pass that has nothing to do asks it every minute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from reconciliation.models.sync_pass import SyncPass
+
+_SQL = """
+SELECT EXISTS (SELECT 1 FROM reconciliation_operation o JOIN reconciliation_run r ON r.id = o.run_id
+               WHERE r.sync_pass_id = %s AND o.state IN ('intended', 'sent')),
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone),
+       EXISTS (SELECT 1 FROM reconciliation_case WHERE sync_pass_id = %s AND state = 'open' AND flag = 'owed'),
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND are_people_due AND NOT is_tombstone),
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLeft:
+    """Whether there are operations without an answer, write-backs, flags and people owed, records to be looked at again."""
+
+    open_operations: bool
+    write_backs: bool
+    flags: bool
+    people: bool
+    retries: bool
+
+
+def work_left(sync_pass: SyncPass) -> WorkLeft:
+    """Returns what is left; each question is a partial index."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SQL, [sync_pass.pk] * 5)
+        return WorkLeft(*map(bool, cursor.fetchone()))
