@@ -7,7 +7,9 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 
+from reconciliation.core.values import normalise_name
 from reconciliation.models import Case, Run, RunEvent
+from reconciliation.models.prefix import starts_with
 from reconciliation.services.case_desk import colleagues
 
 
@@ -23,23 +25,29 @@ class RunFilter(django_filters.FilterSet):
 
 class EventFilter(django_filters.FilterSet):
     outcome = django_filters.ChoiceFilter(choices=RunEvent.Outcome.choices, empty_label="Any outcome")
-    name = django_filters.CharFilter(lookup_expr="icontains", label="Name")
+    name = django_filters.CharFilter(method="by_name", label="Name starts with")
 
     class Meta:
         model = RunEvent
         fields = ["outcome"]
 
+    def by_name(self, rows: QuerySet[RunEvent], name: str, value: str) -> QuerySet[RunEvent]:
+        return rows.filter(starts_with("name_key", normalise_name(value)))
+
 
 class CaseFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Case.State.choices, empty_label="Any state")
     reason = django_filters.CharFilter(lookup_expr="exact", label="Reason")
-    name = django_filters.CharFilter(lookup_expr="istartswith", label="Name starts with")
+    name = django_filters.CharFilter(method="by_name", label="Name starts with")
 
     assigned_to = django_filters.ModelChoiceFilter(queryset=lambda request: colleagues(), empty_label="Anybody", label="Given to")
 
     class Meta:
         model = Case
         fields = ["state"]
+
+    def by_name(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return rows.filter(starts_with("name_key", normalise_name(value)))
 
     def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
         data = data.copy()

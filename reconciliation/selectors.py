@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
@@ -13,6 +14,7 @@ from django.utils import timezone
 from reconciliation.models import Binding, Case, Connection, RemoteUser, Run, SyncPass
 
 MOST_COUNTED = 10_000
+MOST_ON_A_BADGE = 1_000
 
 
 def bounded_count(rows: QuerySet[Any]) -> str:
@@ -21,9 +23,21 @@ def bounded_count(rows: QuerySet[Any]) -> str:
     return f"{MOST_COUNTED:,}+" if found > MOST_COUNTED else f"{found:,}"
 
 
-def open_case_counts() -> dict[str, int]:
-    """Returns the open cases per kind, in one query."""
-    return dict(Case.objects.filter(state=Case.State.OPEN).values_list("kind").annotate(n=Count("pk")).order_by())
+def open_case_counts() -> dict[str, str]:
+    """Returns the open cases per kind as people read them, "1,000+" at most, in one query of bounded cost."""
+    one = "(SELECT COUNT(*) FROM (SELECT 1 FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s) AS counted)"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, MOST_ON_A_BADGE + 1)])
+        found = cursor.fetchone()
+    return {kind.value: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in zip(Case.Kind, found, strict=True) if n}
+
+
+def open_reasons(kind: str) -> list[tuple[str, int]]:
+    """Returns (reason, open cases) of a queue, most first, over at most MOST_COUNTED of them."""
+    inner = "SELECT reason FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT reason, COUNT(*) AS n FROM ({inner}) AS open GROUP BY reason ORDER BY n DESC", [kind, MOST_COUNTED])
+        return cursor.fetchall()
 
 
 def stopped_notice() -> str:

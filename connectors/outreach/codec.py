@@ -54,6 +54,9 @@ def read_record(resource: Any, object_type: str) -> Record | None:
     damaged = set()
     attributes = resource.get("attributes")
     for name, raw in (attributes if isinstance(attributes, Mapping) else {}).items():
+        if raw is None:  # most of 170 attributes are
+            fields[name] = None
+            continue
         fields[name], is_damaged = read_value(raw)
         if is_damaged:
             damaged.add(name)

@@ -13,6 +13,8 @@ from connectors.text import clean
 
 SYSTEM = "workbooks"
 DATETIME_FORMAT = "%a %b %d %H:%M:%S UTC %Y"
+_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _DATETIME = re.compile(r"^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}$")
 _DATE = re.compile(r"^[ \d]?\d [A-Z][a-z]{2} \d{4}$")
 NO_VALUE, NULL_VALUE = ":no_value:", ":null_value:"
@@ -29,8 +31,8 @@ def read_value(raw: Any) -> tuple[Value, bool]:
         return str(raw), True
     if raw == "":
         return None, False
-    if _DATETIME.match(raw):
-        return read_datetime(raw) or raw, False
+    if raw[-9:-4] == " UTC " and (at := read_datetime(raw)) is not None:
+        return at, False
     if _DATE.match(raw):
         try:
             return datetime.strptime(raw.strip(), "%d %b %Y").date(), False
@@ -41,8 +43,13 @@ def read_value(raw: Any) -> tuple[Value, bool]:
 
 def read_datetime(raw: Any) -> datetime | None:
     """Returns the instant, None when it is not one."""
+    text = str(raw)
+    if not _DATETIME.match(text):
+        return None
+    month = _MONTHS.get(text[4:7])  # by position: a tenth of what strptime costs, and this runs for every row
     try:
-        return datetime.strptime(str(raw), DATETIME_FORMAT).replace(tzinfo=UTC)
+        clock = int(text[11:13]), int(text[14:16]), int(text[17:19])
+        return datetime(int(text[24:]), month, int(text[8:10]), *clock, tzinfo=UTC) if month else None
     except ValueError:
         return None
 
@@ -58,11 +65,12 @@ def read_record(row: Mapping[str, Any], object_type: str) -> Record | None:
         fields[name], is_damaged = read_value(raw)
         if is_damaged:
             damaged.add(name)
+    changed = fields.get("updated_at")
     return Record(
         ref=Ref(SYSTEM, object_type, str(id_)),
         fields=fields,
         version="" if row.get("lock_version") is None else str(row["lock_version"]),
-        updated_at=read_datetime(row.get("updated_at")),
+        updated_at=changed if isinstance(changed, datetime) else None,
         updated_by=clean(str(row.get("updated_by_user[person_name]") or ""))[0],
         is_deleted=row.get("is_deleted") is True,
         damaged=frozenset(damaged),

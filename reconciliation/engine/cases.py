@@ -7,6 +7,7 @@ from typing import Any
 
 from connectors.contract import Record
 from reconciliation.core.operations import CaseOpening
+from reconciliation.core.values import normalise_name
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Case
 from reconciliation.store import encode_fields
@@ -22,8 +23,10 @@ def open_case(
     trace: str = "",
 ) -> Case:
     """Returns the open case of this kind for the record, made or brought up to date; never a second one."""
+    name = str(record.fields.get("name") or "")[:255]
     values = {
-        "name": str(record.fields.get("name") or "")[:255],
+        "name": name,
+        "name_key": normalise_name(name)[:255],
         "reason": opening.reason,
         "sentence": opening.sentence,
         "remedy": opening.remedy,

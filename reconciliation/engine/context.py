@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.ledger import Ledger, Outcome
 from reconciliation.core.operations import Decision
+from reconciliation.core.values import normalise_name
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.lease import Lease
 from reconciliation.engine.wiring import Wiring
@@ -34,18 +35,19 @@ class RunContext:
     is_preview: bool = False
 
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
-        """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes are counted only: a
-        row a minute for each of them would bury what happened."""
+        """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes, and what a full
+        comparison found equal, are counted only: a row for each of them would bury what happened."""
         events = []
         for decision, peer_ref, operation_id in decisions:
             self.ledger.count(decision.outcome, decision.reason)
-            if decision.outcome is Outcome.UNCHANGED and decision.reason == "echo":
+            if decision.outcome is Outcome.UNCHANGED and (decision.reason == "echo" or self.run.is_full) and not decision.warnings:
                 continue
             events.append(
                 RunEvent(
                     run=self.run,
                     crm_ref=str(decision.record.ref),
-                    name=str(decision.record.fields.get("name") or "")[:255],
+                    name=(name := str(decision.record.fields.get("name") or "")[:255]),
+                    name_key=normalise_name(name)[:255],
                     outcome=decision.outcome.value,
                     reason=decision.reason,
                     sentence="; ".join(filter(None, (decision.sentence, *decision.warnings))),

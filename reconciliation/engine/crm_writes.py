@@ -58,7 +58,8 @@ def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:
         if not waiting:
             break
         ready = _read_versions(context, waiting)
-        failed += [w.organisation_id for w in waiting if all(w.organisation_id != r.organisation_id for r in ready)]
+        readable = {w.organisation_id for w in ready}
+        failed += [w.organisation_id for w in waiting if w.organisation_id not in readable]
         waiting = ready
         merged = _one_per_organisation(waiting)
         stale: set[str] = set()

@@ -74,7 +74,7 @@ def _peer_ref(work: PageWork, decision: Decision) -> str:
 
 
 def _decide(context: RunContext, work: PageWork) -> None:
-    known = _known(context, list(work.records))
+    known = _known(context, work)
     flag_owed = cases.close_reset(context, list(work.records))
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for id_, record in work.records.items():
@@ -97,9 +97,10 @@ def _owner_names(context: RunContext, records: Sequence[Record]) -> set[str]:
     return {str(r.fields[c]) for r in records for c in columns if not is_blank(r.fields.get(c))}
 
 
-def _known(context: RunContext, ids: list[str]) -> dict[str, Known]:
-    sync_pass = context.sync_pass
-    bindings = {b.crm_id: bound_of(b) for b in Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id__in=ids)}
+def _known(context: RunContext, work: PageWork) -> dict[str, Known]:
+    sync_pass, ids = context.sync_pass, list(work.records)
+    work.bindings = {b.crm_id: b for b in Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id__in=ids)}
+    bindings = {id_: bound_of(b) for id_, b in work.bindings.items()}
     refs = [str(Ref(context.crm.connector.system, ORGANISATION, i)) for i in ids]
     in_doubt = {
         Ref.parse(ref).id
@@ -297,10 +298,10 @@ def _bind_without_write(context: RunContext, work: PageWork) -> None:
     """Stores what needs no remote write: links with nothing to send, and bases of rows that turned out equal."""
     links = [d for d in work.decisions.values() if d.bind_to is not None and d.intent is None]
     _save_bindings([_binding(context, d, None) for d in links])
-    quiet = {d.record.ref.id: d for d in work.decisions.values() if d.base_only}
-    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=quiet))
+    quiet = {id_: d.record for id_, d in work.decisions.items() if d.base_only}
+    rows = [work.bindings[id_] for id_ in quiet]
     for row in rows:
-        record = quiet[row.crm_id].record
+        record = quiet[row.crm_id]
         row.crm_base = pick(record.fields, context.terms.mapping.crm_fields)
         row.crm_version = record.version
         row.mapping_version = context.terms.mapping.version

@@ -17,6 +17,7 @@ class PageWork:
     records: dict[str, Record]
     decisions: dict[str, Decision] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
+    bindings: dict[str, Binding] = field(default_factory=dict)  # as they stood when the page began
     unbound: list[Binding] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
 

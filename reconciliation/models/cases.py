@@ -31,6 +31,7 @@ class Case(models.Model):
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
     crm_id = models.CharField(max_length=64)
     name = models.CharField(max_length=255, blank=True)
+    name_key = models.CharField(max_length=255, blank=True, db_index=True)
     reason = models.CharField(max_length=60)
     sentence = models.TextField()
     remedy = models.TextField(blank=True)

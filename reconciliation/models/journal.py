@@ -66,6 +66,8 @@ class Operation(models.Model):
             models.Index(fields=["source_ref", "-id"], name="operation_source"),
             models.Index(fields=["connection", "name_key"], condition=~models.Q(name_key=""), name="operation_name_key"),
             models.Index(fields=["state"], condition=models.Q(state__in=["intended", "sent"]), name="operation_open"),
+            models.Index(fields=["kind", "-id"], name="operation_kind"),
+            models.Index(fields=["state", "-id"], name="operation_state"),
         ]
 
     @property

@@ -48,7 +48,10 @@ class Run(models.Model):
     lease_token = models.BigIntegerField(default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["sync_pass", "-id"], name="run_pass_newest")]
+        indexes = [
+            models.Index(fields=["sync_pass", "-id"], name="run_pass_newest"),
+            models.Index(fields=["-started_at"], name="run_started"),
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:
@@ -92,6 +95,7 @@ class RunEvent(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
     crm_ref = models.CharField(max_length=160)
     name = models.CharField(max_length=255, blank=True)
+    name_key = models.CharField(max_length=255, blank=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     reason = models.CharField(max_length=60, blank=True)
     sentence = models.TextField(blank=True)
@@ -103,6 +107,7 @@ class RunEvent(models.Model):
         indexes = [
             models.Index(fields=["run", "outcome", "-id"], name="event_run_outcome"),
             models.Index(fields=["crm_ref", "-id"], name="event_record"),
+            models.Index(fields=["run", "name_key"], opclasses=["int8_ops", "varchar_pattern_ops"], name="event_run_name"),
         ]
 
     def __str__(self) -> str:

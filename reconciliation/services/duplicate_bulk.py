@@ -17,7 +17,8 @@ from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, same_doma
 from reconciliation.services.duplicates import Decision, DecisionPlan, DecisionRefused, Link, check_fresh, link_all, plan_link
 from reconciliation.store import decode_fields
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 200
+CASES_LOOKED_AT = 600
 LINKS_A_CALL = 100
 
 
@@ -42,7 +43,7 @@ def equal_domains() -> list[EqualDomain]:
     cases = list(
         Case.objects.filter(kind=Case.Kind.DUPLICATE, state=Case.State.OPEN, reason="name_match")
         .select_related("sync_pass__crm", "sync_pass__peer")
-        .order_by("pk")[: 4 * MOST_AT_ONCE]
+        .order_by("pk")[:CASES_LOOKED_AT]
     )
     ids = {c["peer_id"] for case in cases for c in case.candidates}
     held = set(Binding.objects.filter(peer_type=ACCOUNT, peer_id__in=ids, is_tombstone=False).values_list("peer_id", flat=True))

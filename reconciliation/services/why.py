@@ -11,6 +11,7 @@ from reconciliation.core.eligibility import ConditionValue, explain, is_selected
 from reconciliation.engine.gather import accounts_by_id
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, Operation, RunEvent, SyncPass
+from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import mapping_of, organisation_columns
 
@@ -43,9 +44,10 @@ def find(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     key = normalise_name(text)[:200]
     if not key:
         return []
-    bound = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, name_key__gte=key, name_key__lt=key + "\U0010ffff")
+    bound = Binding.objects.filter(starts_with("name_key", key), sync_pass=sync_pass, crm_type=ORGANISATION)
     found = dict(bound.order_by("name_key").values_list("crm_id", "name")[:20])
-    found.update(Case.objects.filter(sync_pass=sync_pass, name__istartswith=text, state=Case.State.OPEN).values_list("crm_id", "name")[:20])
+    waiting = Case.objects.filter(starts_with("name_key", key), sync_pass=sync_pass, state=Case.State.OPEN)
+    found.update(waiting.values_list("crm_id", "name")[:20])
     return list(found.items())
 
 

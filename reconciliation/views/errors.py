@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
@@ -11,7 +10,7 @@ from reconciliation import jobs
 from reconciliation.filters import CaseFilter
 from reconciliation.models import Case
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count
+from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import account_create_again, account_link_another, account_stop, error_retry
 from reconciliation.views.page import action, page, paginate, render
@@ -32,8 +31,7 @@ REASONS = {
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
-    groups = Case.objects.filter(kind=KIND, state=Case.State.OPEN).values("reason").annotate(n=Count("pk")).order_by("-n")
-    named = [{"reason": g["reason"], "n": g["n"], "title": REASONS.get(g["reason"], g["reason"])} for g in groups]
+    named = [{"reason": reason, "n": n, "title": REASONS.get(reason, reason)} for reason, n in open_reasons(KIND)]
     count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
     return render(
         request,

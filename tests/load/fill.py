@@ -10,6 +10,8 @@ import django
 from django.db import connection, transaction
 from django.utils import timezone
 
+KIND = "CASE n % 4 WHEN 0 THEN 'create' WHEN 1 THEN 'write_back' ELSE 'update' END"
+STATE = "CASE WHEN n % 97 = 0 THEN 'rejected' ELSE 'confirmed' END"
 CANDIDATE = {"peer_id": "1", "name": "Company 1", "reason": "same name", "fields": {}, "bound_to": ""}
 
 
@@ -86,18 +88,27 @@ def everything(size: int) -> None:
         exchange={"method": "PATCH", "url": "https://x.example", "request": "x" * 400, "response": "y" * 800, "status": 200, "ms": 9},
         intended_at=now,
     )  # fmt: skip
-    copies(Operation, operation, size, target_id="'' || n", writer_key="'' || n", source_ref="'workbooks:organisation:' || n")
+    copies(
+        Operation,
+        operation,
+        size,
+        target_id="'' || n",
+        writer_key="'' || n",
+        source_ref="'workbooks:organisation:' || n",
+        kind=KIND,
+        state=STATE,
+    )
     event = RunEvent.objects.create(
         run=run, crm_ref="workbooks:organisation:0", name="Company 0", outcome="updated", operation_id=operation.pk, at=now
     )
-    copies(RunEvent, event, size, crm_ref="'workbooks:organisation:' || n", name=name)
+    copies(RunEvent, event, size, crm_ref="'workbooks:organisation:' || n", name=name, name_key="'company ' || n")
     for kind in ("duplicate", "error"):
         case = Case.objects.create(
             **common, kind=kind, crm_id=f"{kind}", name="Case", reason="name_match" if kind == "duplicate" else "refused",
             sentence="1 account has this name", candidates=[CANDIDATE],
             opened_at=now, run=run, exchange=json.loads("{}"),
         )  # fmt: skip
-        copies(Case, case, max(1, size // 10), crm_id=f"'{kind}' || n", name="'Case ' || n")
+        copies(Case, case, max(1, size // 10), crm_id=f"'{kind}' || n", name="'Case ' || n", name_key="'case ' || n")
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

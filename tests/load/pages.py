@@ -10,8 +10,12 @@ import time
 
 import django
 
-BIG = "reconciliation_(binding|operation|runevent|peername|case|run)\\b"
-UNBOUNDED = re.compile(rf"^SELECT (COUNT|DISTINCT)[^(]*\(?.*FROM \"{BIG}", re.IGNORECASE)
+BIG = re.compile(r"reconciliation_(binding|operation|runevent|peername|case|run)\b")
+
+
+def is_unbounded(sql: str) -> bool:
+    """Tells whether a query counts or distinguishes a big table without a LIMIT or the index on the last day's runs."""
+    return bool(re.search(r"COUNT\(|DISTINCT", sql) and BIG.search(sql)) and "LIMIT" not in sql and "started_at" not in sql
 
 
 def addresses() -> dict[str, str]:
@@ -52,8 +56,10 @@ def measure(rounds: int) -> dict[str, dict[str, object]]:
     from django.contrib.auth.models import User
     from django.db import connection
     from django.test import Client
-    from django.test.utils import CaptureQueriesContext
+    from django.test.utils import CaptureQueriesContext, override_settings
 
+    plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+    override_settings(STORAGES=plain, SECURE_SSL_REDIRECT=False).enable()
     client = Client()
     client.force_login(User.objects.create_superuser("bench"))
     found = {}
@@ -61,14 +67,14 @@ def measure(rounds: int) -> dict[str, dict[str, object]]:
         with CaptureQueriesContext(connection) as queries:
             answer = client.get(address)
         assert answer.status_code == 200, (name, answer.status_code)
+        count, bad = len(queries), [q["sql"][:160] for q in queries if is_unbounded(q["sql"])]
         times = []
         for _ in range(rounds):
             started = time.perf_counter()
             client.get(address)
             times.append(1000 * (time.perf_counter() - started))
-        bad = [q["sql"][:160] for q in queries if UNBOUNDED.match(q["sql"])]
         times.sort()
-        found[name] = {"p95": round(times[int(0.95 * (rounds - 1))], 1), "queries": len(queries), "unbounded": bad}
+        found[name] = {"p95": round(times[int(0.95 * (rounds - 1))], 1), "queries": count, "unbounded": bad}
     return found
 
 
