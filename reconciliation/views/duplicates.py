@@ -44,12 +44,14 @@ def compare(case: Case) -> list[dict[str, Any]]:
     candidates = [decode_fields(c["fields"]) for c in case.candidates]
     rows = []
     users = known_users(case.sync_pass.peer)
+    titles = (case.sync_pass.crm.schema_cache or {}).get(case.sync_pass.mapping.crm_object, {})
     for rule in case.sync_pass.mapping.rules.filter(is_enabled=True):
         left = ours.get(rule.crm_field)
         wanted = _converted(rule.transform, left, users)
         cells = [{"value": c.get(rule.peer_field), "differs": not is_same(wanted, c.get(rule.peer_field))} for c in candidates]
+        title = titles.get(rule.crm_field, {}).get("title") or rule.crm_field
         rows.append(
-            {"name": rule.crm_field, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)}
+            {"name": title, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)}
         )
     return rows
 

@@ -7,7 +7,7 @@ from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, PEER_URL, make
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
-def test_a_new_organisation_becomes_an_account_and_gets_id_and_url_back():
+def test_s0_3_s0_27_s0_28_a_new_organisation_becomes_an_account_and_gets_id_and_url_back():
     box = make()
     id_ = box.organisation("Northwind Pumps", website="https://www.northwind.example/x", organisation_num_employees=12)
 
@@ -48,7 +48,7 @@ def test_a_quiet_pass_is_one_read_and_no_call_to_outreach():
     assert box.calls() == {"GET /crm/organisations.api": 2}
 
 
-def test_a_name_that_outreach_knows_flags_a_duplicate_and_creates_nothing():
+def test_s0_16_s0_17_a_name_that_outreach_knows_flags_a_duplicate_and_creates_nothing():
     box = make()
     there = box.world.outreach.create_record("accounts", {"name": "Northwind Pumps"})
     id_ = box.organisation("Northwind Pumps")
@@ -73,7 +73,7 @@ def test_two_new_organisations_with_one_name_make_one_account_and_one_duplicate(
     assert box.show(second)[DUPLICATE] is True and box.show(first)[DUPLICATE] is False
 
 
-def test_an_update_sends_only_the_changed_fields():
+def test_s0_29_an_update_sends_only_the_changed_fields():
     box = make()
     id_ = box.organisation("Northwind Pumps", industry="Food")
     box.run()
@@ -89,7 +89,7 @@ def test_an_update_sends_only_the_changed_fields():
     assert box.accounts()[0]["locality"] == "typed by a colleague"
 
 
-def test_the_owner_is_the_user_with_exactly_that_username_else_blank():
+def test_s0_24_s0_25_the_owner_is_the_user_with_exactly_that_username_else_blank():
     box = make()
     box.organisation("Exact", assigned_to_name="Priya_Nair")
     box.organisation("By case", assigned_to_name="priya_nair")
@@ -101,7 +101,7 @@ def test_the_owner_is_the_user_with_exactly_that_username_else_blank():
     assert box.accounts("By case")[0]["owner"] is None
 
 
-def test_a_refused_organisation_gets_the_error_flag_and_is_left_out_until_reset():
+def test_s0_21_s0_22_a_refused_organisation_gets_the_error_flag_and_is_left_out_until_reset():
     box = make()
     id_ = box.organisation("Bad employees")
     box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
@@ -115,7 +115,7 @@ def test_a_refused_organisation_gets_the_error_flag_and_is_left_out_until_reset(
     assert (again.created, box.show(id_)[ERROR]) == (1, False)
 
 
-def test_employed_people_hang_on_the_right_account():
+def test_s0_19_employed_people_hang_on_the_right_account():
     box = make()
     other = box.world.outreach.create_record("accounts", {"name": "Old employer"})
     prospect = box.world.outreach.create_record("prospects", {"firstName": "Ada", "emails": ["ada@x.example"], "account": other["id"]})
@@ -186,6 +186,82 @@ def test_s0_7_a_due_pass_waits_while_another_process_has_the_channel():
     assert jobs.tick("organisations") == "waits for a process channel"
 
     held.release()
+
+
+def test_s0_8_more_channels_let_different_passes_run_side_by_side(settings):
+    from reconciliation import jobs
+    from reconciliation.engine import lease
+
+    settings.PROCESS_CHANNELS = 2
+    box = make()
+    first = lease.take(f"channel:{box.sync_pass.crm_id}:0", "another process")
+
+    second = jobs._take_channel(box.sync_pass)
+
+    assert second is not None and second.name.endswith(":1")
+    assert jobs._take_channel(box.sync_pass) is None
+    first.release()
+    second.release()
+
+
+def test_s0_5_one_pass_takes_what_was_created_and_what_was_updated_since_the_last():
+    box = make()
+    id_ = box.organisation("Known")
+    box.run()
+    box.clock.forward(300)
+    box.run()
+    box.edit(id_, industry="Food")
+    box.organisation("New")
+
+    run = box.run()
+
+    assert (run.seen, run.created, run.updated) == (2, 1, 1)
+
+
+def one_that_would_sync(**values):
+    """Returns the sandbox and whether a new organisation with these values is seen by the pass."""
+    box = make()
+    id_ = box.organisation("Subject")
+    box.edit(id_, **values)
+    return box.run().seen == 1
+
+
+def test_s0_9_sync_to_outreach_must_be_true():
+    assert one_that_would_sync(cf_organisation_sync_to_outreach=True)
+    assert not one_that_would_sync(cf_organisation_sync_to_outreach=False)
+
+
+def test_s0_10_outreach_sync_error_must_be_false():
+    assert one_that_would_sync(**{ERROR: False})
+    assert not one_that_would_sync(**{ERROR: True})
+
+
+def test_s0_11_outreach_duplicate_must_be_false():
+    assert one_that_would_sync(**{DUPLICATE: False})
+    assert not one_that_would_sync(**{DUPLICATE: True})
+
+
+@pytest.mark.parametrize("blank", ["", None])
+def test_s0_12_null_and_empty_text_are_both_a_blank_id(blank):
+    box = make()
+    id_ = box.organisation("Subject", **{PEER_ID: blank})
+    box.edit(id_, updated_at=str(int(box.clock.seconds()) - 86_400))
+
+    assert box.run().created == 1
+
+
+def test_s0_18_a_duplicate_is_left_out_even_when_edited_until_it_is_resolved():
+    box = make()
+    there = box.world.outreach.create_record("accounts", {"name": "Northwind Pumps"})
+    id_ = box.organisation("Northwind Pumps")
+    box.run()
+    box.edit(id_, industry="Food")
+
+    assert box.run().seen == 0
+    box.world.outreach.update_record("accounts", there["id"], {"name": "Renamed"})
+    box.edit(id_, **{DUPLICATE: False})
+
+    assert box.run().created == 1
 
 
 @pytest.mark.parametrize("n", range(32))

@@ -9,6 +9,7 @@ import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from reconciliation.services.connections import connection_test
 from reconciliation.services.set_up import connect_sandbox
 
 
@@ -29,4 +30,8 @@ class Command(BaseCommand):
             raise SystemExit(2) from None
         if forgot:
             self.stdout.write("Another sandbox world: what was learnt of the earlier one was forgotten.")
+        for connection in (sync_pass.crm, sync_pass.peer):  # the mapping page offers the fields that were read here
+            for line in connection_test(connection):
+                if not line.is_ok:
+                    self.stderr.write(f"{connection}: {line.name}: {line.sentence}")
         self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")
