@@ -8,8 +8,9 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from playwright.sync_api import expect
 
-from reconciliation.jobs import apply_preview, preview, run_now
-from reconciliation.models import Case
+from reconciliation.jobs import apply_preview, link_duplicates, preview, retry_errors, run_now, undo_writes
+from reconciliation.models import Case, Run
+from reconciliation.services.case_desk import sit_down
 from tests.admin.test_pages import HOSTILE, PAGES, address
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
 
@@ -23,7 +24,7 @@ def box(monkeypatch):
     """A sandbox with a duplicate, an error and a bound organisation; what the queue would do is done at once."""
     call_command("migrate", verbosity=0)
     box = make()
-    tasks = {"run_now": run_now, "preview": preview, "apply_preview": apply_preview}
+    tasks = {task.__name__: task for task in (run_now, preview, apply_preview, link_duplicates, retry_errors, undo_writes)}
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda path, *a, **k: tasks[path.rsplit(".", 1)[1]](*a))
     box.world.outreach.create_record("accounts", {"name": "Northwind Pumps", "industry": "Food"})
@@ -72,13 +73,157 @@ def test_an_operator_links_a_duplicate_after_seeing_the_writes(box, staff, live_
     assert box.show(box.duplicate)[PEER_ID] == "1" and box.show(box.duplicate)[DUPLICATE] is False
 
 
+def open_duplicate(page, live_server):
+    page.goto(f"{live_server.url}{address('duplicate_detail')}")
+
+
+@pytest.mark.parametrize(
+    ("summary", "button", "said", "decision"),
+    [
+        ("is a different company", "Different company", "is remembered as a different company", "different"),
+        ("stop syncing this one", "Stop syncing", "is not synced any more", "unticked"),
+    ],
+)
+def test_an_operator_decides_otherwise_and_takes_it_back(box, staff, live_server, summary, button, said, decision):
+    page = staff("operator")
+    open_duplicate(page, live_server)
+
+    page.locator("summary", has_text=summary).click()
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_text(said)).to_be_visible()
+    assert Case.objects.get(kind="duplicate").decision == decision
+    open_duplicate(page, live_server)
+    page.locator("summary", has_text="Take the decision back").click()
+    page.get_by_role("button", name="Undo the decision").click()
+
+    expect(page.get_by_text("the decision was taken back")).to_be_visible()
+    assert Case.objects.get(kind="duplicate").state == "open"
+    assert box.show(box.duplicate)[DUPLICATE] is True
+
+
+def test_later_keeps_the_case_with_a_note_for_a_colleague(box, staff, live_server):
+    page = staff("operator")
+    open_duplicate(page, live_server)
+
+    page.locator("summary", has_text="Later").click()
+    page.get_by_label("Note").fill("ask the sales team")
+    page.get_by_label("Give it to").select_option(label="a-operator")
+    page.get_by_role("button", name="Keep open with this note").click()
+
+    expect(page.get_by_text("stays open for a-operator with your note")).to_be_visible()
+    expect(page.get_by_text("for a-operator", exact=True)).to_be_visible()
+
+
+def test_a_case_says_that_a_colleague_has_it_open(box, staff, live_server):
+    olga = User.objects.create_user("olga")
+    sit_down(Case.objects.get(kind="duplicate"), olga)
+    page = staff("operator")
+
+    open_duplicate(page, live_server)
+
+    expect(page.get_by_text("olga has this case open just now.")).to_be_visible()
+
+
+def test_a_link_is_moved_from_the_organisation_that_holds_it(box, staff, live_server):
+    holder = box.organisation("Holder", **{PEER_ID: "1"})
+    box.run()
+    page = staff("operator")
+    open_duplicate(page, live_server)
+
+    page.get_by_role("button", name="Move the link").click()
+
+    expect(page.get_by_text("is linked")).to_be_visible()
+    assert (box.show(box.duplicate)[PEER_ID], box.show(holder)[PEER_ID]) == ("1", "")
+
+
+def test_duplicates_with_equal_domain_are_linked_together(box, staff, live_server):
+    for name in ("Acme", "Brook"):
+        box.world.outreach.create_record("accounts", {"name": name, "domain": f"{name.lower()}.example"})
+    ids = [box.organisation(name, website=f"https://{name.lower()}.example") for name in ("Acme", "Brook")]
+    box.run()
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/duplicates/")
+    page.get_by_role("link", name="Link those with equal domain").click()
+    page.get_by_label("Link Brook to account").uncheck()
+    page.get_by_role("button", name="Link the chosen").click()
+
+    expect(page.get_by_text("1 are being linked")).to_be_visible()
+    assert (bool(box.show(ids[0])[PEER_ID]), bool(box.show(ids[1])[PEER_ID])) == (True, False)
+
+
+def test_an_account_that_is_gone_is_created_again(box, staff, live_server):
+    id_ = box.organisation("Vanishing <b>& Sons</b>")
+    box.run()
+    box.world.outreach.delete_record("accounts", int(box.show(id_)[PEER_ID]))
+    box.clock.forward(300)
+    box.edit(id_, industry="Health")
+    box.run()
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/errors/?reason=account_gone")
+    page.get_by_role("link", name="Vanishing <b>& Sons</b>").click()
+    page.locator("summary", has_text="Create it again").click()
+    page.get_by_role("button", name="Create it again").click()
+
+    expect(page.get_by_text("has no account any more for Workbooks")).to_be_visible()
+    assert len(box.accounts("Vanishing <b>& Sons</b>")) == 1
+
+
+def test_a_run_shows_its_progress_until_it_ends(box, staff, live_server):
+    run = Run.objects.create(sync_pass=box.sync_pass, state=Run.State.RUNNING, started_at=box.clock(), seen=7)
+    page = staff("viewer")
+
+    page.goto(f"{live_server.url}/runs/{run.pk}/")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    Run.objects.filter(pk=run.pk).update(seen=41)
+    expect(page.locator("[data-seen]", has_text="41")).to_be_visible()
+    Run.objects.filter(pk=run.pk).update(state=Run.State.FINISHED, ended_at=box.clock())
+
+    expect(page.get_by_role("progressbar")).to_have_count(0)
+    expect(page.get_by_text("Finished").first).to_be_visible()
+
+
+def test_an_admin_sees_what_a_mapping_would_change_before_saving(box, staff, live_server):
+    box.organisation("Golden", organisation_category="Gold")
+    box.run()
+    page = staff("admin")
+    page.goto(f"{live_server.url}/connections/")
+    for n in (0, 1):
+        page.get_by_role("button", name="Test").nth(n).click()
+    page.goto(f"{live_server.url}{address('mapping_edit')}")
+
+    page.get_by_label("Workbooks field of the new row").select_option("organisation_category")
+    page.get_by_label("Outreach field of the new row").select_option("companyType")
+    page.get_by_label("Conversion of the new row").select_option("text")
+    page.get_by_role("button", name="Show what would change").click()
+
+    expect(page.get_by_text("companyType in 1")).to_be_visible()
+    expect(page.get_by_role("cell", name="Gold", exact=True)).to_be_visible()
+    expect(page.get_by_text("Version 1.")).to_be_visible()
+
+
+def test_an_operator_looks_for_owners_again(box, staff, live_server):
+    box.organisation("Ownerless", assigned_to_name="Somebody New")
+    box.run()
+    box.world.outreach.create_record("users", {"username": "Somebody New"})
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/without-owner/")
+    expect(page.get_by_role("cell", name="Somebody New")).to_be_visible()
+    page.get_by_role("button", name="Look again now").click()
+
+    expect(page.get_by_text("1 of them are Outreach usernames by now")).to_be_visible()
+    expect(page.get_by_text("Every synced organisation has an owner")).to_be_visible()
+
+
 def test_an_operator_retries_an_error(box, staff, live_server):
     page = staff("operator")
 
     page.goto(f"{live_server.url}/errors/")
     page.get_by_role("button", name="Retry all open").click()
 
-    expect(page.get_by_text("1 of 1 re-armed")).to_be_visible()
+    expect(page.get_by_text("It is re-armed; the pass tries it now.")).to_be_visible()
     broken = Case.objects.get(kind="error").crm_id
     assert box.show(int(broken))[ERROR] is False and box.show(int(broken))[PEER_ID]
 
