@@ -35,9 +35,28 @@ class EventFilter(django_filters.FilterSet):
         return rows.filter(starts_with("name_key", normalise_name(value)))
 
 
+DUPLICATE_REASONS = {
+    "name_match": "An account has this name",
+    "bound_elsewhere": "Its account is linked elsewhere",
+    "id_blanked": "Its Outreach Id was blanked",
+    "other_id": "Another Outreach Id was found",
+    "marker_twice": "Several accounts carry our key",
+}
+ERROR_REASONS = {
+    "refused": "Refused by Outreach",
+    "value_refused": "A value that cannot be sent",
+    "account_gone": "The account is gone",
+    "write_back_refused": "Id and URL could not be written back",
+    "people_refused": "A prospect could not be moved",
+    "alone": "Failed alone while others went through",
+    "internal": "Could not be worked out",
+}
+
+
 class CaseFilter(django_filters.FilterSet):
+    """What both queues share; each names its own reasons."""
+
     state = django_filters.ChoiceFilter(choices=Case.State.choices, empty_label="Any state")
-    reason = django_filters.CharFilter(lookup_expr="exact", label="Reason")
     name = django_filters.CharFilter(method="by_name", label="Name starts with")
 
     assigned_to = django_filters.ModelChoiceFilter(queryset=lambda request: colleagues(), empty_label="Anybody", label="Given to")
@@ -53,3 +72,11 @@ class CaseFilter(django_filters.FilterSet):
         data = data.copy()
         data.setdefault("state", Case.State.OPEN)
         super().__init__(data, queryset)
+
+
+class DuplicateFilter(CaseFilter):
+    reason = django_filters.ChoiceFilter(choices=list(DUPLICATE_REASONS.items()), empty_label="Any reason")
+
+
+class ErrorFilter(CaseFilter):
+    reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")

@@ -44,3 +44,9 @@ def shown(value: Any) -> str:
         value = ", ".join(str(v) for v in value)
     text = str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+@register.filter
+def grouped(value: Any) -> str:
+    """Returns a number as people read it: 20,000."""
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -13,7 +13,7 @@ from connectors.contract import Value
 from reconciliation import jobs
 from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
-from reconciliation.filters import CaseFilter
+from reconciliation.filters import DuplicateFilter
 from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, known_users
@@ -31,7 +31,7 @@ RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_b
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to").order_by("-id"))
+    chosen = DuplicateFilter(request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to").order_by("-id"))
     count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
     return render(
         request, "admin/reconciliation/duplicate/list.html", f"Duplicates: {count} open", filter=chosen, rows=paginate(request, chosen.qs)
@@ -50,9 +50,7 @@ def compare(case: Case) -> list[dict[str, Any]]:
         wanted = _converted(rule.transform, left, users)
         cells = [{"value": c.get(rule.peer_field), "differs": not is_same(wanted, c.get(rule.peer_field))} for c in candidates]
         title = titles.get(rule.crm_field, {}).get("title") or rule.crm_field
-        rows.append(
-            {"name": title, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)}
-        )
+        rows.append({"name": title, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)})
     return rows
 
 

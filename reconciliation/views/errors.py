@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
-from reconciliation.filters import CaseFilter
+from reconciliation.filters import ERROR_REASONS, ErrorFilter
 from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
@@ -17,21 +17,12 @@ from reconciliation.views.page import action, page, paginate, render
 
 KIND = Case.Kind.ERROR
 MOST_AT_ONCE = 1000
-REASONS = {
-    "refused": "Refused by Outreach",
-    "value_refused": "A value that cannot be sent",
-    "account_gone": "The account is gone",
-    "write_back_refused": "Id and URL could not be written back",
-    "people_refused": "A prospect could not be moved",
-    "alone": "Failed alone while others went through",
-    "internal": "Could not be worked out",
-}
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = CaseFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
-    named = [{"reason": reason, "n": n, "title": REASONS.get(reason, reason)} for reason, n in open_reasons(KIND)]
+    chosen = ErrorFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
+    named = [{"reason": reason, "n": n, "title": ERROR_REASONS.get(reason, reason)} for reason, n in open_reasons(KIND)]
     count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
     return render(
         request,
@@ -40,7 +31,6 @@ def show_list(request: HttpRequest) -> HttpResponse:
         filter=chosen,
         rows=paginate(request, chosen.qs),
         groups=named,
-        reasons=REASONS,
     )
 
 

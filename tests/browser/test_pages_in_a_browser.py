@@ -69,7 +69,7 @@ def test_an_operator_links_a_duplicate_after_seeing_the_writes(box, staff, live_
     expect(page.get_by_text("This will be written, and nothing else").first).to_be_visible()
     page.get_by_role("button", name="Link to this account").click()
 
-    expect(page.get_by_text("is linked")).to_be_visible()
+    expect(page.get_by_text("” is linked.")).to_be_visible()
     assert box.show(box.duplicate)[PEER_ID] == "1" and box.show(box.duplicate)[DUPLICATE] is False
 
 
@@ -132,7 +132,7 @@ def test_a_link_is_moved_from_the_organisation_that_holds_it(box, staff, live_se
 
     page.get_by_role("button", name="Move the link").click()
 
-    expect(page.get_by_text("is linked")).to_be_visible()
+    expect(page.get_by_text("” is linked.")).to_be_visible()
     assert (box.show(box.duplicate)[PEER_ID], box.show(holder)[PEER_ID]) == ("1", "")
 
 

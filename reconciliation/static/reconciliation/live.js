@@ -26,13 +26,13 @@
       if (!card) continue;
       const chip = card.querySelector("[data-word]");
       if (chip) { setText(chip, one.word); chip.className = `chip ${one.word}`; }
-      if (one.seen !== null) setText(card.querySelector("[data-seen]"), `run ${one.run}: ${one.seen} seen`);
+      if (one.seen !== null) setText(card.querySelector("[data-seen]"), `run ${one.run}: ${one.seen.toLocaleString("en-GB")} seen`);
     }
   }, 3);
 
   const run = document.querySelector("[data-progress]");
   if (run) poll(run.dataset.progress, (now) => {
-    setText(run.querySelector("[data-seen]"), now.seen);
+    setText(run.querySelector("[data-seen]"), now.seen.toLocaleString("en-GB"));
     if (now.is_running) return true;
     location.reload();
     return false;
