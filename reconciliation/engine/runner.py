@@ -231,7 +231,7 @@ def _read_page(context: RunContext, position: Position | None) -> Page:
         position=position,
         before=sync_pass.sweep_started_at if position else None,
         page_size=PAGE_SIZE,
-        include_deleted_since=since,
+        include_deleted_since=sync_pass.last_run_time,  # a full sweep, too, must tell what was deleted meanwhile
     )
 
 

@@ -87,6 +87,8 @@ def _deciding(case: Case, user: AbstractBaseUser, what: str, wiring: Wiring | No
     case.refresh_from_db()
     if case.state != Case.State.OPEN:
         raise DecisionRefused(f"This case was already closed ({case.decision or 'by itself'}). Nothing was done.")
+    if case.reason != "account_gone":  # a link that still holds must not be dissolved: it would make a second account
+        raise DecisionRefused("Its account is not gone. Correct the record, then press Retry. Nothing was done.")
     with at_work(case.sync_pass, by=str(user), what=what, wiring=wiring) as context:
         yield context, context.terms.columns
 

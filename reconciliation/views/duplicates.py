@@ -153,7 +153,7 @@ def here(request: HttpRequest, pk: int) -> JsonResponse:
 def bulk(request: HttpRequest) -> HttpResponse:
     """Links many at once: shows each pair of equal name and domain first, then carries out what was chosen as a job."""
     if request.method == "POST":
-        keys = [k for k in request.POST.getlist("link") if k.count("|") == 2][:MOST_AT_ONCE]
+        keys = [k for k in request.POST.getlist("link") if k.count("|") == 2 and k.split("|")[0].isdigit()][:MOST_AT_ONCE]
         if not keys:
             messages.warning(request, "Choose at least one pair. Nothing was done.")
             return redirect("admin:duplicate_bulk")

@@ -60,6 +60,16 @@ def test_deleted_in_workbooks_leaves_the_account_and_is_said(linked):
     assert "stays untouched" in RunEvent.objects.get(run=run).sentence
 
 
+def test_a_full_comparison_tells_what_was_deleted_since_the_last_run(linked):
+    box, id_, _ = linked
+    box.world.workbooks.delete_record("organisations", id_)
+
+    run = box.run(is_full=True)
+
+    assert run.excluded == {"deleted": 1}
+    assert Binding.objects.get().is_tombstone
+
+
 def test_renamed_is_a_plain_update_without_a_search(linked):
     box, id_, account = linked
     box.world.outreach.create_record("accounts", {"name": "Southwind Pumps"})

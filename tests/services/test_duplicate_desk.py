@@ -236,6 +236,22 @@ def test_an_organisation_whose_account_is_gone_can_stop_syncing(box, olga, gone)
     assert box.run().seen == 0
 
 
+def test_an_account_that_is_not_gone_is_never_dissolved(box, olga):
+    id_ = box.organisation("Bound", industry="Food")
+    box.run()
+    box.clock.forward(300)
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 1})
+    box.edit(id_, industry="Health")
+    box.run()
+    case = Case.objects.get(kind="error", reason="refused")
+
+    for decide in (errors.account_create_again, errors.account_stop):
+        with pytest.raises(DecisionRefused, match="is not gone"):
+            decide(case, olga, wiring=box.wiring)
+
+    assert not Binding.objects.get().is_tombstone and box.show(id_)[PEER_ID]
+
+
 # --- D6 ---------------------------------------------------------------------------------------------------------------
 def test_d6_an_owner_added_later_is_set_after_the_next_look_and_near_matches_are_only_shown(box, olga):
     box.world.outreach.create_record("users", {"username": "jane_doe", "email": "jane.doe@acme.example"})
