@@ -244,8 +244,9 @@ class Connector(Protocol):
         """Returns every record whose `field` equals one of `values`, many values a call, whatever they contain."""
         ...
 
-    def count(self, object_type: str, where: Condition) -> int:
-        """Returns how many records meet `where`, for pages that explain; never for control flow."""
+    def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
+        """Returns how many records meet `where`, behind `position` and changed before `before` as in `changes`, for pages
+        that explain; never for control flow."""
         ...
 
     def batch_size(self, object_type: str, *, is_create: bool) -> int:

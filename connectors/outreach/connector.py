@@ -156,9 +156,13 @@ class OutreachConnector:
             raise unreadable(SYSTEM, answer, is_read=True)
         return [record for record in records if record is not None]
 
-    def count(self, object_type: str, where: Condition) -> int:
+    def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
         path, template = self._collection(object_type)
         pairs: Pairs = [("newFilterSyntax", "true"), *condition_pairs(where), ("page[size]", "1"), ("count", "true")]
+        if position is not None:
+            pairs.append(("filter[updatedAt][gte]", write_instant(position.updated_at)))
+        if before is not None:
+            pairs.append(("filter[updatedAt][lte]", write_instant(before)))
         meta = self._client.get(path, pairs, template=template).data.get("meta")
         total = meta.get("count") if isinstance(meta, dict) else None
         return total if isinstance(total, int) else 0

@@ -118,8 +118,9 @@ class WorkbooksConnector:
                 return
             last_id = records[-1].ref.id
 
-    def count(self, object_type: str, where: Condition) -> int:
-        pairs = [p for p in list_pairs(where, ["id"], ("id",), 1) if p[0] != "__skip_total_rows"]
+    def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
+        condition = sweep_condition(where, position, before, None)
+        pairs = [p for p in list_pairs(condition, ["id"], ("id",), 1) if p[0] != "__skip_total_rows"]
         _, answer = self._client.read(PATHS[object_type], pairs)
         total = answer.data.get("total")
         return total if isinstance(total, int) else 0

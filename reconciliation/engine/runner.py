@@ -165,7 +165,18 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
         if page.position is None:
             return Run.State.FINISHED, ""
         if ends is not None and wiring.monotonic() >= ends:
-            return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+            waiting = _count_backlog(context)
+            return Run.State.PARTIAL, f"The time budget was used up with {waiting:,} to go; the next run goes on where this one stopped."
+
+
+def _count_backlog(context: RunContext) -> int:
+    """Returns how many rows of the sweep are still to come, and shows it on the dashboard (S0.6)."""
+    sync_pass = context.sync_pass
+    position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
+    where = selection(context.terms.columns, None if sync_pass.sweep_is_full else sync_pass.last_run_time)
+    waiting = context.crm.connector.count(ORGANISATION, where, position=position, before=sync_pass.sweep_started_at)
+    _save(context, backlog=waiting)
+    return waiting
 
 
 def _retry_owed(context: RunContext) -> None:
@@ -263,6 +274,7 @@ def _advance(context: RunContext, page: Page) -> None:
             sweep_is_full=False,
             position_at=None,
             position_id="",
+            backlog=0,
             sweep_blanked={},
             approved_blanking=[],
         )

@@ -36,6 +36,7 @@ class SyncPass(models.Model):
     position_id = models.CharField(max_length=64, blank=True)
     sweep_blanked = models.JSONField(default=dict, blank=True)
     approved_blanking = models.JSONField(default=list, blank=True)
+    backlog = models.PositiveIntegerField(null=True, blank=True)
     names_read_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

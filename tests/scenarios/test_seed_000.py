@@ -169,6 +169,9 @@ def test_s0_6_what_one_pass_cannot_handle_later_passes_catch_up_with():
 
     assert [r.state for r in runs] == ["partial", "partial", "finished"]
     assert [r.created for r in runs] == [100, 100, 50]
+    assert "with 150 to go" in runs[0].note and "with 50 to go" in runs[1].note  # the delay is visible
+    box.sync_pass.refresh_from_db()
+    assert box.sync_pass.backlog == 0
     assert len({a["customId"] for a in box.accounts()}) == 250
 
 
