@@ -120,7 +120,8 @@ def last_day() -> list[HourBar]:
 
 def without_owner() -> QuerySet[Binding]:
     """Returns bound organisations whose owner was not found in Outreach (S0.26)."""
-    return Binding.objects.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
+    rows = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer")
+    return rows.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
 
 
 def known_users(connection: Connection) -> dict[str, str]:

@@ -54,6 +54,15 @@ class Binding(models.Model):
     def __str__(self) -> str:
         return f"{self.crm_id} = {self.peer_id}"
 
+    @property
+    def peer_url(self) -> str:
+        """The address of the account's page for people (S0.28), "" when no template is set."""
+        return self.sync_pass.peer.page_address_template.replace("{id}", self.peer_id)
+
+    @property
+    def crm_url(self) -> str:
+        return self.sync_pass.crm.page_address_template.replace("{id}", self.crm_id)
+
 
 class PeerName(models.Model):
     """Name of one existing record of the peer, kept for the duplicate check (D2)."""

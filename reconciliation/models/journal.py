@@ -76,5 +76,11 @@ class Operation(models.Model):
         kinds = (self.Kind.UPDATE, self.Kind.CREATE)
         return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account"
 
+    @property
+    def target_url(self) -> str:
+        """The page for people of the account that was written, "" for other records."""
+        is_account = self.object_type == "account" and self.target_id
+        return self.connection.page_address_template.replace("{id}", self.target_id) if is_account else ""
+
     def __str__(self) -> str:
         return f"{self.kind} {self.object_type} {self.target_id or self.source_ref} ({self.state})"

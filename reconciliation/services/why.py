@@ -55,7 +55,8 @@ def explain_organisation(sync_pass: SyncPass, id_: str, *, wiring: Wiring | None
     """Returns the explanation; a system that does not answer is said in `trouble`, what we know ourselves is shown."""
     wiring = wiring or Wiring()
     ref = Ref(sync_pass.crm.system, ORGANISATION, id_)
-    binding = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id=id_).first()
+    bindings = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer")
+    binding = bindings.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id=id_).first()
     cases = list(Case.objects.filter(sync_pass=sync_pass, crm_id=id_).select_related("decided_by").order_by("-id")[:10])
     record, account, trouble = _read(sync_pass, id_, binding, wiring)
     conditions: tuple[ConditionValue, ...] = ()

@@ -177,3 +177,14 @@ def test_pages_with_nothing_say_what_to_do(client):
     assert "Nothing is connected yet" in client.get("/").content.decode()
     for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why", "journal", "schedule"):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
+
+
+def test_s0_28_the_account_opens_from_the_pages_of_its_organisation(client, world):
+    log_in(client, "viewer")
+    world.organisation("Clickable")
+    world.run()
+    event = RunEvent.objects.get(outcome="created")
+    url = f"http://127.0.0.1:8900/browse/outreach/accounts/{event.peer_ref.rsplit(':', 1)[1]}"
+
+    for address_ in (f"/events/{event.pk}/", f"/why/?q={event.crm_ref}", "/journal/"):
+        assert f'href="{url}"' in client.get(address_).content.decode(), address_
