@@ -1,6 +1,10 @@
-"""Makes remote text storable: what no database and no other system can hold is replaced, and that is said."""
+"""Makes remote values storable: what no database and no other system can hold is replaced, and that is said."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from connectors.contract import Value
 
 REPLACEMENT = "\ufffd"
 
@@ -11,3 +15,14 @@ def clean(text: str) -> tuple[str, bool]:
         return text, False
     cleaned = "".join(REPLACEMENT if c == "\0" or "\ud800" <= c <= "\udfff" else c for c in text)
     return cleaned, cleaned != text
+
+
+def read_plain(raw: Any) -> tuple[Value, bool] | None:
+    """Returns the canonical form of a JSON value that is no text, and whether it was damaged; None for a text, which
+    each system reads in its own way. What has no canonical form becomes text."""
+    if raw is None or isinstance(raw, bool | int | float):
+        return raw, False
+    if isinstance(raw, list):
+        parts = [clean(str(part)) for part in raw]
+        return tuple(text for text, _ in parts), any(damaged for _, damaged in parts)
+    return None if isinstance(raw, str) else (str(raw), True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
-from connectors.text import clean
+from connectors.text import clean, read_plain
 
 SYSTEM = "outreach"
 COLLECTIONS = {"account": "accounts", "prospect": "prospects", "user": "users"}
@@ -18,13 +18,8 @@ _INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 def read_value(raw: Any) -> tuple[Value, bool]:
     """Returns the canonical value and whether its text was damaged."""
-    if raw is None or isinstance(raw, bool | int | float):
-        return raw, False
-    if isinstance(raw, list):
-        parts = [clean(str(part)) for part in raw]
-        return tuple(text for text, _ in parts), any(damaged for _, damaged in parts)
-    if not isinstance(raw, str):
-        return str(raw), True
+    if (plain := read_plain(raw)) is not None:
+        return plain
     if _INSTANT.match(raw):
         return read_instant(raw) or clean(raw)[0], False
     return clean(raw)

@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.contract import Record, Ref, Value
 from connectors.errors import Rejected
-from connectors.text import clean
+from connectors.text import clean, read_plain
 
 SYSTEM = "workbooks"
 DATETIME_FORMAT = "%a %b %d %H:%M:%S UTC %Y"
@@ -22,13 +22,8 @@ NO_VALUE, NULL_VALUE = ":no_value:", ":null_value:"
 
 def read_value(raw: Any) -> tuple[Value, bool]:
     """Returns the canonical value and whether its text was damaged. What has no canonical form becomes text."""
-    if raw is None or isinstance(raw, bool | int | float):
-        return raw, False
-    if isinstance(raw, list):
-        parts = [clean(str(part)) for part in raw]
-        return tuple(text for text, _ in parts), any(damaged for _, damaged in parts)
-    if not isinstance(raw, str):
-        return str(raw), True
+    if (plain := read_plain(raw)) is not None:
+        return plain
     if raw == "":
         return None, False
     if raw[-9:-4] == " UTC " and (at := read_datetime(raw)) is not None:
