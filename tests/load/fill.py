@@ -1,4 +1,5 @@
-"""Fills a database in bulk: `fill.py bound N` binds the sandbox's bound:N world, `fill.py pages N` makes N of everything."""
+"""Fills a database in bulk: `fill.py bound N` binds the sandbox's bound:N world, `fill.py pages N` makes N of everything,
+`fill.py changed 0` makes every bound organisation look edited since its last agreement."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ import django
 from django.db import connection, transaction
 from django.utils import timezone
 
-KIND = "CASE n % 4 WHEN 0 THEN 'create' WHEN 1 THEN 'write_back' ELSE 'update' END"
-STATE = "CASE WHEN n % 97 = 0 THEN 'rejected' ELSE 'confirmed' END"
+KIND = "CASE n %% 4 WHEN 0 THEN 'create' WHEN 1 THEN 'write_back' ELSE 'update' END"
+STATE = "CASE WHEN n %% 25 = 0 THEN 'rejected' ELSE 'confirmed' END"
 CANDIDATE = {"peer_id": "1", "name": "Company 1", "reason": "same name", "fields": {}, "bound_to": ""}
 
 
@@ -50,6 +51,13 @@ def _name(n: int) -> dict[str, Any]:
     return {"peer_id": str(n), "name": name, "name_key": name.casefold(), "marker": f"wb-3-{n}"}
 
 
+def changed(_: int) -> None:
+    """Forgets the version of the last agreement, so that no organisation is told apart from an edited one unread."""
+    from reconciliation.models import Binding
+
+    Binding.objects.update(crm_version="")
+
+
 def copies(model: Any, template: Any, size: int, **expressions: str) -> None:
     """Copies one row `size` times in SQL; `expressions` give columns in terms of n = 1 … size."""
     meta = model._meta
@@ -76,7 +84,8 @@ def everything(size: int) -> None:
     sync_pass, now = SyncPass.objects.select_related("crm", "peer").get(), timezone.now()
     run = Run.objects.create(sync_pass=sync_pass, state=Run.State.FINISHED, started_at=now, ended_at=now, seen=size, created=size)
     common = {"sync_pass": sync_pass}
-    copies(Run, run, max(1, size // 100))
+    ago = "datetime(t.started_at, '-' || n || ' minutes')" if connection.vendor == "sqlite" else "t.started_at - n * interval '1 minute'"
+    copies(Run, run, max(1, size // 100), started_at=ago, ended_at=ago)  # one a minute, as a pass makes them
     binding = Binding.objects.create(**common, **_binding(0), bound_at=now, synced_at=now, is_without_owner=True, owner_text="Nobody")
     name = "'Company ' || n"
     copies(Binding, binding, size, crm_id="'' || n", peer_id="'' || n", name=name, name_key="'company ' || n")
@@ -115,4 +124,4 @@ def everything(size: int) -> None:
 
 if __name__ == "__main__":
     django.setup()
-    {"bound": bindings, "pages": everything}[sys.argv[1]](int(sys.argv[2]))
+    {"bound": bindings, "pages": everything, "changed": changed}[sys.argv[1]](int(sys.argv[2]))

@@ -7,9 +7,14 @@ import json
 import re
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import django
 
+if TYPE_CHECKING:
+    from django.test import Client
+
+BLOCKS = 3  # of so many requests each; the quietest counts, since others use the machine too
 BIG = re.compile(r"reconciliation_(binding|operation|runevent|peername|case|run)\b")
 
 
@@ -18,38 +23,75 @@ def is_unbounded(sql: str) -> bool:
     return bool(re.search(r"COUNT\(|DISTINCT", sql) and BIG.search(sql)) and "LIMIT" not in sql and "started_at" not in sql
 
 
-def addresses() -> dict[str, str]:
-    """Returns page name -> address, with the newest row where a page shows one."""
+# Django's own pages, and those of ours that are neither lists nor details.
+DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
+LEFT_OUT = {
+    "run_export": "streams every event of a run",
+    "run_undo": "asks the remote systems",
+    **dict.fromkeys(("pass_run", "pass_pause", "pass_preview", "pass_resume", "run_apply", "connection_test"), "POST only"),
+    **dict.fromkeys(("duplicate_decide", "duplicate_here", "error_decide", "error_retry", "owner_check"), "POST only"),
+}
+# What people ask of the lists: (name of the page, query). Each finds a full page at every size, so that rows drawn are
+# the same.
+ASKED = [
+    ("run_list", "page=2"),
+    ("run_detail", "outcome=updated"),
+    ("run_detail", "outcome=updated&name=company+1"),
+    ("duplicate_list", "name=Case+1"),
+    ("error_list", "name=Case+1"),
+    ("why", "q=company+1"),
+    ("why", "q=77"),
+    ("journal", "source_ref=workbooks:organisation:77"),
+    ("journal", "kind=create&state=rejected"),
+]
+
+
+def names() -> list[str]:
+    """Returns the names of our pages, as the URL resolver knows them. A new page is measured as soon as it is there."""
+    from django.urls import get_resolver
+
+    named = (getattr(pattern, "name", None) for pattern in get_resolver().url_patterns[0].url_patterns)
+    return [name for name in named if name and not name.startswith(DJANGOS) and name not in LEFT_OUT]
+
+
+def keys() -> dict[str, int]:
+    """Returns the row that a detail page shows: the run that holds all events, else the newest."""
     from reconciliation.models import Case, Connection, MappingTable, Run, RunEvent
 
-    run, event = Run.objects.order_by("pk").first(), RunEvent.objects.order_by("-pk").first()
-    newest = {kind: Case.objects.filter(kind=kind).order_by("-pk").first().pk for kind in ("duplicate", "error")}
-    return {
-        "dashboard": "/",
-        "dashboard status": "/dashboard/status.json",
-        "runs": "/runs/",
-        "runs, last page": "/runs/?page=200",
-        "run": f"/runs/{run.pk}/",
-        "run, filtered by name": f"/runs/{run.pk}/?outcome=updated&name=company+12",
-        "event": f"/events/{event.pk}/",
-        "duplicates": "/duplicates/",
-        "duplicates by name": "/duplicates/?name=Case+12",
-        "duplicates in bulk": "/duplicates/bulk/",
-        "duplicate": f"/duplicates/{newest['duplicate']}/",
-        "errors": "/errors/",
-        "error": f"/errors/{newest['error']}/",
-        "without owner": "/without-owner/",
-        "why": "/why/",
-        "why, by name": "/why/?q=company+123",
-        "journal": "/journal/",
-        "journal of one record": "/journal/?source_ref=workbooks:organisation:77",
-        "journal by kind": "/journal/?kind=create&state=rejected",
-        "mappings": "/mappings/",
-        "mapping": f"/mappings/{MappingTable.objects.get().pk}/",
-        "connections": "/connections/",
-        "connection": f"/connections/{Connection.objects.first().pk}/",
-        "schedule": "/schedule/",
-    }
+    cases = {kind: Case.objects.filter(kind=kind).order_by("-pk").first().pk for kind in ("duplicate", "error")}
+    run = Run.objects.order_by("pk").first().pk
+    others = {"event": RunEvent, "mapping": MappingTable, "connection": Connection}
+    return {**cases, "run": run, **{name: model.objects.order_by("-pk").first().pk for name, model in others.items()}}
+
+
+def addresses() -> dict[str, str]:
+    """Returns what is measured -> address. Raises NoReverseMatch for a page whose address needs more than a key."""
+    from django.urls import NoReverseMatch, reverse
+
+    rows = keys()
+
+    def address(name: str) -> str:
+        try:
+            return reverse(f"admin:{name}")
+        except NoReverseMatch:
+            return reverse(f"admin:{name}", kwargs={"pk": rows[name.partition("_")[0]]})
+
+    plain = {name: address(name) for name in names()}
+    return {**plain, **{f"{name}?{query}": f"{address(name)}?{query}" for name, query in ASKED}}
+
+
+def block(client: Client, address: str, rounds: int) -> list[float]:
+    """Returns the milliseconds of so many requests, one after the other."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        client.get(address)
+        times.append(1000 * (time.perf_counter() - started))
+    return times
+
+
+def p95(times: list[float]) -> float:
+    return sorted(times)[int(0.95 * (len(times) - 1))]
 
 
 def measure(rounds: int) -> dict[str, dict[str, object]]:
@@ -68,13 +110,8 @@ def measure(rounds: int) -> dict[str, dict[str, object]]:
             answer = client.get(address)
         assert answer.status_code == 200, (name, answer.status_code)
         count, bad = len(queries), [q["sql"][:160] for q in queries if is_unbounded(q["sql"])]
-        times = []
-        for _ in range(rounds):
-            started = time.perf_counter()
-            client.get(address)
-            times.append(1000 * (time.perf_counter() - started))
-        times.sort()
-        found[name] = {"p95": round(times[int(0.95 * (rounds - 1))], 1), "queries": count, "unbounded": bad}
+        times = min((block(client, address, rounds) for _ in range(BLOCKS)), key=p95)
+        found[name] = {"p95": round(p95(times), 1), "queries": count, "unbounded": bad}
     return found
 
 

@@ -28,14 +28,20 @@ def main(control: str, folder: str) -> None:
                     "write_disposition": "merge",
                     "endpoint": {
                         "path": "crm/organisations.api",
-                        "params": {"api_key": books["api_key"], "_sort": "id", "_select_columns[]": list(COLUMNS)},
+                        "params": {
+                            "api_key": books["api_key"],
+                            "_sort[]": ["updated_at", "id"],  # the order the sandbox has at hand
+                            "_dir[]": ["ASC", "ASC"],
+                            "__skip_total_rows": "true",
+                            "_select_columns[]": list(COLUMNS),
+                        },
                         "data_selector": "data",
                         "paginator": {
                             "type": "offset",
                             "limit": 100,
                             "offset_param": "_start",
                             "limit_param": "_limit",
-                            "total_path": "total",
+                            "total_path": None,
                         },
                     },
                 }

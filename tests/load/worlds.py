@@ -24,19 +24,40 @@ HTTP.trust_env = False
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `least` is what `ours` is divided by."""
+    """One line of the table. `least` is what `ours` is divided by; the aims are a ratio at most or at least, calls that
+    are allowed beyond it, and a bound on `ours` itself. A row without an aim is told for itself."""
 
     what: str
     ours: float
     least: float
-    aim: str
+    at_most: float | None = None
+    at_least: float | None = None
+    beyond: float = 0
+    ours_at_most: float | None = None
 
     @property
     def ratio(self) -> float:
         return round(self.ours / self.least, 3) if self.least else 0.0
 
+    @property
+    def aim(self) -> str:
+        parts = [f"{sign} {bound:g}" for sign, bound in (("<=", self.at_most), (">=", self.at_least)) if bound is not None]
+        parts += [f"(+{self.beyond:g})"] if self.beyond else []
+        parts += [f"ours <= {self.ours_at_most:g}"] if self.ours_at_most is not None else []
+        return " ".join(parts)
+
+    @property
+    def is_met(self) -> bool | None:
+        """Tells whether every aim of the row is met; None when it has none."""
+        if not self.aim:
+            return None
+        is_low = self.at_most is None or self.ours <= self.at_most * self.least + self.beyond
+        is_high = self.at_least is None or self.ours >= self.at_least * self.least
+        return is_low and is_high and (self.ours_at_most is None or self.ours <= self.ours_at_most)
+
     def as_dict(self) -> dict[str, Any]:
-        return {"what": self.what, "ours": self.ours, "least": self.least, "ratio": self.ratio, "aim": self.aim}
+        told = {"what": self.what, "ours": self.ours, "least": self.least, "ratio": self.ratio}
+        return {**told, "aim": self.aim, "is_met": self.is_met}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +67,27 @@ class Place:
     control: str
     env: dict[str, str]
     folder: str
+    sandbox: int  # its process
 
     def run(self, *options: str) -> tuple[dict[str, Any], float]:
         """Returns the ledger of one pass and the CPU seconds of its process."""
         text, cpu = measured(["manage.py", "runpass", "organisations", "--json", *options], self.env, good=(0, 1))
         return json.loads(text), cpu
 
+    def floor(self, *options: str) -> float:
+        """Returns the CPU seconds of the floor of a first load."""
+        return measured(["tests/load/floor.py", self.control, *options], self.env)[1]
+
     def calls(self) -> dict[str, int]:
         """Returns the calls per system since the last look."""
         counts = HTTP.get(f"{self.control}/calls?limit=0", timeout=60).json()["counts"]
         HTTP.delete(f"{self.control}/calls", timeout=60)
         return {name: sum(n.values()) for name, n in counts.items()}
+
+    def sandbox_cpu(self) -> float:
+        """Returns the CPU seconds the sandbox has spent so far."""
+        fields = Path(f"/proc/{self.sandbox}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def advance(self, seconds: int) -> None:
         HTTP.post(f"{self.control}/clock", json={"advance": seconds}, timeout=60)
@@ -78,10 +109,10 @@ def environment(folder: str) -> dict[str, str]:
     }
 
 
-def measured(arguments: list[str], env: dict[str, str], good: tuple[int, ...] = (0,)) -> tuple[str, float]:
+def measured(arguments: list[str], env: dict[str, str], good: tuple[int, ...] = (0,), python: str = sys.executable) -> tuple[str, float]:
     """Returns what a command printed and the CPU seconds of its process tree."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run([python, *arguments], cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode not in good:
         raise SystemExit(done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -113,22 +144,23 @@ def place(scenario: str, latency_ms: int = 0) -> Iterator[Place]:
     """Yields a sandbox of the scenario with a fresh database that is connected to it."""
     with tempfile.TemporaryDirectory() as folder:
         env = environment(folder)
-        arguments = ["manage.py", "sandbox", "--port", "0", "--scenario", scenario, "--latency-ms", str(latency_ms)]
+        arguments = ["tests/load/sandbox.py", "--port", "0", "--scenario", scenario, "--latency-ms", str(latency_ms)]
         process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         control = json.loads(process.stdout.readline())["control"]
         measured(["manage.py", "migrate", "-v", "0"], env)
         measured(["manage.py", "connect_sandbox", "--url", control], env)
         try:
-            yield Place(control, env, folder)
+            yield Place(control, env, folder, process.pid)
         finally:
             process.terminate()
             process.wait(20)
 
 
 @contextmanager
-def bound_place(size: int) -> Iterator[Place]:
-    """As `place`, with `size` organisations that are bound to their accounts already."""
-    with place(f"bound:{size}") as found:
+def bound_place(size: int, world: int = 0) -> Iterator[Place]:
+    """As `place`, with `size` organisations that are bound to their accounts already. `world` says how many of them the
+    sandbox has, when a measure never reads the others."""
+    with place(f"bound:{world or size}") as found:
         measured(["tests/load/fill.py", "bound", str(size)], found.env)
         yield found

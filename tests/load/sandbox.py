@@ -1,0 +1,35 @@
+"""The sandbox for large worlds: as `manage.py sandbox`, but the organisations of bound:N were edited one after the other,
+a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.core.management import execute_from_command_line
+
+from connectors.sandbox import scenarios
+from connectors.sandbox.workbooks.codec import show_datetime
+
+if TYPE_CHECKING:
+    from connectors.sandbox.world import World
+
+ROWS_A_SECOND = 100
+
+
+def bound(world: World, size: int) -> None:
+    """Makes number n on both sides, with equal values; the last was edited two days ago."""
+    last = int((world.now() - timedelta(days=2)).timestamp())
+    for n in range(1, size + 1):
+        name, website = f"Company {n:07d}", f"https://c{n}.example"
+        plugin = {scenarios.SYNC: True, scenarios.PEER_ID: str(n), "cf_organisation_outreach_url": f"http://127.0.0.1/accounts/{n}"}
+        at = show_datetime(last - (size - n) // ROWS_A_SECOND)
+        world.workbooks.create_record("organisations", {"name": name, "website": website, **plugin, "updated_at": at})
+        account = {"name": name, "websiteUrl": website, "domain": f"c{n}.example", "customId": f"wb-3-{n}"}
+        world.outreach.create_record("accounts", {**account, "updatedAt": "2026-01-01T00:00:00.000Z"})
+
+
+if __name__ == "__main__":
+    scenarios._bound = bound
+    execute_from_command_line(["manage.py", "sandbox", *sys.argv[1:]])
