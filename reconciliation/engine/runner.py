@@ -54,23 +54,36 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
     lease = leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
     try:
         sync_pass.refresh_from_db()
-        run = Run.objects.create(
-            sync_pass=sync_pass,
-            kind=order.kind,
-            is_full=order.is_full,
-            started_at=wiring.now(),
-            started_by=order.started_by,
-            lease_token=lease.token,
-        )
-        sides = []
+        run = open_run(sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by)
+        sides: list[Side] = []
         try:
-            sides = [open_side(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
+            for connection in (sync_pass.crm, sync_pass.peer):
+                sides.append(open_side(connection, lease, wiring))
             return _run(sync_pass, run, lease, sides, order, wiring)
+        except NeedsAttention as error:  # a connection that cannot even be opened: no key, a refused address
+            return _never_began(sync_pass, run, error, wiring)
         finally:
             for side in sides:
                 side.connector.close()
     finally:
         lease.release()
+
+
+def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values: object) -> Run:
+    """Returns a new run under this lease. A run that still says *running* belongs to a process that died: only one
+    holds the lease, so it is closed first, and its page begins anew in this one."""
+    dead = Run.objects.filter(sync_pass=sync_pass, state=Run.State.RUNNING)
+    dead.update(state=Run.State.INTERRUPTED, ended_at=wiring.now(), note="Its process ended before the run did; the next one went on from there.")
+    return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
+
+
+def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:
+    if run.kind != Run.Kind.PREVIEW:
+        wait_for_mend(sync_pass, error, wiring)
+    mark_trouble(sync_pass, error, wiring)
+    run.state, run.note, run.ended_at = Run.State.INTERRUPTED, error.sentence, wiring.now()
+    run.save()
+    return run
 
 
 def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
@@ -317,14 +330,25 @@ def close(context: RunContext, state: str, note: str) -> Run:
 
 
 def _troubled(context: RunContext, error: ConnectorError) -> None:
+    if not context.is_preview:
+        wait_for_mend(context.sync_pass, error, context.wiring)
+    mark_trouble(context.sync_pass, error, context.wiring)
+
+
+def wait_for_mend(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) -> None:
     """Nobody is flagged; the pass waits 1, 2, 4, 8, 15 minutes, or what Retry-After says (engine-rules 2)."""
-    sync_pass, now = context.sync_pass, context.wiring.now()
     minutes = BACK_OFF_MINUTES[min(sync_pass.trouble_count, len(BACK_OFF_MINUTES) - 1)]
     wait = error.retry_after if error.retry_after is not None else minutes * 60
-    _save(context, trouble_count=sync_pass.trouble_count + 1, next_due_at=now + timedelta(seconds=wait))
+    sync_pass.trouble_count += 1
+    sync_pass.next_due_at = wiring.now() + timedelta(seconds=wait)
+    sync_pass.save(update_fields=["trouble_count", "next_due_at"])
+
+
+def mark_trouble(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) -> None:
+    """Says on the connection that failed what is the matter with it."""
     state = Connection.State.NEEDS_ATTENTION if isinstance(error, NeedsAttention) else Connection.State.WAITING
-    side = next((s for s in (context.crm, context.peer) if s.connector.system == error.system), context.peer)
-    Connection.objects.filter(pk=side.connection.pk).update(state=state, last_error=error.sentence, last_error_at=now)
+    connection = next((c for c in (sync_pass.crm, sync_pass.peer) if c.system == error.system), sync_pass.peer)
+    Connection.objects.filter(pk=connection.pk).update(state=state, last_error=error.sentence, last_error_at=wiring.now())
 
 
 def _put_off(context: RunContext) -> None:

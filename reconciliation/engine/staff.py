@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
-from reconciliation.engine.runner import build_context, close, holder_name, open_side
+from reconciliation.engine.executor import Side
+from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, SyncPass
 
@@ -27,12 +28,11 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, wiring: Wiring | None = 
     Raises Busy. A remote failure closes the run as interrupted and goes on to the caller."""
     wiring = wiring or Wiring()
     lease = _wait_for_lease(sync_pass, wiring)
-    sides = []
+    sides: list[Side] = []
     try:
-        run = Run.objects.create(
-            sync_pass=sync_pass, kind=Run.Kind.STAFF, started_at=wiring.now(), started_by=by, note=what, lease_token=lease.token
-        )
-        sides = [open_side(c, lease, wiring) for c in (sync_pass.crm, sync_pass.peer)]
+        for connection in (sync_pass.crm, sync_pass.peer):
+            sides.append(open_side(connection, lease, wiring))
+        run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
         context = build_context(sync_pass, run, lease, sides, wiring)
         try:
             yield context

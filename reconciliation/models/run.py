@@ -51,6 +51,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["sync_pass", "-id"], name="run_pass_newest"),
             models.Index(fields=["-started_at"], name="run_started"),
+            models.Index(fields=["sync_pass"], condition=models.Q(state="running"), name="run_running"),
         ]
         ordering = ["-id"]
 

@@ -6,7 +6,7 @@ nobody touched it since and no prospect hangs on it; then Id and URL are cleared
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
@@ -90,16 +90,23 @@ def undo(
     with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
         lines = _lines(context, operations[:MOST_AT_ONCE], field)
         possible = [line for line in lines if line.is_possible]
-        _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
+        refusals = _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
         for line in possible:
             if line.operation.kind == Operation.Kind.CREATE:
-                _delete(context, line.operation)
-        return lines
+                refusals[line.operation.pk] = _delete(context, line.operation)
+        refused = {pk: sentence for pk, sentence in refusals.items() if sentence}
+        return [
+            replace(line, sentence=refused[line.operation.pk], is_possible=False) if line.operation.pk in refused else line for line in lines
+        ]
 
 
-def _restore(context: RunContext, lines: list[UndoLine]) -> None:
+OTHER_WRITER = "Somebody else is writing account {} just now; try again in a moment."
+
+
+def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
     """Writes the earlier values. The binding's base of the peer follows, so that the next pass sees no edit in it; the
-    base of the CRM stays, so that the value is sent again only when it is edited again."""
+    base of the CRM stays, so that the value is sent again only when it is edited again. Returns the key of each write
+    with "" or why it was not taken back."""
     intents = [
         Intent(
             Operation.Kind.UPDATE.value,
@@ -113,8 +120,16 @@ def _restore(context: RunContext, lines: list[UndoLine]) -> None:
         )
         for line in lines
     ]
-    operations = [op for op in context.executor.intend(intents) if op is not None]
-    context.executor.send("peer", operations, lambda done: _restored(context, done))
+    operations = context.executor.intend(intents)
+    context.executor.send("peer", [op for op in operations if op is not None], lambda done: _restored(context, done))
+    return {line.operation.pk: _refusal(line.operation, op) for line, op in zip(lines, operations, strict=True)}
+
+
+def _refusal(undone: Operation, made: Operation | None) -> str:
+    """Returns "" when the taking back was carried out, else the sentence that says what stood against it."""
+    if made is None:
+        return OTHER_WRITER.format(undone.target_id)
+    return "" if made.state == Operation.State.CONFIRMED else f"Account {undone.target_id} stays as it is: {made.error or made.state}."
 
 
 def _restored(context: RunContext, done: list[Done]) -> None:
@@ -128,11 +143,14 @@ def _restored(context: RunContext, done: list[Done]) -> None:
                 context.ledger.related["undone"] += 1
 
 
-def _delete(context: RunContext, created: Operation) -> None:
-    """Clears the organisation first: a crash in between must not let the next pass find an Id without its account."""
+def _delete(context: RunContext, created: Operation) -> str:
+    """Clears the organisation first: a crash in between must not let the next pass find an Id without its account.
+    Returns "" or why the account stays."""
     columns, source = context.terms.columns, Ref.parse(created.source_ref)
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
-    crm_writes.write_all(context, [CrmWrite("flag", source.id, str(created.after.get("name") or ""), fields, "", "Undo of a create.")])
+    name = str(created.after.get("name") or "")
+    if crm_writes.write_all(context, [CrmWrite("flag", source.id, name, fields, "", "Undo of a create.")]):
+        return f"Account {created.target_id} stays: Workbooks did not take the change of organisation {source.id}."
     intent = Intent(
         Operation.Kind.DELETE.value,
         "peer",
@@ -143,8 +161,9 @@ def _delete(context: RunContext, created: Operation) -> None:
         target_id=created.target_id,
         reason=f"Undo of operation {created.pk}.",
     )
-    operations = [op for op in context.executor.intend([intent]) if op is not None]
-    context.executor.send("peer", operations, lambda done: _deleted(context, done, source))
+    (operation,) = context.executor.intend([intent])
+    context.executor.send("peer", [operation] if operation is not None else [], lambda done: _deleted(context, done, source))
+    return _refusal(created, operation)
 
 
 def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:

@@ -90,3 +90,28 @@ def test_who_undid_what_stands_in_the_runs(edited):
 
     staff = Run.objects.filter(kind="staff").first()
     assert (staff.started_by, staff.note, staff.state) == ("olga", "Undo 1 write.", "finished")
+
+
+def test_an_account_stays_when_workbooks_does_not_let_its_organisation_go():
+    box = make()
+    id_ = box.organisation("Made by mistake")
+    run = box.run()
+    olga = User.objects.create(username="olga")
+    box.world.workbooks.delete_record("organisations", id_)
+
+    (line,) = undo(box.sync_pass, list(undoable(run)), olga, wiring=box.wiring)
+
+    assert not line.is_possible
+    assert "Workbooks did not take the change" in line.sentence
+    assert len(box.accounts("Made by mistake")) == 1
+
+
+def test_what_outreach_refuses_to_take_back_is_said(edited):
+    box, _, run, olga = edited
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 1})
+
+    (line,) = undo(box.sync_pass, list(undoable(run)), olga, wiring=box.wiring)
+
+    assert not line.is_possible
+    assert "stays as it is" in line.sentence
+    assert box.accounts()[0]["industry"] == "Health"
