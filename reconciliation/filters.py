@@ -47,6 +47,7 @@ ERROR_REASONS = {
     "value_refused": "A value that cannot be sent",
     "account_gone": "The account is gone",
     "write_back_refused": "Id and URL could not be written back",
+    "write_back_late": "Id and URL still to be written back",
     "people_refused": "A prospect could not be moved",
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",

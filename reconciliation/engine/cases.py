@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
-from connectors.contract import Record
+from connectors.contract import Record, Ref
 from reconciliation.core.operations import CaseOpening
 from reconciliation.core.values import normalise_name
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Case
+from reconciliation.models import Binding, Case
+from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import encode_fields
+
+
+WRITE_BACK_REFUSED, WRITE_BACK_LATE = "write_back_refused", "write_back_late"
+LATE_AFTER = timedelta(minutes=15)
+MOST_AT_ONCE = 500
 
 
 def open_case(
@@ -61,3 +68,36 @@ def close_solved(context: RunContext, crm_ids: list[str]) -> None:
     Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, crm_id__in=crm_ids, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
     )
+
+
+def open_late_write_backs(context: RunContext) -> None:
+    """Opens a case for every account whose Id the CRM could not take for a quarter of an hour (engine-rules 14). The
+    record is not at fault: no flag is owed, and the case closes when the write-back went through."""
+    rows = Binding.objects.filter(
+        sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False, owed_since__lte=context.wiring.now() - LATE_AFTER
+    )
+    known = set(open_ids(context, (WRITE_BACK_REFUSED, WRITE_BACK_LATE)))
+    for row in rows.order_by("pk")[:MOST_AT_ONCE]:
+        if row.crm_id in known:
+            continue
+        sentence = f"Account {row.peer_id} exists, but its Id could not be written to Workbooks yet, which does not answer."
+        remedy = "Nothing to do: it is written as soon as Workbooks answers, and this case closes by itself."
+        record = Record(Ref(context.crm.connector.system, ORGANISATION, row.crm_id), {"name": row.name})
+        open_case(context, record, CaseOpening(Case.Kind.ERROR.value, WRITE_BACK_LATE, sentence, remedy), flag=Case.Flag.NONE)
+
+
+def with_owed_flag(context: RunContext, crm_ids: list[str]) -> list[Case]:
+    """Returns the open cases of these organisations whose flag is still to be written."""
+    return list(Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN, flag=Case.Flag.OWED))
+
+
+def open_ids(context: RunContext, reasons: tuple[str, ...]) -> list[str]:
+    """Returns the organisations with an open error case of one of these reasons."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN, reason__in=reasons)
+    return list(rows.values_list("crm_id", flat=True))
+
+
+def close_written_back(context: RunContext, crm_ids: list[str]) -> None:
+    """Closes the cases of accounts whose Id stands in the CRM now."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN, reason=WRITE_BACK_LATE)
+    rows.update(state=Case.State.CLOSED, decision="solved", note="Id and URL were written back.", closed_at=context.wiring.now())

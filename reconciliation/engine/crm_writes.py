@@ -177,6 +177,7 @@ def _settle_bindings(context: RunContext, confirmed: list[Done]) -> None:
             row.is_write_back_due, row.owed_since = False, None
             context.ledger.related["written_back"] += 1
     update_rows(rows, ["crm_version", "is_write_back_due", "owed_since"])
+    cases.close_written_back(context, [row.crm_id for row in rows if not row.is_write_back_due])
 
 
 def _settle_flags(context: RunContext, confirmed: list[Done]) -> None:
@@ -190,14 +191,14 @@ def _settle_flags(context: RunContext, confirmed: list[Done]) -> None:
 
 def _refused(context: RunContext, op: Operation, error: ConnectorError) -> None:
     """Workbooks refuses our write: an error case; when it was the flag itself, the local case alone holds the row."""
-    ref = Ref.parse(op.source_ref)
     Case.objects.filter(sync_pass=context.sync_pass, crm_id=op.target_id, state=Case.State.OPEN).update(flag=Case.Flag.NONE)
     if op.kind == Operation.Kind.WRITE_BACK:
-        record = Record(ref, {"name": ""})
+        rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=op.target_id)
+        name = rows.values_list("name", flat=True).first() or ""
         cases.open_case(
             context,
-            record,
-            CaseOpening("error", "write_back_refused", f"Id and URL could not be written back. {error.sentence}", error.remedy),
+            Record(Ref.parse(op.source_ref), {"name": name}),
+            CaseOpening("error", cases.WRITE_BACK_REFUSED, f"Id and URL could not be written back. {error.sentence}", error.remedy),
             flag=Case.Flag.OWED,
             exchange=op.exchange,
         )

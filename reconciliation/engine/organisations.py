@@ -342,14 +342,16 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
         if decision.reason != "internal":
             exchange = operation.exchange if operation is not None else {}
             cases.open_case(context, decision.record, decision.case, exchange=exchange)
-    for case in Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=work.records, state=Case.State.OPEN, flag=Case.Flag.OWED):
+    for case in cases.with_owed_flag(context, list(work.records)):
         owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id].version))
     for binding in Binding.objects.filter(
         sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=work.records, is_write_back_due=True
     ):
         if work.decisions[binding.crm_id].reason != "write_back_owed":
             owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id].version))
-    crm_writes.write_all(context, owed)
+    refused = set(crm_writes.write_all(context, owed))
+    # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
+    crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])
     moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == "linked"]
-    cases.close_solved(context, moved)
+    cases.close_solved(context, [i for i in moved if i not in refused])
     people.relate(context, moved)

@@ -117,7 +117,9 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
 
 def finish_owed(context: RunContext) -> None:
     """Does what earlier runs still owe: write-backs and flags first, then people (engine-rules 11, 14)."""
-    bindings = list(Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)[:OWED_A_RUN])
+    refused = cases.open_ids(context, (cases.WRITE_BACK_REFUSED,))  # a person resets these
+    due = Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)
+    bindings = list(due.exclude(crm_id__in=refused)[:OWED_A_RUN])
     flags = list(Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN, flag=Case.Flag.OWED)[:OWED_A_RUN])
     owed = [crm_writes.owed_write_back(context, b) for b in bindings] + [crm_writes.owed_flag(context, c) for c in flags]
     crm_writes.write_all(context, owed)

@@ -15,7 +15,7 @@ from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp
-from reconciliation.engine import brakes, mapping_trouble, previews, recovery
+from reconciliation.engine import brakes, cases, mapping_trouble, previews, recovery
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
@@ -73,7 +73,9 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
     """Returns a new run under this lease. A run that still says *running* belongs to a process that died: only one
     holds the lease, so it is closed first, and its page begins anew in this one."""
     dead = Run.objects.filter(sync_pass=sync_pass, state=Run.State.RUNNING)
-    dead.update(state=Run.State.INTERRUPTED, ended_at=wiring.now(), note="Its process ended before the run did; the next one went on from there.")
+    dead.update(
+        state=Run.State.INTERRUPTED, ended_at=wiring.now(), note="Its process ended before the run did; the next one went on from there."
+    )
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
 
 
@@ -332,6 +334,8 @@ def close(context: RunContext, state: str, note: str) -> Run:
 def _troubled(context: RunContext, error: ConnectorError) -> None:
     if not context.is_preview:
         wait_for_mend(context.sync_pass, error, context.wiring)
+        if error.system == context.crm.connector.system:
+            cases.open_late_write_backs(context)
     mark_trouble(context.sync_pass, error, context.wiring)
 
 

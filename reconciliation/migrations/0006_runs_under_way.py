@@ -4,14 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reconciliation', '0005_cases_mappings_and_searches'),
+        ("reconciliation", "0005_cases_mappings_and_searches"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(condition=models.Q(('state', 'running')), fields=['sync_pass'], name='run_running'),
+            model_name="run",
+            index=models.Index(condition=models.Q(("state", "running")), fields=["sync_pass"], name="run_running"),
         ),
     ]

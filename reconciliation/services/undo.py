@@ -96,7 +96,8 @@ def undo(
                 refusals[line.operation.pk] = _delete(context, line.operation)
         refused = {pk: sentence for pk, sentence in refusals.items() if sentence}
         return [
-            replace(line, sentence=refused[line.operation.pk], is_possible=False) if line.operation.pk in refused else line for line in lines
+            replace(line, sentence=refused[line.operation.pk], is_possible=False) if line.operation.pk in refused else line
+            for line in lines
         ]
 
 
