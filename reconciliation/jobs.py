@@ -10,10 +10,13 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from django_q.tasks import async_task
 
+from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine import worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
+from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
+from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
@@ -74,6 +77,20 @@ def recheck_owners(name: str, started_by: str = "") -> str:
     if found:
         nudge(name, started_by)
     return f"{found} owners found"
+
+
+def refresh_cases(name: str, started_by: str = "") -> str:
+    """Closes cases that were overtaken in Workbooks: hourly, and when somebody asks (D35)."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=name).first()
+    if sync_pass is None or not sync_pass.is_on:
+        return "off"
+    try:
+        result = cases_refresh(sync_pass, started_by)
+    except (Busy, ConnectorError) as reason:  # the next hour tries again
+        return f"not done: {reason}"
+    if result.rearmed:
+        nudge(name, started_by)
+    return f"{result.looked_at} looked at, {result.closed} closed"
 
 
 def link_duplicates(keys: list[str], user_id: int) -> str:

@@ -71,6 +71,7 @@ class SyncAdminSite(AdminSite):
             page("errors/<int:pk>/", errors.show, "error_detail"),
             page("without-owner/", records.without_owner, "owner_list"),
             page("without-owner/check/", records.check_owners, "owner_check"),
+            page("cases/refresh/", records.refresh_cases, "case_refresh"),
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),

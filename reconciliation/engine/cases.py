@@ -14,7 +14,6 @@ from reconciliation.models import Binding, Case
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import encode_fields
 
-
 WRITE_BACK_REFUSED, WRITE_BACK_LATE = "write_back_refused", "write_back_late"
 LATE_AFTER = timedelta(minutes=15)
 MOST_AT_ONCE = 500

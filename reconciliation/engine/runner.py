@@ -29,6 +29,7 @@ from reconciliation.store import mapping_of, organisation_columns, person_column
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
 BATCH_ROWS = 500
+DIED = "Its process ended before the run did; the next one went on from there."
 BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
 
 
@@ -73,9 +74,7 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
     """Returns a new run under this lease. A run that still says *running* belongs to a process that died: only one
     holds the lease, so it is closed first, and its page begins anew in this one."""
     dead = Run.objects.filter(sync_pass=sync_pass, state=Run.State.RUNNING)
-    dead.update(
-        state=Run.State.INTERRUPTED, ended_at=wiring.now(), note="Its process ended before the run did; the next one went on from there."
-    )
+    dead.update(state=Run.State.INTERRUPTED, ended_at=wiring.now(), note=DIED)
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
 
 

@@ -235,9 +235,9 @@ def duplicate_different(decision: Decision) -> None:
             RememberedPair(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id=c["peer_id"], decided_by=decision.user)
             for c in case.candidates
         ]
-        RememberedPair.objects.bulk_create(pairs, ignore_conflicts=True)
         fields: dict[str, Value] = {context.terms.columns.duplicate: False}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A different company, by staff.")])
+        RememberedPair.objects.bulk_create(pairs, ignore_conflicts=True)  # refused above: nothing is remembered
         _resolve(decision, case, "different", {"run": context.run.pk})
 
 

@@ -94,11 +94,11 @@ def undo(
         for line in possible:
             if line.operation.kind == Operation.Kind.CREATE:
                 refusals[line.operation.pk] = _delete(context, line.operation)
-        refused = {pk: sentence for pk, sentence in refusals.items() if sentence}
-        return [
-            replace(line, sentence=refused[line.operation.pk], is_possible=False) if line.operation.pk in refused else line
-            for line in lines
-        ]
+        return [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
+
+
+def _told(line: UndoLine, refusal: str) -> UndoLine:
+    return replace(line, sentence=refusal, is_possible=False) if refusal else line
 
 
 OTHER_WRITER = "Somebody else is writing account {} just now; try again in a moment."

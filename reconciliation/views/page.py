@@ -54,14 +54,14 @@ def action(permission: str) -> Callable[[View], View]:
                 messages.warning(request, str(refusal))
             except ConnectorError as error:
                 messages.error(request, f"{error.sentence}. {error.remedy}")
-            return redirect(request.POST.get("back") if _is_local(request.POST.get("back", "")) else "/")
+            return redirect(request.POST.get("back") if is_local(request.POST.get("back", "")) else "/")
 
         return require_POST(page(permission)(guarded))
 
     return decorate
 
 
-def _is_local(address: str) -> bool:
+def is_local(address: str) -> bool:
     return address.startswith("/") and not address.startswith(("//", "/\\"))
 
 

@@ -13,7 +13,7 @@ from reconciliation.selectors import bounded_count
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.why import explain_organisation, find
-from reconciliation.views.page import action, page, paginate, render
+from reconciliation.views.page import action, is_local, page, paginate, render
 
 
 @page()
@@ -72,3 +72,12 @@ def check_owners(request: HttpRequest) -> HttpResponse:
     else:
         messages.success(request, "No change: none is an Outreach username.")
     return redirect("admin:owner_list")
+
+
+@action(OPERATE)
+def refresh_cases(request: HttpRequest) -> HttpResponse:
+    """Looks at the organisations of open cases again, as the hourly check does, and goes back to the queue."""
+    jobs.ask_for("refresh_cases", "organisations", request.user.get_username())
+    messages.success(request, "Open cases are being compared with Workbooks; those that were decided there close by themselves.")
+    back = request.POST.get("back", "")
+    return redirect(back if is_local(back) else "admin:duplicate_list")

@@ -35,6 +35,7 @@ PAGES = {
     "duplicate_bulk": ("operator", "get"),
     "error_decide": ("operator", "post"),
     "owner_check": ("operator", "post"),
+    "case_refresh": ("operator", "post"),
     "error_list": ("viewer", "get"),
     "error_detail": ("viewer", "get"),
     "error_retry": ("operator", "post"),
