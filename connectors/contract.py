@@ -213,6 +213,7 @@ class Connector(Protocol):
     settle_seconds: int  # after this many seconds a create is visible to searches
     concurrency: int  # requests that may be under way at once
     request_timeout: float  # seconds a single call may take
+    marker_field: str  # where `Write.marker` of a create is stored, for `find`
 
     def changes(
         self,
@@ -242,6 +243,11 @@ class Connector(Protocol):
         self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
     ) -> list[Record]:
         """Returns every record whose `field` equals one of `values`, many values a call, whatever they contain."""
+        ...
+
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        """Returns every record that carries one of these markers, of those made since `since` where the marker's
+        attribute cannot be searched for."""
         ...
 
     def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:

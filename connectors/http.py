@@ -25,7 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from connectors.contract import CallCount, Exchange
-from connectors.errors import ConnectionTrouble, NeedsAttention, OutcomeUnknown, RateLimited, ServerTrouble, Unreachable
+from connectors.errors import ConnectionTrouble, NeedsAttention, OutcomeUnknown, RateLimited, Rejected, ServerTrouble, Unreachable
 from connectors.redaction import Redactor
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -202,7 +202,7 @@ class HttpClient:
         url = path if path.startswith("http") else self.base_url + path
         if urlsplit(url).netloc != self._host:
             raise NeedsAttention(f"a link to another host ({urlsplit(url).netloc[:60]}) was refused", system=self.system)
-        body = json.dumps(json_body).encode() if json_body is not None else None
+        body = self._encoded(json_body)
         prepared = self._session.prepare_request(
             requests.Request(method, url, params=list(params) or None, data=body if body is not None else (form or None), headers=headers)
         )
@@ -226,6 +226,13 @@ class HttpClient:
         return Answer(
             response.status_code, response.headers, text, self._parse(content), _date(response.headers.get("Date")), exchange, redirected
         )
+
+    def _encoded(self, json_body: Any) -> bytes | None:
+        """Returns the body. Raises Rejected, before anything is sent, for a value that JSON cannot hold."""
+        try:
+            return None if json_body is None else json.dumps(json_body, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise Rejected(f"cannot be told one of the values ({error})", system=self.system) from error
 
     def _send(self, prepared: requests.PreparedRequest, is_read: bool) -> tuple[requests.Response, bytes, bool]:
         redirected = False
@@ -252,7 +259,9 @@ class HttpClient:
         except requests.exceptions.ReadTimeout as error:
             raise OutcomeUnknown("did not answer in time", system=self.system, may_have_happened=not is_read) from error
         except requests.exceptions.SSLError as error:
-            raise NeedsAttention("its certificate or TLS version was refused", system=self.system) from error
+            if _was_refused_in_handshake(error):
+                raise NeedsAttention("its certificate or TLS version was refused", system=self.system) from error
+            raise OutcomeUnknown("broke off the secure connection", system=self.system, may_have_happened=not is_read) from error
         except requests.exceptions.ConnectionError as error:
             if _was_never_connected(error):
                 raise Unreachable("cannot be reached", system=self.system) from error
@@ -309,6 +318,12 @@ def _was_never_connected(error: Exception) -> bool:
     """Tells whether the connection itself failed, so that nothing can have been sent."""
     text = repr(error)
     return any(mark in text for mark in ("NewConnectionError", "NameResolutionError", "Connection refused", "ConnectTimeoutError"))
+
+
+def _was_refused_in_handshake(error: Exception) -> bool:
+    """Tells whether TLS failed before a request could be sent; in the middle of an answer it leaves a write in doubt."""
+    text = repr(error).lower()
+    return any(mark in text for mark in ("certificate", "handshake", "unsupported", "wrong_version", "wrong version", "protocol_version"))
 
 
 def _date(value: str | None) -> datetime | None:

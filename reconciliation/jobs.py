@@ -37,7 +37,8 @@ def tick(name: str) -> str:
         return "paused"
     if sync_pass.hold_reason:
         return "held"
-    if sync_pass.next_due_at is not None and sync_pass.next_due_at - GRAIN > now and sync_pass.run_requested_at is None:
+    early = GRAIN if not sync_pass.trouble_count else timedelta(0)  # a wait that a system asked for is kept to the second
+    if sync_pass.next_due_at is not None and sync_pass.next_due_at - early > now and sync_pass.run_requested_at is None:
         return "not due"
     return _run_in_channel(sync_pass, Run.Kind.SCHEDULED)
 
@@ -135,7 +136,8 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         worlds.check(sync_pass)
         budget = float(sync_pass.time_budget_seconds)
         is_full = kind == Run.Kind.SCHEDULED and _is_full_due(sync_pass)
-        run = run_pass(sync_pass, Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full))
+        order = Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full, channel=channel)
+        run = run_pass(sync_pass, order)
     except leases.LeaseHeld:
         SyncPass.objects.filter(pk=sync_pass.pk).update(run_requested_at=timezone.now())
         return "another run is under way; it goes round again"
@@ -146,16 +148,27 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
 
 
 def _is_full_due(sync_pass: SyncPass) -> bool:
-    """Tells whether the full comparison is due (engine-rules 7: weekly), and plans the next one. It waits for the end
-    of a sweep under way, since it begins anew."""
+    """Tells whether the full comparison is due (engine-rules 7: weekly). It waits for the end of a sweep under way,
+    since it begins anew; the next one is planned once this one has begun."""
     if not sync_pass.full_every_days or sync_pass.sweep_started_at is not None:
         return False
-    now = timezone.now()
-    is_due = sync_pass.next_full_at is not None and sync_pass.next_full_at <= now
-    if is_due or sync_pass.next_full_at is None:
-        following = now + timedelta(days=sync_pass.full_every_days)
-        SyncPass.objects.filter(pk=sync_pass.pk).update(next_full_at=following)
-    return is_due
+    if sync_pass.next_full_at is None:
+        _plan_full(sync_pass)
+        return False
+    return sync_pass.next_full_at <= timezone.now()
+
+
+def _plan_full(sync_pass: SyncPass) -> None:
+    following = timezone.now() + timedelta(days=sync_pass.full_every_days)
+    SyncPass.objects.filter(pk=sync_pass.pk).update(next_full_at=following)
+
+
+def _hand_over(sync_pass: SyncPass) -> None:
+    """Nudges the pass that waits longest for a channel of this CRM, before this one goes on (engine-rules 22)."""
+    waiting = SyncPass.objects.filter(crm=sync_pass.crm_id, is_on=True, is_paused=False).exclude(pk=sync_pass.pk)
+    longest = waiting.exclude(channel_wanted_at=None).order_by("channel_wanted_at").first()
+    if longest is not None:
+        async_task("reconciliation.jobs.run_now", longest.name, "channel free", task_name=f"{longest.name} has a channel")
 
 
 def _take_channel(sync_pass: SyncPass) -> leases.Lease | None:
@@ -170,6 +183,9 @@ def _take_channel(sync_pass: SyncPass) -> leases.Lease | None:
 def _plan_next(sync_pass: SyncPass, run: Run, started: object, requested: object) -> None:
     rows = SyncPass.objects.filter(pk=sync_pass.pk)
     rows.filter(run_requested_at=requested).update(run_requested_at=None)
+    if run.is_full and (run.state in (Run.State.FINISHED, Run.State.PARTIAL) or rows.filter(sweep_is_full=True).exists()):
+        _plan_full(sync_pass)
+    _hand_over(sync_pass)
     if run.state in (Run.State.INTERRUPTED, Run.State.FAILED):
         if run.state == Run.State.FAILED:
             rows.update(next_due_at=timezone.now() + timedelta(seconds=sync_pass.interval_seconds))

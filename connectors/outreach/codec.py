@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
+from connectors.errors import Rejected
 from connectors.text import clean, read_plain
 
 SYSTEM = "outreach"
 COLLECTIONS = {"account": "accounts", "prospect": "prospects", "user": "users"}
 RELATIONSHIPS = {"account": ("owner",), "prospect": ("account", "owner", "stage", "persona"), "user": ()}
-_INSTANT = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
-def read_value(raw: Any) -> tuple[Value, bool]:
-    """Returns the canonical value and whether its text was damaged."""
+def read_value(raw: Any, *, is_instant: bool = False) -> tuple[Value, bool]:
+    """Returns the canonical value and whether its text was damaged. Instants are told by their attribute (`…At`), never
+    by how a text looks."""
     if (plain := read_plain(raw)) is not None:
         return plain
-    if _INSTANT.match(raw):
-        return read_instant(raw) or clean(raw)[0], False
+    if is_instant and (at := read_instant(raw)) is not None:
+        return at, False
     return clean(raw)
 
 
@@ -52,7 +52,7 @@ def read_record(resource: Any, object_type: str) -> Record | None:
         if raw is None:  # most of 170 attributes are
             fields[name] = None
             continue
-        fields[name], is_damaged = read_value(raw)
+        fields[name], is_damaged = read_value(raw, is_instant=name.endswith("At"))
         if is_damaged:
             damaged.add(name)
     relationships = resource.get("relationships")
@@ -70,15 +70,20 @@ def read_record(resource: Any, object_type: str) -> Record | None:
 
 
 def write_document(object_type: str, fields: Fields, *, id_: str = "") -> dict[str, Any]:
-    """Returns the document of a POST or PATCH: only the given fields. Ids are integers, as Outreach demands."""
+    """Returns the document of a POST or PATCH: only the given fields. Ids are integers, as Outreach demands. Raises
+    Rejected for a relationship that names no id."""
     attributes: dict[str, Any] = {}
     relationships: dict[str, Any] = {}
     for name, value in fields.items():
         if name in RELATIONSHIPS[object_type]:
             type_ = "user" if name == "owner" else name
+            if value is not None and not (str(value).isascii() and str(value).isdigit()):
+                raise Rejected(f"{name} cannot be {str(value)[:40]!r}: it takes an id", system=SYSTEM, field=name)
             relationships[name] = {"data": None if value is None else {"type": type_, "id": int(str(value))}}
         elif isinstance(value, datetime):
             attributes[name] = write_instant(value)
+        elif isinstance(value, date):
+            attributes[name] = value.isoformat()
         else:
             attributes[name] = list(value) if isinstance(value, tuple) else value
     data: dict[str, Any] = {"type": object_type}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from connectors.contract import CallCount, Check, Condition, Page, Position, Record, Ref, Schema, Spread, Write, WriteResult, one_by_one
+from connectors.contract import CallCount, Check, Condition, Op, Page, Position, Record, Ref, Schema, Spread, Test, Write, WriteResult, one_by_one
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, RecordError, Rejected, ServerTrouble
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
@@ -17,6 +17,7 @@ from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, 
 from connectors.outreach.schema import built_in, with_labels
 
 PAGE, LEAST_PAGE = 1000, 50
+SEARCHABLE = ("id", "name", "customId", "domain")  # texts of an account that filters know (reference section 4)
 
 
 class OutreachConnector:
@@ -38,7 +39,7 @@ class OutreachConnector:
         self._http = http
         self._client = OutreachClient(http, tokens)
         self._template = page_address_template
-        self._marker = marker_attribute
+        self.marker_field = marker_attribute
         self._page = PAGE
         self._spread = spread
         self.settle_seconds = settle_seconds
@@ -138,6 +139,12 @@ class OutreachConnector:
         parts = list(chunks(list(dict.fromkeys(values)), most=VALUES_A_CALL, overhead=len(field) + 16))
         return list({r.ref.id: r for records in self._spread(ask, parts) for r in records}.values())
 
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        if self.marker_field in SEARCHABLE:
+            return self.find(object_type, self.marker_field, markers, columns)
+        pages = self.scan(object_type, where=Test("createdAt", Op.GE, since), columns=[*columns, self.marker_field])
+        return [r for page in pages for r in page.records if r.fields.get(self.marker_field) in markers]
+
     def _all(self, object_type: str, pairs: Pairs, columns: Sequence[str]) -> Iterator[Record]:
         """Yields every record of a query."""
         for answer in self._walk(object_type, [*pairs, ("count", "false"), *sparse(object_type, columns)]):
@@ -178,7 +185,7 @@ class OutreachConnector:
         path, template = self._collection(object_type)
         try:
             if write.ref is None:
-                fields = {**write.fields, **({self._marker: write.marker} if write.marker else {})}
+                fields = {**write.fields, **({self.marker_field: write.marker} if write.marker else {})}
                 answer = self._client.send("POST", path, write_document(object_type, fields), template=template)
             else:
                 path, template = f"{path}/{write.ref.id}", f"{template}/{{id}}"

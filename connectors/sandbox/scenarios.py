@@ -98,16 +98,24 @@ _LAST = [
 
 def fill(world: World, scenario: str) -> None:
     """Fills a fresh world. Raises ValueError for a scenario that does not exist."""
-    kind, _, size = scenario.partition(":")
+    kind, size = read_scenario(scenario)
     _users(world)
     if kind == "demo":
         _demo(world)
-    elif kind == "bench" and size.isdigit():
-        _bench(world, int(size))
-    elif kind == "bound" and size.isdigit():
-        _bound(world, int(size))
-    elif kind != "empty":
-        raise ValueError(f"there is no scenario {scenario!r}; take demo, empty, bench:N or bound:N")
+    elif kind == "bench":
+        _bench(world, size)
+    elif kind == "bound":
+        _bound(world, size)
+
+
+def read_scenario(scenario: str) -> tuple[str, int]:
+    """Returns the kind of a scenario and its size. Raises ValueError for one that does not exist."""
+    kind, colon, size = scenario.partition(":")
+    if kind in ("bench", "bound") and size.isdigit():
+        return kind, int(size)
+    if kind in ("demo", "empty") and not colon:
+        return kind, 0
+    raise ValueError(f"there is no scenario {scenario!r}; take demo, empty, bench:N or bound:N")
 
 
 def _users(world: World) -> None:

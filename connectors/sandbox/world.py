@@ -93,8 +93,9 @@ class World:
 
     def reset(self, scenario: str) -> None:
         """Makes a fresh world from a scenario. Raises ValueError for an unknown one."""
-        from connectors.sandbox.scenarios import fill
+        from connectors.sandbox.scenarios import fill, read_scenario
 
+        read_scenario(scenario)  # before anything is forgotten
         with self.lock:
             self._clear()
             fill(self, scenario)

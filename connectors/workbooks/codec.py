@@ -16,23 +16,20 @@ DATETIME_FORMAT = "%a %b %d %H:%M:%S UTC %Y"
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _DATETIME = re.compile(r"^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d UTC \d{4}$")
-_DATE = re.compile(r"^[ \d]?\d [A-Z][a-z]{2} \d{4}$")
 NO_VALUE, NULL_VALUE = ":no_value:", ":null_value:"
 
 
-def read_value(raw: Any) -> tuple[Value, bool]:
-    """Returns the canonical value and whether its text was damaged. What has no canonical form becomes text."""
+def read_value(raw: Any, *, is_instant: bool = False) -> tuple[Value, bool]:
+    """Returns the canonical value and whether its text was damaged. What has no canonical form becomes text.
+
+    Instants are told by their column, never by how a text looks: a company may be called "12 Mar 2024". Dates of other
+    columns stay as Workbooks writes them; a mapping row's conversion reads them."""
     if (plain := read_plain(raw)) is not None:
         return plain
     if raw == "":
         return None, False
-    if raw[-9:-4] == " UTC " and (at := read_datetime(raw)) is not None:
+    if is_instant and (at := read_datetime(raw)) is not None:
         return at, False
-    if _DATE.match(raw):
-        try:
-            return datetime.strptime(raw.strip(), "%d %b %Y").date(), False
-        except ValueError:
-            return raw, False
     return clean(raw)
 
 
@@ -57,7 +54,7 @@ def read_record(row: Mapping[str, Any], object_type: str) -> Record | None:
     fields: dict[str, Value] = {}
     damaged = set()
     for name, raw in row.items():
-        fields[name], is_damaged = read_value(raw)
+        fields[name], is_damaged = read_value(raw, is_instant=name.endswith("_at"))
         if is_damaged:
             damaged.add(name)
     changed = fields.get("updated_at")

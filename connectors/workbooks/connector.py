@@ -40,6 +40,7 @@ class WorkbooksConnector:
     """Workbooks with an API key. `page_address_template` holds `{object}` and `{id}`."""
 
     system = SYSTEM
+    marker_field = "created_through_reference"
     concurrency = 5  # the vendor's library runs at most five requests at once
 
     def __init__(
@@ -105,6 +106,9 @@ class WorkbooksConnector:
 
         parts = list(_chunks(list(dict.fromkeys(values)), ROWS_A_CALL))
         return [record for records in self._spread(ask, parts) for record in records]
+
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        return self.find(object_type, self.marker_field, markers, columns)
 
     def _all_rows(self, object_type: str, condition: Condition, columns: Sequence[str]) -> Iterator[Record]:
         """Yields every row, paged by id: a full page is followed by what lies behind its last id."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from urllib.parse import urlsplit
 
 from connectors.contract import Value
@@ -23,6 +25,7 @@ class Unmatched:
     text: str
 
 
+_GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$")
 Users = Mapping[str, str]  # exact username -> id of the user on the other side
 Transform = Callable[[Value, Users], "Value | Unmatched"]
 
@@ -40,13 +43,39 @@ def _integer(value: Value, users: Users) -> Value:
         raise CannotConvert("yes/no is not a number")
     if isinstance(value, int):
         return value
+    text = str(value).strip()
     try:
-        number = float(str(value).replace(",", "").strip())
+        number = float(text.replace(",", "") if _GROUPED.match(text) else text)  # "12,5" is no 125
     except ValueError:
         raise CannotConvert(f"{str(value)[:40]!r} is not a number") from None
     if not math.isfinite(number) or number != int(number):
         raise CannotConvert(f"{str(value)[:40]!r} is not a whole number")
     return int(number)
+
+
+def _day(value: Value, users: Users) -> Value:
+    """The day of a date in text, as both systems write them: " 2 May 2026" and "2026-05-02" become "2026-05-02"."""
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    if isinstance(value, date):
+        return value.isoformat()
+    text = str(value).strip()
+    for form in ("%d %b %Y", "%Y-%m-%d", "%a %b %d %H:%M:%S UTC %Y"):
+        try:
+            return datetime.strptime(text, form).date().isoformat()
+        except ValueError:
+            continue
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).date().isoformat()
+    except ValueError:
+        raise CannotConvert(f"{text[:40]!r} is not a date") from None
+
+
+def _midnight(value: Value, users: Users) -> Value:
+    """The first instant of that day, UTC, for attributes that hold an instant."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.combine(date.fromisoformat(str(_day(value, users))), time.min, tzinfo=UTC)
 
 
 def _host(value: Value, users: Users) -> Value:
@@ -71,6 +100,8 @@ TRANSFORMS: Mapping[str, Transform] = {
     "same": _same,
     "text": _text,
     "integer": _integer,
+    "date": _day,
+    "date as instant": _midnight,
     "host of web address": _host,
     "user by username": _user_by_username,
 }

@@ -21,6 +21,14 @@ def is_same(left: Value, right: Value) -> bool:
     return left == right
 
 
+NAME_KEY_LENGTH = 255  # what a name-key column holds; both sides of every comparison are cut alike
+
+
+def name_key(name: Value) -> str:
+    """Returns the key under which a name is stored and looked up, "" for a blank one."""
+    return normalise_name(str(name or ""))[:NAME_KEY_LENGTH]
+
+
 def normalise_name(name: str) -> str:
     """Returns the form in which two names are compared: NFKC, blanks collapsed, case folded (D2).
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from reconciliation.core.brakes import BrakeSettings, blanking_trips
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import Decision
 from reconciliation.core.values import is_blank
 from reconciliation.engine import previews
 from reconciliation.engine.context import RunContext
@@ -24,8 +25,7 @@ def look_at(context: RunContext, work: PageWork) -> None:
     counts = Counter(context.sync_pass.sweep_blanked)
     before = counts.total()
     for decision in work.decisions.values():
-        if decision.intent is not None and decision.intent.kind == "update":
-            counts.update(name for name, value in decision.intent.after.items() if is_blank(value))
+        counts.update(_blanked(decision))
     if counts.total() == before:
         return
     bound = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, is_tombstone=False).count()
@@ -41,8 +41,24 @@ def look_at(context: RunContext, work: PageWork) -> None:
                     replace(decision, outcome=Outcome.HELD, reason="brake", sentence=sentence, intent=None, case=None, bind_to=None)
                 )
         raise BrakeTripped(sentence if waiting is None else f"{sentence} Its plan waits in run {waiting}.")
-    context.sync_pass.sweep_blanked = dict(counts)
-    SyncPass.objects.filter(pk=context.sync_pass.pk).update(sweep_blanked=dict(counts))
+
+
+def remember(context: RunContext, work: PageWork) -> None:
+    """Adds what the page really blanked to the sweep's count: a page that is tried again counts once."""
+    counts = Counter(context.sync_pass.sweep_blanked)
+    for id_ in work.done:
+        counts.update(_blanked(work.decisions[id_]))
+    if counts != Counter(context.sync_pass.sweep_blanked):
+        context.sync_pass.sweep_blanked = dict(counts)
+        SyncPass.objects.filter(pk=context.sync_pass.pk).update(sweep_blanked=dict(counts))
+
+
+def _blanked(decision: Decision) -> list[str]:
+    """Returns the fields that an update blanks."""
+    intent = decision.intent
+    if intent is None or intent.kind != "update":
+        return []
+    return [name for name, value in intent.after.items() if is_blank(value)]
 
 
 def _waiting_plan(context: RunContext) -> int | None:

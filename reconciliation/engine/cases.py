@@ -8,13 +8,14 @@ from typing import Any
 
 from connectors.contract import Record, Ref
 from reconciliation.core.operations import CaseOpening
-from reconciliation.core.values import normalise_name
+from reconciliation.core.values import name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import encode_fields
 
-WRITE_BACK_REFUSED, WRITE_BACK_LATE = "write_back_refused", "write_back_late"
+WRITE_BACK_REFUSED, WRITE_BACK_LATE, PEOPLE_REFUSED = "write_back_refused", "write_back_late", "people_refused"
+BESIDE_THE_RECORD = (WRITE_BACK_LATE, PEOPLE_REFUSED)  # cases that leave their organisation syncing
 LATE_AFTER = timedelta(minutes=15)
 MOST_AT_ONCE = 500
 
@@ -32,7 +33,7 @@ def open_case(
     name = str(record.fields.get("name") or "")[:255]
     values = {
         "name": name,
-        "name_key": normalise_name(name)[:255],
+        "name_key": name_key(name),
         "reason": opening.reason,
         "sentence": opening.sentence,
         "remedy": opening.remedy,
@@ -53,7 +54,7 @@ def close_reset(context: RunContext, crm_ids: list[str]) -> set[str]:
     written (engine-rules 9). Returns the ids that still wait for their flag to be written."""
     rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN)
     reset = [c.pk for c in rows if c.flag == Case.Flag.WRITTEN]
-    waiting = {c.crm_id for c in rows if c.flag != Case.Flag.WRITTEN}
+    waiting = {c.crm_id for c in rows if c.flag != Case.Flag.WRITTEN and c.reason not in BESIDE_THE_RECORD}
     if context.is_preview:
         return waiting
     Case.objects.filter(pk__in=reset, state=Case.State.OPEN).update(
@@ -64,7 +65,8 @@ def close_reset(context: RunContext, crm_ids: list[str]) -> set[str]:
 
 def close_solved(context: RunContext, crm_ids: list[str]) -> None:
     """Closes the error cases of records that went through."""
-    Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, crm_id__in=crm_ids, state=Case.State.OPEN).update(
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, crm_id__in=crm_ids, state=Case.State.OPEN)
+    rows.exclude(reason__in=BESIDE_THE_RECORD).update(
         state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
     )
 
@@ -79,7 +81,7 @@ def open_late_write_backs(context: RunContext) -> None:
     for row in rows.order_by("pk")[:MOST_AT_ONCE]:
         if row.crm_id in known:
             continue
-        sentence = f"Account {row.peer_id} exists, but its Id could not be written to Workbooks yet, which does not answer."
+        sentence = f"Account {row.peer_id} exists, but its Id could not be written to Workbooks yet."
         remedy = "Nothing to do: it is written as soon as Workbooks answers, and this case closes by itself."
         record = Record(Ref(context.crm.connector.system, ORGANISATION, row.crm_id), {"name": row.name})
         open_case(context, record, CaseOpening(Case.Kind.ERROR.value, WRITE_BACK_LATE, sentence, remedy), flag=Case.Flag.NONE)

@@ -21,7 +21,7 @@ from connectors.workbooks.connector import WorkbooksConnector
 from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
-TOKEN_LOCK_SECONDS = 60
+TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
 
 
 class ConnectionTokens:
@@ -48,11 +48,12 @@ class ConnectionTokens:
         free = Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)
         mine = Connection.objects.filter(pk=self._id)
         won = mine.filter(free).update(token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS))
+        until = mine.values_list("token_lock_until", flat=True).get() if won else None
         try:
             yield bool(won)
         finally:
-            if won:
-                mine.update(token_lock_until=None)
+            if won:  # only our own lock: ours may have ended, and a successor's begun
+                mine.filter(token_lock_until=until).update(token_lock_until=None)
 
 
 def open_connector(

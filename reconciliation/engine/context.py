@@ -8,13 +8,18 @@ from dataclasses import dataclass, field
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.ledger import Ledger, Outcome
 from reconciliation.core.operations import Decision
-from reconciliation.core.values import normalise_name
+from reconciliation.core.values import name_key
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.lease import Lease
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import Terms
+
+
+def _sentences(decision: Decision) -> str:
+    parts = [decision.sentence, *decision.warnings]
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class RunContext:
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
     are_names_fresh: bool = False
+    counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False
 
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
@@ -47,10 +53,10 @@ class RunContext:
                     run=self.run,
                     crm_ref=str(decision.record.ref),
                     name=(name := str(decision.record.fields.get("name") or "")[:255]),
-                    name_key=normalise_name(name)[:255],
+                    name_key=name_key(name),
                     outcome=decision.outcome.value,
                     reason=decision.reason,
-                    sentence="; ".join(filter(None, (decision.sentence, *decision.warnings))),
+                    sentence=_sentences(decision),
                     peer_ref=peer_ref,
                     operation_id=operation_id,
                     at=self.wiring.now(),

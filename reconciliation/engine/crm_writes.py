@@ -69,7 +69,19 @@ def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:
         failed += [w.organisation_id for w, op in zip(merged, intended, strict=True) if op is None or op.state == Operation.State.REJECTED]
         failed = [id_ for id_ in failed if id_ not in stale]
         waiting = [replace(w, version="") for w in waiting if w.organisation_id in stale]
+    for write in waiting:
+        _kept_stale(context, write)
     return failed + [w.organisation_id for w in waiting]
+
+
+def _kept_stale(context: RunContext, write: CrmWrite) -> None:
+    """Somebody changed the organisation each time between our read and our write: a person has to look (rule 1)."""
+    if write.kind != "write_back":
+        return  # a flag stays owed, and its case holds the row
+    sentence = f"Id and URL could not be written back: the organisation was changed {TRIES} times while we tried."
+    opening = CaseOpening("error", cases.WRITE_BACK_REFUSED, sentence, "See who edits it so often, then press Retry.")
+    ref = Ref(context.crm.connector.system, ORGANISATION, write.organisation_id)
+    cases.open_case(context, Record(ref, {"name": write.name}), opening)
 
 
 def _intent(context: RunContext, write: CrmWrite) -> Intent:

@@ -120,6 +120,7 @@ class Executor:
         waiting = iter(operations)
         trouble: ConnectionTrouble | None = None
         went_through = 0
+        apart: Done | None = None  # the write set apart last, while no other went through after it
         width = max(1, min(target.connector.concurrency, self.wiring.workers or 1))
         while wave := list(islice(waiting, size * width * (4 if width > 1 else 1))):
             if trouble is not None:
@@ -129,10 +130,16 @@ class Executor:
             claimed = self._claim(wave)
             slices = [claimed[i : i + size] for i in range(0, len(claimed), size)]
             done = [d for part in self._call_all(target.connector, object_type, slices, width) for d in part]
-            went_through += sum(d.error is None for d in done)
-            done = _set_apart(done, went_through)
+            succeeded = sum(d.error is None for d in done)
+            went_through += succeeded
+            # Two in a row with nothing between them are no record's own trouble.
+            if apart is None or succeeded:
+                done = _set_apart(done, went_through)
             self._settle(done, settle)
             trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble) and not d.is_alone), None)
+            if trouble is not None and apart is not None and not succeeded:
+                _join_again(apart)
+            apart = next((d for d in done if d.is_alone), None if succeeded else apart)
         if trouble is not None:
             raise trouble
 
@@ -141,9 +148,9 @@ class Executor:
         now = self.wiring.now()
         if not self.wiring.switches.keeps_no_intent:
             ids = [op.pk for op in wave]
-            won = Operation.objects.filter(pk__in=ids, state=Operation.State.INTENDED, lease_token=self.lease.token).update(
-                state=Operation.State.SENT, sent_at=now
-            )
+            # Our own token proves nothing when this process slept beyond its lease: the lease itself is asked.
+            mine = Operation.objects.filter(self.lease.is_ours(), pk__in=ids, state=Operation.State.INTENDED, lease_token=self.lease.token)
+            won = mine.update(state=Operation.State.SENT, sent_at=now)
             if won != len(ids):
                 raise LeaseLost(self.lease.name)
         for op in wave:
@@ -200,6 +207,12 @@ def _set_apart(done: list[Done], went_through: int) -> list[Done]:
     failing[0].operation.context["alone"] = True
     Operation.objects.filter(pk=failing[0].operation.pk).update(context=failing[0].operation.context)
     return [replace(d, is_alone=d is failing[0]) for d in done]
+
+
+def _join_again(apart: Done) -> None:
+    """The write that was set apart failed for the same cause as the next one: it counts no strike against its record."""
+    apart.operation.context.pop("alone", None)
+    Operation.objects.filter(pk=apart.operation.pk).update(context=apart.operation.context)
 
 
 def _mark(item: Done, now: object) -> None:

@@ -13,7 +13,7 @@ from django.db.models import Q
 from connectors.contract import All, Condition, Connector, Op, Record, Test
 from reconciliation.core.eligibility import PluginColumns, switched_on
 from reconciliation.core.mapping import Mapping
-from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.core.values import is_blank, name_key
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Operation, PeerName, RemoteUser, SyncPass
 from reconciliation.models.bulk import insert_rows
@@ -21,18 +21,17 @@ from reconciliation.passes.organisations import ACCOUNT, PERSON, PROSPECT
 
 USERS_KEPT = timedelta(hours=24)
 OWN_NAMES_KEPT = timedelta(hours=1)
-MARKER_FIELD = "customId"
 
 
-def account_columns(mapping: Mapping) -> list[str]:
+def account_columns(peer: Connector, mapping: Mapping) -> list[str]:
     """Returns what is read of an account: the mapped fields, its name and our marker."""
-    return list(dict.fromkeys([*mapping.peer_fields, "name", MARKER_FIELD]))
+    return list(dict.fromkeys([*mapping.peer_fields, "name", peer.marker_field]))
 
 
 def accounts_by_id(peer: Connector, mapping: Mapping, ids: Iterable[str]) -> dict[str, Record]:
     """Returns the accounts as they are now (S3.3: both records are compared as they are), by id."""
     wanted = sorted(set(ids))
-    return {r.ref.id: r for r in peer.read(ACCOUNT, wanted, account_columns(mapping))} if wanted else {}
+    return {r.ref.id: r for r in peer.read(ACCOUNT, wanted, account_columns(peer, mapping))} if wanted else {}
 
 
 def users_by_name(peer: Connector, connection: Connection, names: Iterable[str], wiring: Wiring) -> dict[str, str]:
@@ -60,22 +59,22 @@ def refresh_names(peer: Connector, sync_pass: SyncPass, wiring: Wiring) -> None:
     since = sync_pass.names_read_until
     where: Condition = Test("updatedAt", Op.GE, since) if since else Test("updatedAt", Op.GE, None)
     started = None
-    for page in peer.scan(ACCOUNT, where=where, columns=["name", MARKER_FIELD]):
+    for page in peer.scan(ACCOUNT, where=where, columns=["name", peer.marker_field]):
         started = started or page.server_time
-        remember_names(sync_pass, page.records, wiring)
+        remember_names(sync_pass, page.records, peer.marker_field, wiring)
     sync_pass.names_read_until = started - timedelta(seconds=sync_pass.overlap_seconds)
     SyncPass.objects.filter(pk=sync_pass.pk).update(names_read_until=sync_pass.names_read_until)
 
 
-def remember_names(sync_pass: SyncPass, accounts: Sequence[Record], wiring: Wiring) -> None:
+def remember_names(sync_pass: SyncPass, accounts: Sequence[Record], marker_field: str, wiring: Wiring) -> None:
     """Stores name and marker of these accounts."""
     rows = {
         a.ref.id: PeerName(
             sync_pass=sync_pass,
             peer_id=a.ref.id,
             name=str(a.fields.get("name") or "")[:255],
-            name_key=normalise_name(str(a.fields.get("name") or ""))[:255],
-            marker=str(a.fields.get(MARKER_FIELD) or "")[:255],
+            name_key=name_key(a.fields.get("name")),
+            marker=str(a.fields.get(marker_field) or "")[:255],
             seen_at=wiring.now(),
         )
         for a in accounts
@@ -86,16 +85,16 @@ def remember_names(sync_pass: SyncPass, accounts: Sequence[Record], wiring: Wiri
 def accounts_by_name(peer: Connector, sync_pass: SyncPass, mapping: Mapping, names: Sequence[str]) -> dict[str, list[Record]]:
     """Returns normalised name -> the accounts that bear it: from the wire by exact name, and from the local index by
     normalised name, each read afresh so that a deleted or renamed account raises no false duplicate."""
-    columns = account_columns(mapping)
+    columns = account_columns(peer, mapping)
     found = {r.ref.id: r for r in peer.find(ACCOUNT, "name", sorted(set(names)), columns)}
-    keys = {normalise_name(n)[:255] for n in names}
+    keys = {name_key(n) for n in names}
     local = PeerName.objects.filter(sync_pass=sync_pass, name_key__in=keys).values_list("peer_id", flat=True)
     unseen = [i for i in local if i not in found]
     if unseen:
         found.update({r.ref.id: r for r in peer.read(ACCOUNT, unseen, columns)})
     by_key: dict[str, list[Record]] = {}
     for record in found.values():
-        by_key.setdefault(normalise_name(str(record.fields.get("name") or ""))[:255], []).append(record)
+        by_key.setdefault(name_key(record.fields.get("name")), []).append(record)
     return by_key
 
 
@@ -125,7 +124,8 @@ def employed_people(crm: Connector, columns: PluginColumns, organisation_ids: Se
 def prospects_of(peer: Connector, people: Sequence[Record], columns: PluginColumns) -> dict[str, Record]:
     """Returns person id -> prospect: by the id stored on the person, else the one prospect with that e-mail (D4)."""
     stored = {p.ref.id: str(p.fields.get(columns.peer_id)) for p in people if not is_blank(p.fields.get(columns.peer_id))}
-    by_id = {r.ref.id: r for r in peer.read(PROSPECT, sorted(set(stored.values())), ["account", "emails"])} if stored else {}
+    wanted = sorted({i for i in stored.values() if i.isascii() and i.isdigit()})  # anything else names no prospect
+    by_id = {r.ref.id: r for r in peer.read(PROSPECT, wanted, ["account", "emails"])} if wanted else {}
     found = {person: by_id[prospect] for person, prospect in stored.items() if prospect in by_id}
     mails = {
         p.ref.id: str(p.fields["main_location[email]"]).strip().casefold()

@@ -13,12 +13,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Exists, F, Q
 from django.db.models.functions import Now
 
 from reconciliation.models import PassLease
 
 LEASE_SECONDS = 90
+
+
+def boottime() -> float:
+    """Returns seconds that go on while the machine sleeps, where it can tell them: a lease ends in sleep, too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class LeaseHeld(Exception):
@@ -37,7 +42,8 @@ class Lease:
     holder: str
     token: int
     db_now: Callable[[], Any] = Now
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = boottime
+    channel: Lease | None = None  # the process channel of a run, kept as long as the run's own lease
     _good_until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,6 +57,13 @@ class Lease:
         if not won:
             raise LeaseLost(self.name)
         self._good_until = before + LEASE_SECONDS
+        if self.channel is not None:
+            self.channel.renew()
+
+    def is_ours(self) -> Exists:
+        """Returns a condition for queries: the lease is still ours, by the database's clock."""
+        now = self.db_now()
+        return Exists(PassLease.objects.filter(name=self.name, holder=self.holder, token=self.token, expires_at__gt=now))
 
     def guard(self, seconds: float) -> None:
         """Makes sure that a step of `seconds` ends within the lease; renews it when needed. Raises LeaseLost."""
@@ -63,8 +76,9 @@ class Lease:
         PassLease.objects.filter(name=self.name, holder=self.holder, token=self.token).update(expires_at=None, holder="")
 
 
-def take(name: str, holder: str, *, db_now: Callable[[], Any] = Now, monotonic: Callable[[], float] = time.monotonic) -> Lease:
+def take(name: str, holder: str, *, db_now: Callable[[], Any] = Now, monotonic: Callable[[], float] = boottime) -> Lease:
     """Returns the lease of `name`. Raises LeaseHeld when another holder's is still good."""
+    before = monotonic()
     if not _won(name, holder, db_now):
         _, is_new = PassLease.objects.get_or_create(name=name)
         if not is_new or not _won(name, holder, db_now):
@@ -73,7 +87,7 @@ def take(name: str, holder: str, *, db_now: Callable[[], Any] = Now, monotonic: 
     if row is None:
         raise LeaseHeld(name)
     lease = Lease(name, holder, row[0], db_now, monotonic)
-    lease._good_until = monotonic() + LEASE_SECONDS
+    lease._good_until = before + LEASE_SECONDS
     return lease
 
 

@@ -10,16 +10,19 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from django.db import transaction
+from django.db.models import Max
+
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, RecordError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
-from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.core.values import is_blank, name_key
 from reconciliation.engine import brakes, cases, crm_writes, gather, mapping_trouble, people, previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
+from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.page_work import PageWork
-from reconciliation.engine.wiring import Switches
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes import organisations as rules
@@ -53,12 +56,28 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
         mapping_trouble.look_at(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)
+    except (ConnectionTrouble, LeaseLost):
+        _hold_undone(work)
+        raise
     finally:
         for id_, record in work.records.items():
             if id_ not in work.decisions:
-                work.decide(Decision(record, Outcome.HELD, "interrupted", "The run was interrupted before this organisation was done."))
+                work.decide(_interrupted(record))
+        if not context.is_preview:
+            brakes.remember(context, work)
         context.record((d, _peer_ref(work, d), _operation_id(work, d)) for d in work.decisions.values())
     return work.decisions
+
+
+def _interrupted(record: Record) -> Decision:
+    return Decision(record, Outcome.HELD, "interrupted", "The run was interrupted before this organisation was done.")
+
+
+def _hold_undone(work: PageWork) -> None:
+    """What was decided but not carried out is held: the ledger counts what happened, not what was meant."""
+    for id_, decision in list(work.decisions.items()):
+        if previews.is_act(decision) and id_ not in work.done:
+            work.decide(_interrupted(decision.record))
 
 
 def _operation_id(work: PageWork, decision: Decision) -> int | None:
@@ -110,12 +129,7 @@ def _known(context: RunContext, work: PageWork) -> dict[str, Known]:
     }
     if context.wiring.switches.names_before_journal:
         in_doubt = set()
-    stopped = set(
-        Case.objects.filter(sync_pass=sync_pass, crm_id__in=ids, state=Case.State.RESOLVED, decision="stop").values_list(
-            "crm_id", flat=True
-        )
-    )
-    return {i: Known(bindings.get(i), i in in_doubt, i in stopped) for i in ids}
+    return {i: Known(bindings.get(i), i in in_doubt) for i in ids}
 
 
 def _decide_by_id(
@@ -148,14 +162,14 @@ def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], 
         context.are_names_fresh = True
     names = [str(r.fields["name"]) for r in records if not is_blank(r.fields.get("name"))]
     found = gather.accounts_by_name(connector, sync_pass, context.terms.mapping, names) if names else {}
-    in_flight = gather.names_in_flight(context.peer.connection, (normalise_name(n)[:255] for n in names), context.wiring)
+    in_flight = gather.names_in_flight(context.peer.connection, (name_key(n) for n in names), context.wiring)
     bound = gather.bound_organisations(sync_pass, (a.ref.id for accounts in found.values() for a in accounts))
     remembered: dict[str, set[str]] = {}
     for pair in RememberedPair.objects.filter(sync_pass=sync_pass, crm_id__in=[r.ref.id for r in records]):
         remembered.setdefault(pair.crm_id, set()).add(pair.peer_id)
     first_with: dict[str, str] = {}
     for record in records:
-        id_, key = record.ref.id, normalise_name(str(record.fields.get("name") or ""))[:255]
+        id_, key = record.ref.id, name_key(record.fields.get("name"))
         open_twins = [op for op in in_flight.get(key, []) if op.state in Operation.OPEN and op.source_ref != str(record.ref)]
         if open_twins and not context.wiring.switches.ignores_twins:
             work.decide(Decision(record, Outcome.HELD, "twin_in_doubt", "An account with this name may just have been created."))
@@ -163,8 +177,10 @@ def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], 
         if key in first_with and not context.wiring.switches.ignores_twins:
             work.twins[id_] = first_with[key]
             continue
-        marker = "" if context.wiring.switches.names_before_journal else rules.marker_of(context.terms.database, id_)
-        matches, ours = rules.match_names(key, marker, found.get(key, []), frozenset(remembered.get(id_, ())), bound)
+        asking = rules.Asking(
+            id_, key, "" if context.wiring.switches.names_before_journal else rules.marker_of(context.terms.database, id_)
+        )
+        matches, ours = rules.match_names(asking, found.get(key, []), frozenset(remembered.get(id_, ())), bound, connector.marker_field)
         _guarded(context, work, record, lambda r=record, m=matches, o=ours: rules.decide_new(r, m, o, context.terms, users))
         if work.decisions[id_].outcome is Outcome.CREATED:
             first_with[key] = id_
@@ -211,25 +227,33 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
         decision = work.decisions[Ref.parse(item.operation.source_ref).id]
         if item.error is None and item.record is not None:
             bindings.append(_binding(context, decision, item.record))
+            work.done.add(decision.record.ref.id)
             accounts.append(item.record)
         else:
             if isinstance(item.error, MappingError):
                 work.mapping_errors.append(item.error)
             elif isinstance(item.error, RecordError):
                 work.refusals[decision.record.ref.id] = item.error
-            work.decide(_failed_decision(decision, item, context.wiring.switches))
+            work.decide(_failed_decision(context, decision, item))
     if context.wiring.switches.binds_after_page:
         work.unbound += bindings
     else:
         _save_bindings(bindings)
     if accounts:
         named = [a for a in accounts if a.fields.get("name")]
-        gather.remember_names(context.sync_pass, named, context.wiring)
+        gather.remember_names(context.sync_pass, named, context.peer.connector.marker_field, context.wiring)
 
 
-def _alone(decision: Decision, item: Done) -> Decision:
-    """Holds a record that fails while its neighbours go through; the fifth such run makes it its own error."""
-    strikes = Operation.objects.filter(source_ref=item.operation.source_ref, context__alone=True).values("run").distinct().count()
+def _alone(context: RunContext, decision: Decision, item: Done) -> Decision:
+    """Holds a record that fails while its neighbours go through; the fifth such run since it last went through, or since
+    its last case was closed, makes it its own error."""
+    mine = Operation.objects.filter(source_ref=item.operation.source_ref)
+    went_through = mine.filter(state=Operation.State.CONFIRMED).aggregate(last=Max("pk"))["last"] or 0
+    closed = Case.objects.filter(sync_pass=context.sync_pass, crm_id=decision.record.ref.id, reason="alone").aggregate(at=Max("closed_at"))
+    failing = mine.filter(context__alone=True, pk__gt=went_through)
+    if closed["at"]:
+        failing = failing.filter(intended_at__gt=closed["at"])
+    strikes = failing.values("run").distinct().count()
     if strikes < STRIKES:
         sentence = f"{item.error}, for this organisation alone ({strikes} of {STRIKES}); it is tried again."
         return Decision(decision.record, Outcome.HELD, "alone", sentence)
@@ -237,12 +261,12 @@ def _alone(decision: Decision, item: Done) -> Decision:
     return replace(rules.failed(decision.record, "alone", sentence, "Look at its values, correct them, then press Retry."), intent=None)
 
 
-def _failed_decision(decision: Decision, item: Done, switches: Switches) -> Decision:
-    error = item.error
+def _failed_decision(context: RunContext, decision: Decision, item: Done) -> Decision:
+    error, switches = item.error, context.wiring.switches
     if switches.flags_on_connection_trouble and isinstance(error, ConnectorError):
         return replace(rules.failed(decision.record, "refused", error.sentence), intent=None)
     if item.is_alone:
-        return _alone(decision, item)
+        return _alone(context, decision, item)
     if item.is_in_doubt:
         sentence = f"Outreach did not answer ({error}); it is asked again by our key before anything is sent twice."
         return Decision(decision.record, Outcome.HELD, "in_doubt", sentence)
@@ -270,7 +294,7 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         peer_type=ACCOUNT,
         peer_id=peer.ref.id,
         name=name[:255],
-        name_key=normalise_name(name)[:255],
+        name_key=name_key(name),
         crm_base=pick(record.fields, terms.mapping.crm_fields),
         peer_base=encode_fields({n: after.get(n) for n in terms.mapping.peer_fields}),
         crm_version=record.version,
@@ -295,9 +319,17 @@ def _save_bindings(bindings: list[Binding]) -> None:
 
 
 def _bind_without_write(context: RunContext, work: PageWork) -> None:
-    """Stores what needs no remote write: links with nothing to send, and bases of rows that turned out equal."""
+    """Stores what needs no remote write: links with nothing to send, and bases of rows that turned out equal. A holder
+    that was frozen meanwhile must not put old bases over what its successor stored."""
+    with transaction.atomic():
+        context.lease.renew()
+        _store_quiet(context, work)
+
+
+def _store_quiet(context: RunContext, work: PageWork) -> None:
     links = [d for d in work.decisions.values() if d.bind_to is not None and d.intent is None]
     _save_bindings([_binding(context, d, None) for d in links])
+    work.done.update(d.record.ref.id for d in links)
     quiet = {id_: d.record for id_, d in work.decisions.items() if d.base_only}
     rows = [work.bindings[id_] for id_ in quiet]
     for row in rows:
@@ -305,7 +337,9 @@ def _bind_without_write(context: RunContext, work: PageWork) -> None:
         row.crm_base = pick(record.fields, context.terms.mapping.crm_fields)
         row.crm_version = record.version
         row.mapping_version = context.terms.mapping.version
-    update_rows(rows, ["crm_base", "crm_version", "mapping_version"])
+        if work.decisions[row.crm_id].reason == "equal":  # both sides were looked at, and so was the owner
+            row.owner_text, row.is_without_owner = work.decisions[row.crm_id].owner_text[:255], work.decisions[row.crm_id].is_without_owner
+    update_rows(rows, ["crm_base", "crm_version", "mapping_version", "owner_text", "is_without_owner"])
     gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).update(
         is_tombstone=True, is_write_back_due=False, are_people_due=False
@@ -334,6 +368,7 @@ def _decide_twins(context: RunContext, work: PageWork) -> None:
 
 def _follow_up(context: RunContext, work: PageWork) -> None:
     """Cases and their flags, Id and URL written back, people moved to the right account."""
+    context.lease.renew()
     owed = []
     for id_, decision in work.decisions.items():
         if decision.case is None:
@@ -342,6 +377,7 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
         if decision.reason != "internal":
             exchange = operation.exchange if operation is not None else {}
             cases.open_case(context, decision.record, decision.case, exchange=exchange)
+        work.done.add(id_)
     for case in cases.with_owed_flag(context, list(work.records)):
         owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id].version))
     for binding in Binding.objects.filter(

@@ -21,6 +21,7 @@ class PageWork:
     unbound: list[Binding] = field(default_factory=list)
     twins: dict[str, str] = field(default_factory=dict)  # organisation -> the earlier one with the same new name
 
+    done: set[str] = field(default_factory=set)  # organisations whose decision was carried out
     mapping_errors: list[ConnectorError] = field(default_factory=list)
     refusals: dict[str, ConnectorError] = field(default_factory=dict)
 

@@ -10,7 +10,7 @@ from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.engine import cases, gather
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.models import Binding, Operation
+from reconciliation.models import Binding, Case, Operation
 from reconciliation.passes.organisations import ORGANISATION, PROSPECT
 
 ORGANISATIONS_A_BATCH = 500
@@ -80,5 +80,7 @@ def _settle_owed(context: RunContext, bindings: dict[str, Binding], failing: dic
         binding.save(update_fields=["owed_tries", "are_people_due"])
         if not binding.are_people_due:
             record = Record(Ref(context.crm.connector.system, ORGANISATION, organisation), {"name": binding.name})
-            opening = CaseOpening("error", "people_refused", f"A prospect could not be moved to account {binding.peer_id}. {sentence}")
-            cases.open_case(context, record, opening)
+            remedy = "Correct the prospect in Outreach, then press Retry. The organisation itself goes on syncing."
+            sentence = f"A prospect could not be moved to account {binding.peer_id}. {sentence}"
+            opening = CaseOpening("error", cases.PEOPLE_REFUSED, sentence, remedy)
+            cases.open_case(context, record, opening, flag=Case.Flag.NONE)  # it does not fail the organisation (rule 14)

@@ -139,6 +139,11 @@ def settle(context: RunContext, planned: Mapping[str, Operation], outcomes: Mapp
         decision = outcomes.get(id_)
         refused = decision is None or decision.reason == "changed_meanwhile"
         row.state = Operation.State.REFUSED if refused else Operation.State.VOID
-        row.error = decision.sentence if refused and decision else f"Carried out by run {context.run.pk}."
+        if decision is None:
+            row.error = "Refused: the organisation was deleted in Workbooks since the preview."
+        elif refused or decision.outcome is Outcome.HELD:
+            row.error = decision.sentence
+        else:
+            row.error = f"Carried out by run {context.run.pk}."
         row.settled_at = now
     update_rows(list(planned.values()), ["state", "error", "settled_at"])

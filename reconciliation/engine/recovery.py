@@ -13,7 +13,7 @@ from django.db import transaction
 
 from connectors.contract import Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
-from reconciliation.core.values import normalise_name
+from reconciliation.core.values import name_key
 from reconciliation.engine import cases, crm_writes, gather, people
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation
@@ -22,6 +22,7 @@ from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import encode_fields
 
 OWED_A_RUN = 1000
+CLOCKS_DIFFER = timedelta(minutes=15)
 
 
 def recover(context: RunContext, left: WorkLeft) -> None:
@@ -53,12 +54,17 @@ def _settle_creates(context: RunContext) -> None:
     if context.wiring.switches.resends_in_doubt:
         Operation.objects.filter(pk__in=[op.pk for op in doubtful]).update(state=Operation.State.VOID)
         return
-    columns = gather.account_columns(context.terms.mapping)
+    columns = gather.account_columns(context.peer.connector, context.terms.mapping)
     found: dict[str, list[Record]] = {}
-    for account in context.peer.connector.find(ACCOUNT, gather.MARKER_FIELD, [op.marker for op in doubtful], columns):
-        found.setdefault(str(account.fields.get(gather.MARKER_FIELD)), []).append(account)
+    marker_field = context.peer.connector.marker_field
+    since = min(op.intended_at for op in doubtful) - CLOCKS_DIFFER
+    for account in context.peer.connector.find_marked(ACCOUNT, [op.marker for op in doubtful], columns, since=since):
+        found.setdefault(str(account.fields.get(marker_field)), []).append(account)
+    holders = gather.bound_organisations(context.sync_pass, (a.ref.id for same in found.values() for a in same))
     for op in doubtful:
-        accounts = sorted(found.get(op.marker, []), key=lambda a: int(a.ref.id))
+        own = Ref.parse(op.source_ref).id
+        free = [a for a in found.get(op.marker, []) if holders.get(a.ref.id, own) == own]  # a moved link keeps its first key
+        accounts = sorted(free, key=lambda a: int(a.ref.id))
         with transaction.atomic():
             if accounts:
                 _adopt(context, op, accounts)
@@ -91,7 +97,7 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
             "peer_type": ACCOUNT,
             "peer_id": account.ref.id,
             "name": name[:255],
-            "name_key": normalise_name(name)[:255],
+            "name_key": name_key(name),
             # What was sent is not what Workbooks holds now: an empty base makes the next pass compare every field.
             "crm_base": {},
             "peer_base": encode_fields(held),
@@ -107,7 +113,7 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
             "synced_at": now,
         },
     )
-    gather.remember_names(context.sync_pass, accounts, context.wiring)
+    gather.remember_names(context.sync_pass, accounts, context.peer.connector.marker_field, context.wiring)
     if len(accounts) > 1:
         record = Record(source, {"name": name})
         candidates = tuple(Candidate(a.ref.id, str(a.fields.get("name")), "carries our key", dict(a.fields)) for a in accounts)

@@ -14,7 +14,7 @@ from django.db import transaction
 from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
-from reconciliation.core.ledger import LedgerDoesNotAddUp
+from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
 from reconciliation.engine import brakes, cases, mapping_trouble, previews, recovery
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
@@ -42,6 +42,7 @@ class Order:
     budget: float | None = None
     started_by: str = ""
     apply_of: int | None = None  # the preview whose plan is carried out
+    channel: leases.Lease | None = None  # the process channel it runs in, renewed with its own lease
 
 
 def holder_name() -> str:
@@ -53,6 +54,7 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
     """Runs the pass once and returns the closed run. Raises LeaseHeld when another run is under way."""
     wiring = wiring or Wiring()
     lease = leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
+    lease.channel = order.channel
     try:
         sync_pass.refresh_from_db()
         run = open_run(sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by)
@@ -135,7 +137,8 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         held = sync_pass.hold_reason
         state = Run.State.HELD if held else Run.State.PARTIAL
         note = f"{error.sentence} {'The pass goes on when its mapping was saved.' if held else 'The row is held; the rest goes on.'}"
-    except ConnectionTrouble as error:
+    except ConnectorError as error:
+        # Also a refused read: it names no record that could be flagged, and says nothing of those behind it.
         state, note = Run.State.INTERRUPTED, error.sentence
         _troubled(context, error)
     except brakes.BrakeTripped as tripped:
@@ -162,12 +165,12 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
     if context.is_preview:  # a preview looks at a whole sweep, whatever an earlier run has left
         _save(context, sweep_started_at=None, position_at=None, position_id="")
     if order.is_full:
-        _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="")
+        _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="", sweep_blanked={}, approved_blanking=[])
     ends = None if order.budget is None else wiring.monotonic() + order.budget
     while True:
         page = _read_batch(context, ends)
         try:
-            process_page(context, page.records)
+            process_page(context, [r for r in page.records if r.ref.id not in context.counted])
         except ConnectionTrouble:
             if wiring.switches.moves_cursor_when_interrupted:
                 _advance(context, page)
@@ -203,8 +206,10 @@ def _retry_owed(context: RunContext) -> None:
     found = context.crm.connector.read(ORGANISATION, ids, _columns(context))
     columns = context.terms.columns
     ready = [r for r in found if not r.is_deleted and all(c.holds for c in explain(columns, r.fields, r.updated_at, None)[:3])]
-    rows.filter(crm_id__in=ids).update(is_retry_due=False)
-    process_page(context, ready)
+    outcomes = process_page(context, ready)
+    owed = [id_ for id_, decision in outcomes.items() if decision.outcome is Outcome.HELD]
+    rows.filter(crm_id__in=[id_ for id_ in ids if id_ not in owed]).update(is_retry_due=False)
+    context.counted.update(outcomes)
 
 
 def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:

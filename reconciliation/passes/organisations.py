@@ -18,8 +18,8 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.merging import Merge, SideState, changed_fields, merge_fields, values_of
 from reconciliation.core.operations import Candidate, CaseOpening, Decision, Intent
-from reconciliation.core.transforms import CannotConvert, Users, convert
-from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.core.transforms import CannotConvert, Unmatched, Users, convert
+from reconciliation.core.values import is_blank, name_key
 
 ORGANISATION = "organisation"
 PERSON = "person"
@@ -56,7 +56,6 @@ class Known:
 
     bound: Bound | None = None
     has_create_in_doubt: bool = False
-    stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class Terms:
 
 
 def marker_of(database: str, organisation_id: str) -> str:
-    """Returns the key an account carries in customId (engine-rules 15)."""
+    """Returns the key an account carries (engine-rules 15)."""
     return f"wb-{database}-{organisation_id}"
 
 
@@ -80,8 +79,6 @@ def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decisi
     """Returns what the row needs, or the decision when nothing is."""
     if record.is_deleted:
         return Look.DONE, Decision(record, Outcome.EXCLUDED, "deleted", "Deleted in Workbooks; the account stays untouched.")
-    if known.stopped:
-        return Look.DONE, Decision(record, Outcome.EXCLUDED, "decided_skip", "A person decided not to sync this organisation.")
     if known.has_create_in_doubt:
         return Look.DONE, Decision(
             record, Outcome.HELD, "in_doubt", "An account may have been created; Outreach is asked again by our key."
@@ -97,7 +94,7 @@ def first_look(record: Record, known: Known, terms: Terms) -> tuple[Look, Decisi
             return Look.LINK, None
         if terms.mapping.newer_than(bound.mapping_version):
             return Look.ACCOUNT, None  # a rule changed since: neither echo nor equal fields say that nothing is to do
-        if record.version == bound.crm_version and not terms.looks_are_echo_blind:
+        if record.version and record.version == bound.crm_version and not terms.looks_are_echo_blind:
             return Look.DONE, Decision(record, Outcome.UNCHANGED, "echo", "Our own write came back.")
         if not changed_fields(bound.crm_base, record.fields, terms.mapping.crm_fields) and not terms.looks_are_echo_blind:
             return Look.DONE, Decision(record, Outcome.UNCHANGED, "unmapped", "No mapped field changed.", base_only=True)
@@ -126,13 +123,23 @@ def _origin(record: Record, terms: Terms, merge: Merge) -> dict[str, Any]:
     }
 
 
-def _explained(decision: Decision, merge: Merge) -> Decision:
+def _explained(decision: Decision, merge: Merge, terms: Terms, users: Users) -> Decision:
     """Adds warnings and the owner who was not found to a decision."""
-    owner = next((text for rule, text in merge.unmatched if rule.peer == OWNER), "")
+    owner = _unknown_owner(decision.record, terms, users)
     notes = tuple(w.sentence for w in merge.warnings) + tuple(f"{r.crm}: held back, blank" for r in merge.held_blanks)
     if owner:
         notes += (f"No Outreach user has the username {owner[:80]!r}; the owner is left as it is.",)
     return replace(decision, warnings=notes, owner_text=owner, is_without_owner=bool(owner))
+
+
+def _unknown_owner(record: Record, terms: Terms, users: Users) -> str:
+    """Returns who the organisation is assigned to when that is no username there, "" when it is or nobody is. It holds
+    whether or not the owner was edited this time (S0.26)."""
+    for rule in terms.mapping.rules:
+        if rule.peer == OWNER:
+            wanted = convert(rule.transform, record.fields.get(rule.crm), users=users)
+            return wanted.text if isinstance(wanted, Unmatched) else ""
+    return ""
 
 
 def _refused(record: Record, merge: Merge) -> Decision | None:
@@ -171,11 +178,11 @@ def decide_new(record: Record, matches: Sequence[Candidate], adoptable: Record |
         str(record.ref),
         after=values_of(merge.to_peer),
         marker=marker_of(terms.database, record.ref.id),
-        name_key=normalise_name(name)[:255],
+        name_key=name_key(name),
         reason="No account has this name.",
         origin=_origin(record, terms, merge),
     )
-    return _explained(Decision(record, Outcome.CREATED, "created", "", intent=intent), merge)
+    return _explained(Decision(record, Outcome.CREATED, "created", "", intent=intent), merge, terms, users)
 
 
 def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Terms, users: Users) -> Decision:
@@ -193,9 +200,9 @@ def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Te
         merge = merge_fields(terms.mapping, crm=SideState(base={}, now=record.fields), peer=SideState(base={}, now={}), users=users)
     if not merge.to_peer:
         quiet = Decision(record, Outcome.UNCHANGED, "equal", "Outreach already holds these values.", base_only=True)
-        return _explained(quiet, merge)
+        return _explained(quiet, merge, terms, users)
     intent = _update(record, account, merge, terms, "Changed in Workbooks since the last agreement.")
-    return _explained(Decision(record, Outcome.UPDATED, "updated", "", intent=intent), merge)
+    return _explained(Decision(record, Outcome.UPDATED, "updated", "", intent=intent), merge, terms, users)
 
 
 def _update(record: Record, account: Record, merge: Merge, terms: Terms, reason: str) -> Intent:
@@ -236,25 +243,37 @@ def decide_link(record: Record, account: Record | None, bound_elsewhere: str, te
     merge.to_peer = writes
     merge.warnings = [w for w in merge.warnings if not w.is_fatal]
     if not writes:
-        return _explained(Decision(record, Outcome.UNCHANGED, "linked", "Linked; nothing to write.", bind_to=account), merge)
+        return _explained(Decision(record, Outcome.UNCHANGED, "linked", "Linked; nothing to write.", bind_to=account), merge, terms, users)
     intent = _update(record, account, merge, terms, "First link.")
-    return _explained(Decision(record, Outcome.UPDATED, "linked", "Linked.", intent=intent, bind_to=account), merge)
+    return _explained(Decision(record, Outcome.UPDATED, "linked", "Linked.", intent=intent, bind_to=account), merge, terms, users)
 
 
 def _first_link_writes(policy: str, before: object) -> bool:
     return policy == "crm" or (policy == "fill_blanks" and is_blank(before))  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The organisation that looks for its name: its id, the normalised name, and the marker its account would carry."""
+
+    organisation_id: str
+    key: str
+    marker: str
+
+
 def match_names(
-    key: str, own_marker: str, accounts: Sequence[Record], remembered: frozenset[str], bound: ReadOnly[str, str]
+    asking: Asking, accounts: Sequence[Record], remembered: frozenset[str], bound: ReadOnly[str, str], marker_field: str
 ) -> tuple[list[Candidate], Record | None]:
-    """Returns the accounts whose normalised name is `key`, without those a person declared different, and our own
-    account among them, recognised by its marker (D19: never a false duplicate)."""
+    """Returns the accounts whose normalised name is the one asked for, without those a person declared different, and
+    our own account among them, recognised by its marker (D19: never a false duplicate) unless it is bound to another
+    organisation by now, whose it then is."""
     candidates = []
     for account in accounts:
-        if own_marker and account.fields.get("customId") == own_marker:
+        is_free = bound.get(account.ref.id, asking.organisation_id) == asking.organisation_id
+        is_ours = asking.marker and account.fields.get(marker_field) == asking.marker
+        if is_ours and is_free and account.ref.id not in remembered:
             return [], account
-        if normalise_name(str(account.fields.get("name") or "")) == key and account.ref.id not in remembered:
+        if name_key(account.fields.get("name")) == asking.key and account.ref.id not in remembered:
             candidates.append(
                 Candidate(account.ref.id, str(account.fields.get("name")), "same name", dict(account.fields), bound.get(account.ref.id, ""))
             )

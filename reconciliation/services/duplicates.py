@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Record, Value
-from reconciliation.core.values import normalise_name
+from reconciliation.core.values import name_key
 from reconciliation.engine import crm_writes, gather, people
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
@@ -210,11 +210,12 @@ def bind(context: RunContext, case: Case, record: Record, account: Record) -> Bi
             "peer_type": ACCOUNT,
             "peer_id": account.ref.id,
             "name": name[:255],
-            "name_key": normalise_name(name)[:255],
+            "name_key": name_key(name),
             "crm_base": pick(record.fields, terms.mapping.crm_fields),
             "peer_base": encode_fields({n: account.fields.get(n) for n in terms.mapping.peer_fields}),
             "crm_version": record.version,
             "peer_version": account.version,
+            "mapping_version": terms.mapping.version,
             "is_write_back_due": True,
             "are_people_due": True,
             "owed_since": now,
@@ -238,6 +239,9 @@ def duplicate_different(decision: Decision) -> None:
         fields: dict[str, Value] = {context.terms.columns.duplicate: False}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A different company, by staff.")])
         RememberedPair.objects.bulk_create(pairs, ignore_conflicts=True)  # refused above: nothing is remembered
+        # A link that a person declares wrong ends: the organisation is a new one for the next pass.
+        wrong = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id)
+        wrong.filter(peer_id__in=[pair.peer_id for pair in pairs]).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
         _resolve(decision, case, "different", {"run": context.run.pk})
 
 

@@ -13,11 +13,12 @@ from django.utils import timezone
 from connectors.contract import Value
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.engine import crm_writes, gather, people
+from reconciliation.engine.cases import PEOPLE_REFUSED
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case
+from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.duplicates import DecisionRefused, bind, read_organisations, write
 
@@ -33,13 +34,23 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         fields: dict[str, Value] = {columns.error: False}
         if columns.error_text:
             fields[columns.error_text] = None
-        writes = [CrmWrite("flag", c.crm_id, c.name, fields, "", "Retry by staff.") for c in cases]
-        # A retry requested after the flag was never written needs no write: the case alone held the record.
+        # Where the flag was never written, the case alone held the record.
+        flagged = [c for c in cases if c.flag == Case.Flag.WRITTEN]
+        writes = [CrmWrite("flag", c.crm_id, c.name, fields, "", "Retry by staff.") for c in flagged]
         failed = set(crm_writes.write_all(context, writes))
         done = [c.pk for c in cases if c.crm_id not in failed]
+        _take_up_again(sync_pass, [c for c in cases if c.crm_id not in failed])
         return Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
             state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
         )
+
+
+def _take_up_again(sync_pass: SyncPass, cases: Sequence[Case]) -> None:
+    """What no edit in Workbooks would bring back is marked as owed: once (D5)."""
+    rows = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, is_tombstone=False)
+    rows.filter(crm_id__in=[c.crm_id for c in cases if c.flag != Case.Flag.WRITTEN]).update(is_retry_due=True)
+    people_owed = [c.crm_id for c in cases if c.reason == PEOPLE_REFUSED]
+    rows.filter(crm_id__in=people_owed).update(are_people_due=True, owed_tries=0)
 
 
 def account_create_again(case: Case, user: AbstractBaseUser, *, wiring: Wiring | None = None) -> None:

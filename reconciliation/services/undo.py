@@ -7,12 +7,14 @@ nobody touched it since and no prospect hangs on it; then Id and URL are cleared
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 
-from connectors.contract import Op, Record, Ref, Test, Value
+from connectors.contract import Connector, Op, Record, Ref, Test, Value
 from connectors.errors import ConnectorError
+from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_same
 from reconciliation.engine import crm_writes, gather
@@ -23,7 +25,7 @@ from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
-from reconciliation.store import decode, decode_fields
+from reconciliation.store import decode, decode_fields, mapping_of
 
 MOST_AT_ONCE = 500
 UNDOABLE = (Operation.Kind.UPDATE, Operation.Kind.CREATE)
@@ -38,6 +40,20 @@ class UndoLine:
     fields: tuple[str, ...] = ()
     is_possible: bool = True
 
+    @property
+    def changes(self) -> list[tuple[str, Any, Any]]:
+        """Returns (field, value now, value afterwards) of what is taken back, for the page."""
+        return [(n, self.operation.after.get(n), self.operation.before.get(n)) for n in self.fields]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What is needed to say what undoing would do: it reads, and takes no lease."""
+
+    sync_pass: SyncPass
+    peer: Connector
+    mapping: Mapping
+
 
 def undoable(run: Run) -> QuerySet[Operation]:
     """Returns the writes of a run that undo knows how to take back, newest first."""
@@ -45,41 +61,45 @@ def undoable(run: Run) -> QuerySet[Operation]:
     return rows.select_related("connection", "run").order_by("-pk")
 
 
-def _lines(context: RunContext, operations: list[Operation], field: str = "") -> list[UndoLine]:
+def _lines(desk: Desk, operations: list[Operation], field: str = "") -> list[UndoLine]:
     """Returns a line per write, from what both systems hold now. With `field` only that one is taken back."""
-    accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [op.target_id for op in operations])
-    return [_line(context, op, accounts.get(op.target_id), field) for op in operations]
+    accounts = gather.accounts_by_id(desk.peer, desk.mapping, [op.target_id for op in operations])
+    return [_line(desk, op, accounts.get(op.target_id), field) for op in operations]
 
 
-def _line(context: RunContext, op: Operation, account: Record | None, field: str) -> UndoLine:
+def _line(desk: Desk, op: Operation, account: Record | None, field: str) -> UndoLine:
     name = op.after.get("name") or op.source_ref
     if account is None:
         return UndoLine(op, f"Account {op.target_id} is not in Outreach any more.", is_possible=False)
     if op.kind == Operation.Kind.CREATE:
-        return _create_line(context, op, account, str(name))
+        return _create_line(desk, op, account, str(name))
     written = {n: v for n, v in op.after.items() if not field or n == field}
     standing = [n for n, value in written.items() if is_same(account.fields.get(n), decode(value))]
     if not standing:
         return UndoLine(op, f"Account {op.target_id}: every value was changed again since; nothing to take back.", is_possible=False)
     left = len(written) - len(standing)
     tail = f"; {left} changed again since and stay" if left else ""
-    return UndoLine(op, f"Account {op.target_id}: {', '.join(standing)} get their earlier values{tail}.", tuple(standing))
+    get = "gets its earlier value" if len(standing) == 1 else "get their earlier values"
+    return UndoLine(op, f"Account {op.target_id}: {', '.join(standing)} {get}{tail}.", tuple(standing))
 
 
-def _create_line(context: RunContext, op: Operation, account: Record, name: str) -> UndoLine:
-    binding = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=op.target_id, is_tombstone=False).first()
+def _create_line(desk: Desk, op: Operation, account: Record, name: str) -> UndoLine:
+    binding = Binding.objects.filter(sync_pass=desk.sync_pass, peer_type=ACCOUNT, peer_id=op.target_id, is_tombstone=False).first()
     touched = binding is None or binding.peer_version != account.version
     if touched:
         return UndoLine(op, f"Account {op.target_id} {name} was changed since it was created; it is kept.", is_possible=False)
-    if context.peer.connector.count("prospect", Test("account.id", Op.EQ, op.target_id)):
+    if desk.peer.count("prospect", Test("account.id", Op.EQ, op.target_id)):
         return UndoLine(op, f"Account {op.target_id} {name} has prospects; it is kept.", is_possible=False)
     return UndoLine(op, f"Account {op.target_id} {name} is deleted; Id and URL are cleared and Sync to Outreach is unticked in Workbooks.")
 
 
 def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
-    """Returns what undoing these writes, or one field of them, would do. Writes nothing. Raises Busy, ConnectorError."""
-    with at_work(sync_pass, by="", what="Looked at what can be undone.", wiring=wiring) as context:
-        return _lines(context, operations[:MOST_AT_ONCE], field)
+    """Returns what undoing these writes, or one field of them, would do. Reads only. Raises ConnectorError."""
+    peer = (wiring or Wiring()).open_connector(sync_pass.peer)
+    try:
+        return _lines(Desk(sync_pass, peer, mapping_of(sync_pass.mapping, sync_pass.peer)), operations[:MOST_AT_ONCE], field)
+    finally:
+        peer.close()
 
 
 def undo(
@@ -88,7 +108,8 @@ def undo(
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
     with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
-        lines = _lines(context, operations[:MOST_AT_ONCE], field)
+        desk = Desk(sync_pass, context.peer.connector, context.terms.mapping)
+        lines = _lines(desk, operations[:MOST_AT_ONCE], field)
         possible = [line for line in lines if line.is_possible]
         refusals = _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
         for line in possible:

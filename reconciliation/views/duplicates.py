@@ -76,7 +76,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         {
             **c,
             "url": case.sync_pass.peer.page_address_template.replace("{id}", c["peer_id"]),
-            "holder": holders[c["peer_id"]].name if c["peer_id"] in holders else "",
+            "holder": f"organisation {h.crm_id} {h.name}" if (h := holders.get(c["peer_id"])) else "",
             "plan": duplicates.plan_link(case, c["peer_id"], holders),
         }
         for c in case.candidates
@@ -111,7 +111,8 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     messages.success(request, f"“{case.name}” {said}.")
     if what == "undo":
         return redirect("admin:duplicate_detail", case.pk)
-    following = Case.objects.filter(kind=KIND, state=Case.State.OPEN, pk__lt=case.pk).order_by("-id").values_list("pk", flat=True).first()
+    fresh = Case.objects.filter(kind=KIND, state=Case.State.OPEN, pk__lt=case.pk, note="", assigned_to=None)  # not what was put off
+    following = fresh.order_by("-id").values_list("pk", flat=True).first()
     return redirect("admin:duplicate_detail", following) if following and what != "later" else redirect("admin:duplicate_list")
 
 

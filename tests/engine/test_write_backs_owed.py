@@ -1,8 +1,11 @@
 """An account whose Id the CRM did not take: owed while the CRM is away, a person's case when it refuses (engine-rules 14)."""
 
+import json
+
 import pytest
 from django.contrib.auth.models import User
 
+from connectors.sandbox.wire import Response
 from reconciliation.models import Binding, Case
 from reconciliation.services.errors import error_retry
 from tests.sandboxed import ERROR, PEER_ID, make
@@ -66,3 +69,21 @@ def test_a_retry_writes_the_refused_id_back_and_makes_no_second_account(box):
     assert box.show(id_)[PEER_ID] == str(box.accounts()[0]["id"])
     assert len(box.accounts()) == 1
     assert not Binding.objects.filter(is_write_back_due=True).exists()
+
+
+def test_an_organisation_that_changes_under_every_write_is_a_case(box):
+    box.organisation("Northwind Pumps")
+    handle = box.world.workbooks.handle
+    refusal = {"success": False, "failures": ["This record cannot be saved since it has already been updated elsewhere."]}
+
+    def stale(request):
+        if b"_method=PUT" in request.body and b"outreach_url" in request.body:
+            return Response(200, json.dumps(refusal).encode(), template="/crm/organisations.api")
+        return handle(request)
+
+    box.world.workbooks.handle = stale
+    box.run()
+
+    (case,) = Case.objects.all()
+    assert case.reason == "write_back_refused"
+    assert "changed 5 times" in case.sentence

@@ -109,7 +109,7 @@ class WorkbooksSystem:
         backdated = given.pop("updated_at", None)
         stored, problems = self._stored(table.type, given, strict=True)
         if row is None and not stored.get("name"):
-            problems["name"] = ["can't be blank"]
+            problems.setdefault("name", ["can't be blank"])
         if problems:
             raise ValueError("; ".join(f"{name} {text}" for name, texts in problems.items() for text in texts))
         saved = self._save(table, row, stored, PERSON_USER, "Browser")
