@@ -7,7 +7,22 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from connectors.contract import CallCount, Check, Condition, Op, Page, Position, Record, Ref, Schema, Spread, Test, Write, WriteResult, one_by_one
+from connectors.contract import (
+    CallCount,
+    Check,
+    Condition,
+    Op,
+    Page,
+    Position,
+    Record,
+    Ref,
+    Schema,
+    Spread,
+    Test,
+    Write,
+    WriteResult,
+    one_by_one,
+)
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, RecordError, Rejected, ServerTrouble
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
