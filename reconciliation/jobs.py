@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.utils import timezone
-from django_q.tasks import async_task
+from django_q.models import Schedule
+from django_q.tasks import async_task, schedule
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
@@ -25,6 +28,7 @@ from reconciliation.services.undo import undo, undoable
 log = logging.getLogger(__name__)
 # The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
 GRAIN = timedelta(seconds=30)
+PUT_OFF, MOST_TRIES = timedelta(seconds=30), 30
 
 
 def tick(name: str) -> str:
@@ -55,18 +59,58 @@ def nudge(name: str, started_by: str = "") -> None:
     async_task("reconciliation.jobs.run_now", name, started_by, task_name=f"{name} now")
 
 
-def preview(name: str, started_by: str) -> str:
+def preview(name: str, started_by: str, tries: int = 0) -> str:
     """Plans the pass without writing."""
     sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
-    run = run_pass(sync_pass, Order(kind=Run.Kind.PREVIEW, started_by=started_by))
-    return f"run {run.pk}: {run.state}"
+
+    def work() -> str:
+        run = run_pass(sync_pass, Order(kind=Run.Kind.PREVIEW, started_by=started_by))
+        return f"run {run.pk}: {run.state}"
+
+    return _patiently(Errand("preview", (name, started_by), tries, sync_pass, started_by, "Preview."), work)
 
 
-def apply_preview(run_id: int, started_by: str) -> str:
+def apply_preview(run_id: int, started_by: str, tries: int = 0) -> str:
     """Carries out exactly what a preview showed."""
     planned = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=run_id)
-    run = run_pass(planned.sync_pass, Order(kind=Run.Kind.APPLY, started_by=started_by, apply_of=run_id))
-    return f"run {run.pk}: {run.state}"
+
+    def work() -> str:
+        run = run_pass(planned.sync_pass, Order(kind=Run.Kind.APPLY, started_by=started_by, apply_of=run_id))
+        return f"run {run.pk}: {run.state}"
+
+    return _patiently(Errand("apply_preview", (run_id, started_by), tries, planned.sync_pass, started_by, f"Apply preview {run_id}."), work)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A task that somebody asked for: which function, its arguments, how often it found the pass at work, for whom."""
+
+    task: str
+    arguments: tuple[object, ...]
+    tries: int
+    sync_pass: SyncPass
+    by: str
+    what: str
+
+
+def _patiently(errand: Errand, work: Callable[[], str]) -> str:
+    """Carries the task out, or puts it off for half a minute while the pass is at work: a click is never lost. When that
+    went on for a quarter of an hour, the runs say that nothing was done."""
+    try:
+        return work()
+    except (Busy, leases.LeaseHeld):
+        if errand.tries < MOST_TRIES:
+            later = timezone.now() + PUT_OFF
+            schedule(f"reconciliation.jobs.{errand.task}", *errand.arguments, errand.tries + 1, schedule_type=Schedule.ONCE, next_run=later)
+            return "the pass is at work; tried again in half a minute"
+        note = f"{errand.what} The pass was at work for a quarter of an hour; nothing was done. Try again."
+        now, failed = timezone.now(), Run.State.FAILED
+        Run.objects.create(
+            sync_pass=errand.sync_pass, kind=Run.Kind.STAFF, state=failed, started_at=now, ended_at=now, started_by=errand.by, note=note
+        )
+        return "given up"
+    except ConnectorError as error:  # its run says what happened
+        return error.sentence
 
 
 def recheck_owners(name: str, started_by: str = "") -> str:
@@ -94,27 +138,48 @@ def refresh_cases(name: str, started_by: str = "") -> str:
     return f"{result.looked_at} looked at, {result.closed} closed"
 
 
-def link_duplicates(keys: list[str], user_id: int) -> str:
+def link_duplicates(keys: list[str], user_id: int, tries: int = 0) -> str:
     """Links the duplicates that a person chose from the preview of equal domains."""
-    linked, refused = duplicates_link(keys, User.objects.get(pk=user_id))
-    return f"{linked} linked, {refused} refused"
+    user = User.objects.get(pk=user_id)
+
+    def work() -> str:
+        linked, refused = duplicates_link(keys, user)
+        return f"{linked} linked, {refused} refused"
+
+    sync_pass = SyncPass.objects.get(name="organisations")
+    what = f"Link {len(keys)} duplicates with equal domain."
+    return _patiently(Errand("link_duplicates", (keys, user_id), tries, sync_pass, user.get_username(), what), work)
 
 
-def retry_errors(case_ids: list[int], user_id: int) -> str:
+def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
     """Re-arms many errors at once, then lets the pass try them."""
     user = User.objects.get(pk=user_id)
     cases = list(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").filter(pk__in=case_ids))
-    done = error_retry([c for c in cases if c.state == Case.State.OPEN], user)
-    if done:
-        nudge(cases[0].sync_pass.name, user.get_username())
-    return f"{done} of {len(case_ids)} re-armed"
+    if not cases:
+        return "none is left"
+
+    def work() -> str:
+        done = error_retry([c for c in cases if c.state == Case.State.OPEN], user)
+        if done:
+            nudge(cases[0].sync_pass.name, user.get_username())
+        return f"{done} of {len(case_ids)} re-armed"
+
+    what = f"Retry {len(cases)} errors."
+    return _patiently(Errand("retry_errors", (case_ids, user_id), tries, cases[0].sync_pass, user.get_username(), what), work)
 
 
-def undo_writes(run_id: int, operation_ids: list[int], user_id: int) -> str:
-    """Takes many writes of a run back."""
+def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str = "", tries: int = 0) -> str:
+    """Takes many writes of a run back, or one field of them."""
     run = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=run_id)
-    lines = undo(run.sync_pass, list(undoable(run).filter(pk__in=operation_ids)), User.objects.get(pk=user_id))
-    return f"{sum(line.is_possible for line in lines)} of {len(lines)} taken back"
+    user = User.objects.get(pk=user_id)
+
+    def work() -> str:
+        lines = undo(run.sync_pass, list(undoable(run).filter(pk__in=operation_ids)), user, field=field)
+        return f"{sum(line.is_possible for line in lines)} of {len(lines)} taken back"
+
+    arguments = (run_id, operation_ids, user_id, field)
+    what = f"Undo {len(operation_ids)} writes of run {run_id}."
+    return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
 
 
 def ask_for(task: str, *arguments: object) -> None:

@@ -146,10 +146,11 @@ class OutreachConnector:
         self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
     ) -> list[Record]:
         more = condition_pairs(also) if also is not None else []
+        name = field.replace(".", "][")  # "account.id" asks by relationship
 
         def ask(part: list[str]) -> list[Record]:
-            pairs: Pairs = [("newFilterSyntax", "true"), *((f"filter[{field}][]", value) for value in part), *more]
-            return list(self._all(object_type, pairs, [*columns, field]))
+            pairs: Pairs = [("newFilterSyntax", "true"), *((f"filter[{name}][]", value) for value in part), *more]
+            return list(self._all(object_type, pairs, [*columns, field.partition(".")[0]]))
 
         parts = list(chunks(list(dict.fromkeys(values)), most=VALUES_A_CALL, overhead=len(field) + 16))
         return list({r.ref.id: r for records in self._spread(ask, parts) for r in records}.values())

@@ -16,6 +16,7 @@ from reconciliation.store import encode_fields
 
 WRITE_BACK_REFUSED, WRITE_BACK_LATE, PEOPLE_REFUSED = "write_back_refused", "write_back_late", "people_refused"
 BESIDE_THE_RECORD = (WRITE_BACK_LATE, PEOPLE_REFUSED)  # cases that leave their organisation syncing
+REOPENED = ("retry", "flag_cleared", "id_typed")  # what the CRM or a retry asked for, and it came to the same
 LATE_AFTER = timedelta(minutes=15)
 MOST_AT_ONCE = 500
 
@@ -29,7 +30,8 @@ def open_case(
     exchange: dict[str, Any] | None = None,
     trace: str = "",
 ) -> Case:
-    """Returns the open case of this kind for the record, made or brought up to date; never a second one."""
+    """Returns the open case of this kind for the record, made or brought up to date; never a second one. What was tried
+    again and failed again is the same case, opened again (engine-rules 9)."""
     name = str(record.fields.get("name") or "")[:255]
     values = {
         "name": name,
@@ -44,8 +46,20 @@ def open_case(
         "exchange": exchange or {},
         "trace": trace,
     }
-    key = {"sync_pass": context.sync_pass, "kind": opening.kind, "crm_id": record.ref.id, "state": Case.State.OPEN}
-    case, _ = Case.objects.update_or_create(**key, defaults=values, create_defaults={**values, "opened_at": context.wiring.now()})
+    same = Case.objects.filter(sync_pass=context.sync_pass, kind=opening.kind, crm_id=record.ref.id)
+    case = same.filter(state=Case.State.OPEN).first()
+    if case is None:
+        case = same.filter(reason=opening.reason, decision__in=REOPENED).exclude(state=Case.State.OPEN).order_by("-pk").first()
+        if case is not None:
+            values |= {"state": Case.State.OPEN, "note": f"Opened again after: {case.get_decision_word().lower()}."}
+            values |= {"decision": "", "decided": {}, "decided_by": None, "closed_at": None, "opened_at": context.wiring.now()}
+    if case is None:
+        return Case.objects.create(
+            sync_pass=context.sync_pass, kind=opening.kind, crm_id=record.ref.id, opened_at=context.wiring.now(), **values
+        )
+    for name, value in values.items():
+        setattr(case, name, value)
+    case.save(update_fields=list(values))
     return case
 
 

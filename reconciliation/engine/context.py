@@ -37,6 +37,7 @@ class RunContext:
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
     are_names_fresh: bool = False
+    notes: list[str] = field(default_factory=list)  # what people read of the run beside its ledger
     counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from connectors.contract import Record, Ref, Value
 from connectors.errors import ConnectorError, RecordGone, StaleVersion
@@ -12,7 +12,7 @@ from reconciliation.core.values import is_blank
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.models import Binding, Case, Operation
+from reconciliation.models import Binding, Case, Operation, Run
 from reconciliation.models.bulk import update_rows
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 
@@ -29,24 +29,30 @@ class CrmWrite:
     fields: dict[str, Value]
     version: str
     reason: str
+    before: dict[str, Value] = field(default_factory=dict)
 
 
-def owed_write_back(context: RunContext, binding: Binding, version: str = "") -> CrmWrite:
-    """Returns the write of Id and URL, and of nothing else (engine-rules 14)."""
+def owed_write_back(context: RunContext, binding: Binding, record: Record | None = None) -> CrmWrite:
+    """Returns the write of Id and URL, and of nothing else (engine-rules 14). `record` is the organisation as it was
+    read a moment ago, None when it has to be read first."""
     columns = context.terms.columns
     url = context.peer.connector.web_url(Ref(context.peer.connector.system, ACCOUNT, binding.peer_id))
     fields: dict[str, Value] = {columns.peer_id: binding.peer_id, columns.peer_url: url or None}
-    return CrmWrite("write_back", binding.crm_id, binding.name, fields, version, "Outreach Id and URL of the account.")
+    return _of(record, CrmWrite("write_back", binding.crm_id, binding.name, fields, "", "Outreach Id and URL of the account."))
 
 
-def owed_flag(context: RunContext, case: Case, version: str = "") -> CrmWrite:
+def _of(record: Record | None, write: CrmWrite) -> CrmWrite:
+    return write if record is None else replace(write, version=record.version, before=dict(record.fields))
+
+
+def owed_flag(context: RunContext, case: Case, record: Record | None = None) -> CrmWrite:
     """Returns the write of the flag that keeps the organisation out of later passes (S0.17, S0.21)."""
     columns = context.terms.columns
     name = columns.duplicate if case.kind == Case.Kind.DUPLICATE else columns.error
     fields: dict[str, Value] = {name: True}
     if columns.error_text and case.kind == Case.Kind.ERROR:
         fields[columns.error_text] = case.sentence[:255]
-    return CrmWrite("flag", case.crm_id, case.name, fields, version, case.sentence)
+    return _of(record, CrmWrite("flag", case.crm_id, case.name, fields, "", case.sentence))
 
 
 def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:
@@ -92,9 +98,11 @@ def _intent(context: RunContext, write: CrmWrite) -> Intent:
         ORGANISATION,
         str(ref),
         after=write.fields,
+        before={name: write.before.get(name) for name in write.fields} if write.before else {},
         target_id=write.organisation_id,
         version=write.version,
         reason=write.reason,
+        origin={"name": write.name, **({"staff": context.run.started_by} if context.run.kind == Run.Kind.STAFF else {})},
     )
 
 
@@ -129,7 +137,7 @@ def _read_versions(context: RunContext, writes: list[CrmWrite]) -> list[CrmWrite
         elif _has_other_id(write, record, columns.peer_id):
             _raise_other_id(context, write, record, columns.peer_id)
         else:
-            ready.append(replace(write, version=record.version))
+            ready.append(replace(write, version=record.version, before=dict(record.fields)))
     return ready
 
 

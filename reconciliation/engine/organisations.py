@@ -379,12 +379,12 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
             cases.open_case(context, decision.record, decision.case, exchange=exchange)
         work.done.add(id_)
     for case in cases.with_owed_flag(context, list(work.records)):
-        owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id].version))
+        owed.append(crm_writes.owed_flag(context, case, work.records[case.crm_id]))
     for binding in Binding.objects.filter(
         sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=work.records, is_write_back_due=True
     ):
         if work.decisions[binding.crm_id].reason != "write_back_owed":
-            owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id].version))
+            owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id]))
     refused = set(crm_writes.write_all(context, owed))
     # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
     crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])

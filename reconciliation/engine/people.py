@@ -39,7 +39,7 @@ def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:
         if prospect.ref.id in owner_of:
             continue  # two people share one prospect: the first decides, the next pass would only move it back
         owner_of[prospect.ref.id] = organisation
-        intents.append(_move(person.ref, prospect.ref.id, prospect.fields.get("account"), binding.peer_id))
+        intents.append(_move(person.ref, binding, prospect))
     failing: dict[str, str] = {}
     operations = context.executor.intend(intents)
     failing.update({owner_of[i.target_id]: "somebody else is writing it" for i, op in zip(intents, operations, strict=True) if op is None})
@@ -47,16 +47,17 @@ def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:
     _settle_owed(context, bindings, failing)
 
 
-def _move(person: Ref, prospect_id: str, before: object, account_id: str) -> Intent:
+def _move(person: Ref, binding: Binding, prospect: Record) -> Intent:
     return Intent(
         Operation.Kind.MOVE_PROSPECT.value,
         "peer",
         PROSPECT,
         str(person),
-        after={"account": account_id},
-        before={"account": before},  # type: ignore[dict-item]
-        target_id=prospect_id,
+        after={"account": binding.peer_id},
+        before={"account": prospect.fields.get("account")},
+        target_id=prospect.ref.id,
         reason="The person is employed by this organisation.",
+        origin={"organisation": str(Ref(person.system, ORGANISATION, binding.crm_id)), "name": binding.name},
     )
 
 

@@ -16,6 +16,7 @@ from reconciliation.models import Run, SyncPass
 
 WAIT_SECONDS = 10.0
 STEP_SECONDS = 0.2
+MOST_NOTED = 10_000  # characters
 
 
 class Busy(Exception):
@@ -42,7 +43,7 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, wiring: Wiring | None = 
         except Exception as error:
             close(context, Run.State.FAILED, f"{what} {error}"[:500])
             raise
-        close(context, Run.State.FINISHED, what)
+        close(context, Run.State.FINISHED, " ".join([what, *context.notes])[:MOST_NOTED])
     finally:
         for side in sides:
             side.connector.close()

@@ -1,5 +1,6 @@
 """What the product remembers. One file per topic; state fields name their states, transitions are guarded updates."""
 
+from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
 from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
@@ -9,6 +10,7 @@ from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
 __all__ = [
+    "AuditEntry",
     "Binding",
     "Case",
     "Connection",

@@ -67,6 +67,26 @@ class Case(models.Model):
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.name}"
 
+    DECISIONS = {
+        "link": "Linked",
+        "different": "Different company",
+        "unticked": "Not synced any more",
+        "retry": "Tried again",
+        "create again": "Account created again",
+        "stopped syncing": "Not synced any more",
+        "solved": "Went through later",
+        "flag_cleared": "Flag cleared in Workbooks",
+        "id_typed": "Id typed in Workbooks",
+        "deleted": "Deleted in Workbooks",
+        "mapping saved": "Mapping saved",
+    }
+
+    def get_decision_word(self) -> str:
+        """Returns what became of the case, as people read it."""
+        if self.decision.startswith("link "):
+            return "Linked"
+        return self.DECISIONS.get(self.decision, self.get_state_display())
+
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN

@@ -50,6 +50,7 @@ class Operation(models.Model):
     intended_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, blank=True)
     settled_at = models.DateTimeField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True)  # taken back since
     error = models.TextField(blank=True)
     exchange = models.JSONField(default=dict)
 
@@ -74,7 +75,14 @@ class Operation(models.Model):
     def is_undoable(self) -> bool:
         """Whether undo knows how to take it back: confirmed updates and creates of accounts."""
         kinds = (self.Kind.UPDATE, self.Kind.CREATE)
-        return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account"
+        return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account" and self.undone_at is None
+
+    @property
+    def organisation_ref(self) -> str:
+        """The organisation this write was made for, which Why? explains; a person's own ref explains nothing."""
+        if self.object_type == "prospect":
+            return str(self.origin.get("organisation", ""))
+        return self.source_ref
 
     @property
     def target_url(self) -> str:

@@ -116,6 +116,7 @@ def _lost_id(record: Record, bound: Bound) -> Decision:
 def _origin(record: Record, terms: Terms, merge: Merge) -> dict[str, Any]:
     return {
         "system": record.ref.system,
+        "name": str(record.fields.get("name") or "")[:255],
         "by": record.updated_by,
         "at": record.updated_at.isoformat() if record.updated_at else "",
         "mapping": terms.mapping.version,

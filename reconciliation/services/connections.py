@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Check
@@ -12,6 +13,7 @@ from connectors.errors import ConnectorError
 from connectors.http import HttpClient
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
+from reconciliation.services.audit import audit
 
 # What each system's connection needs; shown as fields that can be written and never read.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret", "refresh_token", "access_token")}
@@ -33,7 +35,7 @@ class ConnectionChange:
     secrets: dict[str, str]
 
 
-def connection_save(connection: Connection, change: ConnectionChange) -> None:
+def connection_save(connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None) -> None:
     """Stores the change. Raises ConnectionRefused, storing nothing."""
     if not change.name.strip():
         raise ConnectionRefused("A connection needs a name.")
@@ -58,7 +60,12 @@ def connection_save(connection: Connection, change: ConnectionChange) -> None:
         settle_seconds=change.settle_seconds,
         secrets=secrets,
         state=Connection.State.UNTESTED,
+        last_error="",
     )
+    shown = {"name": change.name.strip(), "base_url": change.base_url.rstrip("/"), "settle_seconds": change.settle_seconds}
+    changed = {n: [getattr(connection, n), value] for n, value in shown.items() if getattr(connection, n) != value}
+    replaced = sorted(k for k, v in change.secrets.items() if v and k in known)
+    audit(by, "change connection", change.name.strip(), **changed, **({"secrets_replaced": replaced} if replaced else {}))
 
 
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:

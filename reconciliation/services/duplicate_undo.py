@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from connectors.contract import Value
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_same
@@ -11,7 +13,8 @@ from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.passes.organisations import ORGANISATION, PROSPECT
-from reconciliation.services.duplicates import Decision, DecisionPlan, DecisionRefused, PlannedWrite, stamp_of, write
+from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import Decision, DecisionPlan, DecisionRefused, PlannedWrite, case_subject, stamp_of, write
 from reconciliation.store import decode
 
 UNDOABLE = ("link", "different", "unticked")
@@ -58,6 +61,7 @@ def duplicate_undo(decision: Decision) -> None:
     with at_work(case.sync_pass, by=str(decision.user), what=f"Undo the decision about {case.name}.", wiring=decision.wiring) as context:
         {"link": _undo_link, "different": _undo_different, "unticked": _undo_stop}[case.decision](context, case)
         _open_again(decision, case)
+        audit(decision.user, "duplicate: undo", case_subject(case), decision=case.decision)
 
 
 def _undo_stop(context: RunContext, case: Case) -> None:
@@ -82,21 +86,24 @@ def _undo_link(context: RunContext, case: Case) -> None:
         raise DecisionRefused("This link is not there any more. Nothing was done.")
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.duplicate: True}
     write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A link was taken back.")])
-    Binding.objects.filter(pk=binding.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
     _prospects_back(context, case)
-    _give_back(context, case, peer_id)
+    _give_back(context, case, binding)
+    Binding.objects.filter(pk=binding.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
 
 
-def _give_back(context: RunContext, case: Case, peer_id: str) -> None:
-    """Links the account to the organisation from which the decision had moved it."""
+def _give_back(context: RunContext, case: Case, binding: Binding) -> None:
+    """Links the account to the organisation from which the decision had moved it. Both bindings change together: an
+    account has one at a time. A refusal or an outage before that leaves the link as it was, to be taken back again."""
     rows = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.decided.get("moved_from", ""))
-    holder = rows.filter(peer_id=peer_id, is_tombstone=True).first()
+    holder = rows.filter(peer_id=binding.peer_id, is_tombstone=True).first()
     if holder is None:
         return
-    rows.filter(pk=holder.pk).update(is_tombstone=False, is_write_back_due=True, owed_since=context.wiring.now())
     owed = crm_writes.owed_write_back(context, holder)
     fields: dict[str, Value] = {**owed.fields, context.terms.columns.sync: True}
-    write(context, [CrmWrite("write_back", holder.crm_id, holder.name, fields, "", "A moved link was taken back.")])
+    write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "A moved link was taken back.")])
+    with transaction.atomic():
+        Binding.objects.filter(pk=binding.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+        rows.filter(pk=holder.pk).update(is_tombstone=False, are_people_due=True)
 
 
 def _prospects_back(context: RunContext, case: Case) -> None:

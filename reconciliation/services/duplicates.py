@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -17,6 +17,7 @@ from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, RememberedPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.services.audit import audit
 from reconciliation.store import encode_fields, pick
 
 
@@ -88,13 +89,14 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
     ]
     holder = (holders_of(case) if holders is None else holders).get(peer_id)
     remarks = ["Fields that differ are left as they are on both sides; Why? shows them side by side."]
+    remarks.append("Prospects of people employed there are then hung on this account in Outreach.")
     if holder is not None and holder.crm_id != case.crm_id:
         other = f"organisation {holder.crm_id} {holder.name}"
         writes += [
             PlannedWrite("Workbooks", other, "Outreach Id", "(blank)"),
             PlannedWrite("Workbooks", other, "Sync to Outreach", "FALSE"),
         ]
-        remarks.append(f"The account is linked to {other} now; the link moves from there, and that one stops syncing.")
+        remarks.append(f"The account is linked to {other} now. The link moves from there, and that one stops syncing.")
     return DecisionPlan(
         f"Link {case.name} to account {peer_id}",
         tuple(writes),
@@ -152,14 +154,15 @@ def link_all(context: RunContext, links: list[Link]) -> list[str]:
         if refusal or record is None or account is None:
             continue
         binding = bind(context, link.case, record, account)
-        write = crm_writes.owed_write_back(context, binding, record.version)
+        write = crm_writes.owed_write_back(context, binding, record)
         fields: dict[str, Value] = {**write.fields, context.terms.columns.duplicate: False}
-        writes.append(CrmWrite("write_back", record.ref.id, link.case.name, fields, record.version, "Linked by staff."))
+        writes.append(replace(write, fields=fields, reason="Linked by staff."))
         bound.append((link, moved_from))
     left = set(crm_writes.write_all(context, writes))
     people.relate(context, [link.case.crm_id for link, _ in bound if link.case.crm_id not in left])
     for link, moved_from in bound:
         if link.case.crm_id in left:
+            unbind(link.case)
             refusals[links.index(link)] = NOT_TAKEN.format(link.case.crm_id)
         elif not _closed(link.decision, link.case, "link", {"peer_id": link.peer_id, "moved_from": moved_from, "run": context.run.pk}):
             refusals[links.index(link)] = CLOSED_MEANWHILE
@@ -228,6 +231,13 @@ def bind(context: RunContext, case: Case, record: Record, account: Record) -> Bi
     return binding
 
 
+def unbind(case: Case) -> None:
+    """Ends the link of a case's organisation; what was bound once is remembered as a tombstone."""
+    Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id).update(
+        is_tombstone=True, is_write_back_due=False, are_people_due=False
+    )
+
+
 def duplicate_different(decision: Decision) -> None:
     """Remembers that none of the candidates is this organisation and clears the flag; the next pass creates."""
     case = check_fresh(decision)
@@ -258,6 +268,7 @@ def duplicate_later(decision: Decision, assign_to: AbstractBaseUser | None = Non
     """Keeps the case open with a note, for a colleague if one is named."""
     case = check_fresh(decision)
     Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason, assigned_to=assign_to)
+    audit(decision.user, "duplicate: later", case_subject(case), note=decision.reason, given_to=str(assign_to or ""))
 
 
 def write(context: RunContext, writes: list[CrmWrite]) -> None:
@@ -281,4 +292,12 @@ def _closed(decision: Decision, case: Case, what: str, decided: dict[str, Any]) 
         note=" ".join(filter(None, (decided.get("peer_id", ""), decision.reason))),
         closed_at=timezone.now(),
     )
+    if won:
+        audit(
+            decision.user, f"duplicate: {what}", case_subject(case), **decided, **({"reason": decision.reason} if decision.reason else {})
+        )
     return bool(won)
+
+
+def case_subject(case: Case) -> str:
+    return f"organisation {case.crm_id} {case.name}"

@@ -20,7 +20,8 @@ from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
-from reconciliation.services.duplicates import DecisionRefused, bind, read_organisations, write
+from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused, bind, case_subject, read_organisations, unbind, write
 
 
 def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> int:
@@ -40,9 +41,12 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         failed = set(crm_writes.write_all(context, writes))
         done = [c.pk for c in cases if c.crm_id not in failed]
         _take_up_again(sync_pass, [c for c in cases if c.crm_id not in failed])
-        return Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
+        won = Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
             state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
         )
+        subject = case_subject(cases[0]) if len(cases) == 1 else f"{won} errors"
+        audit(user, "error: retry", subject, run=context.run.pk)
+        return won
 
 
 def _take_up_again(sync_pass: SyncPass, cases: Sequence[Case]) -> None:
@@ -59,7 +63,7 @@ def account_create_again(case: Case, user: AbstractBaseUser, *, wiring: Wiring |
     with _deciding(case, user, f"Create an account for {case.name} again.", wiring) as (context, columns):
         fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.error: False}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "The account shall be created again, by staff.")])
-        _dissolve(case)
+        unbind(case)
         _resolve(case, user, "create again")
 
 
@@ -88,7 +92,13 @@ def account_link_another(case: Case, user: AbstractBaseUser, peer_id: str, *, wi
             raise DecisionRefused("The organisation was deleted in Workbooks. Nothing was done.")
         binding = bind(context, case, record, account)
         fields: dict[str, Value] = {**crm_writes.owed_write_back(context, binding).fields, columns.error: False}
-        write(context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.")])
+        try:
+            write(
+                context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.", dict(record.fields))]
+            )
+        except DecisionRefused:
+            unbind(case)
+            raise
         people.relate(context, [case.crm_id])
         _resolve(case, user, f"link {peer_id}")
 
@@ -104,13 +114,8 @@ def _deciding(case: Case, user: AbstractBaseUser, what: str, wiring: Wiring | No
         yield context, context.terms.columns
 
 
-def _dissolve(case: Case) -> None:
-    Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id).update(
-        is_tombstone=True, is_write_back_due=False, are_people_due=False
-    )
-
-
 def _resolve(case: Case, user: AbstractBaseUser, decision: str) -> None:
     Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
         state=Case.State.RESOLVED, decision=decision[:40], decided_by=user, closed_at=timezone.now()
     )
+    audit(user, f"error: {decision}", case_subject(case))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -20,6 +21,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
+from reconciliation.services.audit import audit
 from reconciliation.store import mapping_of
 
 SAMPLE = 200
@@ -80,7 +82,13 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange |
 
 
 @transaction.atomic
-def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None, on_first_link: str = "") -> int:
+def mapping_save(
+    sync_pass: SyncPass,
+    changes: dict[int, RowChange],
+    added: RowChange | None,
+    on_first_link: str = "",
+    by: AbstractBaseUser | None = None,
+) -> int:
     """Stores the rows and raises the table's version. Returns the new version. Raises MappingRefused, storing nothing."""
     table = sync_pass.mapping
     check(sync_pass, changes, added)
@@ -92,6 +100,9 @@ def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowC
     for row in rows:
         if row.peer_field != changes[row.pk].peer_field:  # two rows may swap their fields
             FieldRule.objects.filter(pk=row.pk).update(peer_field=f"(moving {row.pk})")
+    said = [f"{r}: {d}" for r in rows if (d := _difference(r, changes[r.pk]))] + (
+        [f"added {added.crm_field} → {added.peer_field}"] if added else []
+    )
     for row in rows:
         change = changes[row.pk]
         if _has_new_meaning(row, change):
@@ -103,6 +114,7 @@ def mapping_save(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowC
         fill(row, added)
         row.save()
     _take_up_again(sync_pass, version)
+    audit(by, "change mapping", table.name, version=version, changed=said)
     return version
 
 
@@ -191,6 +203,12 @@ def fill(row: FieldRule, change: RowChange) -> None:
     """Puts what was entered into the row, which is not stored yet."""
     row.crm_field, row.peer_field, row.transform = change.crm_field, change.peer_field, change.transform
     row.is_enabled, row.blank_to_peer = change.is_enabled, change.blank_to_peer
+
+
+def _difference(row: FieldRule, change: RowChange) -> str:
+    """Returns what a change does to a row, in words, "" when nothing."""
+    names = ("crm_field", "peer_field", "transform", "is_enabled", "blank_to_peer")
+    return ", ".join(f"{n} {getattr(row, n)} → {getattr(change, n)}" for n in names if getattr(row, n) != getattr(change, n))
 
 
 def _has_new_meaning(row: FieldRule, change: RowChange) -> bool:

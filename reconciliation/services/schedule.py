@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from django.contrib.auth.models import AbstractBaseUser
 
 from reconciliation.models import SyncPass
+from reconciliation.services.audit import audit
 
 LEAST_INTERVAL, MOST_INTERVAL = 60, 86_400
 LEAST_BUDGET, MOST_BUDGET = 5, 1_200
@@ -40,13 +43,14 @@ def schedule_of(sync_pass: SyncPass) -> Schedule:
     )
 
 
-def schedule_set(sync_pass: SyncPass, wanted: Schedule) -> None:
+def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | None = None) -> None:
     """Stores the settings. Raises ScheduleRefused, storing nothing."""
     _within("The interval", wanted.interval_seconds, LEAST_INTERVAL, MOST_INTERVAL, "seconds")
     _within("The time budget", wanted.time_budget_seconds, LEAST_BUDGET, MOST_BUDGET, "seconds")
     _within("The days between full comparisons", wanted.full_every_days, 0, 365, "days")
     _within("The count of blanked records", wanted.blanking_count, 0, 1_000_000, "records")
     _within("The share of blanked records", wanted.blanking_percent, 0, 100, "percent")
+    before = schedule_of(sync_pass)
     brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
     SyncPass.objects.filter(pk=sync_pass.pk).update(
         is_on=wanted.is_on,
@@ -55,6 +59,8 @@ def schedule_set(sync_pass: SyncPass, wanted: Schedule) -> None:
         full_every_days=wanted.full_every_days,
         settings={**sync_pass.settings, "brakes": {**sync_pass.settings.get("brakes", {}), **brakes}},
     )
+    changes = {f.name: [getattr(before, f.name), getattr(wanted, f.name)] for f in fields(Schedule)}
+    audit(by, "change schedule", sync_pass.title, **{n: both for n, both in changes.items() if both[0] != both[1]})
 
 
 def _within(what: str, value: int, least: int, most: int, unit: str) -> None:

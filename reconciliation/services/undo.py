@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 
-from connectors.contract import Connector, Op, Record, Ref, Test, Value
+from connectors.contract import Connector, Record, Ref, Value
 from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
@@ -25,6 +25,7 @@ from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.services.audit import audit
 from reconciliation.store import decode, decode_fields, mapping_of
 
 MOST_AT_ONCE = 500
@@ -57,22 +58,25 @@ class Desk:
 
 def undoable(run: Run) -> QuerySet[Operation]:
     """Returns the writes of a run that undo knows how to take back, newest first."""
-    rows = Operation.objects.filter(run=run, state=Operation.State.CONFIRMED, kind__in=UNDOABLE, object_type=ACCOUNT)
+    rows = Operation.objects.filter(run=run, state=Operation.State.CONFIRMED, kind__in=UNDOABLE, object_type=ACCOUNT, undone_at=None)
     return rows.select_related("connection", "run").order_by("-pk")
 
 
 def _lines(desk: Desk, operations: list[Operation], field: str = "") -> list[UndoLine]:
     """Returns a line per write, from what both systems hold now. With `field` only that one is taken back."""
     accounts = gather.accounts_by_id(desk.peer, desk.mapping, [op.target_id for op in operations])
-    return [_line(desk, op, accounts.get(op.target_id), field) for op in operations]
+    made = sorted({op.target_id for op in operations if op.kind == Operation.Kind.CREATE and op.target_id in accounts})
+    prospects = desk.peer.find("prospect", "account.id", made, ["account"]) if made else []
+    crowded = {str(prospect.fields.get("account")) for prospect in prospects}
+    return [_line(desk, op, accounts.get(op.target_id), field, crowded) for op in operations]
 
 
-def _line(desk: Desk, op: Operation, account: Record | None, field: str) -> UndoLine:
+def _line(desk: Desk, op: Operation, account: Record | None, field: str, crowded: set[str]) -> UndoLine:
     name = op.after.get("name") or op.source_ref
     if account is None:
         return UndoLine(op, f"Account {op.target_id} is not in Outreach any more.", is_possible=False)
     if op.kind == Operation.Kind.CREATE:
-        return _create_line(desk, op, account, str(name))
+        return _create_line(desk, op, account, str(name), has_prospects=op.target_id in crowded)
     written = {n: v for n, v in op.after.items() if not field or n == field}
     standing = [n for n, value in written.items() if is_same(account.fields.get(n), decode(value))]
     if not standing:
@@ -83,12 +87,12 @@ def _line(desk: Desk, op: Operation, account: Record | None, field: str) -> Undo
     return UndoLine(op, f"Account {op.target_id}: {', '.join(standing)} {get}{tail}.", tuple(standing))
 
 
-def _create_line(desk: Desk, op: Operation, account: Record, name: str) -> UndoLine:
+def _create_line(desk: Desk, op: Operation, account: Record, name: str, *, has_prospects: bool) -> UndoLine:
     binding = Binding.objects.filter(sync_pass=desk.sync_pass, peer_type=ACCOUNT, peer_id=op.target_id, is_tombstone=False).first()
     touched = binding is None or binding.peer_version != account.version
     if touched:
         return UndoLine(op, f"Account {op.target_id} {name} was changed since it was created; it is kept.", is_possible=False)
-    if desk.peer.count("prospect", Test("account.id", Op.EQ, op.target_id)):
+    if has_prospects:
         return UndoLine(op, f"Account {op.target_id} {name} has prospects; it is kept.", is_possible=False)
     return UndoLine(op, f"Account {op.target_id} {name} is deleted; Id and URL are cleared and Sync to Outreach is unticked in Workbooks.")
 
@@ -115,7 +119,17 @@ def undo(
         for line in possible:
             if line.operation.kind == Operation.Kind.CREATE:
                 refusals[line.operation.pk] = _delete(context, line.operation)
-        return [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
+        audit(
+            user,
+            "undo",
+            f"{len(possible)} writes",
+            run=context.run.pk,
+            operations=[line.operation.pk for line in possible][:100],
+            field=field,
+        )
+        told = [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
+        context.notes += [line.sentence for line in told if not line.is_possible]
+        return told
 
 
 def _told(line: UndoLine, refusal: str) -> UndoLine:
@@ -139,12 +153,24 @@ def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
             before={n: decode(line.operation.after.get(n)) for n in line.fields},
             target_id=line.operation.target_id,
             reason=f"Undo of operation {line.operation.pk}.",
+            origin=_origin(context, line.operation, line.fields),
         )
         for line in lines
     ]
     operations = context.executor.intend(intents)
     context.executor.send("peer", [op for op in operations if op is not None], lambda done: _restored(context, done))
     return {line.operation.pk: _refusal(line.operation, op) for line, op in zip(lines, operations, strict=True)}
+
+
+def _origin(context: RunContext, undone: Operation, fields: tuple[str, ...]) -> dict[str, Any]:
+    return {"staff": context.run.started_by, "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
+
+
+def _note_undone(context: RunContext, undo: Operation) -> None:
+    """A write counts as taken back when all its fields were."""
+    undone = Operation.objects.filter(pk=undo.origin["undo_of"]).first()
+    if undone is not None and (undo.kind == Operation.Kind.DELETE or set(undone.after) <= set(undo.origin["fields"])):
+        Operation.objects.filter(pk=undone.pk).update(undone_at=context.wiring.now())
 
 
 def _refusal(undone: Operation, made: Operation | None) -> str:
@@ -163,6 +189,7 @@ def _restored(context: RunContext, done: list[Done]) -> None:
                 row.peer_version = item.record.version
                 row.save(update_fields=["peer_base", "peer_version"])
                 context.ledger.related["undone"] += 1
+            _note_undone(context, item.operation)
 
 
 def _delete(context: RunContext, created: Operation) -> str:
@@ -182,6 +209,7 @@ def _delete(context: RunContext, created: Operation) -> str:
         before=decode_fields(created.after),
         target_id=created.target_id,
         reason=f"Undo of operation {created.pk}.",
+        origin=_origin(context, created, ()),
     )
     (operation,) = context.executor.intend([intent])
     context.executor.send("peer", [operation] if operation is not None else [], lambda done: _deleted(context, done, source))
@@ -195,5 +223,6 @@ def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:
                 is_tombstone=True, is_write_back_due=False, are_people_due=False
             )
             context.ledger.related["undone"] += 1
+            _note_undone(context, item.operation)
         elif isinstance(item.error, ConnectorError):
             item.operation.error = item.error.sentence

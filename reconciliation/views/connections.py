@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
+from reconciliation.services.audit import audit
 from reconciliation.services.connections import SECRETS, ConnectionChange, ConnectionRefused, connection_save, connection_test
 from reconciliation.views.page import action, page, render
 
@@ -23,7 +24,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     names = SECRETS[connection.system]
     if request.method == "POST":
         try:
-            connection_save(connection, _read(request, names))
+            connection_save(connection, _read(request, names), request.user)
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
             return redirect("admin:connection_edit", pk)
@@ -48,6 +49,7 @@ def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
 @action(ADMINISTER)
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
+    audit(request.user, "test connection", connection.name)
     checks = connection_test(connection)
     return render(
         request,

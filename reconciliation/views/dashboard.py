@@ -10,6 +10,8 @@ from reconciliation import jobs
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_day, open_case_counts, pass_states
+from reconciliation.services.audit import audit
+from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.views.page import action, page, render
 
 
@@ -47,14 +49,17 @@ def status(request: HttpRequest) -> JsonResponse:
 @action(OPERATE)
 def run_pass(request: HttpRequest, name: str) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass, name=name)
+    audit(request.user, "run pass", sync_pass.title)
     jobs.nudge(sync_pass.name, request.user.get_username())
-    messages.success(request, f"“{sync_pass.title}” starts as soon as a worker is free.")
+    again = " It stays paused afterwards." if sync_pass.is_paused else ""
+    messages.success(request, f"“{sync_pass.title}” starts as soon as a worker is free.{again}")
     return redirect("admin:index")
 
 
 @action(OPERATE)
 def preview_pass(request: HttpRequest, name: str) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass, name=name)
+    audit(request.user, "preview pass", sync_pass.title)
     jobs.ask_for("preview", sync_pass.name, request.user.get_username())
     messages.success(request, "The preview is being made; it appears at the top of the runs. Nothing is written.")
     return redirect("admin:run_list")
@@ -62,17 +67,15 @@ def preview_pass(request: HttpRequest, name: str) -> HttpResponse:
 
 @action(OPERATE)
 def pause_pass(request: HttpRequest, name: str) -> HttpResponse:
-    return _set_paused(request, name, True)
+    sync_pass = get_object_or_404(SyncPass, name=name)
+    pass_pause(sync_pass, request.user)
+    messages.success(request, f"“{sync_pass.title}” is paused; nothing is lost, it goes on from where it stands.")
+    return redirect("admin:index")
 
 
 @action(OPERATE)
 def resume_pass(request: HttpRequest, name: str) -> HttpResponse:
-    return _set_paused(request, name, False)
-
-
-def _set_paused(request: HttpRequest, name: str, is_paused: bool) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass, name=name)
-    SyncPass.objects.filter(pk=sync_pass.pk).update(is_paused=is_paused)
-    said = "is paused; nothing is lost, it goes on from where it stands" if is_paused else "goes on at its next minute"
-    messages.success(request, f"“{sync_pass.title}” {said}.")
+    pass_resume(sync_pass, request.user)
+    messages.success(request, f"“{sync_pass.title}” goes on within a minute.")
     return redirect("admin:index")

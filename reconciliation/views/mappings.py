@@ -13,6 +13,10 @@ from reconciliation.roles import ADMINISTER, VIEW
 from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save
 from reconciliation.views.page import page, render
 
+WHEN_IT_ARRIVES = (
+    "Records that the next runs read anyway are compared under it at once; the others when they are edited, or with the full comparison."
+)
+
 
 @page(VIEW)
 def show_list(request: HttpRequest) -> HttpResponse:
@@ -36,8 +40,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
         try:
             if request.POST.get("what") != "impact":
-                version = mapping_save(sync_pass, changes, added, request.POST.get("on_first_link", ""))
-                messages.success(request, f"Saved as version {version}. It reaches a record when that is edited next, or with a full run.")
+                version = mapping_save(sync_pass, changes, added, request.POST.get("on_first_link", ""), request.user)
+                messages.success(request, f"Saved as version {version}. {WHEN_IT_ARRIVES}")
                 return redirect("admin:mapping_edit", pk)
             shown = impact_of(sync_pass, changes, added)
         except MappingRefused as refusal:

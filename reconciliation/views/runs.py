@@ -14,6 +14,7 @@ from reconciliation import jobs
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
+from reconciliation.services.audit import audit
 from reconciliation.views.page import action, page, paginate, render
 
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
@@ -59,6 +60,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
 def apply(request: HttpRequest, pk: int) -> HttpResponse:
     """Carries out exactly what this preview shows; rows that changed since are refused and said so."""
     run = get_object_or_404(Run, pk=pk)
+    audit(request.user, "apply preview", f"run {run.pk}")
     jobs.ask_for("apply_preview", run.pk, request.user.get_username())
     messages.success(request, "The plan is being carried out; its run appears at the top of the list.")
     return redirect("admin:run_list")

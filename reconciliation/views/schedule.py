@@ -55,7 +55,7 @@ def _save(request: HttpRequest, sync_pass: SyncPass) -> HttpResponse:
     try:
         if not form.is_valid():
             raise ScheduleRefused("Every value must be a whole number.")
-        schedule_set(sync_pass, Schedule(**form.cleaned_data))
+        schedule_set(sync_pass, Schedule(**form.cleaned_data), request.user)
     except ScheduleRefused as refusal:
         messages.error(request, f"Nothing was saved. {refusal}")
     else:

@@ -59,7 +59,7 @@ def _field(request: HttpRequest) -> str:
 
 def _carry_out(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
     if len(operations) > 1:
-        jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk)
+        jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk, _field(request))
         messages.success(request, f"{len(operations)} writes are being taken back; the list says what became of them.")
         return redirect("admin:run_list")
     lines = undo(run.sync_pass, operations, request.user, field=_field(request)) if operations else []
