@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import django_filters
+from django import forms
 from django.db.models import QuerySet
 
 from reconciliation.core.values import normalise_name
@@ -16,7 +17,9 @@ from reconciliation.services.case_desk import colleagues
 class RunFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Run.State.choices, empty_label="Any state")
     kind = django_filters.ChoiceFilter(choices=Run.Kind.choices, empty_label="Any kind")
-    since = django_filters.DateFilter(field_name="started_at", lookup_expr="date__gte", label="Since")
+    since = django_filters.DateFilter(
+        field_name="started_at", lookup_expr="date__gte", label="Since", widget=forms.DateInput(attrs={"type": "date"})
+    )
 
     class Meta:
         model = Run

@@ -57,7 +57,9 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
     lease.channel = order.channel
     try:
         sync_pass.refresh_from_db()
-        run = open_run(sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by)
+        run = open_run(
+            sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by, applies=order.apply_of
+        )
         sides: list[Side] = []
         try:
             for connection in (sync_pass.crm, sync_pass.peer):
@@ -226,7 +228,9 @@ def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
         previews.settle(context, planned, outcomes)
         _show_progress(context)
     refused = context.ledger.excluded["changed_meanwhile"]
-    return Run.State.FINISHED, f"Applied preview {preview_id}." + (f" {refused} rows were refused: changed since." if refused else "")
+    return Run.State.FINISHED, f"Applied preview {preview_id}." + (
+        f" {refused} row{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
+    )
 
 
 def _read_batch(context: RunContext, ends: float | None) -> Page:

@@ -7,6 +7,8 @@ from django.db import models
 from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
+MOST_LISTED = 8
+
 
 class Operation(models.Model):
     """One remote write. intended -> sent -> confirmed | rejected; *sent* after a crash or a lost answer is in doubt."""
@@ -76,6 +78,20 @@ class Operation(models.Model):
         """Whether undo knows how to take it back: confirmed updates and creates of accounts."""
         kinds = (self.Kind.UPDATE, self.Kind.CREATE)
         return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account" and self.undone_at is None
+
+    @property
+    def changes(self) -> list[tuple[str, object, object]]:
+        """Returns (field, before, after) of what it writes, at most MOST_LISTED, for lists."""
+        return [(name, self.before.get(name), value) for name, value in list(self.after.items())[:MOST_LISTED]]
+
+    @property
+    def more_changes(self) -> int:
+        return max(0, len(self.after) - MOST_LISTED)
+
+    @property
+    def record_name(self) -> str:
+        """The name of the organisation it was made for, as it was then, "" where the journal does not hold it."""
+        return str(self.origin.get("name") or (self.after.get("name") if self.object_type == "account" else "") or "")
 
     @property
     def organisation_ref(self) -> str:

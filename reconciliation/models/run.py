@@ -44,6 +44,7 @@ class Run(models.Model):
     related = models.JSONField(default=dict)
     calls = models.JSONField(default=dict)
     note = models.TextField(blank=True)
+    applies = models.BigIntegerField(null=True, blank=True, db_index=True)  # the preview whose plan it carries out
     started_by = models.CharField(max_length=150, blank=True)
     lease_token = models.BigIntegerField(default=0)
 
@@ -57,6 +58,26 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"Run {self.pk} of {self.sync_pass_id}"
+
+    @property
+    def title(self) -> str:
+        """What the page of the run is called."""
+        if self.kind == self.Kind.PREVIEW and self.state == self.State.FINISHED:
+            return "a plan, nothing written"
+        return self.get_state_display()
+
+    @property
+    def is_by_staff(self) -> bool:
+        """Whether it is a person's decision, which has writes and no ledger of its own."""
+        return self.kind == self.Kind.STAFF and not self.seen
+
+    def applied_by(self) -> Run | None:
+        """Returns the run that carried this plan out, if one did."""
+        return (
+            Run.objects.filter(applies=self.pk).order_by("-pk").first()
+            if self.kind == self.Kind.PREVIEW or self.state == self.State.HELD
+            else None
+        )
 
     @property
     def seconds(self) -> float | None:

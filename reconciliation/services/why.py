@@ -12,7 +12,7 @@ from reconciliation.engine.gather import accounts_by_id
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, Operation, RunEvent, SyncPass
 from reconciliation.models.prefix import starts_with
-from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import mapping_of, organisation_columns
 
 
@@ -37,9 +37,9 @@ def find(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     from reconciliation.core.values import normalise_name
 
     text = text.strip()
-    if text.count(":") == 2:
-        return [(text.rsplit(":", 1)[1], text)]
-    if text.isdigit():
+    if text.count(":") == 2 and " " not in text:
+        return _by_reference(sync_pass, text)
+    if text.isascii() and text.isdigit():
         return [(text, "")]
     key = normalise_name(text)[:200]
     if not key:
@@ -49,6 +49,17 @@ def find(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     waiting = Case.objects.filter(starts_with("name_key", key), sync_pass=sync_pass, state=Case.State.OPEN)
     found.update(waiting.values_list("crm_id", "name")[:20])
     return list(found.items())
+
+
+def _by_reference(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
+    """Returns the organisation that a reference names, itself or by the account it is linked to."""
+    system, object_type, id_ = text.split(":")
+    if (system, object_type) == (sync_pass.crm.system, ORGANISATION) and id_.isascii() and id_.isdigit():
+        return [(id_, text)]
+    if (system, object_type) == (sync_pass.peer.system, ACCOUNT):
+        rows = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, peer_type=ACCOUNT, peer_id=id_)
+        return list(rows.order_by("is_tombstone").values_list("crm_id", "name")[:1])
+    return []
 
 
 def explain_organisation(sync_pass: SyncPass, id_: str, *, wiring: Wiring | None = None) -> Explanation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -44,6 +45,45 @@ def shown(value: Any) -> str:
         value = ", ".join(str(v) for v in value)
     text = str(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+@register.filter
+def named(text: Any, fallback: Any = "") -> str:
+    """Returns a name that can be seen and clicked: one of blanks and invisible signs only gives way to the fallback."""
+    visible = any(unicodedata.category(c)[0] not in "ZC" for c in str(text or ""))
+    return str(text) if visible else f"(no visible name) {fallback}".rstrip()
+
+
+@register.filter
+def instant(text: str) -> str:
+    """Returns an instant of the journal in the reader's zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return str(text)
+    return date_format(timezone.localtime(at), "Y-m-d H:i:s T")
+
+
+REASONS = {
+    "changed_meanwhile": "changed since the preview",
+    "deleted": "deleted in Workbooks",
+    "name_match": "an account has this name",
+    "id_blanked": "its Outreach Id was blanked",
+    "bound_elsewhere": "its account is linked elsewhere",
+    "created": "new in Outreach",
+    "updated": "changed fields were sent",
+    "linked": "linked to an account",
+    "adopted": "our own account was found again",
+    "equal": "both sides agree",
+    "unmapped": "no mapped field changed",
+    "echo": "our own write came back",
+}
+
+
+@register.filter
+def in_words(reason: str) -> str:
+    """Returns a reason of a ledger or an event as people read it."""
+    return REASONS.get(reason, str(reason).replace("_", " "))
 
 
 @register.filter

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import django_filters
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from reconciliation.models import Operation
+from connectors.contract import Ref
+from reconciliation.models import Operation, SyncPass
+from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.services.why import find
 from reconciliation.views.page import page, paginate, render
 
 
 class JournalFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Operation.State.choices, empty_label="Any state")
     kind = django_filters.ChoiceFilter(choices=Operation.Kind.choices, empty_label="Any kind")
-    source_ref = django_filters.CharFilter(lookup_expr="exact", label="Record, e.g. workbooks:organisation:226")
+    record = django_filters.CharFilter(method="by_record", label="Organisation: id or name")
 
     class Meta:
         model = Operation
         fields = ["state", "kind"]
+
+    def by_record(self, rows: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        """Writes made for an organisation, by its id, its reference, or the start of a name it has or had."""
+        sync_pass = SyncPass.objects.select_related("crm").filter(name="organisations").first()
+        if sync_pass is None:
+            return rows.none()
+        refs = [str(Ref(sync_pass.crm.system, ORGANISATION, id_)) for id_, _ in find(sync_pass, value)]
+        return rows.filter(source_ref__in=refs)
 
 
 @page()

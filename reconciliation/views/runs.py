@@ -17,6 +17,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.views.page import action, page, paginate, render
 
+MOST_SHOWN = 100
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
 
 
@@ -43,16 +44,21 @@ def ledger_parts(run: Run) -> list[dict[str, Any]]:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
     chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"))
+    rows = paginate(request, chosen.qs)
+    writes = Operation.objects.select_related("connection").in_bulk([e.operation_id for e in rows if e.operation_id])
     return render(
         request,
         "admin/reconciliation/run/detail.html",
-        f"Run {run.pk}: {run.get_state_display()}",
+        f"Run {run.pk}: {run.title}",
         run=run,
+        lines=[(event, writes.get(event.operation_id)) for event in rows],
+        done=list(Operation.objects.filter(run=run).select_related("connection").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else [],
+        applied_by=run.applied_by(),
         parts=ledger_parts(run),
         can_apply=(run.kind == Run.Kind.PREVIEW or run.state == Run.State.HELD)
         and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),
         filter=chosen,
-        rows=paginate(request, chosen.qs),
+        rows=rows,
     )
 
 
