@@ -37,9 +37,14 @@ class RunContext:
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
     are_names_fresh: bool = False
+    reason: str = ""  # why a person decided this
     notes: list[str] = field(default_factory=list)  # what people read of the run beside its ledger
     counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False
+
+    def staff_origin(self) -> dict[str, str]:
+        """Returns who decided a write and why, for the journal; empty when a pass did."""
+        return {"staff": self.run.started_by, "reason": self.reason} if self.run.kind == Run.Kind.STAFF else {}
 
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
         """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes, and what a full

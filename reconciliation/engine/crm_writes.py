@@ -12,7 +12,7 @@ from reconciliation.core.values import is_blank
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.models import Binding, Case, Operation, Run
+from reconciliation.models import Binding, Case, Operation
 from reconciliation.models.bulk import update_rows
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 
@@ -35,10 +35,15 @@ class CrmWrite:
 def owed_write_back(context: RunContext, binding: Binding, record: Record | None = None) -> CrmWrite:
     """Returns the write of Id and URL, and of nothing else (engine-rules 14). `record` is the organisation as it was
     read a moment ago, None when it has to be read first."""
-    columns = context.terms.columns
-    url = context.peer.connector.web_url(Ref(context.peer.connector.system, ACCOUNT, binding.peer_id))
-    fields: dict[str, Value] = {columns.peer_id: binding.peer_id, columns.peer_url: url or None}
+    fields = id_and_url(context, binding.peer_id)
     return _of(record, CrmWrite("write_back", binding.crm_id, binding.name, fields, "", "Outreach Id and URL of the account."))
+
+
+def id_and_url(context: RunContext, peer_id: str) -> dict[str, Value]:
+    """Returns what an organisation holds of its account."""
+    columns = context.terms.columns
+    url = context.peer.connector.web_url(Ref(context.peer.connector.system, ACCOUNT, peer_id))
+    return {columns.peer_id: peer_id, columns.peer_url: url or None}
 
 
 def _of(record: Record | None, write: CrmWrite) -> CrmWrite:
@@ -102,7 +107,7 @@ def _intent(context: RunContext, write: CrmWrite) -> Intent:
         target_id=write.organisation_id,
         version=write.version,
         reason=write.reason,
-        origin={"name": write.name, **({"staff": context.run.started_by} if context.run.kind == Run.Kind.STAFF else {})},
+        origin={"name": write.name, **context.staff_origin()},
     )
 
 

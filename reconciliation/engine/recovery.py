@@ -29,7 +29,7 @@ def recover(context: RunContext, left: WorkLeft) -> None:
     """Brings the journal to rest as far as the remote systems allow. Raises ConnectionTrouble."""
     adopted = False
     if left.open_operations:
-        _void_unsent(context)
+        void_unsent(context)
         if not context.wiring.switches.names_before_journal:
             _settle_creates(context)
             adopted = True
@@ -37,7 +37,9 @@ def recover(context: RunContext, left: WorkLeft) -> None:
         finish_owed(context)
 
 
-def _void_unsent(context: RunContext) -> None:
+def void_unsent(context: RunContext) -> None:
+    """Puts aside what earlier runs of the pass intended and never sent, and what they sent without an answer that may
+    simply be sent again. Creates in doubt are not touched. Whoever holds the lease may do this."""
     now = context.wiring.now()
     mine = Operation.objects.filter(run__sync_pass=context.sync_pass).exclude(run=context.run)
     mine.filter(state=Operation.State.INTENDED).update(state=Operation.State.VOID, settled_at=now, error="Never sent.")

@@ -228,9 +228,8 @@ def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
         previews.settle(context, planned, outcomes)
         _show_progress(context)
     refused = context.ledger.excluded["changed_meanwhile"]
-    return Run.State.FINISHED, f"Applied preview {preview_id}." + (
-        f" {refused} row{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
-    )
+    said = f" {refused} row{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
+    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
 
 
 def _read_batch(context: RunContext, ends: float | None) -> Page:

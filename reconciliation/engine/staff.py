@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
+from reconciliation.engine import recovery
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
@@ -24,10 +25,11 @@ class Busy(Exception):
 
 
 @contextmanager
-def at_work(sync_pass: SyncPass, *, by: str, what: str, wiring: Wiring | None = None) -> Iterator[RunContext]:
+def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring: Wiring | None = None) -> Iterator[RunContext]:
     """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
-    Raises Busy. A remote failure closes the run as interrupted and goes on to the caller."""
+    `reason` is the person's own. Raises Busy. A remote failure closes the run as interrupted and goes on to the caller."""
     wiring = wiring or Wiring()
+    what = f"{what} Reason: {reason}" if reason else what
     lease = _wait_for_lease(sync_pass, wiring)
     sides: list[Side] = []
     try:
@@ -35,6 +37,8 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, wiring: Wiring | None = 
             sides.append(open_side(connection, lease, wiring))
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
         context = build_context(sync_pass, run, lease, sides, wiring)
+        context.reason = reason
+        recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
         try:
             yield context
         except ConnectorError as error:

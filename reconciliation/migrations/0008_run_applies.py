@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reconciliation', '0007_audit_and_undone'),
+        ("reconciliation", "0007_audit_and_undone"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='run',
-            name='applies',
+            model_name="run",
+            name="applies",
             field=models.BigIntegerField(blank=True, db_index=True, null=True),
         ),
     ]

@@ -73,11 +73,8 @@ class Run(models.Model):
 
     def applied_by(self) -> Run | None:
         """Returns the run that carried this plan out, if one did."""
-        return (
-            Run.objects.filter(applies=self.pk).order_by("-pk").first()
-            if self.kind == self.Kind.PREVIEW or self.state == self.State.HELD
-            else None
-        )
+        is_plan = self.kind == self.Kind.PREVIEW or self.state == self.State.HELD
+        return Run.objects.filter(applies=self.pk).order_by("-pk").first() if is_plan else None
 
     @property
     def seconds(self) -> float | None:

@@ -6,15 +6,23 @@ from django.db import transaction
 
 from connectors.contract import Value
 from reconciliation.core.operations import Intent
-from reconciliation.core.values import is_same
+from reconciliation.core.values import is_blank, is_same
 from reconciliation.engine import crm_writes
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
-from reconciliation.engine.staff import at_work
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.passes.organisations import ORGANISATION, PROSPECT
 from reconciliation.services.audit import audit
-from reconciliation.services.duplicates import Decision, DecisionPlan, DecisionRefused, PlannedWrite, case_subject, stamp_of, write
+from reconciliation.services.duplicates import (
+    Decision,
+    DecisionPlan,
+    DecisionRefused,
+    PlannedWrite,
+    case_subject,
+    read_organisations,
+    stamp_of,
+    write,
+)
 from reconciliation.store import decode
 
 UNDOABLE = ("link", "different", "unticked")
@@ -58,7 +66,7 @@ def duplicate_undo(decision: Decision) -> None:
         raise DecisionRefused("This case changed while you were looking at it. Look at it again, then decide.")
     if Case.objects.filter(sync_pass=case.sync_pass, kind=case.kind, crm_id=case.crm_id, state=Case.State.OPEN).exists():
         raise DecisionRefused("A newer case of this organisation is open. Decide that one instead.")
-    with at_work(case.sync_pass, by=str(decision.user), what=f"Undo the decision about {case.name}.", wiring=decision.wiring) as context:
+    with deciding(decision, case, f"Undo the decision about {case.name}.") as context:
         {"link": _undo_link, "different": _undo_different, "unticked": _undo_stop}[case.decision](context, case)
         _open_again(decision, case)
         audit(decision.user, "duplicate: undo", case_subject(case), decision=case.decision)
@@ -73,10 +81,10 @@ def _undo_different(context: RunContext, case: Case) -> None:
     created = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id, is_tombstone=False).first()
     if created is not None:
         raise DecisionRefused(f"Account {created.peer_id} was created for it since. Undo that create in its run first.")
-    ids = [c["peer_id"] for c in case.candidates]
-    RememberedPair.objects.filter(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id__in=ids).delete()
     fields: dict[str, Value] = {context.terms.columns.duplicate: True}
     write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A decision was taken back.")])
+    ids = [c["peer_id"] for c in case.candidates]
+    RememberedPair.objects.filter(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id__in=ids).delete()
 
 
 def _undo_link(context: RunContext, case: Case) -> None:
@@ -84,6 +92,10 @@ def _undo_link(context: RunContext, case: Case) -> None:
     binding = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id, is_tombstone=False).first()
     if binding is None or binding.peer_id != peer_id:
         raise DecisionRefused("This link is not there any more. Nothing was done.")
+    record = read_organisations(context, [case.crm_id]).get(case.crm_id)
+    stored = record.fields.get(columns.peer_id) if record is not None else None
+    if not is_blank(stored) and str(stored) != peer_id:
+        raise DecisionRefused(f"Workbooks names account {stored} for it by now; that is not overwritten. Nothing was done.")
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.duplicate: True}
     write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A link was taken back.")])
     _prospects_back(context, case)
@@ -124,6 +136,7 @@ def _prospects_back(context: RunContext, case: Case) -> None:
             before={"account": r.fields.get("account")},
             target_id=r.ref.id,
             reason=f"Undo of operation {by_id[r.ref.id].pk}.",
+            origin={**context.staff_origin(), **by_id[r.ref.id].origin},
         )
         for r in standing
     ]

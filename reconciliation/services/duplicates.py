@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Record, Value
-from reconciliation.core.values import name_key
+from reconciliation.core.values import is_blank, is_same, name_key
 from reconciliation.engine import crm_writes, gather, people
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
@@ -18,7 +20,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, RememberedPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.services.audit import audit
-from reconciliation.store import encode_fields, pick
+from reconciliation.store import decode, encode_fields, pick
 
 
 class DecisionRefused(Exception):
@@ -58,6 +60,7 @@ class Decision:
 
 
 def stamp_of(case: Case) -> str:
+    """Returns what a plan rests on, for the form that carries it out; a link adds "@" and who holds the account."""
     return f"{case.pk}:{case.state}:{case.opened_at.isoformat()}:{case.run_id}"
 
 
@@ -67,9 +70,14 @@ def check_fresh(decision: Decision) -> Case:
     if case.state != Case.State.OPEN:
         who = f" by {case.decided_by}" if case.decided_by else ""
         raise DecisionRefused(f"This case was already closed{who} ({case.decision or 'by itself'}). Nothing was done.")
-    if decision.stamp and decision.stamp != stamp_of(case):
+    if decision.stamp and decision.stamp.partition("@")[0] != stamp_of(case):
         raise DecisionRefused("This case changed while you were looking at it. Look at it again, then decide.")
     return case
+
+
+def deciding(decision: Decision, case: Case, what: str) -> AbstractContextManager[RunContext]:
+    """Returns the context in which a decision is carried out, under the lease of the case's pass."""
+    return at_work(case.sync_pass, by=str(decision.user), what=what, reason=decision.reason, wiring=decision.wiring)
 
 
 def holders_of(case: Case) -> dict[str, Binding]:
@@ -102,7 +110,7 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
         tuple(writes),
         tuple(remarks),
         holder is not None and holder.crm_id != case.crm_id,
-        stamp_of(case),
+        f"{stamp_of(case)}@{holder.crm_id if holder is not None and holder.crm_id != case.crm_id else ''}",
     )
 
 
@@ -125,7 +133,13 @@ def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> N
     """Binds the organisation to the account, writes Id and URL back and clears the flag. Fields follow *leave
     differences* (D25). Raises DecisionRefused, Busy, ConnectorError."""
     case = check_fresh(decision)
-    with at_work(case.sync_pass, by=str(decision.user), what=f"Link {case.name} to account {peer_id}.", wiring=decision.wiring) as context:
+    with at_work(
+        case.sync_pass,
+        by=str(decision.user),
+        what=f"Link {case.name} to account {peer_id}.",
+        reason=decision.reason,
+        wiring=decision.wiring,
+    ) as context:
         (refusal,) = link_all(context, [Link(decision, case, peer_id, move)])
         if refusal:
             raise DecisionRefused(refusal)
@@ -142,57 +156,89 @@ class Link:
 
 
 def link_all(context: RunContext, links: list[Link]) -> list[str]:
-    """Carries out the links, a hundred records a call, and returns for each "" or the sentence that refuses it.
-    Raises ConnectorError."""
+    """Carries out the links, a hundred records a call, and returns for each "" or the sentence that refuses it. The
+    binding is stored once Workbooks has taken Id, URL and flag: a refusal or an outage leaves the case as it was, and
+    what Workbooks took without an answer is found by the next pass as an Id without a binding. Raises ConnectorError."""
     organisations = read_organisations(context, [link.case.crm_id for link in links])
     accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [link.peer_id for link in links])
-    refusals, writes, bound = [], [], []
+    refusals, writes = {}, []
+    moves: dict[str, Binding] = {}  # organisation -> the binding that gives way to it
+    taken: set[str] = set()
     for link in links:
         record, account = organisations.get(link.case.crm_id), accounts.get(link.peer_id)
-        refusal, moved_from = _refusal(context, link, record, account)
-        refusals.append(refusal)
-        if refusal or record is None or account is None:
+        holder = _holder(link)
+        refusal = _refusal(context, link, record, account, holder)
+        if link.peer_id in taken:
+            refusal = f"Account {link.peer_id} was just linked to another organisation of this choice."
+        if refusal or record is None:
+            refusals[link.case.pk] = refusal
             continue
-        binding = bind(context, link.case, record, account)
-        write = crm_writes.owed_write_back(context, binding, record)
-        fields: dict[str, Value] = {**write.fields, context.terms.columns.duplicate: False}
-        writes.append(replace(write, fields=fields, reason="Linked by staff."))
-        bound.append((link, moved_from))
+        taken.add(link.peer_id)
+        writes += _writes_of(context, link, record, holder)
+        if holder is not None:
+            moves[link.case.crm_id] = holder
     left = set(crm_writes.write_all(context, writes))
-    people.relate(context, [link.case.crm_id for link, _ in bound if link.case.crm_id not in left])
-    for link, moved_from in bound:
-        if link.case.crm_id in left:
-            unbind(link.case)
-            refusals[links.index(link)] = NOT_TAKEN.format(link.case.crm_id)
-        elif not _closed(link.decision, link.case, "link", {"peer_id": link.peer_id, "moved_from": moved_from, "run": context.run.pk}):
-            refusals[links.index(link)] = CLOSED_MEANWHILE
-    return refusals
+    bound = []
+    for link in links:
+        if link.case.pk in refusals:
+            continue
+        holder = moves.get(link.case.crm_id)
+        if link.case.crm_id in left or (holder is not None and holder.crm_id in left):
+            refusals[link.case.pk] = NOT_TAKEN.format(link.case.crm_id)
+            continue
+        with transaction.atomic():
+            if holder is not None:
+                Binding.objects.filter(pk=holder.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+            bind(context, link.case, organisations[link.case.crm_id], accounts[link.peer_id])
+        done = {"peer_id": link.peer_id, "moved_from": holder.crm_id if holder else "", "run": context.run.pk}
+        if _closed(link.decision, link.case, "link", done):
+            bound.append(link.case.crm_id)
+        else:
+            refusals[link.case.pk] = CLOSED_MEANWHILE
+    people.relate(context, bound)
+    return [refusals.get(link.case.pk, "") for link in links]
+
+
+def _writes_of(context: RunContext, link: Link, record: Record, holder: Binding | None) -> list[CrmWrite]:
+    """Returns what a link writes to Workbooks, with what it takes from the organisation it moves from."""
+    columns, before = context.terms.columns, dict(record.fields)
+    fields: dict[str, Value] = {**crm_writes.id_and_url(context, link.peer_id), columns.duplicate: False}
+    writes = [CrmWrite("write_back", record.ref.id, link.case.name, fields, record.version, "Linked by staff.", before)]
+    if holder is not None:
+        cleared: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
+        writes.append(CrmWrite("flag", holder.crm_id, holder.name, cleared, "", "The link was moved by staff."))
+    return writes
+
+
+def _holder(link: Link) -> Binding | None:
+    """Returns the binding of another organisation that holds the account now."""
+    rows = Binding.objects.filter(sync_pass=link.case.sync_pass, peer_type=ACCOUNT, peer_id=link.peer_id, is_tombstone=False)
+    return rows.exclude(crm_id=link.case.crm_id).first()
 
 
 CLOSED_MEANWHILE = "Somebody else closed this case at the same moment."
 NOT_TAKEN = "Workbooks did not take the change of organisation {}. Look at the journal for its answer, then try again."
 
 
-def _refusal(context: RunContext, link: Link, record: Record | None, account: Record | None) -> tuple[str, str]:
-    """Returns why a link cannot be, "" when it can, and the organisation from which it moves. Moving frees that one."""
+def _refusal(context: RunContext, link: Link, record: Record | None, account: Record | None, holder: Binding | None) -> str:
+    """Returns why a link cannot be, "" when it can."""
     if link.peer_id not in {c["peer_id"] for c in link.case.candidates}:
-        return "This account is not among the candidates of the case.", ""
+        return "This account is not among the candidates of the case."
     if record is None or record.is_deleted:
-        return "The organisation was deleted in Workbooks. The case will close by itself.", ""
+        return "The organisation was deleted in Workbooks. The case will close by itself."
     if account is None:
-        return f"Account {link.peer_id} is not in Outreach any more. Choose another decision.", ""
-    rows = Binding.objects.filter(sync_pass=link.case.sync_pass, peer_type=ACCOUNT, peer_id=link.peer_id, is_tombstone=False)
-    holder = rows.exclude(crm_id=link.case.crm_id).first()
-    if holder is None:
-        return "", ""
-    if not link.move:
+        return f"Account {link.peer_id} is not in Outreach any more. Choose another decision."
+    column = context.terms.columns.peer_id
+    stored = record.fields.get(column)
+    if not is_blank(stored) and str(stored) != link.peer_id and not is_same(stored, decode(link.case.crm_fields.get(column))):
+        return f"Workbooks names account {stored} for it by now. Look at the case again, then decide."
+    shown = link.decision.stamp.rpartition("@")[2] if "@" in link.decision.stamp else None
+    if shown is not None and shown != (holder.crm_id if holder else ""):
+        return f"Account {link.peer_id} changed hands while you were looking at it. Look at the case again, then decide."
+    if holder is not None and not link.move:
         who = f"organisation {holder.crm_id} {holder.name}"
-        return f"Account {link.peer_id} is linked to {who}. Choose Move the link to take it over.", ""
-    columns = context.terms.columns
-    fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
-    write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "The link was moved by staff.")])
-    Binding.objects.filter(pk=holder.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
-    return "", holder.crm_id
+        return f"Account {link.peer_id} is linked to {who}. Choose Move the link to take it over."
+    return ""
 
 
 def read_organisations(context: RunContext, ids: list[str]) -> dict[str, Record]:
@@ -203,7 +249,8 @@ def read_organisations(context: RunContext, ids: list[str]) -> dict[str, Record]
 
 
 def bind(context: RunContext, case: Case, record: Record, account: Record) -> Binding:
-    """Stores the binding; each side's present values become its own base (leave differences)."""
+    """Stores the binding of what Workbooks already holds; each side's present values become its own base (leave
+    differences)."""
     terms, now, name = context.terms, context.wiring.now(), str(record.fields.get("name") or "")
     binding, _ = Binding.objects.update_or_create(
         sync_pass=case.sync_pass,
@@ -219,9 +266,9 @@ def bind(context: RunContext, case: Case, record: Record, account: Record) -> Bi
             "crm_version": record.version,
             "peer_version": account.version,
             "mapping_version": terms.mapping.version,
-            "is_write_back_due": True,
+            "is_write_back_due": False,
             "are_people_due": True,
-            "owed_since": now,
+            "owed_since": None,
             "how": "linked",
             "is_tombstone": False,
             "bound_at": now,
@@ -241,7 +288,7 @@ def unbind(case: Case) -> None:
 def duplicate_different(decision: Decision) -> None:
     """Remembers that none of the candidates is this organisation and clears the flag; the next pass creates."""
     case = check_fresh(decision)
-    with at_work(case.sync_pass, by=str(decision.user), what=f"{case.name} is a different company.", wiring=decision.wiring) as context:
+    with deciding(decision, case, f"{case.name} is a different company.") as context:
         pairs = [
             RememberedPair(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id=c["peer_id"], decided_by=decision.user)
             for c in case.candidates
@@ -258,7 +305,7 @@ def duplicate_different(decision: Decision) -> None:
 def duplicate_stop(decision: Decision) -> None:
     """Unticks *Sync to Outreach* of the organisation: it is the same as another, or not wanted."""
     case = check_fresh(decision)
-    with at_work(case.sync_pass, by=str(decision.user), what=f"Stop syncing {case.name}.", wiring=decision.wiring) as context:
+    with deciding(decision, case, f"Stop syncing {case.name}.") as context:
         fields: dict[str, Value] = {context.terms.columns.sync: False}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
         _resolve(decision, case, "unticked", {"run": context.run.pk})

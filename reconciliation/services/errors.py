@@ -90,15 +90,9 @@ def account_link_another(case: Case, user: AbstractBaseUser, peer_id: str, *, wi
         record = read_organisations(context, [case.crm_id]).get(case.crm_id)
         if record is None or record.is_deleted:
             raise DecisionRefused("The organisation was deleted in Workbooks. Nothing was done.")
-        binding = bind(context, case, record, account)
-        fields: dict[str, Value] = {**crm_writes.owed_write_back(context, binding).fields, columns.error: False}
-        try:
-            write(
-                context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.", dict(record.fields))]
-            )
-        except DecisionRefused:
-            unbind(case)
-            raise
+        fields: dict[str, Value] = {**crm_writes.id_and_url(context, peer_id), columns.error: False}
+        write(context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.", dict(record.fields))])
+        bind(context, case, record, account)
         people.relate(context, [case.crm_id])
         _resolve(case, user, f"link {peer_id}")
 

@@ -16,7 +16,7 @@ from connectors.contract import Connector, Record, Ref, Value
 from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
-from reconciliation.core.values import is_same
+from reconciliation.core.values import is_blank, is_same
 from reconciliation.engine import crm_writes, gather
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
@@ -26,6 +26,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import read_organisations
 from reconciliation.store import decode, decode_fields, mapping_of
 
 MOST_AT_ONCE = 500
@@ -163,7 +164,7 @@ def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
 
 
 def _origin(context: RunContext, undone: Operation, fields: tuple[str, ...]) -> dict[str, Any]:
-    return {"staff": context.run.started_by, "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
+    return {**context.staff_origin(), "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
 
 
 def _note_undone(context: RunContext, undo: Operation) -> None:
@@ -196,9 +197,15 @@ def _delete(context: RunContext, created: Operation) -> str:
     """Clears the organisation first: a crash in between must not let the next pass find an Id without its account.
     Returns "" or why the account stays."""
     columns, source = context.terms.columns, Ref.parse(created.source_ref)
+    record = read_organisations(context, [source.id]).get(source.id)
+    stored = record.fields.get(columns.peer_id) if record is not None else None
+    if record is None or record.is_deleted:
+        return f"Account {created.target_id} stays: Workbooks did not take the change of organisation {source.id}, which was deleted there."
+    if not is_blank(stored) and str(stored) != created.target_id:
+        return f"Account {created.target_id} stays: Workbooks names account {stored} for organisation {source.id} by now."
     fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.sync: False}
     name = str(created.after.get("name") or "")
-    if crm_writes.write_all(context, [CrmWrite("flag", source.id, name, fields, "", "Undo of a create.")]):
+    if crm_writes.write_all(context, [CrmWrite("flag", source.id, name, fields, record.version, "Undo of a create.", dict(record.fields))]):
         return f"Account {created.target_id} stays: Workbooks did not take the change of organisation {source.id}."
     intent = Intent(
         Operation.Kind.DELETE.value,
