@@ -19,6 +19,7 @@ from reconciliation.services.duplicates import (
     DecisionRefused,
     PlannedWrite,
     case_subject,
+    deciding,
     read_organisations,
     stamp_of,
     write,

@@ -133,13 +133,7 @@ def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> N
     """Binds the organisation to the account, writes Id and URL back and clears the flag. Fields follow *leave
     differences* (D25). Raises DecisionRefused, Busy, ConnectorError."""
     case = check_fresh(decision)
-    with at_work(
-        case.sync_pass,
-        by=str(decision.user),
-        what=f"Link {case.name} to account {peer_id}.",
-        reason=decision.reason,
-        wiring=decision.wiring,
-    ) as context:
+    with deciding(decision, case, f"Link {case.name} to account {peer_id}.") as context:
         (refusal,) = link_all(context, [Link(decision, case, peer_id, move)])
         if refusal:
             raise DecisionRefused(refusal)
