@@ -6,11 +6,12 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Case, Run, RunEvent
 from reconciliation.models.prefix import starts_with
+from reconciliation.selectors import bounded_count
 from reconciliation.services.case_desk import colleagues
 
 
@@ -28,14 +29,22 @@ class RunFilter(django_filters.FilterSet):
 
 class EventFilter(django_filters.FilterSet):
     outcome = django_filters.ChoiceFilter(choices=RunEvent.Outcome.choices, empty_label="Any outcome")
-    name = django_filters.CharFilter(method="by_name", label="Name starts with")
+    reason = django_filters.ChoiceFilter(choices=[], empty_label="Any reason")
+    name = django_filters.CharFilter(method="by_name", label="Name starts with, or id")
 
     class Meta:
         model = RunEvent
         fields = ["outcome"]
 
+    def __init__(self, data: Any, queryset: QuerySet[RunEvent], reasons: list[tuple[str, str]] | None = None) -> None:
+        super().__init__(data, queryset)
+        self.filters["reason"].extra["choices"] = reasons or [(data.get("reason", ""), data.get("reason", ""))]
+
     def by_name(self, rows: QuerySet[RunEvent], name: str, value: str) -> QuerySet[RunEvent]:
-        return rows.filter(starts_with("name_key", normalise_name(value)))
+        named = starts_with("name_key", normalise_name(value))
+        if value.isascii() and value.isdigit():
+            return rows.filter(named | Q(crm_ref=f"workbooks:organisation:{value}"))
+        return rows.filter(named)
 
 
 DUPLICATE_REASONS = {
@@ -54,6 +63,18 @@ ERROR_REASONS = {
     "people_refused": "A prospect could not be moved",
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
+}
+
+
+ERROR_REMEDIES = {
+    "refused": "Correct the values in Workbooks, then retry.",
+    "value_refused": "Correct the value in Workbooks, then retry.",
+    "account_gone": "Open each case: create the account again, link another, or stop syncing.",
+    "write_back_refused": "See in the case what Workbooks says, mend it there, then retry.",
+    "write_back_late": "Nothing to do: written as soon as Workbooks answers.",
+    "people_refused": "Correct the prospect in Outreach, then retry.",
+    "alone": "Look at the values of each record, then retry.",
+    "internal": "Send the case to support, then retry.",
 }
 
 
@@ -76,6 +97,13 @@ class CaseFilter(django_filters.FilterSet):
         data = data.copy()
         data.setdefault("state", Case.State.OPEN)
         super().__init__(data, queryset)
+
+    @property
+    def heading(self) -> str:
+        """What the list shows, in words: "94 open", "12 resolved with this filter"."""
+        state = dict(Case.State.choices).get(self.data.get("state", ""), "in any state").lower()
+        more = any(self.data.get(name) for name in self.filters if name != "state")
+        return f"{bounded_count(self.qs)} {state}{' with this filter' if more else ''}"
 
 
 class DuplicateFilter(CaseFilter):

@@ -168,16 +168,16 @@ def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
     return _patiently(Errand("retry_errors", (case_ids, user_id), tries, cases[0].sync_pass, user.get_username(), what), work)
 
 
-def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str = "", tries: int = 0) -> str:
+def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str = "", reason: str = "", tries: int = 0) -> str:
     """Takes many writes of a run back, or one field of them."""
     run = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=run_id)
     user = User.objects.get(pk=user_id)
 
     def work() -> str:
-        lines = undo(run.sync_pass, list(undoable(run).filter(pk__in=operation_ids)), user, field=field)
+        lines = undo(run.sync_pass, list(undoable(run).filter(pk__in=operation_ids)), user, field=field, reason=reason)
         return f"{sum(line.is_possible for line in lines)} of {len(lines)} taken back"
 
-    arguments = (run_id, operation_ids, user_id, field)
+    arguments = (run_id, operation_ids, user_id, field, reason)
     what = f"Undo {len(operation_ids)} writes of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
 

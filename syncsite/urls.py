@@ -7,3 +7,5 @@ from reconciliation.admin import site
 urlpatterns = [
     path("", site.urls),
 ]
+handler404 = "reconciliation.admin.missing.not_found"
+handler403 = "reconciliation.admin.missing.forbidden"

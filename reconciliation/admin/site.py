@@ -6,14 +6,14 @@ from functools import update_wrapper
 from typing import Any
 
 from django.contrib.admin import AdminSite
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, path
 
+from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
 
 
 class SyncAdminSite(AdminSite):
@@ -75,7 +75,10 @@ class SyncAdminSite(AdminSite):
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
+            page("audit/", audit.show_list, "audit"),
+            page("audit/verify/", audit.verify, "audit_verify"),
             page("journal/", journal.show_list, "journal"),
+            page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("schedule/", schedule.show, "schedule"),
             page("connections/", connections.show_list, "connection_list"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
@@ -85,5 +88,5 @@ class SyncAdminSite(AdminSite):
 
 
 site = SyncAdminSite(name="admin")
-site.register(User, UserAdmin)
-site.register(Group, GroupAdmin)
+site.register(User, PeopleAdmin)
+site.register(Group, RolesAdmin)

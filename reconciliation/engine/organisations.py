@@ -358,8 +358,9 @@ def _decide_twins(context: RunContext, work: PageWork) -> None:
             work.decide(Decision(record, Outcome.DUPLICATE, "name_match", sentence, case=case))
         elif operation is not None and operation.state == Operation.State.CONFIRMED:
             other = work.records[first]
-            candidate = Candidate(operation.target_id, str(other.fields.get("name")), "created a moment ago", dict(operation.after), first)
-            sentence = f"Account {operation.target_id} was just created for organisation {first} with the same name."
+            why = f"created by run {context.run.pk}"
+            candidate = Candidate(operation.target_id, str(other.fields.get("name")), why, dict(operation.after), first)
+            sentence = f"Account {operation.target_id} was created in the same run for organisation {first}, which has the same name."
             case = CaseOpening("duplicate", "name_match", sentence, "Link it, or say that it is a different company.", (candidate,))
             work.decide(Decision(record, Outcome.DUPLICATE, "name_match", sentence, case=case))
         else:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from reconciliation.models import Binding, Case, Connection, Operation, PeerName, RememberedPair, RemoteUser, Run, RunEvent, SyncPass
 
 log = logging.getLogger(__name__)
+FORGOTTEN = "The sandbox began a new world: what was learnt of the earlier one (links, runs, journal, cases) was forgotten."
 
 
 def check(sync_pass: SyncPass) -> bool:
@@ -44,6 +45,8 @@ def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
     for model in (Binding, PeerName, RememberedPair):
         model.objects.filter(sync_pass=sync_pass).delete()
     RemoteUser.objects.filter(connection__in=connections).delete()
+    now = timezone.now()
+    Run.objects.create(sync_pass=sync_pass, kind=Run.Kind.STAFF, state=Run.State.FINISHED, started_at=now, ended_at=now, note=FORGOTTEN)
     SyncPass.objects.filter(pk=sync_pass.pk).update(
         last_run_time=timezone.now().replace(microsecond=0),
         sweep_started_at=None,

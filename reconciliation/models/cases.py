@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from reconciliation.models.sync_pass import SyncPass
 
@@ -86,6 +87,13 @@ class Case(models.Model):
         if self.decision.startswith("link "):
             return "Linked"
         return self.DECISIONS.get(self.decision, self.get_state_display())
+
+    @property
+    def is_being_looked_at(self) -> bool:
+        """Whether somebody has the open case on the screen just now."""
+        if self.open_by_id is None or self.open_at is None or not self.is_open:
+            return False
+        return (timezone.now() - self.open_at).total_seconds() < 90
 
     @property
     def is_open(self) -> bool:

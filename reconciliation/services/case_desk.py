@@ -23,6 +23,12 @@ def sit_down(case: Case, user: AbstractBaseUser) -> str:
     return str(other) if other is not None else ""
 
 
+def present(case: Case, user: AbstractBaseUser) -> str:
+    """Returns who else has the case open just now, "" when nobody has."""
+    is_there = case.open_by_id is not None and case.open_by_id != user.pk and case.open_at is not None
+    return str(case.open_by) if is_there and timezone.now() - case.open_at < PRESENT_FOR else ""
+
+
 def colleagues() -> QuerySet[User]:
     """Returns the people who may work queues, by name."""
     may = Q(is_superuser=True) | Q(groups__permissions__codename="work_queues") | Q(user_permissions__codename="work_queues")

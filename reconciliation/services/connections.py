@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Check
@@ -37,35 +39,75 @@ class ConnectionChange:
 
 def connection_save(connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None) -> None:
     """Stores the change. Raises ConnectionRefused, storing nothing."""
+    _check(connection, change)
+    known = SECRETS[connection.system]
+    given = {k: v for k, v in change.secrets.items() if v and k in known}
+    with transaction.atomic():
+        row = Connection.objects.select_for_update().get(pk=connection.pk)  # a token may be rotated at this moment
+        if _host(change.base_url) != _host(row.base_url) and (missing := [k for k in known if row.secrets.get(k) and k not in given]):
+            names = ", ".join(name.replace("_", " ") for name in missing)
+            raise ConnectionRefused(
+                f"The address names another host. Secrets are never sent to a host they were not given for: enter {names} anew."
+            )
+        before = {n: getattr(row, n) for n in ("name", "base_url", "page_address_template", "settle_seconds")}
+        row.name, row.base_url = change.name.strip(), change.base_url.rstrip("/")
+        row.page_address_template, row.settle_seconds = change.page_address_template, change.settle_seconds
+        row.state, row.last_error = Connection.State.UNTESTED, ""
+        row.secrets = {**row.secrets, **given}
+        if {"access_token", "refresh_token"} & given.keys():
+            row.secrets.pop("expires_at", None)  # it belonged to the token that was replaced
+        row.save(update_fields=[*before, "state", "last_error", *(["secrets"] if given else [])])
+        changed = {n: [old, getattr(row, n)] for n, old in before.items() if old != getattr(row, n)}
+        audit(by, "change connection", row.name, **changed, **({"secrets_replaced": sorted(given)} if given else {}))
+
+
+def _check(connection: Connection, change: ConnectionChange) -> None:
     if not change.name.strip():
         raise ConnectionRefused("A connection needs a name.")
+    if Connection.objects.filter(name=change.name.strip()).exclude(pk=connection.pk).exists():
+        raise ConnectionRefused("Another connection has this name.")
     if not 0 <= change.settle_seconds <= 3600:
         raise ConnectionRefused("The settle time must lie between 0 and 3,600 seconds.")
     if change.page_address_template and "{id}" not in change.page_address_template:
         raise ConnectionRefused("The page address needs {id} where the record's id belongs.")
-    if change.page_address_template and not change.page_address_template.startswith(("https://", "http://127.0.0.1")):
-        raise ConnectionRefused("The page address must begin with https://.")
+    if change.page_address_template:
+        _check_address("The page address", connection.system, change.page_address_template.replace("{id}", "1").replace("{object}", "x"))
+    _check_address("The address", connection.system, change.base_url)
+    if not is_allowed_host(connection.system, _host(change.base_url)):
+        hosts = ", ".join(settings.SYSTEM_HOSTS[connection.system])
+        raise ConnectionRefused(
+            f"{connection.get_system_display()} is reached at {hosts}. Another host must be allowed first, with the setting SYSTEM_HOSTS."
+        )
+
+
+def _check_address(what: str, system: str, address: str) -> None:
+    """Raises ConnectionRefused for an address that is none, is not https, names a private host, or holds a password."""
     try:
-        HttpClient(connection.system, change.base_url, allow_loopback=settings.ALLOW_LOOPBACK).close()
+        has_user = bool(urlsplit(address).username or urlsplit(address).password)
+        if has_user:
+            raise ConnectionRefused(f"{what} must not hold a user name or password; enter secrets in their own fields.")
+        HttpClient(system, address, allow_loopback=settings.ALLOW_LOOPBACK).close()
     except ConnectorError as error:
-        raise ConnectionRefused(f"The address: {error.detail}.") from None
-    known = SECRETS[connection.system]
-    secrets = {**connection.secrets, **{k: v for k, v in change.secrets.items() if v and k in known}}
-    if {"access_token", "refresh_token"} & {k for k, v in change.secrets.items() if v}:
-        secrets.pop("expires_at", None)  # it belonged to the token that was replaced
-    Connection.objects.filter(pk=connection.pk).update(
-        name=change.name.strip(),
-        base_url=change.base_url.rstrip("/"),
-        page_address_template=change.page_address_template,
-        settle_seconds=change.settle_seconds,
-        secrets=secrets,
-        state=Connection.State.UNTESTED,
-        last_error="",
-    )
-    shown = {"name": change.name.strip(), "base_url": change.base_url.rstrip("/"), "settle_seconds": change.settle_seconds}
-    changed = {n: [getattr(connection, n), value] for n, value in shown.items() if getattr(connection, n) != value}
-    replaced = sorted(k for k, v in change.secrets.items() if v and k in known)
-    audit(by, "change connection", change.name.strip(), **changed, **({"secrets_replaced": replaced} if replaced else {}))
+        raise ConnectionRefused(f"{what}: {error.detail}.") from None
+    except ConnectionRefused:
+        raise
+    except ValueError:
+        raise ConnectionRefused(f"{what} is not a web address.") from None
+
+
+def _host(address: str) -> str:
+    try:
+        return (urlsplit(address).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def is_allowed_host(system: str, host: str) -> bool:
+    """Tells whether a connection of the system may name this host: one of SYSTEM_HOSTS, or this machine in demonstrations."""
+    if settings.ALLOW_LOOPBACK and host in ("127.0.0.1", "localhost", "::1"):
+        return True
+    names = settings.SYSTEM_HOSTS[system]
+    return any(host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name for name in names)
 
 
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:

@@ -45,7 +45,8 @@ def plan_undo(case: Case) -> DecisionPlan | None:
     plan = _plan(case, writes, remark, name)
     if moved_from := case.decided.get("moved_from"):
         other = f"organisation {moved_from}"
-        again = [("Outreach Id", str(case.decided.get("peer_id"))), ("Outreach URL", "of the account"), ("Sync to Outreach", "TRUE")]
+        url = case.sync_pass.peer.page_address_template.replace("{id}", str(case.decided.get("peer_id")))
+        again = [("Outreach Id", str(case.decided.get("peer_id"))), ("Outreach URL", url), ("Sync to Outreach", "TRUE")]
         plan = DecisionPlan(plan.title, (*plan.writes, *_writes(other, again)), plan.remarks, stamp=plan.stamp)
     return plan
 
@@ -71,6 +72,17 @@ def duplicate_undo(decision: Decision) -> None:
         {"link": _undo_link, "different": _undo_different, "unticked": _undo_stop}[case.decision](context, case)
         _open_again(decision, case)
         audit(decision.user, "duplicate: undo", case_subject(case), decision=case.decision)
+
+
+def created_since(case: Case) -> Operation | None:
+    """Returns the create of the account that "different company" led to, which has to be taken back first."""
+    if case.state != Case.State.RESOLVED or case.decision != "different":
+        return None
+    binding = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id, is_tombstone=False).first()
+    if binding is None:
+        return None
+    rows = Operation.objects.filter(kind=Operation.Kind.CREATE, target_id=binding.peer_id, state=Operation.State.CONFIRMED)
+    return rows.filter(connection=case.sync_pass.peer_id).order_by("-pk").first()
 
 
 def _undo_stop(context: RunContext, case: Case) -> None:

@@ -41,6 +41,23 @@ class RowChange:
     transform: str = "same"
     is_enabled: bool = True
     blank_to_peer: bool = False
+    is_removed: bool = False
+
+
+# What a conversion makes of a value, by the type of the CRM's field; None: whatever it was.
+RESULTS = {"same": None, "text": "text", "integer": "integer", "date": "date", "date as instant": "datetime"}
+RESULTS |= {"host of web address": "text", "user by username": "reference"}
+FITS = {  # type of the peer's attribute -> what it takes
+    "text": {"text", "date", "integer", "number", "boolean"},
+    "integer": {"integer"},
+    "number": {"integer", "number"},
+    "boolean": {"boolean"},
+    "datetime": {"datetime"},
+    "date": {"date"},
+    "list": {"list"},
+    "reference": {"reference"},
+}
+ADVICE = {"integer": "integer", "datetime": "date as instant", "date": "date", "reference": "user by username"}
 
 
 def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
@@ -50,7 +67,7 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
     peer = (sync_pass.peer.schema_cache or {}).get(table.peer_object, {})
     problems = []
     if change.transform not in TRANSFORMS:
-        problems.append(f"There is no conversion called {change.transform!r}.")
+        return [f"There is no conversion called {change.transform!r}."]
     if crm and change.crm_field not in crm:
         problems.append(f"{sync_pass.crm.get_system_display()} has no field {change.crm_field!r}.")
     attribute = peer.get(change.peer_field)
@@ -58,27 +75,41 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
         problems.append(f"{sync_pass.peer.get_system_display()} has no field {change.peer_field!r}.")
     if attribute and not attribute["is_updatable"]:
         problems.append(f"{change.peer_field} is read-only.")
-    if change.peer_field == "customId":
-        problems.append("customId holds our own key and cannot be mapped.")
-    if (
-        attribute
-        and attribute["type"] == "integer"
-        and change.transform in ("same", "text")
-        and crm.get(change.crm_field, {}).get("type") == "text"
-    ):
-        problems.append(f"{change.peer_field} takes a number; choose the conversion “integer”.")
+    marker = str(sync_pass.peer.settings.get("marker_attribute", "customId"))
+    if change.peer_field == marker:
+        problems.append(f"{marker} holds our own key and cannot be mapped.")
+    if attribute and not problems:
+        problems += _type_problem(change, crm.get(change.crm_field, {}).get("type", ""), attribute)
     return problems
 
 
+def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) -> list[str]:
+    """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
+    made = RESULTS[change.transform] or source
+    wanted = str(attribute["type"])
+    if not made or made in FITS.get(wanted, {made}):
+        return []
+    advice = ADVICE.get(wanted)
+    kind = {"text": "text", "datetime": "an instant", "date": "a date", "integer": "a whole number", "reference": "another record"}
+    sentence = f"{change.peer_field} takes {kind.get(wanted, wanted)}, and this row would send {kind.get(made, made)}"
+    return [f"{sentence}; choose the conversion “{advice}”." if advice and advice != change.transform else f"{sentence}."]
+
+
 def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None) -> None:
-    """Raises MappingRefused when a row cannot work or a field is mapped twice."""
-    for change in [*changes.values(), *([added] if added else [])]:
+    """Raises MappingRefused when a row cannot work, a field is mapped twice, or a required one not at all."""
+    rows = [c for c in [*changes.values(), *([added] if added else [])] if not c.is_removed]
+    for change in rows:
         if change.is_enabled and (problems := lint(sync_pass, change)):
             raise MappingRefused(f"{change.crm_field} → {change.peer_field}: {' '.join(problems)}")
-    used = [c.peer_field for c in [*changes.values(), *([added] if added else [])]]
-    twice = {name for name in used if used.count(name) > 1}
+    after = _proposed(sync_pass.mapping, list(sync_pass.mapping.rules.all()), changes, added)
+    twice = sorted({row.peer_field for row in after if [r.peer_field for r in after].count(row.peer_field) > 1})
     if twice:
-        raise MappingRefused(f"{', '.join(sorted(twice))} is mapped twice; one row must go.")
+        raise MappingRefused(f"{', '.join(twice)} is mapped twice; tick Remove in one of the rows.")
+    peer = (sync_pass.peer.schema_cache or {}).get(sync_pass.mapping.peer_object, {})
+    required = {name for name, attribute in peer.items() if attribute.get("is_required")} | {"name"}
+    missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
+    if missing:
+        raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")
 
 
 @transaction.atomic
@@ -88,9 +119,16 @@ def mapping_save(
     added: RowChange | None,
     on_first_link: str = "",
     by: AbstractBaseUser | None = None,
+    *,
+    rests_on: int | None = None,
 ) -> int:
-    """Stores the rows and raises the table's version. Returns the new version. Raises MappingRefused, storing nothing."""
-    table = sync_pass.mapping
+    """Stores the rows and raises the table's version, which it returns. `rests_on` is the version that was edited: when
+    somebody saved another meanwhile, nothing is stored. Raises MappingRefused, storing nothing."""
+    table = MappingTable.objects.select_for_update().get(pk=sync_pass.mapping_id)
+    if rests_on is not None and rests_on != table.version:
+        raise MappingRefused(
+            f"Somebody saved version {table.version} while you were editing version {rests_on}. Look at it, then change it."
+        )
     check(sync_pass, changes, added)
     if on_first_link and on_first_link not in dict(MappingTable._meta.get_field("on_first_link").choices):
         raise MappingRefused(f"There is no choice {on_first_link[:40]!r} for On first link.")
@@ -103,6 +141,9 @@ def mapping_save(
     said = [f"{r}: {d}" for r in rows if (d := _difference(r, changes[r.pk]))] + (
         [f"added {added.crm_field} → {added.peer_field}"] if added else []
     )
+    removed = [row.pk for row in rows if changes[row.pk].is_removed and not row.is_standard]
+    FieldRule.objects.filter(pk__in=removed).delete()
+    rows = [row for row in rows if row.pk not in removed]
     for row in rows:
         change = changes[row.pk]
         if _has_new_meaning(row, change):
@@ -166,7 +207,7 @@ def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChan
 
 
 def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: RowChange | None) -> list[FieldRule]:
-    rows = [copy(row) for row in stored]
+    rows = [copy(row) for row in stored if row.is_standard or not (row.pk in changes and changes[row.pk].is_removed)]
     for row in rows:
         if row.pk in changes:
             fill(row, changes[row.pk])
@@ -207,6 +248,8 @@ def fill(row: FieldRule, change: RowChange) -> None:
 
 def _difference(row: FieldRule, change: RowChange) -> str:
     """Returns what a change does to a row, in words, "" when nothing."""
+    if change.is_removed and not row.is_standard:
+        return "removed"
     names = ("crm_field", "peer_field", "transform", "is_enabled", "blank_to_peer")
     return ", ".join(f"{n} {getattr(row, n)} → {getattr(change, n)}" for n in names if getattr(row, n) != getattr(change, n))
 

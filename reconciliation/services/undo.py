@@ -108,11 +108,17 @@ def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = 
 
 
 def undo(
-    sync_pass: SyncPass, operations: list[Operation], user: AbstractBaseUser, *, field: str = "", wiring: Wiring | None = None
+    sync_pass: SyncPass,
+    operations: list[Operation],
+    user: AbstractBaseUser,
+    *,
+    field: str = "",
+    reason: str = "",
+    wiring: Wiring | None = None,
 ) -> list[UndoLine]:
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
-    with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
+    with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
         desk = Desk(sync_pass, context.peer.connector, context.terms.mapping)
         lines = _lines(desk, operations[:MOST_AT_ONCE], field)
         possible = [line for line in lines if line.is_possible]

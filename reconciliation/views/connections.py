@@ -10,7 +10,7 @@ from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.audit import audit
 from reconciliation.services.connections import SECRETS, ConnectionChange, ConnectionRefused, connection_save, connection_test
-from reconciliation.views.page import action, page, render
+from reconciliation.views.page import action, page, render, whole_number
 
 
 @page(ADMINISTER)
@@ -36,12 +36,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
     given = request.POST
-    settle = given.get("settle_seconds", "")
+    settle = whole_number(given.get("settle_seconds", ""))
     return ConnectionChange(
         name=given.get("name", "")[:100],
         base_url=given.get("base_url", "").strip()[:300],
         page_address_template=given.get("page_address_template", "").strip()[:300],
-        settle_seconds=int(settle) if settle.isdigit() else -1,
+        settle_seconds=-1 if settle is None else settle,
         secrets={n: given.get(n, "").strip() for n in names},
     )
 

@@ -15,15 +15,16 @@ from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
 from reconciliation.filters import DuplicateFilter
 from reconciliation.models import Case
+from reconciliation.passes.organisations import OWNER
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count, known_users
+from reconciliation.selectors import known_users
 from reconciliation.services import duplicates
-from reconciliation.services.case_desk import colleagues, sit_down
+from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.duplicate_bulk import MOST_AT_ONCE, equal_domains
-from reconciliation.services.duplicate_undo import duplicate_undo, plan_undo
+from reconciliation.services.duplicate_undo import created_since, duplicate_undo, plan_undo
 from reconciliation.services.duplicates import Decision, DecisionRefused
 from reconciliation.store import decode_fields
-from reconciliation.views.page import action, page, paginate, render
+from reconciliation.views.page import action, page, paginate, render, whole_number
 
 KIND = Case.Kind.DUPLICATE
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_by", "assigned_to", "open_by")
@@ -31,10 +32,15 @@ RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_b
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = DuplicateFilter(request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to").order_by("-id"))
-    count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
+    chosen = DuplicateFilter(
+        request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to", "open_by", "decided_by").order_by("-id")
+    )
     return render(
-        request, "admin/reconciliation/duplicate/list.html", f"Duplicates: {count} open", filter=chosen, rows=paginate(request, chosen.qs)
+        request,
+        "admin/reconciliation/duplicate/list.html",
+        f"Duplicates: {chosen.heading}",
+        filter=chosen,
+        rows=paginate(request, chosen.qs),
     )
 
 
@@ -44,18 +50,25 @@ def compare(case: Case) -> list[dict[str, Any]]:
     candidates = [decode_fields(c["fields"]) for c in case.candidates]
     rows = []
     users = known_users(case.sync_pass.peer)
+    names = {id_: username for username, id_ in users.items()}
     titles = (case.sync_pass.crm.schema_cache or {}).get(case.sync_pass.mapping.crm_object, {})
     for rule in case.sync_pass.mapping.rules.filter(is_enabled=True):
         left = ours.get(rule.crm_field)
         wanted = _converted(rule.transform, left, users)
-        cells = [{"value": c.get(rule.peer_field), "differs": not is_same(wanted, c.get(rule.peer_field))} for c in candidates]
+        is_owner = rule.peer_field == OWNER
+        cells = []
+        for fields in candidates:
+            value = fields.get(rule.peer_field)
+            shown = names.get(str(value), value) if is_owner else value
+            cells.append({"value": shown, "differs": not is_same(wanted, value)})
         title = titles.get(rule.crm_field, {}).get("title") or rule.crm_field
         rows.append({"name": title, "peer": rule.peer_field, "left": left, "cells": cells, "differs": any(c["differs"] for c in cells)})
     return rows
 
 
 def _converted(transform: str, value: Value, users: dict[str, str]) -> Value:
-    """Returns what Outreach would hold for a value, so that only real differences are marked."""
+    """Returns what Outreach would hold for a value, so that only real differences are marked. Who is no user there would
+    be nobody."""
     try:
         wanted = convert(transform, value, users=users)
     except CannotConvert:
@@ -92,6 +105,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         plan_different=duplicates.plan_different(case),
         plan_stop=duplicates.plan_stop(case),
         plan_undo=plan_undo(case),
+        undo_first=created_since(case),
+        present=present(case, request.user),
         colleagues=colleagues() if case.state == Case.State.OPEN else [],
         following=case.following,
         before=case.before,
@@ -132,8 +147,8 @@ def _stop(request: HttpRequest, decision: Decision) -> str:
 
 
 def _later(request: HttpRequest, decision: Decision) -> str:
-    chosen = request.POST.get("assign_to", "")
-    colleague = colleagues().filter(pk=int(chosen)).first() if chosen.isdigit() else None
+    chosen = whole_number(request.POST.get("assign_to", ""))
+    colleague = colleagues().filter(pk=chosen).first() if chosen is not None else None
     duplicates.duplicate_later(decision, colleague)
     return f"stays open for {colleague} with your note" if colleague else "stays open with your note"
 
@@ -154,7 +169,7 @@ def here(request: HttpRequest, pk: int) -> JsonResponse:
 def bulk(request: HttpRequest) -> HttpResponse:
     """Links many at once: shows each pair of equal name and domain first, then carries out what was chosen as a job."""
     if request.method == "POST":
-        keys = [k for k in request.POST.getlist("link") if k.count("|") == 2 and k.split("|")[0].isdigit()][:MOST_AT_ONCE]
+        keys = [k for k in request.POST.getlist("link") if k.count("|") == 2 and whole_number(k.split("|")[0]) is not None][:MOST_AT_ONCE]
         if not keys:
             messages.warning(request, "Choose at least one pair. Nothing was done.")
             return redirect("admin:duplicate_bulk")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
-from reconciliation.filters import ERROR_REASONS, ErrorFilter
+from reconciliation.filters import ERROR_REASONS, ERROR_REMEDIES, ErrorFilter
 from reconciliation.models import Case
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import account_create_again, account_link_another, account_stop, error_retry
-from reconciliation.views.page import action, page, paginate, render
+from reconciliation.views.page import action, page, paginate, render, whole_number
 
 KIND = Case.Kind.ERROR
 MOST_AT_ONCE = 1000
@@ -21,17 +22,26 @@ MOST_AT_ONCE = 1000
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = ErrorFilter(request.GET, Case.objects.filter(kind=KIND).order_by("-id"))
-    named = [{"reason": reason, "n": n, "title": ERROR_REASONS.get(reason, reason)} for reason, n in open_reasons(KIND)]
-    count = bounded_count(Case.objects.filter(kind=KIND, state=Case.State.OPEN))
+    chosen = ErrorFilter(request.GET, Case.objects.filter(kind=KIND).select_related("decided_by").order_by("-id"))
+    groups = [
+        {"reason": reason, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": ERROR_REMEDIES.get(reason, "")}
+        for reason, n in open_reasons(KIND)
+    ]
     return render(
         request,
         "admin/reconciliation/error/list.html",
-        f"Errors: {count} open",
+        f"Errors: {chosen.heading}",
         filter=chosen,
         rows=paginate(request, chosen.qs),
-        groups=named,
+        groups=groups,
+        waiting=bounded_count(_open_of(request.GET)),
+        most=MOST_AT_ONCE,
     )
+
+
+def _open_of(asked: QueryDict) -> QuerySet[Case]:
+    """Returns the open cases that a filter bar shows."""
+    return ErrorFilter(asked, Case.objects.filter(kind=KIND, state=Case.State.OPEN)).qs
 
 
 @page()
@@ -43,10 +53,11 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
 
 @action(OPERATE)
 def retry(request: HttpRequest) -> HttpResponse:
-    """Re-arms the chosen cases, or all open ones, once each; the next pass tries them."""
-    rows = Case.objects.filter(kind=KIND, state=Case.State.OPEN).select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
+    """Re-arms the chosen cases, or all open ones that the filter shows, once each; the next pass tries them."""
+    rows = _open_of(QueryDict(request.POST.get("filter", "")) if request.POST.get("all") == "1" else QueryDict())
+    rows = rows.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
     if request.POST.get("all") != "1":
-        rows = rows.filter(pk__in=[pk for pk in request.POST.getlist("case") if pk.isdigit()])
+        rows = rows.filter(pk__in=[pk for pk in map(whole_number, request.POST.getlist("case")) if pk is not None])
     cases = list(rows.order_by("pk")[:MOST_AT_ONCE])
     if not cases:
         messages.warning(request, "Choose at least one open error.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import django_filters
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 
 from connectors.contract import Ref
 from reconciliation.models import Operation, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.why import find
 from reconciliation.views.page import page, paginate, render
+from reconciliation.views.writes import field_rows, may_undo_fields
 
 
 class JournalFilter(django_filters.FilterSet):
@@ -35,3 +37,19 @@ class JournalFilter(django_filters.FilterSet):
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = JournalFilter(request.GET, Operation.objects.select_related("connection", "run").order_by("-id"))
     return render(request, "admin/reconciliation/journal/list.html", "Journal", filter=chosen, rows=paginate(request, chosen.qs))
+
+
+@page()
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    """One write: what was there, what came, who and why, with the request and its answer."""
+    operation = get_object_or_404(Operation.objects.select_related("connection", "run"), pk=pk)
+    title = f"{operation.get_kind_display()}: {operation.record_name or operation.source_ref}"
+    return render(
+        request,
+        "admin/reconciliation/journal/detail.html",
+        title,
+        operation=operation,
+        fields=field_rows(operation),
+        can_undo=may_undo_fields(operation, request.user),
+        run_id=operation.run_id,
+    )

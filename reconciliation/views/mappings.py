@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -11,7 +13,7 @@ from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.models import MappingTable, SyncPass
 from reconciliation.roles import ADMINISTER, VIEW
 from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save
-from reconciliation.views.page import page, render
+from reconciliation.views.page import page, render, whole_number
 
 WHEN_IT_ARRIVES = (
     "Records that the next runs read anyway are compared under it at once; the others when they are edited, or with the full comparison."
@@ -26,7 +28,12 @@ def show_list(request: HttpRequest) -> HttpResponse:
 def _options(schema: dict, names: list[str]) -> list[tuple[str, str]]:
     """Returns (name, title) of every field to choose from, those in use first known or not."""
     known = {name: str(a.get("title") or name) for name, a in schema.items()}
-    return sorted({**{n: n for n in names}, **known}.items())
+    return sorted({**{n: n for n in names}, **known}.items(), key=lambda option: _natural(option[1]))
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Returns a sort key that puts custom2 before custom10."""
+    return [(int(part), "") if part.isdecimal() else (0, part.casefold()) for part in re.split(r"(\d+)", text)]
 
 
 @page(ADMINISTER)
@@ -40,7 +47,9 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
         try:
             if request.POST.get("what") != "impact":
-                version = mapping_save(sync_pass, changes, added, request.POST.get("on_first_link", ""), request.user)
+                rests_on = whole_number(request.POST.get("version", ""))
+                first_link = request.POST.get("on_first_link", "")
+                version = mapping_save(sync_pass, changes, added, first_link, request.user, rests_on=rests_on)
                 messages.success(request, f"Saved as version {version}. {WHEN_IT_ARRIVES}")
                 return redirect("admin:mapping_edit", pk)
             shown = impact_of(sync_pass, changes, added)
@@ -58,6 +67,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "admin/reconciliation/mapping/edit.html",
         table.name,
         table=table,
+        rests_on=request.POST.get("version", table.version),
         rows=rows,
         impact=shown,
         new=added if request.method == "POST" else None,
@@ -75,5 +85,10 @@ def _read(request: HttpRequest, prefix: str) -> RowChange:
         return request.POST.get(f"{prefix}-{name}", "").strip()[:120]
 
     return RowChange(
-        given("crm_field"), given("peer_field"), given("transform") or "same", given("is_enabled") == "1", given("blank_to_peer") == "1"
+        given("crm_field"),
+        given("peer_field"),
+        given("transform") or "same",
+        is_enabled=given("is_enabled") == "1",
+        blank_to_peer=given("blank_to_peer") == "1",
+        is_removed=given("is_removed") == "1",
     )

@@ -16,6 +16,7 @@ from django.utils.functional import cached_property
 from django.views.decorators.http import require_POST
 
 from connectors.errors import ConnectorError
+from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.staff import Busy
 from reconciliation.roles import VIEW
 from reconciliation.selectors import MOST_COUNTED
@@ -48,7 +49,7 @@ def action(permission: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             try:
                 return view(request, *args, **kwargs)
-            except Busy:
+            except (Busy, LeaseLost):
                 messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
             except DecisionRefused as refusal:
                 messages.warning(request, str(refusal))
@@ -59,6 +60,11 @@ def action(permission: str) -> Callable[[View], View]:
         return require_POST(page(permission)(guarded))
 
     return decorate
+
+
+def whole_number(text: str) -> int | None:
+    """Returns the number that a form or an address says, None when it says none that a database could hold."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def is_local(address: str) -> bool:

@@ -15,7 +15,9 @@ from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
+from reconciliation.templatetags.sync import REASONS, in_words
 from reconciliation.views.page import action, page, paginate, render
+from reconciliation.views.writes import field_rows, may_undo_fields
 
 MOST_SHOWN = 100
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
@@ -40,10 +42,15 @@ def ledger_parts(run: Run) -> list[dict[str, Any]]:
     return parts
 
 
+def _reasons(run: Run) -> list[str]:
+    """Returns the reasons to filter a run's events by: those it excluded records for, and the usual ones."""
+    return sorted({*run.excluded, *REASONS, "refused", "value_refused", "interrupted", "in_doubt", "write_back_owed", "brake", "mapping"})
+
+
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
-    chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"))
+    chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), [(r, in_words(r)) for r in _reasons(run)])
     rows = paginate(request, chosen.qs)
     writes = Operation.objects.select_related("connection").in_bulk([e.operation_id for e in rows if e.operation_id])
     return render(
@@ -82,15 +89,17 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_object_or_404(RunEvent.objects.select_related("run__sync_pass"), pk=pk)
     operation = Operation.objects.select_related("connection").filter(pk=event.operation_id).first() if event.operation_id else None
-    fields = []
-    if operation is not None:
-        names = sorted({*operation.before, *operation.after})
-        fields = [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n)} for n in names]
-    can_undo = (
-        operation is not None and operation.kind == Operation.Kind.UPDATE and operation.is_undoable and request.user.has_perm(OPERATE)
-    )
     title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
-    return render(request, "admin/reconciliation/run/event.html", title, event=event, operation=operation, fields=fields, can_undo=can_undo)
+    return render(
+        request,
+        "admin/reconciliation/run/event.html",
+        title,
+        event=event,
+        operation=operation,
+        fields=field_rows(operation),
+        can_undo=may_undo_fields(operation, request.user),
+        run_id=operation.run_id if operation is not None else event.run_id,
+    )
 
 
 class _Echo:

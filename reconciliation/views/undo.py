@@ -11,8 +11,8 @@ from reconciliation import jobs
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Operation, Run
 from reconciliation.roles import OPERATE
-from reconciliation.services.undo import MOST_AT_ONCE, undo, undo_plan, undoable
-from reconciliation.views.page import page, render
+from reconciliation.services.undo import MOST_AT_ONCE, UndoLine, undo, undo_plan, undoable
+from reconciliation.views.page import page, render, whole_number
 
 
 @page(OPERATE)
@@ -36,6 +36,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         title,
         run=run,
         lines=lines,
+        totals=_totals(lines),
         can_do=any(line.is_possible for line in lines),
         operation=request.GET.get("operation", ""),
         field=_field(request),
@@ -43,13 +44,23 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
+def _totals(lines: list[UndoLine]) -> dict[str, int]:
+    done = [line for line in lines if line.is_possible]
+    deleted = sum(line.operation.kind == Operation.Kind.CREATE for line in done)
+    return {"deleted": deleted, "restored": len(done) - deleted, "kept": len(lines) - len(done)}
+
+
 def _chosen(request: HttpRequest, run: Run) -> list[Operation]:
     """Returns the writes to take back: one, when the address or the form names it, else all of the run."""
     rows = undoable(run)
-    one = (request.POST if request.method == "POST" else request.GET).get("operation", "")
-    if one.isdigit():
-        rows = rows.filter(pk=int(one))
+    one = whole_number((request.POST if request.method == "POST" else request.GET).get("operation", ""))
+    if one is not None:
+        rows = rows.filter(pk=one)
     return list(rows[:MOST_AT_ONCE])
+
+
+def _reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "").strip()[:1000]
 
 
 def _field(request: HttpRequest) -> str:
@@ -59,10 +70,10 @@ def _field(request: HttpRequest) -> str:
 
 def _carry_out(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
     if len(operations) > 1:
-        jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk, _field(request))
+        jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk, _field(request), _reason(request))
         messages.success(request, f"{len(operations)} writes are being taken back; the list says what became of them.")
         return redirect("admin:run_list")
-    lines = undo(run.sync_pass, operations, request.user, field=_field(request)) if operations else []
+    lines = undo(run.sync_pass, operations, request.user, field=_field(request), reason=_reason(request)) if operations else []
     done = sum(line.is_possible for line in lines)
     messages.success(request, f"{done} of {len(lines)} writes were taken back.")
     for line in lines:

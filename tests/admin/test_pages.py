@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Case, Connection, MappingTable, Run, RunEvent
+from reconciliation.models import Case, Connection, MappingTable, Operation, Run, RunEvent
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,9 @@ PAGES = {
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
     "journal": ("viewer", "get"),
+    "audit": ("admin", "get"),
+    "audit_verify": ("admin", "post"),
+    "operation_detail": ("viewer", "get"),
     "schedule": ("admin", "get"),
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
@@ -97,6 +100,7 @@ def address(name):
         "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
+        "operation_detail": lambda: {"pk": Operation.objects.first().pk},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
 

@@ -1,0 +1,26 @@
+"""Pages that are not there, or not for this person: inside the frame, with a way on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render as draw
+
+from reconciliation.admin.site import site
+
+
+def _framed(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
+    context: dict[str, Any] = {"title": title, "sentence": sentence}
+    if request.user.is_authenticated:
+        context |= site.each_context(request)
+    return draw(request, "admin/reconciliation/missing.html", {**context, "title": title, "sentence": sentence}, status=status)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _framed(request, 404, "There is no such page", "The address may be mistyped, or the record was forgotten with its run.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    sentence = "Your role does not include this page. Viewers see, operators work queues and run passes, admins change settings."
+    return _framed(request, 403, "This is not yours to do", sentence)

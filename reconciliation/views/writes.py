@@ -1,0 +1,23 @@
+"""What the pages of one write share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from reconciliation.models import Operation
+from reconciliation.roles import OPERATE
+
+
+def field_rows(operation: Operation | None) -> list[dict[str, Any]]:
+    """Returns a row per field of the write, before and after."""
+    if operation is None:
+        return []
+    names = sorted({*operation.before, *operation.after})
+    return [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n)} for n in names]
+
+
+def may_undo_fields(operation: Operation | None, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Tells whether the person may take single fields of the write back."""
+    return operation is not None and operation.kind == Operation.Kind.UPDATE and operation.is_undoable and user.has_perm(OPERATE)
