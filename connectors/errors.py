@@ -11,7 +11,8 @@
         |-- NeedsAttention          401 after one refresh, invalid_grant, missing scope: a person must mend it
         |-- RateLimited             429, or 503 with Retry-After: wait `retry_after` seconds; not done
         |-- ServerTrouble           500, 502, bare 503: a write may have happened
-        `-- OutcomeUnknown          time-out, reset, unreadable answer: a write may have happened
+        `-- OutcomeUnknown          time-out, reset, an answer not the system's own (`status` says which): a write may
+                                    have happened unless `may_have_happened` says that it was refused before it began
 
 Each class answers three questions: retry by itself? (`is_passing`) what does it stop? (`scope`) what do staff read?
 (`sentence`). For a write, `may_have_happened` says whether it is in doubt (engine-rules 1-3, 12).
@@ -22,6 +23,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from connectors.contract import Exchange
+
+BAD_CERTIFICATE = "bad_certificate"  # the `code` of NeedsAttention when TLS was refused
 
 
 class ConnectorError(Exception):
@@ -118,3 +121,19 @@ class ServerTrouble(ConnectionTrouble):
 
 class OutcomeUnknown(ConnectionTrouble):
     """We do not know what happened: ask by marker before anything else."""
+
+
+def connection_sentence(error: ConnectorError) -> str:
+    """Returns what a connection test says of an error: what is the matter with the connection, and what a person does
+    about it. Names the system once."""
+    if isinstance(error, Unreachable):
+        return "Nothing answers at this address. Check the address, or whether the system is down."
+    if isinstance(error, OutcomeUnknown) and error.status:
+        return f"There is no {error.system.capitalize()} at this address (it answered {error.status}). Check the address."
+    if error.code == BAD_CERTIFICATE:
+        return f"{error.sentence}. Check the address, and the certificate of what answers there."
+    if isinstance(error, RateLimited):
+        return f"{error.sentence}. Test again then."
+    if isinstance(error, OutcomeUnknown | ServerTrouble):
+        return f"{error.sentence}. Check the address, or test again when the system is up."
+    return f"{error.sentence}. {error.remedy}"

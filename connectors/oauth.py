@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from connectors.errors import NeedsAttention, RateLimited
-from connectors.http import Answer, HttpClient, unreadable
+from connectors.errors import ConnectionTrouble, NeedsAttention, RateLimited
+from connectors.http import Answer, HttpClient, not_its_own, unreadable
 
 EARLY = timedelta(seconds=60)
+LONGEST_LIFE = 366 * 86400.0  # seconds; a token that claims more states no life at all
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What the token endpoint gave. `expires_at` None: not known, used until refused."""
 
-    access_token: str
-    refresh_token: str = ""
+    access_token: str = field(repr=False)
+    refresh_token: str = field(default="", repr=False)
     expires_at: datetime | None = None
 
 
@@ -47,7 +49,7 @@ class App:
     """Our registration with the system."""
 
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
     redirect_uri: str = ""
 
 
@@ -98,28 +100,44 @@ class TokenSource:
 
 
 def request_tokens(http: HttpClient, app: App, fields: dict[str, str], now: datetime) -> Tokens:
-    """Returns the tokens of one call of the token endpoint. Raises NeedsAttention when the grant is refused."""
+    """Returns the tokens of one call of the token endpoint. Raises NeedsAttention when the grant is refused, and other
+    ConnectionTrouble; none of it leaves a record in doubt, for the call that needs the token was not made yet."""
     form = {**fields, "client_id": app.client_id, "client_secret": app.client_secret}
     if app.redirect_uri:
         form["redirect_uri"] = app.redirect_uri
-    answer = http.request("POST", "/oauth/token", template="/oauth/token", is_read=False, form=list(form.items()))
-    if answer.status in (400, 401, 403):
+    for name in ("client_secret", "refresh_token", "code"):
+        http.redact.add(form.get(name, ""))
+    try:
+        answer = http.request("POST", "/oauth/token", template="/oauth/token", is_read=False, form=list(form.items()))
+        return _tokens(http.system, answer, fields, now)
+    except ConnectionTrouble as trouble:
+        trouble.may_have_happened = False
+        raise
+
+
+def _tokens(system: str, answer: Answer, fields: dict[str, str], now: datetime) -> Tokens:
+    data = answer.data if isinstance(answer.data, dict) else {}
+    if answer.status == 401 or (answer.status in (400, 403) and data):
         raise NeedsAttention(
-            f"refused to renew our access ({_code(answer)}); reconnect it",
-            system=http.system,
-            status=answer.status,
-            exchange=answer.exchange,
+            f"refused to renew our access ({_code(answer)}); reconnect it", system=system, status=answer.status, exchange=answer.exchange
         )
-    data = answer.data
-    if answer.status != 200 or not isinstance(data, dict) or not isinstance(data.get("access_token"), str):
-        raise unreadable(http.system, answer, is_read=False)
-    seconds: Any = data.get("expires_in")
-    expires_at = now + timedelta(seconds=float(seconds)) if isinstance(seconds, int | float) else None
-    return Tokens(data["access_token"], str(data.get("refresh_token") or fields.get("refresh_token", "")), expires_at)
+    if answer.status != 200:
+        raise not_its_own(system, answer, is_read=False)
+    access, refresh = data.get("access_token"), data.get("refresh_token")
+    if not isinstance(access, str) or not access:
+        raise unreadable(system, answer, is_read=False)
+    return Tokens(access, str(refresh or fields.get("refresh_token", "")), _expiry(data.get("expires_in"), now))
+
+
+def _expiry(seconds: Any, now: datetime) -> datetime | None:
+    """Returns when a token ends, None when the answer does not say so in a number of seconds."""
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    return now + timedelta(seconds=float(seconds)) if is_number and 0 <= seconds < LONGEST_LIFE else None
 
 
 def _code(answer: Answer) -> str:
-    return str(answer.data.get("error", answer.status))[:60] if isinstance(answer.data, dict) else str(answer.status)
+    said = answer.data.get("error") if isinstance(answer.data, dict) else None
+    return answer.redact(str(said), limit=60) if said else str(answer.status)
 
 
 def authorize_url(base: str, app: App, *, scope: str, state: str, verifier: str) -> str:

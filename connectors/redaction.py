@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
@@ -11,7 +13,7 @@ BODY_CHARACTERS = 4000
 LONGEST_SECRET = 2048
 _NAMES = r"api_key|access_token|refresh_token|client_secret|password|authenticity_token|_authenticity_token|session_id|code|secret"
 _FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
-_JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*"')
+_JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*(?:"|\\?$)')  # a body may be cut in the middle of a secret
 _BEARER = re.compile(r"(?i)\bBearer\s+[\w.\-~+/]+=*")
 
 
@@ -27,10 +29,10 @@ class Redactor:
         """Makes `secret` unseen from now on (a rotated token)."""
         if len(secret) < 4:
             return
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), secret.replace("\\", "\\\\").replace('"', '\\"')):
+        in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), *in_json):
             if spelling not in self._spellings:
-                self._spellings.append(spelling)
-        self._spellings.sort(key=len, reverse=True)
+                self._spellings = sorted([*self._spellings, spelling], key=len, reverse=True)  # others may be reading
 
     def __call__(self, text: str, *, limit: int = BODY_CHARACTERS) -> str:
         """Returns the text without secrets, cut to `limit` characters."""

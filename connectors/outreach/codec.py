@@ -29,9 +29,9 @@ def read_instant(raw: Any) -> datetime | None:
     """Returns the instant, None when it is not one."""
     try:
         at = datetime.fromisoformat(str(raw).replace("Z", "+00:00"))
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # year 1 with an offset lies before all years
         return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def write_instant(at: datetime) -> str:
@@ -43,7 +43,7 @@ def read_record(resource: Any, object_type: str) -> Record | None:
     if not isinstance(resource, Mapping) or resource.get("type") not in (object_type, None):
         return None
     id_ = resource.get("id")
-    if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).isdigit():
+    if isinstance(id_, bool) or not isinstance(id_, int | str) or not (str(id_).isascii() and str(id_).isdigit()):
         return None
     fields: dict[str, Value] = {}
     damaged = set()
@@ -61,7 +61,7 @@ def read_record(resource: Any, object_type: str) -> Record | None:
         if data is None:
             fields[name] = None
         elif isinstance(data, Mapping) and "id" in data:
-            fields[name] = str(data["id"])
+            fields[name] = clean(str(data["id"]))[0]
     version = fields.get("updatedAt")
     at = version if isinstance(version, datetime) else None
     return Record(

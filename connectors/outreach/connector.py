@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from connectors.checks import Try, run_checks
 from connectors.contract import (
     CallCount,
     Check,
@@ -75,21 +77,16 @@ class OutreachConnector:
         """As the contract says; deleted records leave no trace in Outreach, so none are returned. Pages go on by
         value, from `position.updated_at` inclusive without the ids up to it; where one instant holds more rows than a
         page, the system's own cursor leads through it."""
-        params: Pairs = [("newFilterSyntax", "true"), ("page[size]", str(page_size)), ("count", "false"), ("sort", "updatedAt")]
-        params += condition_pairs(where) if position is None else [("filter[updatedAt][gte]", write_instant(position.updated_at))]
-        if before is not None:
-            params.append(("filter[updatedAt][lte]", write_instant(before)))
-        path, template = self._collection(object_type)
-        params += sparse(object_type, columns)
+        params: Pairs = [("newFilterSyntax", "true"), ("count", "false"), ("sort", "updatedAt"), *_within(where, position, before)]
         records: list[Record] = []
-        while True:
-            answer = self._client.get(path, params, template=template)
+        following: str | None = None
+        for answer in self._walk(object_type, [*params, *sparse(object_type, columns)], most=page_size):
             records += self._records(answer, object_type)
             following = _next_link(answer)
-            ends_instant = not records or records[0].updated_at != records[-1].updated_at
-            if following is None or ends_instant:
+            if not records or records[0].updated_at != records[-1].updated_at:
                 break
-            path, params = following, []
+        if any(record.updated_at is None for record in records):  # it has no place in the order, and none can follow it
+            raise unreadable(SYSTEM, answer, is_read=True)
         if answer.server_time is None:
             raise unreadable(SYSTEM, answer, is_read=True)
         fresh = sorted((r for r in records if position is None or _key(r) > (position.updated_at, int(position.id))), key=_key)
@@ -113,19 +110,20 @@ class OutreachConnector:
                 raise unreadable(SYSTEM, answer, is_read=True)
             yield Page(tuple(self._records(answer, object_type)), None, answer.server_time)
 
-    def _walk(self, object_type: str, params: Pairs) -> Iterator[Answer]:
+    def _walk(self, object_type: str, params: Pairs, *, most: int = PAGE) -> Iterator[Answer]:
         """Yields the pages of a query, following `links.next` on the same host. Fat pages fail at the gateway with 502:
-        the page is halved then, down to LEAST_PAGE, and stays so for this connector."""
+        the page is halved then at once, down to LEAST_PAGE, and stays so for this connector."""
         path, template = self._collection(object_type)
         following: str | None = ""
         while following is not None:
-            sized = [*params, ("page[size]", str(self._page))] if not following else []
+            size = min(most, self._page)
+            link, sized = (_resized(following, size), []) if following else (path, [*params, ("page[size]", str(size))])
             try:
-                answer = self._client.get(_resized(following, self._page) if following else path, sized, template=template)
+                answer = self._client.get(link, sized, template=template, unrepeated=(502,) if size > LEAST_PAGE else ())
             except ServerTrouble as error:
-                if error.status != 502 or self._page <= LEAST_PAGE:
+                if error.status != 502 or size <= LEAST_PAGE:
                     raise
-                self._page = max(LEAST_PAGE, self._page // 2)
+                self._page = max(LEAST_PAGE, size // 2)
                 continue
             except Rejected as error:
                 if not following:
@@ -181,11 +179,7 @@ class OutreachConnector:
 
     def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
         path, template = self._collection(object_type)
-        pairs: Pairs = [("newFilterSyntax", "true"), *condition_pairs(where), ("page[size]", "1"), ("count", "true")]
-        if position is not None:
-            pairs.append(("filter[updatedAt][gte]", write_instant(position.updated_at)))
-        if before is not None:
-            pairs.append(("filter[updatedAt][lte]", write_instant(before)))
+        pairs: Pairs = [("newFilterSyntax", "true"), *_within(where, position, before), ("page[size]", "1"), ("count", "true")]
         meta = self._client.get(path, pairs, template=template).data.get("meta")
         total = meta.get("count") if isinstance(meta, dict) else None
         return total if isinstance(total, int) else 0
@@ -215,7 +209,7 @@ class OutreachConnector:
         except ConnectorError as error:
             return WriteResult(write.key, error=error, exchange=error.exchange)
         record = read_record(answer.data["data"], object_type)
-        if record is None:
+        if record is None or (write.ref is not None and record.ref.id != write.ref.id):
             raise unreadable(SYSTEM, answer, is_read=False)
         return WriteResult(write.key, record=record, exchange=answer.exchange)
 
@@ -228,15 +222,12 @@ class OutreachConnector:
         return with_labels(schema, types)
 
     def check(self) -> list[Check]:
-        lines = []
-        for object_type in ("account", "prospect", "user"):
-            path, template = self._collection(object_type)
-            try:
-                self._client.get(path, [("page[size]", "1"), ("count", "false")], template=template)
-                lines.append(Check(f"Read {object_type}s", True, f"Our token may read {COLLECTIONS[object_type]}."))
-            except ConnectorError as error:
-                lines.append(Check(f"Read {object_type}s", False, f"{error.sentence}. {error.remedy}"))
-        return lines
+        return run_checks(self._try(object_type) for object_type in ("account", "prospect", "user"))
+
+    def _try(self, object_type: str) -> Try:
+        path, template = self._collection(object_type)
+        call = partial(self._client.get, path, [("page[size]", "1"), ("count", "false")], template=template)
+        return Try(f"Read {object_type}s", f"Our token may read {COLLECTIONS[object_type]}.", call)
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{id}", ref.id)
@@ -250,6 +241,16 @@ class OutreachConnector:
 
 def _key(record: Record) -> tuple[Any, int]:
     return (record.updated_at, int(record.ref.id))
+
+
+def _within(where: Condition, position: Position | None, before: datetime | None) -> Pairs:
+    """Returns the filters of a sweep: `where`, from `position` on, up to `before`. The position takes the place of an
+    earlier start that `where` names: a filter counts once."""
+    pairs = condition_pairs(where)
+    since = "filter[updatedAt][gte]"
+    if position is not None:
+        pairs = [pair for pair in pairs if pair[0] != since] + [(since, write_instant(position.updated_at))]
+    return pairs + ([("filter[updatedAt][lte]", write_instant(before))] if before is not None else [])
 
 
 def _next_link(answer: Answer) -> str | None:

@@ -49,7 +49,7 @@ def read_datetime(raw: Any) -> datetime | None:
 def read_record(row: Mapping[str, Any], object_type: str) -> Record | None:
     """Returns the record of one row, None when the row has no usable id (it is nobody's record)."""
     id_ = row.get("id")
-    if isinstance(id_, bool) or not isinstance(id_, int | str) or not str(id_).isdigit():
+    if isinstance(id_, bool) or not isinstance(id_, int | str) or not (str(id_).isascii() and str(id_).isdigit()):
         return None
     fields: dict[str, Value] = {}
     damaged = set()
@@ -70,7 +70,8 @@ def read_record(row: Mapping[str, Any], object_type: str) -> Record | None:
 
 
 def write_value(value: Value, field: str) -> str:
-    """Returns the wire form of a value. Raises Rejected for text that Workbooks would take for a command."""
+    """Returns the wire form of a value. Raises Rejected for text that Workbooks would take for a command, and for lone
+    surrogates, which no form can carry."""
     if value is None or value == "":
         return NULL_VALUE
     if isinstance(value, bool):
@@ -84,4 +85,6 @@ def write_value(value: Value, field: str) -> str:
     text = str(value)
     if text in (NO_VALUE, NULL_VALUE):
         raise Rejected(f"{field} cannot hold the text {text}", system=SYSTEM, field=field)
+    if any("\ud800" <= c <= "\udfff" for c in text):
+        raise Rejected(f"{field} cannot hold half a character", system=SYSTEM, field=field)
     return text

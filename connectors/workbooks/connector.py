@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from connectors.checks import Try, run_checks
 from connectors.contract import (
     All,
     CallCount,
@@ -23,7 +27,7 @@ from connectors.contract import (
     WriteResult,
     one_by_one,
 )
-from connectors.errors import ConnectorError, MappingError, RecordGone, Rejected, StaleVersion
+from connectors.errors import ConnectorError, MappingError, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.workbooks.client import WorkbooksClient
 from connectors.workbooks.codec import NO_VALUE, SYSTEM, read_record, write_value
@@ -33,7 +37,12 @@ from connectors.workbooks.schema import CLASSES, read_schema
 PATHS = {"organisation": "crm/organisations", "person": "crm/people"}
 ALWAYS = ("id", "lock_version", "updated_at", "is_deleted", "updated_by_user[person_name]")
 ROWS_A_CALL = 100
+Row = dict[str, str]  # one row of a PUT, as it goes out
+REFUSALS_OF_ALL = 3  # rows refused one by one while none went through: the call is at fault, not the rows
 _STALE = "already been updated elsewhere"
+_GONE = re.compile(r"^(?:this |the )?record(?: (\d+))? (?:was not found|could not be found|does not exist|no longer exists)", re.IGNORECASE)
+_UNKNOWN = re.compile(r"^unknown attribute '([^']+)'", re.IGNORECASE)
+_ENVELOPES = ("failures", "errors", "affected_object_errors")
 
 
 class WorkbooksConnector:
@@ -71,10 +80,12 @@ class WorkbooksConnector:
         records = self._records(rows, object_type, answer)
         if answer.server_time is None:
             raise unreadable(SYSTEM, answer, is_read=True)
-        last = records[-1] if records else None
-        # A full page may have a successor; a short one has none. Only (time, id) of a readable row can go on.
-        more = len(rows) >= size and last is not None and last.updated_at is not None
-        following = Position(last.updated_at, last.ref.id) if more and last is not None and last.updated_at is not None else None
+        following = None
+        if len(rows) >= size:  # a full page may have a successor; a short one has none
+            last = records[-1]
+            if last.updated_at is None:  # nothing can go on from here, and the sweep is not at its end (I10)
+                raise unreadable(SYSTEM, answer, is_read=True)
+            following = Position(last.updated_at, last.ref.id)
         return Page(tuple(records), following, answer.server_time)
 
     def _records(self, rows: Sequence[Mapping[str, Any]], object_type: str, answer: Answer) -> list[Record]:
@@ -133,40 +144,55 @@ class WorkbooksConnector:
         return ROWS_A_CALL
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
-        wire: list[dict[str, str] | Rejected] = [_row(write) for write in writes]
+        """As the contract says. A call refused as a whole is sent again in halves: it names no row, and one row's fault
+        must not flag a hundred."""
+        wire: list[Row | Rejected] = [_row(write) for write in writes]
         sendable = [(w, r) for w, r in zip(writes, wire, strict=True) if isinstance(r, dict)]
         results = {w.key: WriteResult(w.key, error=r) for w, r in zip(writes, wire, strict=True) if isinstance(r, Rejected)}
-        if sendable:
-            pairs = _put_pairs([row for _, row in sendable])
-            answer = self._client.change(PATHS[object_type], pairs)
-            for write, result in zip([w for w, _ in sendable], self._judge([w for w, _ in sendable], object_type, answer), strict=True):
-                results[write.key] = result
+        results |= {result.key: result for result in (self._write_in_parts(object_type, sendable) if sendable else ())}
         return [results[w.key] for w in writes]
 
+    def _write_in_parts(self, object_type: str, rows: list[tuple[Write, Row]]) -> list[WriteResult]:
+        """Returns a result per row, in order. Raises only while nothing was settled; later the trouble stands in the
+        results of the rows it met, and of those that were not sent any more."""
+        results: list[WriteResult] = []
+        waiting = [rows]
+        while waiting:
+            part = waiting.pop()
+            try:
+                answer = self._client.change(PATHS[object_type], _put_pairs([row for _, row in part]))
+                results += self._judge([write for write, _ in part], object_type, answer)
+            except Rejected as refusal:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+                    continue
+                results.append(WriteResult(part[0][0].key, error=refusal, exchange=refusal.exchange))
+                if waiting and len(results) >= REFUSALS_OF_ALL and all(r.error is not None for r in results):
+                    raise ServerTrouble(
+                        f"refuses every change ({refusal.detail})", system=SYSTEM, status=refusal.status, exchange=refusal.exchange
+                    ) from refusal
+            except ConnectorError as trouble:
+                if not (results or waiting):
+                    raise
+                met = [WriteResult(write.key, error=trouble, exchange=trouble.exchange) for write, _ in part]
+                return [*results, *met, *_unsent([write for rest in reversed(waiting) for write, _ in rest], trouble)]
+        return results
+
     def _judge(self, writes: list[Write], object_type: str, answer: Answer) -> list[WriteResult]:
-        """Returns a result per row: by position where the answer has a line for each, else the answer's word for all."""
-        data = answer.data
-        rows, lines = data.get("affected_objects"), data.get("affected_object_information")
-        has_lines = isinstance(lines, list) and len(lines) == len(writes) and all(isinstance(x, dict) and "success" in x for x in lines)
-        if not has_lines:
-            if data.get("success") is True and isinstance(rows, list) and len(rows) == len(writes):
-                lines = [{"success": True}] * len(writes)
-            elif data.get("success") is False:
-                error = _refusal(data, answer)
-                return [WriteResult(w.key, error=error, exchange=answer.exchange) for w in writes]
-            else:
-                raise unreadable(SYSTEM, answer, is_read=False)
+        """Returns a result per row, by position. Raises Rejected for a refusal that names no row and can be sent again in
+        parts, and OutcomeUnknown where it cannot be told what was done."""
+        rows = answer.data.get("affected_objects")
         rows = rows if isinstance(rows, list) else []
         results = []
-        for i, (write, line) in enumerate(zip(writes, lines or [], strict=True)):
-            row = rows[i] if i < len(rows) and isinstance(rows[i], dict) else {}
-            if line.get("success") is True:
-                record = read_record(row, object_type)
-                if record is None or (write.ref is not None and record.ref.id != write.ref.id):
-                    raise unreadable(SYSTEM, answer, is_read=False)
-                results.append(WriteResult(write.key, record=record, exchange=answer.exchange))
-            else:
-                results.append(WriteResult(write.key, error=_refusal(line, answer), exchange=answer.exchange))
+        for i, (write, line) in enumerate(zip(writes, _lines(writes, answer), strict=True)):
+            if line.get("success") is not True:
+                results.append(WriteResult(write.key, error=_refusal(line, write, answer), exchange=answer.exchange))
+                continue
+            record = read_record(rows[i], object_type) if i < len(rows) and isinstance(rows[i], dict) else None
+            if record is None or (write.ref is not None and record.ref.id != write.ref.id):
+                raise unreadable(SYSTEM, answer, is_read=False)
+            results.append(WriteResult(write.key, record=record, exchange=answer.exchange))
         return results
 
     def schema(self, object_type: str) -> Schema:
@@ -178,14 +204,11 @@ class WorkbooksConnector:
         raise unreadable(SYSTEM, answer, is_read=True)
 
     def check(self) -> list[Check]:
-        lines = []
-        for object_type, path in PATHS.items():
-            try:
-                self._client.read(path, list_pairs(None, ["id"], ("id",), 1))
-                lines.append(Check(f"Read {object_type}s", True, f"Our key may read {path}."))
-            except ConnectorError as error:
-                lines.append(Check(f"Read {object_type}s", False, f"{error.sentence}. {error.remedy}"))
-        return lines
+        pairs = list_pairs(None, ["id"], ("id",), 1)
+        return run_checks(
+            Try(f"Read {object_type}s", f"Our key may read {path}.", partial(self._client.read, path, pairs))
+            for object_type, path in PATHS.items()
+        )
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{object}", PATHS.get(ref.object_type, "")).replace("{id}", ref.id)
@@ -206,7 +229,7 @@ def _chunks(values: list[str], size: int) -> Iterator[list[str]]:
         yield values[start : start + size]
 
 
-def _row(write: Write) -> dict[str, str] | Rejected:
+def _row(write: Write) -> Row | Rejected:
     """Returns one row of the PUT, or why it cannot be sent."""
     try:
         row = {name: write_value(value, name) for name, value in write.fields.items()}
@@ -221,7 +244,7 @@ def _row(write: Write) -> dict[str, str] | Rejected:
     return row
 
 
-def _put_pairs(rows: list[dict[str, str]]) -> Pairs:
+def _put_pairs(rows: list[Row]) -> Pairs:
     """Returns the square arrays of a PUT: every field for every row, absent ones as `:no_value:`, and the filter that
     selects the rows. Each row commits for itself, so that one refusal does not undo the others."""
     pairs: Pairs = [("_per_object_transactions", "true"), ("_strict_attribute_checking", "true"), ("_fm", "or")]
@@ -241,32 +264,61 @@ def _key(name: str) -> str:
     return name
 
 
-def _refusal(line: Mapping[str, Any], answer: Answer) -> ConnectorError:
-    """Returns the error that a refused row, or a refused answer, speaks of."""
-    text = _sentences(line)
+def _unsent(writes: list[Write], trouble: ConnectorError) -> list[WriteResult]:
+    """Returns the results of rows that were not sent after the trouble: certainly not done."""
+    error = copy.copy(trouble)
+    error.may_have_happened = False
+    return [WriteResult(write.key, error=error) for write in writes]
+
+
+def _lines(writes: list[Write], answer: Answer) -> list[Mapping[str, Any]]:
+    """Returns what the answer says of each row, with its `success`. Raises as `_judge` does."""
+    data = answer.data
+    lines, errors = data.get("affected_object_information"), data.get("affected_object_errors")
+    if isinstance(lines, list) and len(lines) == len(writes) and all(isinstance(x, dict) and "success" in x for x in lines):
+        return lines
+    if data.get("success") is True:
+        return [{"success": True}] * len(writes)
+    if answer.was_redirected or data.get("success") is not False:
+        raise unreadable(SYSTEM, answer, is_read=False)
+    if len(writes) == 1:
+        return [data]
+    if isinstance(errors, list) and len(errors) == len(writes) and all(errors):
+        return [{"success": False, "errors": error} for error in errors]
+    if any(write.ref is None for write in writes):  # rows commit one by one, so some of the new ones may be there
+        raise unreadable(SYSTEM, answer, is_read=False)
+    raise _refusal(data, None, answer)  # a row that did go through is told by its lock_version when it is sent again
+
+
+def _refusal(line: Mapping[str, Any], write: Write | None, answer: Answer) -> ConnectorError:
+    """Returns the error that a refused row, or a whole call (`write` None), speaks of. Only what is said of the record as
+    a whole can mean that it is stale or gone: an attribute's message may hold any words, its value among them."""
+    said = list(dict.fromkeys(_messages(line)))
+    text = answer.redact("; ".join(f"{attribute}: {text}" if attribute else text for attribute, text in said), limit=500)
     common: dict[str, Any] = {"system": SYSTEM, "status": 200, "exchange": answer.exchange}
-    lowered = text.lower()
-    if _STALE in lowered:
+    unknown = next((found for _, text in said if (found := _UNKNOWN.match(text))), None)
+    if write is not None and any(_STALE in words.lower() for attribute, words in said if not attribute):
         return StaleVersion("the record was changed meanwhile", **common)
-    if "unknown attribute" in lowered:
-        return MappingError(text, **common)
-    if "not found" in lowered or "does not exist" in lowered:
+    if write is not None and any(_says_gone(words, write) for attribute, words in said if not attribute):
         return RecordGone(text, **common)
+    if unknown is not None:
+        return MappingError(text, field=unknown[1], **common)
     return Rejected(text or "refused without a reason", **common)
 
 
-def _sentences(value: Any) -> str:
-    """Returns the messages in an error structure of any shape, joined: texts in lists in objects."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping):
-        chosen = {k: v for k, v in value.items() if k in ("failures", "errors", "affected_object_errors")} or value
-        parts = []
+def _says_gone(words: str, write: Write) -> bool:
+    found = _GONE.match(words)
+    return found is not None and write.ref is not None and found[1] in (None, write.ref.id)
+
+
+def _messages(value: Any, attribute: str = "") -> Iterator[tuple[str, str]]:
+    """Yields the messages in an error structure of any shape, each with its attribute, "" for the record as a whole."""
+    if isinstance(value, str) and value:
+        yield attribute, value
+    elif isinstance(value, list):
+        for part in value:
+            yield from _messages(part, attribute)
+    elif isinstance(value, Mapping):
+        chosen = {k: v for k, v in value.items() if k in _ENVELOPES} or value
         for key, inner in chosen.items():
-            text = _sentences(inner)
-            if text:
-                parts.append(text if key in ("failures", "errors", "affected_object_errors", "[]", "base") else f"{key}: {text}")
-        return "; ".join(dict.fromkeys(parts))[:500]
-    if isinstance(value, list):
-        return "; ".join(dict.fromkeys(filter(None, (_sentences(v) for v in value))))[:500]
-    return ""
+            yield from _messages(inner, attribute if key in (*_ENVELOPES, "[]", "base") else str(key))

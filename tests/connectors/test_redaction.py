@@ -1,5 +1,6 @@
 """No secret leaves through a log, in whatever spelling it travels."""
 
+import html
 import json
 from urllib.parse import quote, quote_plus
 
@@ -28,6 +29,17 @@ def test_what_stands_under_a_secrets_name_is_masked_though_nobody_told():
     assert "hunter2" not in redact(json.dumps({"refresh_token": "hunter2", "name": "Acme"}))
     assert "abc.def" not in redact("Authorization: Bearer abc.def")
     assert "Acme" in redact(json.dumps({"refresh_token": "hunter2", "name": "Acme"}))
+
+
+def test_a_secret_is_masked_in_json_and_html_and_where_a_body_was_cut():
+    secret = 'naïve "key" & <more>'
+    redact = Redactor([secret])
+
+    for spelling in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret)):
+        assert spelling not in redact(f"a {spelling} b")
+    assert "hunter2" not in redact('{"name": "Acme", "access_token": "hunter2')
+    assert "hunter2" not in redact('{"name": "Acme", "access_token": "hunter2\\')
+    assert "hunter2" not in redact('{"access_token": "' + "hunter2" * 2000 + '"}')
 
 
 def test_a_long_body_is_cut_and_says_how_long_it_was():
