@@ -32,6 +32,8 @@ def test_rows_are_sealed_one_after_the_other(olga):
 @pytest.mark.parametrize("change", ["UPDATE reconciliation_auditentry SET subject = 'x'", "DELETE FROM reconciliation_auditentry"])
 def test_the_database_refuses_to_change_the_log(olga, change):
     audit(olga, "try", "thing")
+    if connection.vendor == "sqlite":
+        as_migrated()
 
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(change)
@@ -66,6 +68,18 @@ def test_what_an_admin_changes_says_who_and_what(olga):
         ("olga", "change mapping"),
     ]
     assert said[0][2] == {"interval_seconds": [60, 300]}
+
+
+def as_migrated():
+    """Puts the trigger back that the tests of other pages cannot do with."""
+    import importlib
+    from types import SimpleNamespace
+
+    migration = importlib.import_module("reconciliation.migrations.0007_audit_and_undone")
+    with connection.cursor() as cursor:
+        for name in ("audit_no_update", "audit_no_delete"):
+            cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+        migration.refuse_changes(None, SimpleNamespace(connection=connection, execute=cursor.execute))
 
 
 def vars_of(box):
