@@ -94,6 +94,7 @@ class HourBar:
     runs: int
     x: int
     height: int
+    failed_height: int
 
 
 def last_day() -> list[HourBar]:
@@ -109,12 +110,13 @@ def last_day() -> list[HourBar]:
     )
     by_hour = {row["hour"]: row for row in rows}
     bars = []
-    most = max((row["created"] + row["updated"] for row in by_hour.values()), default=0) or 1
+    most = max((row["created"] + row["updated"] + row["failed"] for row in by_hour.values()), default=0) or 1
     for index in range(24):
         at = first + timedelta(hours=index)
         row = by_hour.get(at, {"created": 0, "updated": 0, "failed": 0, "runs": 0})
         changed = row["created"] + row["updated"]
-        bars.append(HourBar(at, changed, row["failed"], row["runs"], index * 40, round(100 * changed / most)))
+        heights = round(100 * changed / most), round(100 * row["failed"] / most)
+        bars.append(HourBar(at, changed, row["failed"], row["runs"], index * 40, *heights))
     return bars
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from connectors.contract import All, AnyOf, Condition, Fields, Op, Test
 from reconciliation.core.values import is_blank
 
+SHOWN = "%Y-%m-%d %H:%M:%S UTC"
+
 
 @dataclass(frozen=True, slots=True)
 class PluginColumns:
@@ -56,6 +58,7 @@ def explain(
 ) -> tuple[ConditionValue, ...]:
     """Returns the five conditions with their values. `last_run_time` is a whole second, inclusive (S0.13)."""
     peer_id = fields.get(columns.peer_id)
+    changed = f"{updated_at:{SHOWN}}" if updated_at else ""
     is_fresh = last_run_time is None or (updated_at is not None and updated_at >= last_run_time)
     return (
         ConditionValue(1, "Sync to Outreach is TRUE", bool(fields.get(columns.sync)), str(bool(fields.get(columns.sync))).upper()),
@@ -64,8 +67,12 @@ def explain(
             3, "Outreach Duplicate is FALSE", not fields.get(columns.duplicate), str(bool(fields.get(columns.duplicate))).upper()
         ),
         ConditionValue(4, "Outreach Id is blank", is_blank(peer_id), "" if is_blank(peer_id) else str(peer_id)),
-        ConditionValue(5, "Updated At is at or after Last Run Time", is_fresh, updated_at.isoformat() if updated_at else ""),
+        ConditionValue(5, f"Updated At is at or after Last Run Time{_when(last_run_time)}", is_fresh, changed),
     )
+
+
+def _when(at: datetime | None) -> str:
+    return f" ({at:{SHOWN}})" if at else " (everything is compared)"
 
 
 def is_selected(conditions: tuple[ConditionValue, ...]) -> bool:

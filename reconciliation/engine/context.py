@@ -39,6 +39,7 @@ class RunContext:
     are_names_fresh: bool = False
     reason: str = ""  # why a person decided this
     notes: list[str] = field(default_factory=list)  # what people read of the run beside its ledger
+    expected: int | None = None  # how many records the run will have seen, once counted
     counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False
 

@@ -169,6 +169,8 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
     if order.is_full:
         _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="", sweep_blanked={}, approved_blanking=[])
     ends = None if order.budget is None else wiring.monotonic() + order.budget
+    if sync_pass.sweep_started_at and sync_pass.backlog:
+        context.expected = sync_pass.backlog  # what an earlier run left
     while True:
         page = _read_batch(context, ends)
         try:
@@ -178,6 +180,8 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
                 _advance(context, page)
             raise
         _advance(context, page)
+        if context.expected is None and page.position is not None:
+            context.expected = context.ledger.seen + _count_backlog(context)  # for the progress bar: once a sweep
         _show_progress(context)
         if sync_pass.hold_reason:
             return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved."
@@ -316,7 +320,8 @@ def _show_progress(context: RunContext) -> None:
 
 
 def _counts(context: RunContext) -> dict[str, object]:
-    return {**context.ledger.as_dict(), "calls": {s.connector.system: s.connector.counts().calls for s in (context.crm, context.peer)}}
+    calls = {side.connector.system: side.connector.counts().calls for side in (context.crm, context.peer)}
+    return {**context.ledger.as_dict(), "expected": context.expected, "calls": calls}
 
 
 def close(context: RunContext, state: str, note: str) -> Run:

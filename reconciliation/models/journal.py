@@ -7,7 +7,7 @@ from django.db import models
 from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
-MOST_LISTED = 8
+MOST_LISTED = 6
 
 
 class Operation(models.Model):

@@ -43,6 +43,7 @@ class Run(models.Model):
     held = models.PositiveIntegerField(default=0)
     related = models.JSONField(default=dict)
     calls = models.JSONField(default=dict)
+    expected = models.PositiveIntegerField(null=True, blank=True)  # how many it will have seen, as far as it was counted
     note = models.TextField(blank=True)
     applies = models.BigIntegerField(null=True, blank=True, db_index=True)  # the preview whose plan it carries out
     started_by = models.CharField(max_length=150, blank=True)
@@ -65,6 +66,11 @@ class Run(models.Model):
         if self.kind == self.Kind.PREVIEW and self.state == self.State.FINISHED:
             return "a plan, nothing written"
         return self.get_state_display()
+
+    @property
+    def total(self) -> int | None:
+        """How many records a run under way will have seen at its end, None when nobody counted."""
+        return max(self.expected, self.seen) if self.expected and self.state == self.State.RUNNING else None
 
     @property
     def is_by_staff(self) -> bool:

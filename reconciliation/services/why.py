@@ -32,7 +32,7 @@ class Explanation:
     trouble: str = ""
 
 
-def find(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
+def find(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> list[tuple[str, str]]:
     """Returns (organisation id, name) of what a person may mean by an id, a reference, or the start of a name."""
     from reconciliation.core.values import normalise_name
 
@@ -48,7 +48,21 @@ def find(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     found = dict(bound.order_by("name_key").values_list("crm_id", "name")[:20])
     waiting = Case.objects.filter(starts_with("name_key", key), sync_pass=sync_pass, state=Case.State.OPEN)
     found.update(waiting.values_list("crm_id", "name")[:20])
-    return list(found.items())
+    return list(found.items()) or _by_exact_name(sync_pass, text, wiring or Wiring())
+
+
+def _by_exact_name(sync_pass: SyncPass, name: str, wiring: Wiring) -> list[tuple[str, str]]:
+    """Returns what Workbooks itself has under this name: the record people ask about may never have been synced."""
+    try:
+        crm = wiring.open_connector(sync_pass.crm)
+    except ConnectorError:
+        return []
+    try:
+        return [(r.ref.id, str(r.fields.get("name") or "")) for r in crm.find(ORGANISATION, "name", [name], ["name"])[:20]]
+    except ConnectorError:
+        return []
+    finally:
+        crm.close()
 
 
 def _by_reference(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:

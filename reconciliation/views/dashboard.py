@@ -27,6 +27,8 @@ def show(request: HttpRequest) -> HttpResponse:
         connections=Connection.objects.all(),
         bars=bars,
         changed=sum(b.changed for b in bars),
+        busiest=max(b.changed + b.failed for b in bars),
+        any_failed=any(b.failed for b in bars),
         runs=runs,
     )
 

@@ -61,6 +61,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         lines=[(event, writes.get(event.operation_id)) for event in rows],
         done=list(Operation.objects.filter(run=run).select_related("connection").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else [],
         applied_by=run.applied_by(),
+        total=run.total,
         parts=ledger_parts(run),
         can_apply=(run.kind == Run.Kind.PREVIEW or run.state == Run.State.HELD)
         and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),
@@ -81,8 +82,9 @@ def apply(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page()
 def progress(request: HttpRequest, pk: int) -> JsonResponse:
-    run = get_object_or_404(Run, pk=pk)
-    return JsonResponse({**run.as_dict(), "is_running": run.state == Run.State.RUNNING, "word": run.get_state_display()})
+    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    is_running = run.state == Run.State.RUNNING
+    return JsonResponse({**run.as_dict(), "is_running": is_running, "word": run.get_state_display(), "total": run.total})
 
 
 @page()

@@ -193,3 +193,72 @@ def test_s0_28_the_account_opens_from_the_pages_of_its_organisation(client, worl
 
     for address_ in (f"/events/{event.pk}/", f"/why/?q={event.crm_ref}", "/journal/"):
         assert f'href="{url}"' in client.get(address_).content.decode(), address_
+
+
+def test_retry_all_takes_what_the_filter_shows(client, world, monkeypatch):
+    log_in(client, "operator")
+    for n, reason in enumerate(["refused", "refused", "account_gone"]):
+        Case.objects.create(
+            sync_pass=world.sync_pass, kind="error", crm_id=f"9{n}", reason=reason, sentence="x", opened_at=world.clock.at, name_key=f"n{n}"
+        )
+    asked = []
+    monkeypatch.setattr("reconciliation.jobs.ask_for", lambda task, *arguments: asked.append((task, arguments)))
+
+    page = client.get("/errors/?reason=account_gone&state=open").content.decode()
+    client.post("/errors/retry/", {"all": "1", "filter": "reason=refused&name=N"})
+
+    assert "Retry all 1 open with this filter" in page
+    assert len(asked[0][1][0]) == 2
+
+
+def test_a_person_with_a_role_may_log_in_and_the_change_is_recorded(client, world):
+    from reconciliation.models import AuditEntry
+
+    client.force_login(User.objects.create_superuser("root"))
+    user = User.objects.create_user("ivy", password="x")
+    group = Group.objects.get(name="viewer")
+    values = {"username": "ivy", "groups": [group.pk], "is_active": "on", "date_joined_0": "2026-01-01", "date_joined_1": "00:00:00"}
+
+    answer = client.post(f"/auth/user/{user.pk}/change/", values)
+
+    user.refresh_from_db()
+    assert answer.status_code == 302 and user.is_staff
+    assert AuditEntry.objects.get().detail["roles"] == ["viewer"]
+    assert "viewer" in client.get("/auth/user/").content.decode()
+
+
+def test_missing_and_forbidden_pages_lead_on(client, world):
+    log_in(client, "viewer")
+
+    missing, forbidden = client.get("/nosuch/"), client.get("/schedule/")
+
+    assert (missing.status_code, forbidden.status_code) == (404, 403)
+    for answer in (missing, forbidden):
+        assert "Go to the dashboard" in answer.content.decode() and "Duplicates" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("q", "finds"),
+    [("outreach:account:{account}", True), ("workbooks:person:1", False), ("outreach:account:999", False), ("a:b:c", False), ("²", False)],
+)
+def test_why_explains_what_a_reference_names_and_nothing_else(client, world, q, finds):
+    log_in(client, "viewer")
+    world.organisation("Clickable")
+    world.run()
+    account = RunEvent.objects.get(outcome="created").peer_ref.rsplit(":", 1)[1]
+
+    page = client.get("/why/", {"q": q.format(account=account)}).content.decode()
+
+    assert ("<h2>Clickable</h2>" in page) is finds
+    assert finds or "Nothing known" in page
+
+
+def test_numbers_that_are_none_are_no_server_errors(client, world):
+    log_in(client, "admin")
+    run = RunEvent.objects.first().run_id
+
+    assert client.post("/errors/retry/", {"case": "²"}).status_code == 302
+    assert client.get(f"/runs/{run}/undo/?operation=²").status_code in (200, 302)
+    case = Case.objects.get(kind="duplicate")
+    assert client.post(f"/duplicates/{case.pk}/decide/", {"decision": "later", "assign_to": "²"}).status_code == 302
+    assert client.get("/runs/?since=notadate").status_code == 200

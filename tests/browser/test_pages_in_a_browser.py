@@ -66,7 +66,7 @@ def test_an_operator_links_a_duplicate_after_seeing_the_writes(box, staff, live_
 
     page.get_by_role("link", name="Duplicates").first.click()
     page.get_by_role("link", name="Northwind Pumps").click()
-    expect(page.get_by_text("This will be written, and nothing else").first).to_be_visible()
+    expect(page.get_by_text("This will be written to Workbooks").first).to_be_visible()
     page.get_by_role("button", name="Link to this account").click()
 
     expect(page.get_by_text("” is linked.")).to_be_visible()
@@ -221,7 +221,8 @@ def test_an_operator_retries_an_error(box, staff, live_server):
     page = staff("operator")
 
     page.goto(f"{live_server.url}/errors/")
-    page.get_by_role("button", name="Retry all open").click()
+    page.locator("summary", has_text="Retry all 1 open").click()
+    page.get_by_role("button", name="Retry all of them").click()
 
     expect(page.get_by_text("It is re-armed; the pass tries it now.")).to_be_visible()
     broken = Case.objects.get(kind="error").crm_id

@@ -94,3 +94,42 @@ def test_a_test_with_a_wrong_key_says_what_to_do(box):
     row.refresh_from_db()
     assert not lines[0].is_ok and "refused our key" in lines[0].sentence and "reconnect" in lines[0].sentence
     assert row.state == "needs_attention" and "wrong-key" not in row.last_error
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://evil.example", "is reached at"),
+        ("https://outreach.io.evil.example", "is reached at"),
+        ("https://user:pw@api.outreach.io", "must not hold a user name or password"),
+        ("https://[", "is not a web address"),
+        ("https://api.outreach.io", "enter client id, client secret, refresh token, access token anew"),
+    ],
+)
+def test_secrets_never_go_to_a_host_they_were_not_given_for(box, address, said):
+    row = Connection.objects.get(system="outreach")
+    before = row.secrets
+
+    with pytest.raises(ConnectionRefused, match=said):
+        connection_save(row, change(row, base_url=address))
+
+    row.refresh_from_db()
+    assert (row.secrets, row.base_url) == (before, row.base_url)
+
+
+def test_another_host_takes_secrets_given_with_it(box, settings):
+    settings.SYSTEM_HOSTS = {"outreach": ["*.outreach.io"], "workbooks": ["crm.example.com"]}
+    row = Connection.objects.get(system="workbooks")
+
+    connection_save(row, change(row, base_url="https://crm.example.com/", secrets={"api_key": "given-for-it"}))
+
+    row.refresh_from_db()
+    assert (row.base_url, row.secrets["api_key"], row.state) == ("https://crm.example.com", "given-for-it", "untested")
+
+
+@pytest.mark.parametrize("template", ["http://127.0.0.1.evil.example/{id}", "https://u:p@web.example/{id}"])
+def test_page_addresses_are_checked_like_addresses(box, template):
+    row = Connection.objects.get(system="outreach")
+
+    with pytest.raises(ConnectionRefused):
+        connection_save(row, change(row, page_address_template=template))

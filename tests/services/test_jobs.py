@@ -128,3 +128,48 @@ def test_owners_are_looked_up_by_a_job_and_a_find_asks_for_a_run(box, asked):
     assert jobs.recheck_owners("organisations") == "1 owners found"
     assert asked == [("run_now", ("organisations", ""))]
     assert jobs.recheck_owners("no such pass") == "off"
+
+
+def test_a_click_that_finds_the_pass_at_work_is_tried_again_and_then_said(box, asked, monkeypatch):
+    later = []
+    monkeypatch.setattr(jobs, "schedule", lambda name, *arguments, **options: later.append((name, arguments)))
+    monkeypatch.setattr("reconciliation.engine.staff.WAIT_SECONDS", 0)
+    monkeypatch.setattr("reconciliation.engine.staff._wait_for_lease", busy)
+    box.organisation("Refused")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    olga, ids = User.objects.create(username="olga"), list(Case.objects.values_list("pk", flat=True))
+
+    assert "tried again" in jobs.retry_errors(ids, olga.pk)
+    assert later == [("reconciliation.jobs.retry_errors", (ids, olga.pk, 1))]
+
+    assert jobs.retry_errors(ids, olga.pk, tries=jobs.MOST_TRIES) == "given up"
+    run = Run.objects.latest("pk")
+    assert (run.kind, run.state, run.started_by) == ("staff", "failed", "olga")
+    assert "nothing was done" in run.note
+
+
+def busy(*arguments):
+    raise jobs.Busy
+
+
+def test_a_wait_that_a_system_asked_for_is_kept_to_the_second(box, asked):
+    save(box, is_on=True, trouble_count=1, next_due_at=timezone.now() + timedelta(seconds=20))
+    assert jobs.tick("organisations") == "not due"
+
+    save(box, trouble_count=0)
+    assert jobs.tick("organisations") != "not due"
+
+
+def test_a_full_comparison_that_could_not_begin_stays_due(box, asked, monkeypatch):
+    def held(sync_pass, order):
+        raise lease.LeaseHeld("pass:organisations")
+
+    due = timezone.now() - timedelta(seconds=1)
+    save(box, is_on=True, next_full_at=due, next_due_at=None)
+    monkeypatch.setattr(jobs, "run_pass", held)
+
+    jobs.tick("organisations")
+
+    box.sync_pass.refresh_from_db()
+    assert box.sync_pass.next_full_at == due

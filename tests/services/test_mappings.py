@@ -90,3 +90,59 @@ def test_a_field_mapped_twice_and_an_unknown_choice_are_refused(box):
         mapping_save(box.sync_pass, rows_of(box), RowChange("description", "industry", "text"))
     with pytest.raises(MappingRefused, match="On first link"):
         mapping_save(box.sync_pass, rows_of(box), None, "whatever")
+
+
+def with_schemas(box):
+    from reconciliation.services.connections import connection_test
+
+    for connection in (box.sync_pass.crm, box.sync_pass.peer):
+        connection_test(connection, wiring=box.wiring)
+        connection.refresh_from_db()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (RowChange("description", "foundedAt", "integer"), "foundedAt takes an instant, and this row would send a whole number"),
+        (RowChange("description", "foundedAt", "same"), "choose the conversion “date as instant”"),
+        (RowChange("industry", "numberOfEmployees", "text"), "choose the conversion “integer”"),
+        (RowChange("industry", "customId", "text"), "holds our own key"),
+        (RowChange("industry", "updatedAt", "same"), "has no field"),
+        (RowChange("nowhere", "custom7", "same"), "has no field 'nowhere'"),
+    ],
+)
+def test_rows_that_cannot_work_are_refused_with_the_reason(box, row, said):
+    with_schemas(box)
+
+    with pytest.raises(MappingRefused, match=said):
+        mapping_save(box.sync_pass, rows_of(box), row)
+    assert not FieldRule.objects.filter(peer_field=row.peer_field, is_standard=False).exists()
+
+
+def test_a_required_field_keeps_its_row(box):
+    rows = rows_of(box)
+    name = FieldRule.objects.get(peer_field="name").pk
+    rows[name] = RowChange("name", "name", "text", is_enabled=False)
+
+    with pytest.raises(MappingRefused, match="name must be filled in Outreach"):
+        mapping_save(box.sync_pass, rows, None)
+
+
+def test_a_custom_row_can_be_removed_and_a_standard_one_cannot(box):
+    mapping_save(box.sync_pass, rows_of(box), RowChange("organisation_category", "companyType", "text"))
+    custom, standard = FieldRule.objects.get(peer_field="companyType"), FieldRule.objects.get(peer_field="industry")
+    rows = rows_of(box)
+    rows[custom.pk] = RowChange("organisation_category", "companyType", "text", is_removed=True)
+    rows[standard.pk] = RowChange("industry", "industry", "text", is_removed=True)
+
+    mapping_save(box.sync_pass, rows, None)
+
+    assert not FieldRule.objects.filter(pk=custom.pk).exists()
+    assert FieldRule.objects.filter(pk=standard.pk).exists()
+
+
+def test_a_version_that_somebody_else_saved_meanwhile_is_not_overwritten(box):
+    mapping_save(box.sync_pass, {}, None, "leave")
+
+    with pytest.raises(MappingRefused, match="Somebody saved version 2 while you were editing version 1"):
+        mapping_save(box.sync_pass, {}, None, "crm", rests_on=1)

@@ -30,13 +30,17 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=options["name"]).first()
         if sync_pass is None:
-            self.stderr.write(f"There is no pass {options['name']!r}. Connect a system first, e.g. with `manage.py connect_sandbox`.")
-            raise SystemExit(2)
+            names = ", ".join(SyncPass.objects.order_by("pk").values_list("name", flat=True))
+            there = f"There is: {names}." if names else "Connect a system first, e.g. with `manage.py connect_sandbox`."
+            self._refuse(f"There is no pass {options['name']!r}. {there}")
+        if options["budget"] is not None and options["budget"] <= 0:
+            self._refuse("--budget takes a number of seconds above 0.")
+        if options["apply"] is not None and not Run.objects.filter(pk=options["apply"], sync_pass=sync_pass).exists():
+            self._refuse(f"There is no run {options['apply']} of this pass to apply.")
         if worlds.check(sync_pass):
             self.stderr.write("The sandbox is another world; what was learnt of the earlier one was forgotten.")
         if options["dry_run"] and options["apply"]:
-            self.stderr.write("Use --dry-run or --apply, not both.")
-            raise SystemExit(2)
+            self._refuse("Use --dry-run or --apply, not both.")
         kind = Run.Kind.PREVIEW if options["dry_run"] else Run.Kind.APPLY if options["apply"] else Run.Kind.MANUAL
         order = Order(kind, options["full"], options["budget"], "command line", options["apply"])
         try:
@@ -48,6 +52,10 @@ class Command(BaseCommand):
         if run.state not in GOOD:
             raise SystemExit(1)
 
+    def _refuse(self, sentence: str) -> None:
+        self.stderr.write(sentence)
+        raise SystemExit(2)
+
     def _show(self, run: Run, *, as_json: bool) -> None:
         ledger = run.as_dict()
         if as_json:
@@ -55,4 +63,7 @@ class Command(BaseCommand):
             return
         self.stdout.write(f"Run {ledger['run']}: {ledger['state']} in {ledger['seconds']} s. {run.note}".rstrip())
         for name in ("seen", "created", "updated", "unchanged", "excluded", "duplicates", "failed", "held", "related", "calls"):
-            self.stdout.write(f"  {name}: {ledger[name]}")
+            value = ledger[name]
+            if isinstance(value, dict):
+                value = ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in value.items()) or 0
+            self.stdout.write(f"  {name}: {value}")

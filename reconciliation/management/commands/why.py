@@ -27,8 +27,11 @@ class Command(BaseCommand):
         except ValueError:
             self._refuse(f"{options['ref']!r} is not a record; write it as workbooks:organisation:226.")
         if (ref.system, ref.object_type) != (sync_pass.crm.system, "organisation"):
-            self._refuse("Only organisations of the connected CRM can be explained so far.")
-        self._show(explain_organisation(sync_pass, ref.id))
+            self._refuse(f"Only organisations can be explained so far; write it as {sync_pass.crm.system}:organisation:226.")
+        found = explain_organisation(sync_pass, ref.id)
+        self._show(found)
+        if found.record is None:
+            raise SystemExit(1)
 
     def _refuse(self, sentence: str) -> None:
         self.stderr.write(sentence)

@@ -18,6 +18,12 @@
   };
   const setText = (node, text) => { if (node && node.textContent !== String(text)) node.textContent = text; };
 
+  // On a phone rows become cards: each cell then names its column.
+  for (const table of document.querySelectorAll("table.rows")) {
+    const heads = [...table.querySelectorAll("thead th")].map((th) => th.textContent.trim());
+    for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, n) => { cell.dataset.label ??= heads[n] ?? ""; });
+  }
+
   const board = document.querySelector("[data-live]");
   if (board) poll(board.dataset.live, (now) => {
     for (const node of document.querySelectorAll("[data-case]")) setText(node, now.cases[node.dataset.case] ?? 0);
@@ -33,6 +39,10 @@
   const run = document.querySelector("[data-progress]");
   if (run) poll(run.dataset.progress, (now) => {
     setText(run.querySelector("[data-seen]"), now.seen.toLocaleString("en-GB"));
+    const parts = ["created", "updated", "unchanged", "duplicates", "failed", "held"].filter((name) => now[name]);
+    setText(run.querySelector("[data-counts]"), parts.map((name) => `${now[name].toLocaleString("en-GB")} ${name}`).join(", "));
+    const bar = run.querySelector("progress");
+    if (bar && now.total) { bar.max = now.total; bar.value = Math.min(now.seen, now.total); }
     if (now.is_running) return true;
     location.reload();
     return false;
@@ -59,6 +69,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const go = { j: keys.dataset.next, k: keys.dataset.previous }[event.key];
     if (go) location.assign(go);
+    if (event.key === "?") { document.getElementById("keys")?.scrollIntoView(); }
     const choice = document.querySelector(`[data-choice="${CSS.escape(event.key)}"]`);
     if (choice) { choice.open = true; choice.querySelector("button").focus(); }
   });
