@@ -1,15 +1,16 @@
-"""The control port: JSON for tools (reset, load, faults, calls, records, clock, limits), pages for people."""
+"""The control port: JSON for tools (reset, load, faults, calls, records, clock, limits, switches), pages for people."""
 
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from connectors.sandbox.pages import Pages
 from connectors.sandbox.scenarios import load_csv
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.wire import Request, Response, read_id, read_json
 from connectors.sandbox.world import PORTS, World
 
 
@@ -39,6 +40,9 @@ class Control:
             return _json(error.status, {"error": str(error)})
         except (ValueError, KeyError, TypeError) as error:
             return _json(400, {"error": str(error) or type(error).__name__})
+        except Exception as error:  # a defect of the sandbox: the caller is told, the connection lives
+            traceback.print_exc()
+            return _json(500, {"error": f"the sandbox failed: {type(error).__name__}"})
 
     def _route(self, request: Request) -> Any:
         parts = [unquote(p) for p in request.path.split("/") if p]
@@ -48,7 +52,7 @@ class Control:
             return self._records(request, parts[1:])
         routes: dict[tuple[str, str], Callable[[Request], Any]] = {
             ("POST", "/reset"): self._reset,
-            ("POST", "/load"): lambda r: self._changed(load_csv(self._world, r.body.decode("utf-8"))),
+            ("POST", "/load"): lambda r: self._changed(load_csv(self._world, r.body)),
             ("GET", "/faults"): lambda r: {"faults": [f.as_dict() for f in self._world.faults.all]},
             ("POST", "/faults"): lambda r: self._world.faults.add(_object(r)).as_dict(),
             ("DELETE", "/faults"): self._clear_faults,
@@ -56,6 +60,8 @@ class Control:
             ("DELETE", "/calls"): self._forget_calls,
             ("POST", "/clock"): self._clock,
             ("POST", "/limits"): self._limits,
+            ("GET", "/switches"): lambda r: {"outreach": self._world.outreach.switches()},
+            ("POST", "/switches"): self._switches,
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
         route = routes.get((request.method, request.path.rstrip("/")))
@@ -85,7 +91,9 @@ class Control:
         return {"faults": [], "released": self._world.release()}
 
     def _calls(self, request: Request) -> Any:
-        most = int(parse_qs(request.query).get("limit", ["10000"])[0])
+        most = read_id(parse_qs(request.query).get("limit", ["10000"])[0])
+        if most is None:
+            raise Refused(400, "limit must be a whole number")
         calls = list(self._world.calls)[-most:] if most else []
         return {"calls": calls, "counts": {name: dict(counts) for name, counts in self._world.counts.items()}}
 
@@ -101,11 +109,18 @@ class Control:
         return {"now": self._world.now().isoformat()}
 
     def _limits(self, request: Request) -> Any:
-        limit = _object(request).get("outreach", {}).get("per_hour")
-        if limit is not None and (not isinstance(limit, int) or limit < 0):
+        given = _part(request, "outreach", ("per_hour",))
+        limit = given.get("per_hour", self._world.outreach.per_hour)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise Refused(400, "per_hour must be a whole number or null")
         self._world.outreach.per_hour = limit
         return self._changed({"outreach": {"per_hour": limit}})
+
+    def _switches(self, request: Request) -> Any:
+        """Sets what Outreach does one way or the other, as the body names it; the rest stays."""
+        outreach = self._world.outreach
+        outreach.set_switches(_part(request, "outreach", tuple(outreach.switches())))
+        return self._changed({"outreach": outreach.switches()})
 
     def _records(self, request: Request, parts: list[str]) -> Any:
         system = self._world.systems.get(parts[0])
@@ -118,9 +133,9 @@ class Control:
             if request.method == "POST":
                 return self._changed(system.create_record(object_type, _object(request)))
             raise Refused(405, f"{request.method} is not allowed here")
-        if not parts[2].isdigit() or system.get_record(object_type, int(parts[2])) is None:
-            raise Refused(404, f"there is no {'/'.join(parts)}")
-        id_ = int(parts[2])
+        id_ = read_id(parts[2])
+        if id_ is None or system.get_record(object_type, id_) is None:
+            raise Refused(404, f"there is no {'/'.join(parts)[:200]}")
         if request.method == "GET":
             return system.get_record(object_type, id_)
         if request.method == "PATCH":
@@ -133,12 +148,25 @@ class Control:
 
 def _object(request: Request) -> Mapping[str, Any]:
     try:
-        data = json.loads(request.body or b"{}")
+        data = read_json(request.body or b"{}")
     except ValueError:
-        raise Refused(400, "the body is not JSON") from None
+        raise Refused(400, "the body is not JSON, or nests too deep") from None
     if not isinstance(data, dict):
         raise Refused(400, "the body must be a JSON object")
     return data
+
+
+def _part(request: Request, name: str, known: tuple[str, ...]) -> Mapping[str, Any]:
+    """Returns the object that a body holds under the one name it may have. Raises Refused."""
+    data = _object(request)
+    part = data.get(name, {})
+    if unknown := [n for n in data if n != name]:
+        raise Refused(400, f"there is nothing to set for {unknown[0]!r}; take {name}")
+    if not isinstance(part, dict):
+        raise Refused(400, f"{name} must be an object with {' or '.join(known)}")
+    if unknown := [n for n in part if n not in known]:
+        raise Refused(400, f"{name} has no {unknown[0]!r}; take {', '.join(known)}")
+    return part
 
 
 def _json(status: int, body: Any) -> Response:

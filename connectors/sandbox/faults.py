@@ -1,8 +1,9 @@
 """Faults on request: what networks and servers do to a client, each by system, method and path.
 
 Workbooks: `delay_redirect` (302 to a delaying address that answers the read; a write is lost there), `session_lost` (302
-to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 above page[size] `size`), `stale_next`
-(the cursor of a next link is refused). All others fit any system.
+to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 for a list read above page[size] `size`),
+`stale_next` (the cursor of a next link is refused), `index_lag` (searches answer by what records held `seconds` ago).
+All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
 from __future__ import annotations
@@ -13,10 +14,21 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from connectors.sandbox.paths import LISTS, PATHS, is_known
+from connectors.sandbox.wire import read_id
+
 BEFORE = (
     "status", "drop", "redirect", "expire_token", "delay_redirect", "session_lost", "migrating", "page_too_large", "stale_next",
 )  # fmt: skip
 KINDS = ("latency", "lost_answer", "pause", "truncate", "html", "slow", "index_lag", "clock_skew", *BEFORE)
+ONLY = {
+    **dict.fromkeys(("delay_redirect", "session_lost", "migrating"), "workbooks"),
+    **dict.fromkeys(("page_too_large", "stale_next", "index_lag"), "outreach"),
+}
+METHODS = ("*", "GET", "POST", "PUT", "PATCH", "DELETE")
+NEEDS = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds", "page_too_large": "size"}
+LONGEST = 100 * 365 * 86400.0  # seconds: clocks stay within a hundred years of the present, so that every date can be said
+DEFAULT_PAGE = 50
 
 
 @dataclass(slots=True)
@@ -34,17 +46,24 @@ class Fault:
     hits: int = 0
 
     def fits(self, system: str, method: str, path: str, template: str, query: str = "") -> bool:
-        given = dict(parse_qsl(query))
-        if self.kind == "stale_next" and "page[after]" not in given:
-            return False
-        if self.kind == "page_too_large" and int(given.get("page[size]", "50") or 0) <= int(self.options["size"]):
-            return False
         return (
             (self.times is None or self.hits < self.times)
             and self.system in ("*", system)
-            and self.method.upper() in ("*", method.upper())
+            and ONLY.get(self.kind, system) == system
+            and self.method in ("*", method.upper())
             and self.path in ("*", path, template)
+            and self._fits_page(method, template, query)
         )
+
+    def _fits_page(self, method: str, template: str, query: str) -> bool:
+        """Tells whether the faults of pages find theirs: a list read above a size, or one behind a cursor."""
+        if self.kind not in ("page_too_large", "stale_next"):
+            return True
+        given = dict(parse_qsl(query))
+        if self.kind == "stale_next":
+            return "page[after]" in given
+        size = read_id(given.get("page[size]", given.get("page[limit]", str(DEFAULT_PAGE))))
+        return method == "GET" and template in LISTS and size is not None and size > self.options["size"]
 
     def as_dict(self) -> dict[str, Any]:
         shown = {"id": self.id, "kind": self.kind, "system": self.system, "method": self.method, "path": self.path, "hits": self.hits}
@@ -57,24 +76,57 @@ def read_fault(data: Mapping[str, Any], id_: int) -> Fault:
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}")
     times, probability = data.get("times"), data.get("probability", 1.0)
-    if times is not None and (not isinstance(times, int) or isinstance(times, bool) or times < 0):
+    if times is not None and not _is_whole(times, 0):
         raise ValueError("times must be a whole number")
-    if not isinstance(probability, int | float) or not 0 <= probability <= 1:
+    if not _is_number(probability) or not 0 <= probability <= 1:
         raise ValueError("probability must lie between 0 and 1")
-    needs = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds", "page_too_large": "size"}.get(kind)
-    if needs and not isinstance(data.get(needs), int | float):
-        raise ValueError(f"a {kind} fault needs {needs}")
     options = {k: v for k, v in data.items() if k not in ("kind", "system", "method", "path", "times", "probability", "id", "hits")}
-    return Fault(
-        id_,
-        kind,
-        str(data.get("system", "*")),
-        str(data.get("method", "*")),
-        str(data.get("path", "*")),
-        times,
-        float(probability),
-        options,
-    )
+    _check_options(str(kind), options)
+    system, method, path = (str(data.get(name, "*")) for name in ("system", "method", "path"))
+    _check_place(str(kind), system, method.upper(), path)
+    return Fault(id_, str(kind), system, method.upper(), path, times, float(probability), options)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any, low: int, high: int = 10**9) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raises ValueError for a number that a fault needs and lacks, or that lies where no fault can."""
+    needs = NEEDS.get(kind)
+    value = options.get(needs or "")
+    if needs and not _is_number(value):
+        raise ValueError(f"a {kind} fault needs {needs}")
+    if needs == "status" and not _is_whole(value, 100, 599):
+        raise ValueError("status must be a whole number between 100 and 599")
+    if needs == "size" and not _is_whole(value, 0):
+        raise ValueError("size must be a whole number")
+    if needs == "ms" and not 0 <= value <= 10**9:  # type: ignore[operator]
+        raise ValueError("ms must not be negative, nor above a billion")
+    least = -LONGEST if kind == "clock_skew" else 0  # a clock may also be slow
+    if needs == "seconds" and not least <= value <= LONGEST:  # type: ignore[operator]
+        raise ValueError(f"seconds of a {kind} fault must lie between {least:.0f} and {LONGEST:.0f}")
+    wait = options.get("retry_after")
+    if wait is not None and not (_is_number(wait) and 0 <= wait <= LONGEST) and not (isinstance(wait, str) and wait.isprintable()):
+        raise ValueError("retry_after must be a number of seconds or a text")
+
+
+def _check_place(kind: str, system: str, method: str, path: str) -> None:
+    """Raises ValueError for a system, method or path where this fault could never strike."""
+    if system not in ("*", *PATHS):
+        raise ValueError(f"there is no system {system!r}; take {', '.join(PATHS)} or *")
+    if ONLY.get(kind, system) != system != "*":
+        raise ValueError(f"{kind} is a fault of {ONLY[kind]} only")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}")
+    if path != "*" and not is_known(system, path):
+        place = ONLY.get(kind, system)
+        example = {"workbooks": "/crm/organisations.api"}.get(place, "/api/v2/accounts/{id}")
+        raise ValueError(f"no call has the path {path!r}; take * or one like {example}")
 
 
 class Faults:

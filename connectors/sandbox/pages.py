@@ -6,10 +6,11 @@ import html
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.wire import Request, Response, read_id
 from connectors.sandbox.world import PORTS, World
 
 ROWS_A_PAGE = 50
+SAVED = "saved=1"  # the query after a save
 TITLES = {"workbooks": "Workbooks", "outreach": "Outreach"}
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
@@ -33,6 +34,7 @@ input{font:inherit;padding:5px 8px;width:100%;box-sizing:border-box;
   border:1px solid #7b889e;border-radius:6px;background:var(--bg);color:inherit}
 button{font:inherit;padding:7px 16px;border:0;border-radius:6px;background:#1d4ed8;color:#fff;cursor:pointer}
 .quiet{color:var(--quiet)}form.search{display:flex;gap:8px;max-width:32rem;margin-bottom:14px}.error{color:#b91c1c;font-weight:600}
+.said{font-weight:600}
 """
 
 
@@ -64,7 +66,7 @@ class Pages:
         rows = []
         for name in PORTS:
             system = self._world.systems[name]
-            links = " · ".join(f'<a href="/browse/{name}/{o}">{o}</a> ({len(system.list_records(o))})' for o in MAIN_OBJECTS[name])
+            links = " · ".join(f'<a href="/browse/{name}/{o}">{o}</a> ({system.count(o)})' for o in MAIN_OBJECTS[name])
             rows.append(f"<tr><th>{TITLES[name]}<td>{links}<td class=quiet>{html.escape(self._world.base_urls.get(name, ''))}")
         body = "<p>Stand-ins for the real systems, in memory on this machine. Edit a record here and watch the pass carry it over.</p>"
         return _page("Sandbox", f"{body}<table>{''.join(rows)}</table>")
@@ -73,7 +75,7 @@ class Pages:
         system = self._world.systems[name]
         wanted = query.get("q", "").casefold()
         records = [r for r in system.list_records(object_type) if not wanted or any(wanted in str(v).casefold() for v in r.values())]
-        page = max(1, int(query["page"])) if query.get("page", "").isdigit() else 1
+        page = max(1, read_id(query.get("page", "")) or 1)
         columns = COLUMNS.get(object_type) or tuple(records[0])[:8] if records else COLUMNS.get(object_type, ("id",))
         head = "".join(f"<th>{html.escape(_title(c))}" for c in columns)
         rows = []
@@ -93,19 +95,19 @@ class Pages:
 
     def _record(self, name: str, object_type: str, id_text: str, request: Request) -> Response:
         system = self._world.systems[name]
-        record = system.get_record(object_type, int(id_text)) if id_text.isdigit() else None
+        record = system.get_record(object_type, read_id(id_text) or 0)
         if record is None:
             return _page("Not found", "<p>This record does not exist.</p>", 404)
-        error = ""
+        said = "<p class=said role=status>Saved.</p>" if request.query == SAVED else ""
         if request.method == "POST":
             try:
                 record = self._save(
                     name, object_type, record, dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
                 )
                 self._world.keep()
-                return _see_other(request.path)
+                return _see_other(f"{request.path}?{SAVED}")
             except ValueError as refusal:
-                error = f"<p class=error>{html.escape(str(refusal))}</p>"
+                said = f"<p class=error role=alert>{html.escape(str(refusal))}</p>"
         rows = []
         for field, value in record.items():
             label = html.escape(_title(field))
@@ -115,7 +117,8 @@ class Pages:
                 name_ = html.escape(field)
                 shown = html.escape("" if value is None else str(value))
                 rows.append(f'<tr><th><label for="{name_}">{label}</label><td><input id="{name_}" name="{name_}" value="{shown}">')
-        body = f"{error}<form method=post><table>{''.join(rows)}</table><p><button>Save</button></p></form>"
+        form = f'<form method=post action="{html.escape(request.path)}">'
+        body = f"{said}{form}<table>{''.join(rows)}</table><p><button>Save</button></p></form>"
         return _page(f"{TITLES[name]}: {object_type} {id_text}", body)
 
     def _save(self, name: str, object_type: str, record: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
@@ -127,7 +130,7 @@ class Pages:
                 continue
             if isinstance(old, bool):
                 changes[field] = text.strip().lower() in ("true", "1", "yes", "on")
-            elif isinstance(old, int) and text.strip().lstrip("-").isdigit():
+            elif isinstance(old, int) and read_id(text.strip().removeprefix("-")) is not None:
                 changes[field] = int(text)
             else:
                 changes[field] = text or None

@@ -8,6 +8,7 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.sandbox.wire import read_id
 from connectors.sandbox.workbooks.codec import show_datetime
 from connectors.sandbox.workbooks.metadata import TYPES
 
@@ -24,6 +25,8 @@ USERS = (
 )
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
+MOST_ROWS = 5_000_000
+LONGEST_CELL = 64 * 1024 * 1024  # a row with a long field is refused by Workbooks' rule, not by the CSV reader's
 HOSTILE = (
     "Smith, Jones & Sons, Ltd",
     'The "Quoted" Company',
@@ -111,11 +114,12 @@ def fill(world: World, scenario: str) -> None:
 def read_scenario(scenario: str) -> tuple[str, int]:
     """Returns the kind of a scenario and its size. Raises ValueError for one that does not exist."""
     kind, colon, size = scenario.partition(":")
-    if kind in ("bench", "bound") and size.isdigit():
-        return kind, int(size)
+    number = read_id(size)
+    if kind in ("bench", "bound") and number is not None and number <= MOST_ROWS:
+        return kind, number
     if kind in ("demo", "empty") and not colon:
         return kind, 0
-    raise ValueError(f"there is no scenario {scenario!r}; take demo, empty, bench:N or bound:N")
+    raise ValueError(f"there is no scenario {scenario[:40]!r}; take demo, empty, bench:N or bound:N with N up to {MOST_ROWS}")
 
 
 def _users(world: World) -> None:
@@ -213,24 +217,34 @@ def _people(world: World, rng: random.Random, organisations: list[dict[str, Any]
         world.workbooks.create_record("people", values)
 
 
-def load_csv(world: World, text: str) -> dict[str, Any]:
+def load_csv(world: World, data: bytes) -> dict[str, Any]:
     """Takes organisations from a CSV with a `name` column, other columns by header. Returns how many rows were taken
     and which were refused and why. Raises ValueError when the file cannot be used at all."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    before = csv.field_size_limit(LONGEST_CELL)
+    try:
+        return _load(world, csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    except UnicodeDecodeError:
+        raise ValueError("the file is not UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"the file cannot be read as a CSV: {error}") from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _load(world: World, reader: csv.DictReader[str]) -> dict[str, Any]:
     headers = {h.strip().lower(): h for h in reader.fieldnames or () if h}
-    if "name" not in headers:
-        raise ValueError("the file needs a column called name")
-    columns = TYPES["organisations"].columns
+    columns = {c.name: c for c in TYPES["organisations"].columns.values() if c.is_writable}
     titles = {c.title.lower(): c.name for c in columns.values()}
-    known = {h: (low if low in columns else titles.get(low, "")) for low, h in headers.items()}
-    ignored = [h for h, column in known.items() if not column or not columns[column].is_writable]
+    known = {h: low if low in columns else titles.get(low, "") for low, h in headers.items()}
+    if "name" not in known.values():
+        raise ValueError(f"the file needs a column called name; besides that it may have {', '.join(sorted(set(columns) - {'name'}))}")
     taken, refused = 0, []
     for row in reader:
         values: dict[str, Any] = {SYNC: True}
-        values.update({column: row[h] for h, column in known.items() if h not in ignored and row.get(h) not in (None, "")})
+        values.update({column: row[h] for h, column in known.items() if column and row.get(h) not in (None, "")})
         try:
             world.workbooks.create_record("organisations", values)
             taken += 1
         except ValueError as error:
             refused.append({"line": reader.line_num, "reason": str(error)})
-    return {"taken": taken, "refused": refused, "ignored_columns": ignored}
+    return {"taken": taken, "refused": refused, "ignored_columns": [h for h, column in known.items() if not column]}

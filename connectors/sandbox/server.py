@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import socketserver
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.client import responses
 from typing import Any
 
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.wire import Request, Response, read_id
 from connectors.sandbox.world import PAUSE_LIMIT, PORTS, Outcome, World
 
 HOST = "127.0.0.1"
 MAX_HEADER_LINES = 200
 MAX_BODY = 64 * 1024 * 1024
 DRIP_SECONDS = 0.05
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_NO_BODY = (*range(100, 200), 204, 304)
 
 
 class PortTaken(OSError):
@@ -26,7 +30,7 @@ class PortTaken(OSError):
 
 
 class _BadRequest(Exception):
-    """The request cannot be read."""
+    """The request cannot be read; its sentence is the answer, and the connection ends."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -40,7 +44,23 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             while self._one():
                 pass
-        except (OSError, _BadRequest):
+        except _BadRequest as error:
+            self._refuse(str(error))
+        except OSError:
+            return
+
+    def _refuse(self, sentence: str) -> None:
+        """Answers 400 to what cannot be read; where the next request begins is not known, so the connection ends."""
+        body = f"{sentence}\n".encode()
+        head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        try:
+            self.wfile.write(head.encode() + body)
+            self.request.shutdown(socket.SHUT_WR)
+            self.request.settimeout(1)
+            for _ in range(1000):  # what is still under way would turn the close into a reset, and the answer would be lost
+                if not self.request.recv(65536):
+                    break
+        except OSError:
             return
 
     def _one(self) -> bool:
@@ -50,7 +70,7 @@ class _Handler(socketserver.StreamRequestHandler):
             return False
         parts = line.decode("latin-1").split()
         if len(parts) != 3 or not parts[2].startswith("HTTP/1."):
-            raise _BadRequest
+            raise _BadRequest("the request line cannot be read")
         method, target, _ = parts
         headers = self._headers()
         if headers.get("expect", "").lower() == "100-continue":
@@ -59,7 +79,7 @@ class _Handler(socketserver.StreamRequestHandler):
         path, _, query = target.partition("?")
         host = headers.get("host", f"{HOST}:{self.server.server_address[1]}")
         outcome = self.server.answer(Request(method, path, query, headers, body, f"http://{host}"))
-        return self._send(outcome) and headers.get("connection", "").lower() != "close"
+        return self._send(outcome, has_body=method != "HEAD") and headers.get("connection", "").lower() != "close"
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -69,35 +89,40 @@ class _Handler(socketserver.StreamRequestHandler):
                 return headers
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
-        raise _BadRequest
+        raise _BadRequest("there are too many header lines")
 
     def _body(self, headers: dict[str, str]) -> bytes:
         if headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
-        length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            raise _BadRequest
-        body = self.rfile.read(int(length)) if length != "0" else b""
-        if len(body) < int(length):
-            raise _BadRequest
+        length = read_id(headers.get("content-length", "0"))
+        if length is None or length > MAX_BODY:
+            raise _BadRequest("Content-Length is no number, or too large")
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        body = self.rfile.read(length) if length else b""
+        if len(body) < length:
+            raise _BadRequest("the body is shorter than it says")
         return body
 
     def _chunks(self) -> bytes:
-        parts, total = [], 0
+        parts: list[bytes] = []
+        total = 0
         while True:
-            try:
-                size = int(self.rfile.readline(1000).split(b";")[0], 16)
-            except ValueError:
-                raise _BadRequest from None
+            word = self.rfile.readline(1000).split(b";")[0].strip()
+            if not _CHUNK_SIZE.fullmatch(word):
+                raise _BadRequest("a chunk has no size")
+            size = int(word, 16)
             total += size
             if total > MAX_BODY:
-                raise _BadRequest
-            parts.append(self.rfile.read(size))
-            self.rfile.readline(10)
+                raise _BadRequest("the body is too large")
             if size == 0:
+                self._headers()  # trailers
                 return b"".join(parts)
+            parts.append(self._exactly(size))
+            self.rfile.readline(10)
 
-    def _send(self, outcome: Outcome) -> bool:
+    def _send(self, outcome: Outcome, *, has_body: bool) -> bool:
         if outcome.delay:
             time.sleep(outcome.delay)
         if outcome.pause is not None:
@@ -107,15 +132,17 @@ class _Handler(socketserver.StreamRequestHandler):
             return False
         response = outcome.response
         body = response.body[: len(response.body) // 2] if outcome.is_truncated else response.body
+        if response.status in _NO_BODY:
+            body = b""
         head = [
             f"HTTP/1.1 {response.status} {responses.get(response.status, 'Unknown')}",
             f"Date: {format_datetime(outcome.date.replace(microsecond=0), usegmt=True)}",
             "Server: sandbox",
-            *(f"{name}: {value}" for name, value in response.headers),
+            *(f"{name}: {' '.join(value.splitlines())}" for name, value in response.headers),
         ]
-        if response.status != 204:
+        if response.status not in _NO_BODY:
             head += [f"Content-Type: {response.content_type}", f"Content-Length: {len(body)}"]
-        data = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1", "replace") + body
+        data = ("\r\n".join(head) + "\r\n\r\n").encode("latin-1", "replace") + (body if has_body else b"")
         if outcome.is_slow:
             for start in range(0, len(data), 256):
                 self.wfile.write(data[start : start + 256])
@@ -132,29 +159,33 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, port: int, answer: Callable[[Request], Outcome]) -> None:
         self.answer = answer
+        if not 0 <= port <= 65535:
+            raise ValueError(f"there is no port {port}")
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             raise PortTaken(port) from error
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no news."""
+        """Tells of a defect of the sandbox; a client that went away is no news and does not come here."""
+        traceback.print_exc()
 
 
 class SandboxServer:
-    """All ports of one world. `port` 0 takes free ones. Raises PortTaken."""
+    """All ports of one world. `port` 0 takes free ones; a stop takes `poll_seconds` at most. Raises PortTaken."""
 
-    def __init__(self, world: World, port: int = 8900) -> None:
+    def __init__(self, world: World, port: int = 8900, *, poll_seconds: float = 0.1) -> None:
         from connectors.sandbox.control import Control
 
         self.world = world
+        self._poll_seconds = poll_seconds
         control = Control(world)
         self._servers: dict[str, _Server] = {}
         try:
             self._servers["control"] = _Server(port, lambda request: _plain(control.handle(request)))
             for name, offset in PORTS.items():
                 self._servers[name] = _Server(port + offset if port else 0, lambda request, name=name: world.handle(name, request))  # type: ignore[misc]
-        except PortTaken:
+        except (PortTaken, ValueError):
             self._close()
             raise
         self.urls = {name: f"http://{HOST}:{server.server_address[1]}" for name, server in self._servers.items()}
@@ -165,7 +196,7 @@ class SandboxServer:
     def start(self) -> SandboxServer:
         """Serves in threads of their own and returns."""
         for server in self._servers.values():
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": self._poll_seconds}, daemon=True)
             thread.start()
             self._threads.append(thread)
         return self
@@ -173,9 +204,12 @@ class SandboxServer:
     def stop(self) -> None:
         """Stops serving and frees the ports."""
         self.world.release()
-        for server in self._servers.values():
-            if self._threads:
-                server.shutdown()
+        if self._threads:
+            closing = [threading.Thread(target=server.shutdown) for server in self._servers.values()]
+            for thread in closing:  # each waits for its server's next look at the clock: all at once
+                thread.start()
+            for thread in closing:
+                thread.join()
         self._close()
 
     def _close(self) -> None:

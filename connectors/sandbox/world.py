@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from connectors.sandbox.faults import BEFORE, Fault, Faults
+from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.outreach.webhooks import Sender
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.wire import Request, Response, template_of
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
 PORTS = {"workbooks": 1, "outreach": 2}
 CALLS_KEPT = 200_000
+SHOWN = 2000  # characters of what a call asked
 PAUSE_LIMIT = 300.0
 
 
@@ -46,7 +48,6 @@ class World:
     ) -> None:
         self.seed = seed
         self._base_now = now or (lambda: datetime.now(UTC))
-        self._advance = timedelta()
         self.lock = threading.RLock()
         self.base_urls: dict[str, str] = {}
         self.control_url = ""
@@ -61,6 +62,7 @@ class World:
             self._restore(kept)
 
     def _clear(self) -> None:
+        self._advance = timedelta()
         self.world_id = secrets.token_hex(8)
         self.faults = Faults(self.seed)
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
@@ -70,6 +72,7 @@ class World:
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
         }
+        self.outreach.index_lag = lambda: self.faults.lasting("index_lag", "outreach")
 
     @property
     def workbooks(self) -> WorkbooksSystem:
@@ -86,9 +89,12 @@ class World:
     def now(self, system: str = "") -> datetime:
         """Returns the clock of a system: the world's, with the skew that a fault sets."""
         skew = self.faults.lasting("clock_skew", system) if system else 0.0
-        return self._base_now() + self._advance + timedelta(seconds=skew)
+        return self._base_now() + self._advance + timedelta(seconds=max(-LONGEST, min(LONGEST, skew)))
 
     def advance(self, seconds: float) -> None:
+        """Moves the clock. Raises ValueError when it would leave the hundred years around the present."""
+        if not abs(self._advance.total_seconds() + seconds) <= LONGEST:
+            raise ValueError(f"the clock stays within {LONGEST:.0f} seconds of the present")
         self._advance += timedelta(seconds=seconds)
 
     def reset(self, scenario: str) -> None:
@@ -141,13 +147,11 @@ class World:
         started = time.perf_counter()
         with self.lock:
             system = self.systems[name]
-            method = _method(request)
-            faults = self.faults.for_call(name, method, request.path, _template(request.path), request.query)
+            method = system.method_of(request)
+            faults = self.faults.for_call(name, method, request.path, template_of(request.path), request.query)
             outcome = self._early(name, request, faults)
             if outcome is None:
-                if isinstance(system, OutreachSystem):
-                    system.index_lag_seconds = self.faults.lasting("index_lag", name)
-                outcome = Outcome(system.handle(request), self.now(name))
+                outcome = Outcome(self._carried_out(name, request), self.now(name))
                 if method != "GET" or request.path.startswith("/oauth"):
                     self.keep()
                 self._late(outcome, faults)
@@ -155,10 +159,18 @@ class World:
             self._log(name, method, request, outcome, started)
         return outcome
 
+    def _carried_out(self, name: str, request: Request) -> Response:
+        """Returns the system's answer, and its 500 for a defect of the sandbox: a connection without an answer says nothing."""
+        try:
+            return self.systems[name].handle(request)
+        except Exception:
+            traceback.print_exc()
+            return self.systems[name].trouble("status", {"status": 500}, request)
+
     def _early(self, name: str, request: Request, faults: list[Fault]) -> Outcome | None:
         """Returns the outcome of a fault that strikes before anything is done."""
         for fault in faults:
-            template = _template(request.path)
+            template = template_of(request.path)
             if fault.kind == "pause" and fault.options.get("before"):
                 held = Outcome(Response(0, b"", template=template), self.now(name), is_lost=True, pause=threading.Event())
                 self._paused.append(held.pause)
@@ -170,43 +182,15 @@ class World:
             elif fault.kind == "drop":
                 return Outcome(Response(0, b"", template=template), self.now(name), is_lost=True)
             else:
-                return Outcome(self._answer(fault, name, request, template), self.now(name))
+                return Outcome(self._answer(fault, name, request), self.now(name))
         return None
 
-    def _answer(self, fault: Fault, name: str, request: Request, template: str) -> Response:
-        """Returns what a fault answers in the system's place."""
+    def _answer(self, fault: Fault, name: str, request: Request) -> Response:
+        """Returns what a fault answers in the system's place, in the system's words."""
         if fault.kind == "redirect":
             target = f"{request.path}?{request.query}" if request.query else request.path
-            return Response(307, b"", headers=[("Location", target)], template=template)
-        if fault.kind == "delay_redirect":
-            return Response(302, b"", "text/html", [("Location", self.workbooks.delay(request))], template)
-        if fault.kind == "session_lost":
-            return Response(302, b"", "text/html", [("Location", "/login")], template)
-        if fault.kind == "migrating":
-            body = {"success": False, "failure_reason": "database_being_migrated", "failure_message": "database_being_migrated"}
-            return Response(403, json.dumps(body).encode(), template=template)
-        if fault.kind == "page_too_large":
-            return Response(502, b"<html><body><h1>502 Bad Gateway</h1></body></html>", "text/html", template=template)
-        if fault.kind == "stale_next":
-            error = {"id": "permittedParams.invalidCursor", "title": "invalidCursor", "detail": "page[after] is not valid any more."}
-            return Response(400, json.dumps({"errors": [error]}).encode(), template=template)
-        return self._status(fault, name, template)
-
-    def _status(self, fault: Fault, name: str, template: str) -> Response:
-        status = int(fault.options["status"])
-        body: dict[str, Any] = {
-            "errors": [{"id": _ERROR_IDS.get(status, "error"), "title": "fault", "detail": f"A fault asked for {status}."}]
-        }
-        if name == "workbooks" and status == 500:
-            reference = f"{len(self.calls):08X}"
-            body = {"success": False, "failure_message": f"An exception has occurred, reference {reference}", "exception": reference}
-        response = Response(status, json.dumps(body).encode(), template=template)
-        wait = fault.options.get("retry_after")
-        if wait is not None:
-            response.headers.append(("Retry-After", str(wait)))
-            if status == 429 and isinstance(wait, int | float):
-                response.headers.append(("X-RateLimit-Reset", str(int(self.now().timestamp() + wait))))
-        return response
+            return Response(307, b"", headers=[("Location", target)], template=template_of(request.path))
+        return self.systems[name].trouble(fault.kind, fault.options, request)
 
     def _late(self, outcome: Outcome, faults: list[Fault]) -> None:
         """Applies the faults that strike after the request was carried out."""
@@ -226,36 +210,14 @@ class World:
                 self._paused.append(outcome.pause)
 
     def _log(self, name: str, method: str, request: Request, outcome: Outcome, started: float) -> None:
-        template = outcome.response.template or _template(request.path)
+        template = outcome.response.template or template_of(request.path)
         self.counts[name][f"{method} {template}"] += 1
-        entry = {"system": name, "method": method, "path": request.path, "query": _cut(request), "status": outcome.response.status}
+        entry = {"system": name, "method": method, "path": request.path, "status": outcome.response.status}
+        entry["query"] = self.systems[name].shown(request)[:SHOWN]
         entry["ms"] = round((time.perf_counter() - started) * 1000, 1)
         if outcome.is_lost:
             entry["lost"] = True
         self.calls.append(entry)
-
-
-_ERROR_IDS = {429: "rateLimitExceeded", 503: "scheduledServerMaintenance", 403: "unauthorizedOauthScope", 422: "validationError"}
-
-
-def _method(request: Request) -> str:
-    """Returns the method that counts: Workbooks reads and writes both travel as POST with `_method`."""
-    if request.method == "POST" and request.body.startswith(b"_method="):
-        return request.body[8:].split(b"&", 1)[0].decode("ascii", "replace").upper()
-    return request.method
-
-
-def _template(path: str) -> str:
-    return "/".join("{id}" if part.isdigit() else part for part in path.split("/"))
-
-
-def _cut(request: Request) -> str:
-    """Returns what a call asked, for people: the query, or the form body without the key."""
-    text = request.query
-    if request.body.startswith(b"_method="):
-        pairs = request.body.decode("utf-8", "replace").split("&")
-        text = "&".join(p for p in pairs if not p.startswith(("api_key=", "_method=", "client=", "_api_version=")))
-    return text[:2000]
 
 
 class _StateFile:

@@ -76,9 +76,26 @@ class Workbooks:
         return answer.json()
 
 
+class Control:
+    """The control port, as a tool sees it."""
+
+    def __init__(self, world: World, session: requests.Session) -> None:
+        self.world, self.session = world, session
+
+    def call(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:
+        headers = {"Accept": "application/json"}
+        return self.session.request(method, self.world.control_url + path, json=body, headers=headers, timeout=20, **options)
+
+    def refused(self, method: str, path: str, body: Any = None, **options: Any) -> str:
+        """Returns the sentence of a 400."""
+        answer = self.call(method, path, body, **options)
+        assert answer.status_code == 400, (answer.status_code, answer.text)
+        return str(answer.json()["error"])
+
+
 @pytest.fixture
 def world() -> Iterator[World]:
-    server = SandboxServer(World(seed=7), port=0).start()
+    server = SandboxServer(World(seed=7), port=0, poll_seconds=0.01).start()
     yield server.world
     server.stop()
 
@@ -99,3 +116,8 @@ def outreach(world: World, session: requests.Session) -> Outreach:
 @pytest.fixture
 def workbooks(world: World, session: requests.Session) -> Workbooks:
     return Workbooks(world, session)
+
+
+@pytest.fixture
+def control(world: World, session: requests.Session) -> Control:
+    return Control(world, session)

@@ -130,6 +130,12 @@ def test_log_in_again_by_session_and_refused_log_ins(workbooks):
     assert InSession(workbooks, api_key=key, logical_database_id="9").login.json()["failure_reason"] == "requested_database_not_available"
 
 
+@pytest.mark.parametrize("given", [{}, {"client": "api"}, {"api_version": "1"}, {"client": "web", "api_version": "1"}])
+def test_a_log_in_needs_client_and_version(workbooks, given):
+    answer = workbooks.session.post(f"{workbooks.base}/login.api", data={"api_key": workbooks.key, **given}, timeout=20)
+    assert answer.status_code == 406 and answer.json()["success"] is False and "Set-Cookie" not in answer.headers
+
+
 # --- reading -----------------------------------------------------------------------------------------------------------
 @pytest.fixture
 def five(workbooks):
@@ -260,6 +266,122 @@ def test_rows_commit_one_by_one_when_asked_and_each_says_whether_it_did(five):
     assert [line["success"] for line in reply["affected_object_information"]] == [True, False]
     assert reply["success"] is False
     assert five.world.workbooks.get_record("organisations", 1)["industry"] == "X"
+
+
+def test_a_record_twice_in_one_change_is_stale_the_second_time(five):
+    twice = [{"__method": "PUT", "id": 1, "lock_version": 0, "industry": text} for text in ("First", "Second")]
+
+    whole = five.put(twice)
+    assert whole["success"] is False and whole["failures"] and five.world.workbooks.get_record("organisations", 1)["lock_version"] == 0
+
+    single = five.put(twice, ("_per_object_transactions", "true"))
+    assert [line["success"] for line in single["affected_object_information"]] == [True, False]
+    assert five.world.workbooks.get_record("organisations", 1)["industry"] == "First"
+
+    in_turn = [{**row, "lock_version": 1 + n} for n, row in enumerate(twice)]
+    assert five.put(in_turn)["success"] is True
+    gone = [{"__method": "DELETE", "id": 2, "lock_version": 0}, {"__method": "PUT", "id": 2, "lock_version": 1}]
+    assert five.put(gone)["success"] is False
+    assert 2 in [row["id"] for row in five.list([])["data"]]
+
+
+def create(**values):
+    return {"__method": "POST", "id": 0, "lock_version": 0, **values}
+
+
+def test_refcodes_make_themselves_and_are_unique_whatever_their_case(workbooks):
+    made = workbooks.put([create(name="Abercorn Pies"), create(name="Abercorn Tarts"), create(name="北京")])["affected_objects"]
+    assert [row["refcode"] for row in made] == ["ABE1", "ABE2", "ORG1"]
+
+    taken = workbooks.put([create(name="Other", refcode="abe1")])
+    assert taken["affected_object_errors"] == [{"refcode": ["'abe1' is already used"]}]
+    assert taken["errors"] == {"[]": {"refcode": "'abe1' is already used"}}
+    assert workbooks.put([create(name="A", refcode="X"), create(name="B", refcode="x")])["success"] is False
+    own = {"__method": "PUT", "id": 1, "lock_version": 0, "refcode": "ABE1"}
+    assert workbooks.put([own])["success"] is True
+    assert workbooks.put([create(name="C", refcode="ABE3")])["success"] is True
+    assert workbooks.put([create(name="Abe")])["affected_objects"][0]["refcode"] == "ABE4"
+
+
+@pytest.mark.parametrize(
+    ("type_", "criterion", "found"),
+    [
+        ("eq", "2026-01-15", [2, 3]),
+        ("eq", "15 Jan 2026", [2, 3]),
+        ("ne", "2026-01-15", [1, 4]),
+        ("ge", "2026-01-15", [2, 3, 4]),
+        ("gt", "2026-01-15", [4]),
+        ("le", "2026-01-15", [1, 2, 3]),
+        ("lt", "2026-01-15", [1]),
+        ("between", "JSON([2026-01-14,2026-01-15])", [1, 2, 3]),
+        ("not_between", "JSON([2026-01-15,2026-01-15])", [1, 4]),
+        ("eq", "Thu Jan 15 00:00:00 UTC 2026", [2]),
+        ("gt", "Thu Jan 15 00:00:00 UTC 2026", [3, 4]),
+    ],
+)
+def test_a_date_against_an_instant_means_that_day(workbooks, type_, criterion, found):
+    times = ("2026-01-14T23:59:59Z", "2026-01-15T00:00:00Z", "2026-01-15T23:59:59Z", "2026-01-16T00:00:00Z")
+    for n, at in enumerate(times):
+        add(workbooks.world, f"O{n}", updated_at=at)
+    rows = workbooks.list([*filters(("updated_at", type_, criterion)), ("_sort", "id")])["data"]
+    assert [row["id"] for row in rows] == found
+
+
+@pytest.mark.parametrize(
+    ("sent", "held"),
+    [
+        ("12500 GBP", "12500.00 GBP 0"),
+        ("12500.5 EUR 1", "12500.50 EUR 1"),
+        ("7", "7.00 GBP 0"),
+        ("1 !!! 3", "1.00 !!! 3"),
+        (":null_value:", ""),
+    ],
+)
+def test_currencies_have_value_code_and_flags(workbooks, sent, held):
+    made = workbooks.put([create(name="A", organisation_annual_revenue=sent)])["affected_objects"][0]
+    assert made["organisation_annual_revenue"] == held
+
+
+def test_currencies_are_compared_by_amount_and_other_texts_are_none(workbooks):
+    workbooks.put([create(name=n, organisation_annual_revenue=v) for n, v in (("A", "900 GBP"), ("B", "12500 GBP"), ("C", ":null_value:"))])
+    assert workbooks.names(*filters(("organisation_annual_revenue", "gt", "1000 GBP"))) == ["B"]
+    assert workbooks.names(*filters(("organisation_annual_revenue", "blank", ""))) == ["C"]
+    assert workbooks.put([create(name="D", organisation_annual_revenue="plenty")])["success"] is False
+
+
+DATE_COLUMN = "cf_organisation_contract_end"
+
+
+def test_dates_are_written_with_a_leading_space_and_read_in_both_forms(workbooks):
+    sent = (" 2 May 2026", "2026-05-22", "2 May 2025")
+    made = workbooks.put([create(name=f"O{n}", **{DATE_COLUMN: text}) for n, text in enumerate(sent)])["affected_objects"]
+    assert [row[DATE_COLUMN] for row in made] == [" 2 May 2026", "22 May 2026", " 2 May 2025"]
+    assert workbooks.names(*filters((DATE_COLUMN, "ge", " 2 May 2026"))) == ["O0", "O1"]
+    assert workbooks.names(*filters((DATE_COLUMN, "between", "JSON([2026-05-01,2026-05-31])"))) == ["O0", "O1"]
+    assert workbooks.put([create(name="D", **{DATE_COLUMN: "31 Feb 2026"})])["success"] is False
+
+
+def test_queue_and_owner_are_known_by_id_and_name(workbooks):
+    queue = next(row for row in workbooks.list([], "crm/organisation_queues")["data"] if row["name"] == "Jo Admin")
+    first, second = workbooks.put([create(name="A", assigned_to=queue["id"], owner_id=3), create(name="B", assigned_to=":null_value:")])[
+        "affected_objects"
+    ]
+    assert (first["assigned_to"], first["assigned_to_name"]) == (queue["id"], "Jo Admin")
+    assert (first["owner_id"], first["owner[person_name]"], second["owner_id"]) == (3, "Jo Admin", 2)
+    assert (second["assigned_to"], second["assigned_to_name"]) == (None, "")
+    assert workbooks.names(*filters(("assigned_to", "eq", queue["id"]))) == ["A"]
+    assert workbooks.names(*filters(("owner[person_name]", "eq", "jo admin"))) == ["A"]
+    for wrong in ({"assigned_to": 99999}, {"owner_id": 99999}):
+        assert workbooks.put([create(name="C", **wrong)])["success"] is False
+
+
+def test_people_are_found_by_the_name_of_their_employer_and_join_no_deleted_one(workbooks):
+    one, two = add(workbooks.world, "Acme", "Bolt")
+    workbooks.put([create(name="Ada", employer_link=one), create(name="Ben", employer_link=two)], path="crm/people")
+    asked = [*filters(("employer[name]", "eq", "acme")), ("_select_columns[]", "name")]
+    assert [row["name"] for row in workbooks.list(asked, "crm/people")["data"]] == ["Ada"]
+    workbooks.world.workbooks.delete_record("organisations", two)
+    assert workbooks.put([create(name="Cleo", employer_link=two)], path="crm/people")["success"] is False
 
 
 def test_delete_hides_a_row_and_counts_the_version_up(five):

@@ -9,7 +9,9 @@ from urllib.parse import parse_qsl
 from connectors.sandbox.outreach.query import BadQuery, show_instant
 from connectors.sandbox.outreach.refusal import Refused
 from connectors.sandbox.outreach.table import Record, Table
+from connectors.sandbox.wire import read_id
 
+IN_SEQUENCE = ("active", "paused", "failed", "bounced", "pending", "disabled")  # a prospect's activeSequenceStates
 STATES = {"finish": "finished", "pause": "paused", "resume": "active"}
 
 
@@ -38,6 +40,11 @@ def refuse_create(type_: str, values: Record, tables: dict[str, Table]) -> None:
             raise Refused(422, "validationError", f"{name.capitalize()} must exist.", f"/data/relationships/{name}")
     if tables["sequences"].records[values["sequence"]].get("locked"):
         raise Refused(422, "validationError", "Sequence is locked.", "/data/relationships/sequence")
+    states = tables["sequenceStates"]
+    for id_ in states.having("prospect", [values["prospect"]]) or ():
+        state = states.records[id_]
+        if state.get("sequence") == values["sequence"] and state.get("state") in IN_SEQUENCE:
+            raise Refused(422, "validationError", "Prospect is already in this sequence.", "/data/relationships/prospect")
 
 
 def changes(type_: str, record: Record, action: str, query: str, now: str) -> Record:
@@ -70,7 +77,7 @@ def _task(record: Record, action: str, given: dict[str, str], now: str) -> Recor
         done: Record = {"state": "complete", "completed": True, "completedAt": now, "stateChangedAt": now}
         return {**done, **({"note": note} if note else {})}
     if action == "snooze":
-        return {"scheduledAt": given.get("dueAt") or now}
+        return {"scheduledAt": _instant(given["dueAt"]) if given.get("dueAt") else now}
     raise Refused(404, "routeNotFound", "No route matches this path.")
 
 
@@ -80,12 +87,17 @@ def _changed_task(action: str, given: dict[str, str]) -> Record:
     if not value:
         raise Refused(400, "permittedParams.unknownAttribute", f"actionParams[{name}] is missing.")
     if action == "reschedule":
-        try:
-            return {"dueAt": show_instant(value)}
-        except BadQuery:
-            raise Refused(422, "validationError", "dueAt is not a valid datetime.") from None
+        return {"dueAt": _instant(value)}
     if action == "reassignOwner":
-        if not value.isdigit():
+        owner = read_id(value)
+        if owner is None:
             raise Refused(400, "permittedParams.unknownAttribute", "actionParams[ownerId] must be a number.")
-        return {"owner": int(value)}
+        return {"owner": owner}
     return {"note": value}
+
+
+def _instant(text: str) -> str:
+    try:
+        return show_instant(text)
+    except BadQuery:
+        raise Refused(422, "validationError", "dueAt is not a valid datetime.") from None

@@ -6,61 +6,112 @@ import base64
 import hashlib
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.outreach.refusal import Refused
+from connectors.sandbox.outreach.schema import RESOURCES
+from connectors.sandbox.wire import Request, Response, read_json
 
 LIFETIME = 7200
+REFRESH_LIFETIME = 14 * 86400
+MOST_REFRESH_TOKENS = 100
+RIGHTS = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "delete"}
+KNOWN_SCOPES = frozenset(f"{collection}.{right}" for collection in RESOURCES for right in ("read", "write", "delete", "all"))
+ALL_SCOPES = " ".join(f"{collection}.all" for collection in RESOURCES)
+
+
+def require_scope(scopes: frozenset[str], collection: str, method: str) -> None:
+    """Raises Refused when a token lacks the scope of a call. Scopes do not add up: `write` does not include `read`."""
+    needed = f"{collection}.{RIGHTS.get(method, 'read')}"
+    if not scopes & {needed, f"{collection}.all"}:
+        raise Refused(403, "unauthorizedOauthScope", f"The token lacks the required scope '{needed}'.", "")
+
+
+@dataclass(slots=True)
+class Token:
+    """A token in force: until when, and what it may do. A refresh token also knows the one it replaced."""
+
+    ends_at: float
+    scopes: str
+    replaces: str = ""
 
 
 class TokenDesk:
-    """Issues tokens. A replaced refresh token stays valid until its successor is used; `strict_rotation` kills it at
-    once; `one_mint_per_60s` answers 429 to the second request in a minute."""
+    """Issues tokens. A replaced refresh token stays valid until its successor is used, and no longer than fourteen days
+    unused; `strict_rotation` kills it at once; `one_mint_per_60s` answers 429 to the second request in a minute."""
 
     def __init__(self, *, now: Callable[[], datetime], seed: int) -> None:
         self._now = now
         self._count = 0
         self._seed = seed
         self.client_id, self.client_secret = "sandbox-app", self._make("client secret")
-        self.access: dict[str, float] = {}
-        self.refresh: dict[str, str] = {}  # token -> the one it replaced
+        self.access: dict[str, Token] = {}
+        self.refresh: dict[str, Token] = {}
         self.codes: dict[str, dict[str, str]] = {}
         self.strict_rotation = False
         self.one_mint_per_60s = False
+        self.scopes = ALL_SCOPES  # of the tokens offered on the control port
         self._last_mint = 0.0
-        self.current_refresh = self._issue_refresh("")
-        self.current_access = self._issue_access()
+        self.current_refresh = self._issue_refresh("", self.scopes)
+        self.current_access = self._issue_access(self.scopes)
 
     def _make(self, what: str) -> str:
         self._count += 1
         return hashlib.sha256(f"{self._seed} {what} {self._count}".encode()).hexdigest()[:40]
 
-    def _issue_access(self) -> str:
+    def _issue_access(self, scopes: str) -> str:
         token = self._make("access")
-        self.access[token] = self._now().timestamp() + LIFETIME
+        self.access[token] = Token(self._now().timestamp() + LIFETIME, scopes)
         return token
 
-    def _issue_refresh(self, replaces: str) -> str:
+    def _issue_refresh(self, replaces: str, scopes: str) -> str:
         token = self._make("refresh")
-        self.refresh[token] = replaces
+        self.refresh[token] = Token(self._now().timestamp() + REFRESH_LIFETIME, scopes, replaces)
+        while len(self.refresh) > MOST_REFRESH_TOKENS:
+            del self.refresh[next(iter(self.refresh))]
         return token
 
-    def accepts(self, header: str) -> bool:
-        """Tells whether an Authorization header carries a token that is good now."""
+    def scopes_of(self, header: str) -> frozenset[str] | None:
+        """Returns what the token of an Authorization header may do, None when it is not good now."""
         scheme, _, token = header.partition(" ")
-        return scheme == "Bearer" and self.access.get(token, 0) > self._now().timestamp()
+        found = self.access.get(token)
+        if scheme != "Bearer" or found is None or found.ends_at <= self._now().timestamp():
+            return None
+        return frozenset(found.scopes.split())
 
     def offered(self) -> str:
-        """Returns an access token that works now."""
-        if self.access.get(self.current_access, 0) <= self._now().timestamp() + 60:
-            self.current_access = self._issue_access()
+        """Returns an access token that works now, with the scopes that are set."""
+        found = self.access.get(self.current_access)
+        if found is None or found.ends_at <= self._now().timestamp() + 60 or found.scopes != self.scopes:
+            self.current_access = self._issue_access(self.scopes)
         return self.current_access
+
+    def offered_refresh(self) -> str:
+        """Returns a refresh token that works now, with the scopes that are set."""
+        found = self.refresh.get(self.current_refresh)
+        if found is None or found.ends_at <= self._now().timestamp() or found.scopes != self.scopes:
+            self.current_refresh = self._issue_refresh("", self.scopes)
+        return self.current_refresh
 
     def expire(self) -> None:
         self.access.clear()
+
+    def switches(self) -> dict[str, Any]:
+        return {"strict_rotation": self.strict_rotation, "one_mint_per_60s": self.one_mint_per_60s, "scopes": self.scopes}
+
+    def set_switches(self, given: Mapping[str, Any]) -> None:
+        """Sets the switches that are named; new scopes are those of the tokens offered from now on, and the tokens that
+        are out keep theirs. Raises ValueError for a scope that does not exist."""
+        scopes = given.get("scopes", self.scopes)
+        if not isinstance(scopes, str) or not set(scopes.split()) <= KNOWN_SCOPES:
+            raise ValueError("scopes must be a text of scopes with spaces between, such as 'accounts.all users.read'")
+        self.scopes = scopes
+        self.strict_rotation = given.get("strict_rotation", self.strict_rotation)
+        self.one_mint_per_60s = given.get("one_mint_per_60s", self.one_mint_per_60s)
 
     def token(self, request: Request) -> Response:
         """Answers `POST /oauth/token`, form or JSON."""
@@ -68,40 +119,45 @@ class TokenDesk:
         if given.get("client_id") != self.client_id or given.get("client_secret") != self.client_secret:
             return _refused(401, "invalid_client", "The client is not known.")
         now = self._now().timestamp()
-        if self.one_mint_per_60s and now - self._last_mint < 60:
+        if self.one_mint_per_60s and 0 <= now - self._last_mint < 60:
             response = _refused(429, "rate_limited", "One token a minute.")
             response.headers.append(("Retry-After", str(int(60 - (now - self._last_mint)) + 1)))
             return response
         if given.get("grant_type") == "refresh_token":
-            replaced = self._use_refresh(given.get("refresh_token", ""))
+            granted = self._use_refresh(given.get("refresh_token", ""))
         elif given.get("grant_type") == "authorization_code":
-            replaced = self._use_code(given)
+            granted = self._use_code(given)
         else:
             return _refused(400, "unsupported_grant_type", "Unknown grant_type.")
-        if replaced is None:
+        if granted is None:
             return _refused(400, "invalid_grant", "The provided authorization grant is invalid, expired or revoked.")
         self._last_mint = now
-        self.current_access, self.current_refresh = self._issue_access(), self._issue_refresh(replaced)
+        return self._granted(granted, int(now))
+
+    def _granted(self, granted: Token, now: int) -> Response:
+        scopes = granted.scopes
+        self.current_access, self.current_refresh = self._issue_access(scopes), self._issue_refresh(granted.replaces, scopes)
         body = {
             "access_token": self.current_access,
             "token_type": "Bearer",
             "expires_in": LIFETIME,
             "refresh_token": self.current_refresh,
-            "scope": "accounts.all prospects.all users.read tasks.all sequences.read sequenceStates.all mailings.read",
-            "created_at": int(now),
+            "scope": scopes,
+            "created_at": now,
         }
         return Response(200, json.dumps(body).encode(), template="/oauth/token")
 
-    def _use_refresh(self, token: str) -> str | None:
-        if token not in self.refresh:
+    def _use_refresh(self, token: str) -> Token | None:
+        """Returns what the next tokens may do, and that they replace this one; None when it is not good."""
+        found = self.refresh.get(token)
+        if found is None or found.ends_at <= self._now().timestamp():
             return None
-        before = self.refresh[token]
-        self.refresh.pop(before, None)  # its successor is used now
+        self.refresh.pop(found.replaces, None)  # its successor is used now
         if self.strict_rotation:
             self.refresh.pop(token)
-        return token
+        return Token(0, found.scopes, token)
 
-    def _use_code(self, given: dict[str, str]) -> str | None:
+    def _use_code(self, given: dict[str, str]) -> Token | None:
         code = self.codes.pop(given.get("code", ""), None)
         if code is None or code["redirect_uri"] != given.get("redirect_uri"):
             return None
@@ -109,7 +165,7 @@ class TokenDesk:
             digest = hashlib.sha256(given.get("code_verifier", "").encode()).digest()
             if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != code["challenge"]:
                 return None
-        return ""
+        return Token(0, code.get("scope", ALL_SCOPES))
 
     def authorize(self, request: Request) -> Response:
         """Shows the consent page; its button leads back with a code."""
@@ -121,7 +177,8 @@ class TokenDesk:
             )
         if request.method == "POST":
             code = self._make("code")
-            self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", "")}
+            scope = " ".join(word for word in given.get("scope", "").split() if word in KNOWN_SCOPES) if given.get("scope") else ALL_SCOPES
+            self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", ""), "scope": scope}
             where = f"{target}{'&' if '?' in target else '?'}{urlencode({'code': code, 'state': given.get('state', '')})}"
             return Response(302, b"", headers=[("Location", where)], template="/oauth/authorize")
         hidden = "".join(f'<input type="hidden" name="{html.escape(k)}" value="{html.escape(v)}">' for k, v in given.items())
@@ -131,18 +188,27 @@ class TokenDesk:
         return Response(200, page.encode(), "text/html; charset=utf-8", template="/oauth/authorize")
 
     def meta(self) -> dict[str, Any]:
-        names = ("_count", "client_secret", "access", "refresh", "codes", "strict_rotation", "current_access", "current_refresh")
-        return {name: getattr(self, name) for name in names}
+        tokens = {name: {t: asdict(token) for t, token in getattr(self, name).items()} for name in ("access", "refresh")}
+        return {**{name: getattr(self, name) for name in KEPT}, **tokens}
 
     def restore(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in KEPT:
+            setattr(self, name, state.get(name, getattr(self, name)))
+        # A state file of before tokens had scopes holds an instant, and the token that was replaced.
+        until = self._now().timestamp() + REFRESH_LIFETIME
+        self.access = {t: Token(**v) if isinstance(v, dict) else Token(v, ALL_SCOPES) for t, v in state["access"].items()}
+        self.refresh = {t: Token(**v) if isinstance(v, dict) else Token(until, ALL_SCOPES, v) for t, v in state["refresh"].items()}
+
+
+KEPT = (
+    "_count", "client_secret", "codes", "strict_rotation", "one_mint_per_60s", "scopes", "_last_mint", "current_access", "current_refresh",
+)  # fmt: skip
 
 
 def _fields(request: Request) -> dict[str, str]:
     if "json" in request.headers.get("content-type", ""):
         try:
-            data = json.loads(request.body)
+            data = read_json(request.body)
         except ValueError:
             return {}
         return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}

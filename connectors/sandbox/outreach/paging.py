@@ -24,10 +24,11 @@ Fits = Callable[[Record], bool]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One page: its records, whether more follow, and the whole count when it was asked for."""
+    """One page: its records, whether more follow or went before, and the whole count when it was asked for."""
 
     records: list[Record]
     has_more: bool
+    has_less: bool
     total: int | None
     sort: list[tuple[str, bool]]
 
@@ -36,13 +37,29 @@ def window(table: Table, query: Query, fits: Fits) -> Window:
     """Returns the page a query asks for."""
     sort = query.sort or [("id", True)]
     if query.candidates is None and sort in ([("id", True)], [("updatedAt", True)]) and not _by_offset(query) and not query.counts:
-        rows = (r for r in _in_order(table, query, sort) if fits(r))
-        page = list(islice(rows, query.size + 1))
-        return Window(page[: query.size], len(page) > query.size, None, sort)
+        page = list(islice((r for r in _in_order(table, query, sort) if fits(r)), query.size + 1))
+        goes_on, page = len(page) > query.size, page[: query.size]
+        if query.before is None:
+            return Window(page, goes_on, query.after is not None, None, sort)
+        return Window(page[::-1], True, goes_on, None, sort)
     found = _sorted(table, query, fits)
     total = len(found) if query.counts else None
-    start = query.offset or 0 if _by_offset(query) else _start(found, sort, query.after)
-    return Window(found[start : start + query.size], start + query.size < len(found), total, sort)
+    start, end = _bounds(found, sort, query)
+    return Window(found[start:end], end < len(found), start > 0, total, sort)
+
+
+def _bounds(found: list[Record], sort: list[tuple[str, bool]], query: Query) -> tuple[int, int]:
+    """Returns where the page begins and ends in the list of all that fit."""
+    if _by_offset(query):
+        start = query.offset or 0
+    elif query.before is not None:
+        end = bisect_left(found, True, key=lambda r: _place(r, sort, query.before or []) >= 0)
+        return max(0, end - query.size), end
+    elif query.after is not None:
+        start = bisect_left(found, True, key=lambda r: _place(r, sort, query.after or []) > 0)
+    else:
+        start = 0
+    return start, start + query.size
 
 
 def _by_offset(query: Query) -> bool:
@@ -50,11 +67,16 @@ def _by_offset(query: Query) -> bool:
 
 
 def _in_order(table: Table, query: Query, sort: list[tuple[str, bool]]) -> Iterator[Record]:
+    """Yields records in the order asked for; backwards when a page before a cursor is asked for."""
+    before, after = query.before, query.after
     if sort == [("updatedAt", True)]:
-        at, behind = (str(query.after[0]), int(query.after[-1])) if query.after else (query.since or "", -1)
+        if before is not None:
+            return (table.records[i] for i in table.changed_before(str(before[0]), before[-1], query.since or ""))
+        at, behind = (str(after[0]), int(after[-1])) if after else (query.since or "", -1)
         return (table.records[i] for i in table.changed_since(at, behind))
-    behind = int(query.after[-1]) if query.after else 0
-    return (table.records[i] for i in table.numbered_from(behind))
+    if before is not None:
+        return (table.records[i] for i in table.numbered_before(before[-1]))
+    return (table.records[i] for i in table.numbered_from(int(after[-1]) if after else 0))
 
 
 def _sorted(table: Table, query: Query, fits: Fits) -> list[Record]:
@@ -69,23 +91,18 @@ def _sorted(table: Table, query: Query, fits: Fits) -> list[Record]:
     return found
 
 
-def _start(found: list[Record], sort: list[tuple[str, bool]], cursor: list[Any] | None) -> int:
-    if cursor is None:
-        return 0
-    return bisect_left(found, True, key=lambda r: _is_behind(r, sort, cursor))
-
-
 def _sortable(value: Any) -> tuple[int, Any]:
     return (0, "") if value is None else (1, value)
 
 
-def _is_behind(record: Record, sort: list[tuple[str, bool]], cursor: list[Any]) -> bool:
-    """Tells whether a record comes behind a cursor in the sort order."""
+def _place(record: Record, sort: list[tuple[str, bool]], cursor: list[Any]) -> int:
+    """Returns 1 for a record behind a cursor in the sort order, -1 for one before it, 0 for the cursor's own."""
     for (name, ascending), value in zip(sort, cursor, strict=False):
         left, right = _sortable(record.get(name)), _sortable(value)
         if left != right:
-            return (left > right) == ascending
-    return bool(record["id"] > cursor[-1])
+            return 1 if (left > right) == ascending else -1
+    id_, other = int(record["id"]), int(cursor[-1])
+    return (id_ > other) - (id_ < other)
 
 
 def meta(total: int | None) -> dict[str, Any]:
@@ -99,11 +116,17 @@ def links(request: Request, query: Query, found: Window) -> dict[str, str | None
     """Returns the `links` of a collection, {} when there is nothing to page."""
     if _by_offset(query):
         return _offset_links(request, query, found)
-    if not found.has_more:
-        return {}
-    last = found.records[-1]
-    cursor = [*(last.get(name) for name, _ in found.sort), last["id"]]
-    return {"next": _link(request, [("page[after]", base64.urlsafe_b64encode(json.dumps(cursor).encode()).decode())])}
+    pages: dict[str, str | None] = {}
+    if found.records and found.has_less and (query.after or query.before):
+        pages = {"first": _link(request, []), "prev": _link(request, [("page[before]", _cursor(found.records[0], found.sort))])}
+    if found.records and found.has_more:
+        pages["next"] = _link(request, [("page[after]", _cursor(found.records[-1], found.sort))])
+    return pages
+
+
+def _cursor(record: Record, sort: list[tuple[str, bool]]) -> str:
+    values = [*(record.get(name) for name, _ in sort), record["id"]]
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
 
 
 def _offset_links(request: Request, query: Query, found: Window) -> dict[str, str | None]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-TIMES = "createdAt:datetime:R:FS updatedAt:datetime:R:FS"
-_ADDRESS = "addressStreet addressStreet2 addressCity addressState addressZip addressCountry"
+from connectors.sandbox.outreach import attributes as words
+
+TIMES = "createdAt:datetime::RFS updatedAt:datetime::RFS"
+SUBJECTS = "account|opportunity|prospect"
+_NUMBERED = re.compile(r"(\w*[a-z])1\.\.([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute. `type` is string, integer, number, boolean, datetime, date or array; `longest` 0: no limit."""
+    """One attribute. `type` is string, integer, number, boolean, datetime, date, object or array; `longest` 0: no limit."""
 
     name: str
     type: str = "string"
@@ -22,7 +27,8 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource type: its collection, attributes by name, and relationships name -> (type, to-one?, writable?)."""
+    """One resource type: its collection, attributes by name, and to-one relationships name -> type. A type with bars may be
+    any of several, and records hold such a relationship as `{"type", "id"}`; all others as an id."""
 
     type: str
     collection: str
@@ -33,12 +39,14 @@ class Resource:
 
 
 def _attributes(text: str) -> dict[str, Attribute]:
-    """Reads `name[:type[:longest or R[:FS]]]` words; R is read-only, F filterable, S sortable."""
+    """Reads the words of `attributes.py`."""
     found = {}
     for word in text.split():
-        name, type_, rights, flags = [*word.split(":"), "", "", ""][:4]
-        longest = int(rights) if rights.isdigit() else (255 if type_ in ("", "string") and rights != "R" else 0)
-        found[name] = Attribute(name, type_ or "string", longest, rights == "R", "F" in flags, "S" in flags)
+        name, type_, longest, flags = [*word.split(":"), "", "", ""][:4]
+        numbered = _NUMBERED.fullmatch(name)
+        for each in [f"{numbered[1]}{n}" for n in range(1, int(numbered[2]) + 1)] if numbered else [name]:
+            most = int(longest) if longest else (255 if not type_ else 0)
+            found[each] = Attribute(each, type_ or "string", most, "R" in flags, "F" in flags, "S" in flags)
     return found
 
 
@@ -53,96 +61,80 @@ def _resource(
 ) -> Resource:
     one = dict(_relation(word) for word in to_one.split())
     fixed = {"creator": "user", "updater": "user", **dict(_relation(word) for word in read_only.split())}
-    return Resource(type_, collection, _attributes(f"{text} {TIMES}"), {**one, **fixed}, frozenset(fixed), links or {})
+    return Resource(type_, collection, _attributes(text), {**one, **fixed}, frozenset(fixed), links or {})
 
 
-_CUSTOM = " ".join(f"custom{n}:string:32000" for n in range(1, 151))
-_ACCOUNT = (
-    "name:string:255:FS customId:string:255:FS domain:string:255:FS naturalName named:boolean::FS externalSource websiteUrl "
-    "linkedInUrl:string:1000 industry companyType locality numberOfEmployees:integer followers:integer linkedInEmployees:integer "
-    "annualRevenueRange foundedAt:datetime description:string:65535 tags:array buyerIntentScore:number::FS naicsCodes:array "
-    f"sicCodes:array tickerSymbol sharingTeamId:string:255:F touchedAt:datetime:R:FS {_CUSTOM}"
-)
-_PROSPECT = (
-    "firstName:string:255:FS middleName lastName:string:255:FS name:string:R nickname title:string:255:FS occupation emails:array::F "
-    "externalId externalOwner externalSource:string:255:FS company source homePhones:array mobilePhones:array workPhones:array "
-    f"otherPhones:array voipPhones:array {_ADDRESS} region timeZone:string:255:F optedOut:boolean optedOutAt:datetime:R "
-    "emailOptedOut:boolean callOptedOut:boolean emailsOptStatus callsOptStatus engagedAt:datetime:R:FS engagedScore:number:R:FS "
-    "score:number openCount:integer:R clickCount:integer:R replyCount:integer:R tags:array personalNote1:string:65535 "
-    "personalNote2:string:65535 websiteUrl1:string:65535 websiteUrl2:string:65535 websiteUrl3:string:65535 linkedInUrl:string:1000 "
-    "githubUsername:string:255:FS linkedInId:string:255:FS linkedInSlug:string:R:FS stackOverflowId:string:255:FS "
-    f"twitterUsername:string:255:FS sharingTeamId:string:255:F trashedAt:datetime touchedAt:datetime:R:FS availableAt:datetime {_CUSTOM}"
-)
 RESOURCES = {
     r.collection: r
     for r in (
         _resource(
-            "account", "accounts", _ACCOUNT, "owner:user", "", {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")}
+            "account", "accounts", words.ACCOUNT, "owner:user", "", {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")}
         ),
         _resource(
-            "prospect", "prospects", _PROSPECT, "account owner:user stage persona", "",
+            "prospect", "prospects", words.PROSPECT, "account owner:user stage persona", "",
             {"sequenceStates": ("sequenceStates", "prospect"), "tasks": ("tasks", "prospect"), "mailings": ("mailings", "prospect")},
         ),
+        _resource("user", "users", words.USER),
         _resource(
-            "user", "users",
-            "email:string:255:FS username:string:255:FS firstName:string:255:FS lastName:string:255:FS name:string:R title "
-            "locked:boolean::FS userGuid:string:R phoneNumber currentSignInAt:datetime:R:FS lastSignInAt:datetime:R",
+            "task", "tasks", words.TASK, f"owner:user subject:{SUBJECTS}", "prospect account opportunity sequence sequenceState mailing"
         ),
-        _resource(
-            "task", "tasks",
-            "action state:string:R:FS taskType:string:R:FS stateChangedAt:datetime:R opportunityAssociation "
-            "dueAt:datetime::FS scheduledAt:datetime:R:FS autoskipAt:datetime::FS "
-            "completed:boolean:R completedAt:datetime:R note:string:65535",
-            "owner:user subject:prospect", "prospect account sequence",
-        ),
-        _resource(
-            "sequence", "sequences",
-            "name:string:255:FS enabled:boolean:R:F locked:boolean:R:F shareType sequenceType",
-            "owner:user",
-        ),
-        _resource(
-            "sequenceState", "sequenceStates",
-            "state:string:R:FS pauseReason:string:R:F errorReason:string:R stateChangedAt:datetime:R:FS activeAt:datetime:R",
-            "prospect sequence mailbox",
-        ),
-        _resource(
-            "mailing", "mailings",
-            "state:string:255:FS mailingType subject:string:65535 bodyHtml:string:0 bodyText:string:0 deliveredAt:datetime::FS "
-            "openedAt:datetime repliedAt:datetime bouncedAt:datetime",
-            "prospect mailbox",
-        ),
-        _resource(
-            "mailbox", "mailboxes",
-            "email:string:255:FS emailHash:string:R emailProvider sendMethod syncMethod sendDisabled:boolean",
-        ),
-        _resource(
-            "emailAddress", "emailAddresses",
-            "email:string:255:FS emailType:string:255:FS order:integer::FS status:string:255:FS statusChangedAt:datetime:R:FS",
-            "prospect",
-        ),
-        _resource("phoneNumber", "phoneNumbers", "number:string:255:FS rawNumber phoneType:string:255:FS order:integer status", "prospect"),
-        _resource("stage", "stages", "name:string:255:FS order:integer::FS color"),
-        _resource("persona", "personas", "name:string:255:FS description:string:65535"),
-        _resource(
-            "opportunity", "opportunities",
-            "name:string:255:FS customId:string:255:FS amount:integer closeDate:datetime probability:integer",
-            "account owner:user",
-        ),
-        _resource(
-            "webhook", "webhooks",
-            "action:string:255:F resource:string:255:F url:string:1024 secret:string:255 payloadVersion:integer active:boolean::F "
-            "disabledReason:string:R disabledSince:datetime:R disabledUntil:datetime:R cleanupToken:string:R creatorAppName:string:R",
-        ),
+        _resource("sequence", "sequences", words.SEQUENCE, "owner:user"),
+        _resource("sequenceState", "sequenceStates", words.SEQUENCE_STATE, "prospect sequence mailbox", "account"),
+        _resource("mailing", "mailings", words.MAILING, "prospect mailbox", "sequence sequenceState"),
+        _resource("mailbox", "mailboxes", words.MAILBOX, "user"),
+        _resource("emailAddress", "emailAddresses", words.EMAIL_ADDRESS, "prospect"),
+        _resource("phoneNumber", "phoneNumbers", words.PHONE_NUMBER, "prospect"),
+        _resource("stage", "stages", words.STAGE),
+        _resource("persona", "personas", f"name:::FS description::65535 {TIMES}"),
+        _resource("opportunity", "opportunities", words.OPPORTUNITY, "account owner:user primaryProspect:prospect"),
+        _resource("webhook", "webhooks", f"{words.WEBHOOK} cleanupToken:::R creatorAppId:integer::R creatorAppName:::R"),
+        _resource("batch", "batches", words.BATCH),
+        _resource("batchItem", "batchItems", words.BATCH_ITEM, "", "batch"),
+        _resource("event", "events", f"name {TIMES}"),
     )
 }  # fmt: skip
 BY_TYPE = {r.type: r for r in RESOURCES.values()}
+_ANY = ("*",)  # every attribute that the related resource filters by
 RELATION_FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
-    "prospects": {"account": ("id", "customId", "name"), "owner": ("id",), "stage": ("id", "name")},
+    "prospects": {"account": ("id", "customId", "name", "named", "updatedAt"), "owner": ("id",), "stage": ("id", "name")},
     "accounts": {"owner": ("id",)},
-    "tasks": {"owner": ("id",), "prospect": ("id",), "account": ("id",)},
-    "sequenceStates": {"prospect": ("id", "emails"), "sequence": ("id",), "mailbox": ("id",)},
+    "tasks": {
+        "owner": ("id", "email", "firstName"), "prospect": _ANY, "account": ("id",), "opportunity": ("id",), "sequence": ("id", "tags"),
+    },
+    "sequenceStates": {"prospect": ("id", "emails"), "sequence": _ANY, "mailbox": ("id", "email"), "account": ("id",)},
     "emailAddresses": {"prospect": ("id",)},
     "phoneNumbers": {"prospect": ("id",)},
-    "mailings": {"prospect": ("id",)},
-    "opportunities": {"account": ("id",), "owner": ("id",)},
-}
+    "mailings": {"prospect": ("id",), "sequence": ("id",), "sequenceState": ("id",)},
+    "opportunities": {"account": ("id",), "owner": ("id",), "primaryProspect": ("id",)},
+}  # fmt: skip
+
+
+def hyper_schema() -> dict[str, Any]:
+    """Returns the body of `GET /schema.json`: per attribute its type and rights."""
+    return {"definitions": {r.type: {"type": "object", "properties": _properties(r)} for r in RESOURCES.values()}}
+
+
+def open_api() -> dict[str, Any]:
+    """Returns the body of `GET /schema/openapi.json`: paths and schemas, no query parameters, as the vendor's."""
+    paths = {}
+    for r in RESOURCES.values():
+        paths[f"/{r.collection}"] = {"get": {"responses": {"200": {"description": f"{r.type} collection"}}}}
+        paths[f"/{r.collection}/{{id}}"] = {"get": {"responses": {"200": {"description": r.type}}}}
+    schemas = {r.type: {"type": "object", "properties": _properties(r)} for r in RESOURCES.values()}
+    info = {"title": "Outreach API (sandbox)", "version": "2"}
+    return {"openapi": "3.0.3", "info": info, "paths": paths, "components": {"schemas": schemas}}
+
+
+def _properties(resource: Resource) -> dict[str, Any]:
+    return {a.name: _described(a) for a in resource.attributes.values()}
+
+
+def _described(attribute: Attribute) -> dict[str, Any]:
+    is_time = attribute.type in ("datetime", "date")
+    kind: dict[str, Any] = {"type": "string" if is_time else attribute.type}
+    if is_time:
+        kind["format"] = "date-time" if attribute.type == "datetime" else "date"
+    if attribute.longest:
+        kind["maxLength"] = attribute.longest
+    rights = {"readOnly": attribute.is_read_only, "filterable": attribute.is_filterable, "sortable": attribute.is_sortable}
+    return {**kind, **rights}

@@ -8,36 +8,36 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-from connectors.sandbox.outreach import actions, paging, webhooks
-from connectors.sandbox.outreach.oauth import TokenDesk
+from connectors.sandbox.outreach import actions, answers, paging
+from connectors.sandbox.outreach.answers import MEDIA_TYPE
+from connectors.sandbox.outreach.oauth import TokenDesk, require_scope
 from connectors.sandbox.outreach.query import BadQuery, Query, read_query, show_instant
+from connectors.sandbox.outreach.records import Records
 from connectors.sandbox.outreach.refusal import Refused
-from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Resource
-from connectors.sandbox.outreach.table import Record, Table
-from connectors.sandbox.outreach.values import checked_value
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Resource, hyper_schema, open_api
+from connectors.sandbox.outreach.table import Record
+from connectors.sandbox.wire import Request, Response, masked, read_id, read_json, template_of
 
-MEDIA_TYPE = "application/vnd.api+json; charset=utf-8"
 LONGEST_URL = 8192
 DEFAULT_PER_HOUR = 10_000
 NO_PATCH = ("sequenceState", "mailing")
 NO_DELETE = ("user", "mailing")
+READ_ONLY = ("batch", "batchItem", "event")
+DEEPEST_INCLUDE = 5
+LONGEST_SHOWN = 40  # of an id that was asked for
+OPEN_API = json.dumps(open_api()).encode()
 
 
-class OutreachSystem:
+class OutreachSystem(Records):
     """The state of one Outreach organisation and what it answers."""
 
     name = "outreach"
 
     def __init__(self, *, now: Callable[[], datetime], seed: int) -> None:
-        self._now = now
-        self.tables = {collection: Table(collection) for collection in RESOURCES}
+        super().__init__(now=now)
         self.desk = TokenDesk(now=now, seed=seed)
-        self.index_lag_seconds = 0.0
         self.per_hour: int | None = None
-        self.unique_custom_id = False
         self.strict_content_type = True
-        self.outbox: list[webhooks.Delivery] = []
         self._window = 0
         self._used = 0
 
@@ -48,11 +48,14 @@ class OutreachSystem:
             "access_token": desk.offered(),
             "client_id": desk.client_id,
             "client_secret": desk.client_secret,
-            "refresh_token": desk.current_refresh,
+            "refresh_token": desk.offered_refresh(),
         }
 
     def objects(self) -> tuple[str, ...]:
         return tuple(self.tables)
+
+    def count(self, object_type: str) -> int:
+        return len(self.tables[object_type].records)
 
     def list_records(self, object_type: str) -> list[dict[str, Any]]:
         return list(self.tables[object_type].records.values())
@@ -82,8 +85,24 @@ class OutreachSystem:
     def expire_tokens(self) -> None:
         self.desk.expire()
 
+    def switches(self) -> dict[str, Any]:
+        """Returns what may be one way or the other: rules that the reference leaves open, and the scopes of tokens."""
+        own = {"unique_custom_id": self.unique_custom_id, "strict_content_type": self.strict_content_type}
+        return {**own, **self.desk.switches()}
+
+    def set_switches(self, given: Mapping[str, Any]) -> None:
+        """Sets the switches that are named. Raises ValueError, and sets none, for a value that is not one of theirs."""
+        for name, value in given.items():
+            if name != "scopes" and not isinstance(value, bool):
+                raise ValueError(f"{name} must be true or false")
+        self.desk.set_switches(given)
+        self.unique_custom_id = given.get("unique_custom_id", self.unique_custom_id)
+        self.strict_content_type = given.get("strict_content_type", self.strict_content_type)
+
     def meta(self) -> dict[str, Any]:
-        return {"desk": self.desk.meta(), "next_ids": {n: t.next_id for n, t in self.tables.items()}, "per_hour": self.per_hour}
+        rules = {"unique_custom_id": self.unique_custom_id, "strict_content_type": self.strict_content_type}
+        next_ids = {n: t.next_id for n, t in self.tables.items()}
+        return {"desk": self.desk.meta(), "next_ids": next_ids, "per_hour": self.per_hour, **rules}
 
     def dump(self) -> dict[str, Any]:
         return {"meta": self.meta(), "tables": {n: {"rows": list(t.records.values())} for n, t in self.tables.items()}}
@@ -91,6 +110,8 @@ class OutreachSystem:
     def restore(self, state: Mapping[str, Any]) -> None:
         self.desk.restore(dict(state["meta"]["desk"]))
         self.per_hour = state["meta"].get("per_hour")
+        self.unique_custom_id = state["meta"].get("unique_custom_id", self.unique_custom_id)
+        self.strict_content_type = state["meta"].get("strict_content_type", self.strict_content_type)
         for name, dumped in state["tables"].items():
             for row in dumped["rows"]:
                 self.tables[name].put(dict(row))
@@ -105,35 +126,59 @@ class OutreachSystem:
         return changed
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
-    def handle(self, request: Request) -> Response:
-        if len(request.path) + len(request.query) > LONGEST_URL:
-            return Response(414, b"<html><body>414 Request-URI Too Large</body></html>", "text/html", template="/{too long}")
-        if request.path == "/oauth/token" and request.method == "POST":
-            return self.desk.token(request)
-        if request.path == "/oauth/authorize":
-            return self.desk.authorize(request)
-        parts = [p for p in request.path.split("/") if p]
-        if parts[:2] != ["api", "v2"]:
-            return self._error(404, "routeNotFound", "No route matches this path.", "/{unknown}")
-        if parts[2:3] != ["schema"] and not self.desk.accepts(request.headers.get("authorization", "")):
-            body = {"error": "Invalid JWT token.", "description": "The JWT token could not be decoded."}
-            return Response(401, json.dumps(body).encode(), template=_template(parts))
-        limited = self._count_call(_template(parts))
-        response = limited or self._answer(request, parts)
-        response.headers += self._allowance()
-        return response
+    def method_of(self, request: Request) -> str:
+        return request.method
 
-    def _answer(self, request: Request, parts: list[str]) -> Response:
-        template = _template(parts)
+    def shown(self, request: Request) -> str:
+        return masked(request.query)
+
+    def handle(self, request: Request) -> Response:
+        template = template_of(request.path)
+        if len(request.path) + len(request.query) > LONGEST_URL:
+            response = Response(414, b"<html><body>414 Request-URI Too Large</body></html>", "text/html", template="/{too long}")
+        elif request.path == "/oauth/token" and request.method == "POST":
+            return self.desk.token(request)
+        elif request.path == "/oauth/authorize":
+            return self.desk.authorize(request)
+        else:
+            response = self._gateway(request, [p for p in request.path.split("/") if p], template)
+        return self._with_allowance(response)
+
+    def trouble(self, kind: str, options: Mapping[str, Any], request: Request) -> Response:
+        """Returns what a fault answers, with the limits that every answer carries."""
+        template = template_of(request.path)
+        wait = options.get("retry_after")
+        if kind == "status" and options["status"] == 429:
+            ends_at = int(self._now().timestamp() + wait) if isinstance(wait, int | float) else self._resets_at()
+            response = self._limited(template, ends_at, wait)
+        else:
+            response = answers.of_fault(kind, options, template)
+        return self._with_allowance(response)
+
+    def _gateway(self, request: Request, parts: list[str], template: str) -> Response:
+        """Answers what needs no token, and lets the rest pass that may."""
+        if parts[:2] != ["api", "v2"]:
+            return answers.error(404, "routeNotFound", "No route matches this path.", "/{unknown}")
+        if parts[2:] == ["schema", "openapi.json"] and request.method == "GET":
+            return Response(200, OPEN_API, template=template)
+        scopes = self.desk.scopes_of(request.headers.get("authorization", ""))
+        if scopes is None:
+            return answers.unauthorized(template)
+        limited = self._count_call(template)
+        return limited or self._answer(request, parts, template, scopes)
+
+    def _answer(self, request: Request, parts: list[str], template: str, scopes: frozenset[str]) -> Response:
         try:
             is_typed = request.headers.get("content-type", "").startswith("application/vnd.api+json")
             if request.method in ("POST", "PATCH") and self.strict_content_type and not is_typed:
-                return self._error(415, "unsupportedMediaType", "Content-Type must be application/vnd.api+json.", template)
+                return answers.error(415, "unsupportedMediaType", "Content-Type must be application/vnd.api+json.", template)
+            if parts[2:] and parts[2] in RESOURCES:
+                require_scope(scopes, parts[2], request.method)
             return self._route(request, parts, template)
         except BadQuery as error:
-            return self._error(400, error.code, str(error), template)
+            return answers.error(400, error.code, str(error), template)
         except Refused as error:
-            return self._error(error.status, error.code, str(error), template, error.pointer)
+            return answers.error(error.status, error.code, str(error), template, error.pointer)
 
     def _route(self, request: Request, parts: list[str], template: str) -> Response:
         rest = parts[2:]
@@ -141,9 +186,11 @@ class OutreachSystem:
             return self._json(200, {"data": {"type": "identity", "attributes": {"organisation": "Sandbox"}}}, template)
         if rest == ["types"]:
             return self._json(200, {"data": [{"type": t, "meta": {"validations": {}}} for t in ("account", "prospect")]}, template)
+        if rest == ["schema.json"]:
+            return self._json(200, hyper_schema(), template)
         resource = RESOURCES.get(rest[0])
-        if resource is None:
-            return self._error(404, "routeNotFound", "No route matches this path.", template)
+        if resource is None or (resource.type in READ_ONLY and request.method != "GET"):
+            raise Refused(404, "routeNotFound", "No route matches this path.", "")
         if len(rest) == 1 and request.method == "GET":
             return self._list(request, resource, template)
         if len(rest) == 1 and request.method == "POST":
@@ -152,34 +199,42 @@ class OutreachSystem:
             return self._json(201, {"data": self._document(resource, record, request.base_url)}, template)
         if rest == ["webhooks", "cleanup"] and request.method == "POST":
             return self._cleanup(request, template)
-        if len(rest) == 2 and rest[1].isdigit():
-            return self._single(request, resource, int(rest[1]), template)
-        if len(rest) == 4 and rest[1].isdigit() and rest[2] == "actions" and request.method == "POST":
-            return self._act(request, resource, int(rest[1]), rest[3], template)
-        return self._error(404, "routeNotFound", "No route matches this path.", template)
+        if len(rest) == 2 and _is_number(rest[1]):
+            return self._single(request, resource, rest[1], template)
+        if len(rest) == 4 and _is_number(rest[1]) and rest[2] == "actions" and request.method == "POST":
+            return self._act(request, resource, rest[1], rest[3], template)
+        raise Refused(404, "routeNotFound", "No route matches this path.", "")
 
-    def _single(self, request: Request, resource: Resource, id_: int, template: str) -> Response:
-        table = self.tables[resource.collection]
-        if id_ not in table.records:
-            return self._error(404, "resourceNotFound", f"Could not find '{resource.type}' with ID '{id_}'.", template)
+    def _existing(self, resource: Resource, id_text: str) -> Record:
+        """Returns the record that an address names. Raises Refused, as the answer to one that is not there."""
+        record = self.tables[resource.collection].records.get(read_id(id_text) or 0)
+        if record is None:
+            raise Refused(404, "resourceNotFound", f"Could not find '{resource.type}' with ID '{id_text[:LONGEST_SHOWN]}'.", "")
+        return record
+
+    def _single(self, request: Request, resource: Resource, id_text: str, template: str) -> Response:
+        present = self._existing(resource, id_text)
+        id_ = present["id"]
         if request.method == "GET":
             query = read_query(request.query, resource, self.tables)
-            return self._json(200, {"data": self._document(resource, table.records[id_], request.base_url, query)}, template)
+            body: dict[str, Any] = {"data": self._document(resource, present, request.base_url, query)}
+            included = self._included(resource, [present], query, request.base_url)
+            return self._json(200, {**body, "included": included} if included else body, template)
         if request.method == "PATCH" and resource.type not in NO_PATCH:
             record = self._update(resource, id_, self._read_document(request, resource, id_))
             return self._json(200, {"data": self._document(resource, record, request.base_url)}, template)
         if request.method == "DELETE" and resource.type not in NO_DELETE:
             self._delete(resource, id_)
             return Response(204, b"", MEDIA_TYPE, template=template)
-        return self._error(404, "routeNotFound", "No route matches this path.", template)
+        raise Refused(404, "routeNotFound", "No route matches this path.", "")
 
-    def _act(self, request: Request, resource: Resource, id_: int, action: str, template: str) -> Response:
+    def _act(self, request: Request, resource: Resource, id_text: str, action: str, template: str) -> Response:
         """Answers `POST /tasks/7/actions/markComplete?actionParams[…]=…` and its like."""
-        table = self.tables[resource.collection]
-        if id_ not in table.records:
-            return self._error(404, "resourceNotFound", f"Could not find '{resource.type}' with ID '{id_}'.", template)
-        changes = actions.changes(resource.type, table.records[id_], action, request.query, self._stamp(""))
-        record = self._save(resource, table.records[id_], changes)
+        present = self._existing(resource, id_text)
+        changes = actions.changes(resource.type, present, action, request.query, self._stamp(""))
+        if changes.get("owner") is not None:
+            self._check_related(resource, "owner", changes["owner"])
+        record = self._save(resource, present, changes)
         return self._json(200, {"data": self._document(resource, record, request.base_url)}, template)
 
     def _cleanup(self, request: Request, template: str) -> Response:
@@ -192,7 +247,10 @@ class OutreachSystem:
     # --- reading ---------------------------------------------------------------------------------------------------
     def _list(self, request: Request, resource: Resource, template: str) -> Response:
         query = read_query(request.query, resource, self.tables)
-        found = paging.window(self.tables[resource.collection], query, self._fits(resource, query))
+        table = self.tables[resource.collection]
+        if self._lags(query) and query.candidates is not None:
+            query.candidates = query.candidates | set(table.recent)  # found by what they were
+        found = paging.window(table, query, self._fits(resource, query))
         body: dict[str, Any] = {"data": [self._document(resource, r, request.base_url, query) for r in found.records]}
         body["meta"] = paging.meta(found.total)
         links = paging.links(request, query, found)
@@ -203,17 +261,32 @@ class OutreachSystem:
             body["included"] = included
         return self._json(200, body, template)
 
+    def _lags(self, query: Query) -> bool:
+        """Tells whether a search index answers that may lag behind: reads by id and whole lists come from the records."""
+        return query.is_filtered and not query.by_id and self.index_lag() > 0
+
     def _fits(self, resource: Resource, query: Query) -> Callable[[Record], bool]:
         """Returns whether a record is listed: its filters, the index that may lag behind writes, unnamed accounts."""
         tests = list(query.predicates)
-        if query.is_filtered and not query.by_id and self.index_lag_seconds:
-            fresh = show_instant((self._now() - timedelta(seconds=self.index_lag_seconds)).isoformat())
-            # What was indexed before a change is still found; only reads by updatedAt miss the change itself.
-            stamp = "updatedAt" if query.since is not None else "createdAt"
-            tests.append(lambda r: bool(r[stamp] < fresh))
         if resource.type == "account" and not query.by_id:
             tests.append(lambda r: bool(r.get("named")))
+        if self._lags(query):
+            return self._fits_index(resource, query, tests)
         return lambda r: all(test(r) for test in tests)
+
+    def _fits_index(self, resource: Resource, query: Query, tests: list[Callable[[Record], bool]]) -> Callable[[Record], bool]:
+        """Returns whether a record was listed before the lag: a new one is not there yet, a changed one is found by what it
+        was; only reads by updatedAt miss the change itself."""
+        until = show_instant((self._now() - timedelta(seconds=self.index_lag())).isoformat())
+        table, reads_changes = self.tables[resource.collection], query.since is not None
+
+        def fits(record: Record) -> bool:
+            if record["createdAt"] >= until or (reads_changes and record["updatedAt"] >= until):
+                return False
+            indexed = table.as_indexed(record, until)
+            return indexed is not None and all(test(indexed) for test in tests)
+
+        return fits
 
     def _document(self, resource: Resource, record: Record, base_url: str, query: Query | None = None) -> dict[str, Any]:
         wanted = (query.fields.get(resource.type) if query else None) or None
@@ -223,7 +296,9 @@ class OutreachSystem:
         for name, type_ in resource.to_one.items():
             if not sparse or name in (wanted or ()):
                 related = record.get(name)
-                relationships[name] = {"data": None if related is None else {"type": type_, "id": related}}
+                if related is not None and not isinstance(related, dict):
+                    related = {"type": type_.split("|")[-1], "id": related}
+                relationships[name] = {"data": related}
         for name, (collection, back) in resource.links.items():
             if not sparse or name in (wanted or ()):
                 relationships[name] = {"links": {"related": f"{base_url}/api/v2/{collection}?filter%5B{back}%5D%5Bid%5D={record['id']}"}}
@@ -242,23 +317,33 @@ class OutreachSystem:
         return record.get(name)
 
     def _included(self, resource: Resource, page: list[Record], query: Query, base_url: str) -> list[dict[str, Any]]:
+        """Returns the resources that the page's records lead to, by `account` or by a path such as `account.owner`."""
         found: dict[tuple[str, int], dict[str, Any]] = {}
-        for name in query.include:
-            type_ = resource.to_one.get(name)
-            if type_ is None:
-                raise BadQuery(f"'{name}' cannot be included.")
-            other = BY_TYPE[type_]
-            for record in page:
-                related = self.tables[other.collection].records.get(record.get(name) or 0)
-                if related is not None:
-                    found[(type_, related["id"])] = self._document(other, related, base_url, query)
+        for path in query.include:
+            kind, records = resource, page
+            for name in path.split("."):
+                type_ = kind.to_one.get(name)
+                if type_ is None or path.count(".") >= DEEPEST_INCLUDE:
+                    raise BadQuery(f"'{path[:60]}' cannot be included.")
+                related = [pair for record in records if (pair := self._related(record, name, type_)) is not None]
+                for other, record in related:
+                    found[(other.type, record["id"])] = self._document(other, record, base_url, query)
+                kind, records = BY_TYPE[type_.split("|")[0]], [record for other, record in related if "|" not in type_]
         return list(found.values())
+
+    def _related(self, record: Record, name: str, type_: str) -> tuple[Resource, Record] | None:
+        value = record.get(name)
+        type_, id_ = (value["type"], value["id"]) if isinstance(value, dict) else (type_.split("|")[-1], value)
+        if id_ is None:
+            return None
+        related = self.tables[BY_TYPE[type_].collection].records.get(id_)
+        return None if related is None else (BY_TYPE[type_], related)
 
     # --- writing ---------------------------------------------------------------------------------------------------
     def _read_document(self, request: Request, resource: Resource, id_: int | None) -> Record:
         """Returns the values of a POST or PATCH document. Raises Refused."""
         try:
-            data = json.loads(request.body)["data"]
+            data = read_json(request.body)["data"]
             type_, attributes, relations = data["type"], data.get("attributes") or {}, data.get("relationships") or {}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise Refused(400, "malformedRequest", "The body is not a JSON:API document.") from None
@@ -275,135 +360,21 @@ class OutreachSystem:
             values[name] = self._read_relation(resource, name, relation)
         return values
 
-    def _read_relation(self, resource: Resource, name: str, relation: Any) -> int | None:
+    def _read_relation(self, resource: Resource, name: str, relation: Any) -> Any:
+        """Returns the related id, `{"type", "id"}` where several types are allowed, None for none. Raises Refused."""
         pointer = f"/data/relationships/{name}"
         if name not in resource.to_one or name in resource.read_only_to_one:
-            raise Refused(400, "permittedParams.unknownAttribute", f"Unknown relationship '{name}'.", pointer)
+            raise Refused(400, "permittedParams.unknownAttribute", f"Unknown relationship '{name[:60]}'.", pointer)
         data = relation.get("data", 0) if isinstance(relation, dict) else 0
         if data is None:
             return None
-        id_ = data.get("id") if isinstance(data, dict) else None
+        id_, type_ = (data.get("id"), data.get("type")) if isinstance(data, dict) else (None, None)
         if not isinstance(id_, int) or isinstance(id_, bool):
             raise Refused(422, "validationError", f"'{name}' needs an integer id.", pointer)
-        return id_
-
-    def _create(self, resource: Resource, values: Record, *, is_user: bool = False) -> Record:
-        table = self.tables[resource.collection]
-        now = values.pop("updatedAt", None) if is_user else None
-        created = show_instant(str(now)) if now else self._stamp("")
-        checked = self._check(resource, None, values, is_user)
-        if not is_user:
-            actions.refuse_create(resource.type, checked, self.tables)
-        record: Record = {"id": table.next_id, "createdAt": created, "updatedAt": created, "creator": self._me(), "updater": self._me()}
-        record.update({n: None for n in resource.to_one if n not in record})
-        if resource.type == "account":
-            record.update({"named": True, "externalSource": "outreach-api"})
-        record.update(actions.born_with(resource.type, created))
-        record.update(checked)
-        self._derive(resource, record)
-        table.put(record)
-        self._mirror_emails(resource, record)
-        self._tell(resource, "created", record, None)
-        return record
-
-    def _update(self, resource: Resource, id_: int, values: Record, *, is_user: bool = False) -> Record:
-        table = self.tables[resource.collection]
-        before = table.records[id_]
-        values.pop("id", None)
-        return self._save(resource, before, self._check(resource, before, values, is_user))
-
-    def _save(self, resource: Resource, before: Record, changes: Record) -> Record:
-        record = {**before, **changes, "updatedAt": self._stamp(before["updatedAt"]), "updater": self._me()}
-        self._derive(resource, record)
-        self.tables[resource.collection].put(record)
-        self._mirror_emails(resource, record)
-        self._tell(resource, "updated", record, before)
-        return record
-
-    def _delete(self, resource: Resource, id_: int) -> None:
-        table = self.tables[resource.collection]
-        record = table.records[id_]
-        table.remove(id_)
-        self._tell(resource, "destroyed", record, record)
-
-    def _tell(self, resource: Resource, action: str, record: Record, before: Record | None) -> None:
-        """Hands the change to every active webhook that asked for it."""
-        hooks = [h for h in self.tables["webhooks"].records.values() if h.get("active") is not False]
-        for hook in hooks:
-            if webhooks.wants(hook, resource.type, action):
-                self.outbox.append(webhooks.delivery(hook, resource, action, record, before, self._now()))
-
-    def _me(self) -> int | None:
-        return min(self.tables["users"].records, default=None)
-
-    def _stamp(self, after: str) -> str:
-        """Returns the present instant in milliseconds, later than `after`: every write of a record moves updatedAt."""
-        now = show_instant(self._now().isoformat())
-        if now <= after:
-            later = datetime.fromisoformat(after.replace("Z", "+00:00")) + timedelta(milliseconds=1)
-            now = show_instant(later.isoformat())
-        return now
-
-    def _check(self, resource: Resource, before: Record | None, values: Record, is_user: bool) -> Record:
-        """Returns the values to store. Raises Refused in Outreach's words."""
-        checked: Record = {}
-        for name, value in values.items():
-            if name in resource.to_one:
-                self._check_related(resource, name, value)
-                checked[name] = value
-                continue
-            attribute = resource.attributes.get(name)
-            if attribute is None:
-                raise Refused(400, "permittedParams.unknownAttribute", f"Unknown attribute '{name}'.", f"/data/attributes/{name}")
-            if attribute.is_read_only and not is_user:
-                raise Refused(400, "permittedParams.unknownAttribute", f"Attribute '{name}' is read-only.", f"/data/attributes/{name}")
-            checked[name] = checked_value(attribute, value)
-        merged = {**(before or {}), **checked}
-        if resource.type in ("account", "stage", "persona", "sequence") and not str(merged.get("name") or "").strip():
-            raise Refused(422, "validationError", "Name can't be blank.", "/data/attributes/name")
-        if resource.type == "webhook":
-            webhooks.check(merged)
-        self._check_unique(resource, before, checked)
-        return checked
-
-    def _check_related(self, resource: Resource, name: str, value: Any) -> None:
-        if value is None:
-            return
-        other = BY_TYPE[resource.to_one[name]]
-        if value not in self.tables[other.collection].records:
-            raise Refused(422, "validationError", f"{name.capitalize()} must exist.", f"/data/relationships/{name}")
-
-    def _check_unique(self, resource: Resource, before: Record | None, checked: Record) -> None:
-        own = {before["id"]} if before else set()
-        if resource.type == "prospect" and checked.get("emails"):
-            taken = self.tables["prospects"].having("emails", checked["emails"]) or set()
-            if taken - own:
-                raise Refused(422, "validationError", "Contacts email hash has already been taken.", "/data/attributes/emails")
-        unique = {"user": "username"} | ({"account": "customId"} if self.unique_custom_id else {})
-        name = unique.get(resource.type, "")
-        if name and checked.get(name) and (self.tables[resource.collection].having(name, [checked[name]]) or set()) - own:
-            raise Refused(422, "validationError", f"{name} has already been taken.", f"/data/attributes/{name}")
-
-    @staticmethod
-    def _derive(resource: Resource, record: Record) -> None:
-        if resource.type == "account":
-            record["naturalName"] = str(record.get("name") or "").lower()
-
-    def _mirror_emails(self, resource: Resource, record: Record) -> None:
-        """Writing `emails` makes the emailAddress records of a prospect."""
-        if resource.type != "prospect":
-            return
-        table = self.tables["emailAddresses"]
-        wanted = list(record.get("emails") or [])
-        present = {table.records[i]["email"]: i for i in table.having("prospect", [record["id"]]) or ()}
-        for email, id_ in present.items():
-            if email not in wanted:
-                table.remove(id_)
-        for order, email in enumerate(wanted):
-            if email not in present:
-                at = record["updatedAt"]
-                row = {"id": table.next_id, "email": email, "emailType": "work", "order": order, "prospect": record["id"]}
-                table.put({**row, "createdAt": at, "updatedAt": at, "creator": None, "updater": None})
+        allowed = resource.to_one[name].split("|")
+        if type_ not in allowed:
+            raise Refused(422, "validationError", f"'{name}' must be of type {' or '.join(allowed)}.", pointer)
+        return id_ if len(allowed) == 1 else {"type": type_, "id": id_}
 
     # --- limits and answers -------------------------------------------------------------------------------------------
     def _count_call(self, template: str) -> Response | None:
@@ -412,29 +383,35 @@ class OutreachSystem:
             self._window, self._used = hour, 0
         self._used += 1
         if self.per_hour is not None and self._used > self.per_hour:
-            reset = datetime.fromtimestamp((hour + 1) * 3600, UTC)
-            detail = f"Rate limit of {self.per_hour} requests an hour exceeded; it resets at {reset.isoformat()}."
-            response = self._error(429, "rateLimitExceeded", detail, template)
-            response.headers.append(("Retry-After", str(int(reset.timestamp()))))
-            return response
+            return self._limited(template, self._resets_at(), None)
         return None
 
-    def _allowance(self) -> list[tuple[str, str]]:
-        limit = self.per_hour or DEFAULT_PER_HOUR
-        reset = (int(self._now().timestamp() // 3600) + 1) * 3600
-        remaining = max(0, limit - self._used)
-        return [("X-RateLimit-Limit", str(limit)), ("X-RateLimit-Remaining", str(remaining)), ("X-RateLimit-Reset", str(reset))]
+    def _resets_at(self) -> int:
+        return (int(self._now().timestamp() // 3600) + 1) * 3600
+
+    def _limit(self) -> int:
+        return DEFAULT_PER_HOUR if self.per_hour is None else self.per_hour
+
+    def _limited(self, template: str, resets_at: int, wait: Any) -> Response:
+        """Returns the 429; `Retry-After` is the epoch of the reset unless a fault says it otherwise."""
+        at = datetime.fromtimestamp(resets_at, UTC).isoformat()
+        detail = f"Rate limit of {self._limit()} requests an hour exceeded; it resets at {at}."
+        response = answers.error(429, "rateLimitExceeded", detail, template)
+        response.headers += [("Retry-After", str(resets_at if wait is None else wait)), ("X-RateLimit-Reset", str(resets_at))]
+        response.headers.append(("X-RateLimit-Remaining", "0"))
+        return response
+
+    def _with_allowance(self, response: Response) -> Response:
+        """Adds the limits that every answer carries, where they are not in it yet."""
+        left = {"Limit": self._limit(), "Remaining": max(0, self._limit() - self._used), "Reset": self._resets_at()}
+        present = dict(response.headers)
+        response.headers += [(f"X-RateLimit-{n}", str(v)) for n, v in left.items() if f"X-RateLimit-{n}" not in present]
+        return response
 
     @staticmethod
     def _json(status: int, body: Mapping[str, Any], template: str) -> Response:
-        return Response(status, json.dumps(body).encode(), MEDIA_TYPE, template=template)
-
-    def _error(self, status: int, code: str, detail: str, template: str, pointer: str = "") -> Response:
-        error: dict[str, Any] = {"id": code, "title": code, "details" if status == 415 else "detail": detail}
-        if pointer:
-            error["source"] = {"pointer": pointer}
-        return self._json(status, {"errors": [error]}, template)
+        return answers.document(status, body, template)
 
 
-def _template(parts: list[str]) -> str:
-    return "/" + "/".join("{id}" if p.isdigit() else p for p in parts)
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -21,6 +21,7 @@ class Table:
         self.by_time: list[tuple[str, int]] = []
         self._index: dict[str, dict[Any, set[int]]] = {name: {} for name in INDEXED}
         self.by_email: dict[str, set[int]] = {}
+        self.recent: dict[int, list[tuple[str, Record | None]]] = {}  # while the index lags: (changed at, what it was)
         self.dirty: set[int] = set()
 
     def put(self, record: Record) -> None:
@@ -63,10 +64,27 @@ class Table:
         for email in _emails(record):
             self.by_email.get(email, set()).discard(record["id"])
 
+    def remember(self, id_: int, at: str, before: Record | None) -> None:
+        """Keeps what a record was before a change, for an index that lags behind."""
+        self.recent.setdefault(id_, []).append((at, before))
+
+    def as_indexed(self, record: Record, until: str) -> Record | None:
+        """Returns the record as it stood at an instant, None when it did not exist."""
+        changes = self.recent.get(record["id"])
+        if changes is None:
+            return record
+        for at, before in changes:
+            if at > until:
+                return before
+        del self.recent[record["id"]]
+        return record
+
     def having(self, name: str, values: list[Any]) -> set[int] | None:
         """Returns the ids whose indexed attribute has one of the values, None when it has no index."""
         if name == "id":
             return {v for v in values if v in self.records}
+        if not values:
+            return set()
         if name == "emails":
             return set().union(*(self.by_email.get(str(v).lower(), set()) for v in values))
         if name in self._index:
@@ -77,6 +95,18 @@ class Table:
         """Yields ids by (updatedAt, id), from an instant on and behind an id within it."""
         for index in range(bisect_left(self.by_time, (at, behind + 1)), len(self.by_time)):
             yield self.by_time[index][1]
+
+    def changed_before(self, at: str, id_: int, since: str) -> Iterator[int]:
+        """Yields ids by (updatedAt, id) backwards, from before a record down to an instant."""
+        for index in range(bisect_left(self.by_time, (at, id_)) - 1, -1, -1):
+            if self.by_time[index][0] < since:
+                return
+            yield self.by_time[index][1]
+
+    def numbered_before(self, id_: int) -> Iterator[int]:
+        """Yields ids backwards, from before one."""
+        for index in range(bisect_left(self.ids, id_) - 1, -1, -1):
+            yield self.ids[index]
 
     def numbered_from(self, behind: int) -> Iterator[int]:
         """Yields ids in order, behind one."""

@@ -16,12 +16,13 @@ def checked_value(attribute: Attribute, value: Any) -> Any:
         return None
     fits = {
         "string": isinstance(value, str),
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "number": isinstance(value, int | float) and not isinstance(value, bool),
+        "integer": isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63,
+        "number": isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300,
         "boolean": isinstance(value, bool),
         "array": isinstance(value, list) and all(isinstance(v, str) for v in value),
         "datetime": isinstance(value, str),
         "date": isinstance(value, str),
+        "object": isinstance(value, dict),
     }[attribute.type]
     if not fits:
         raise Refused(422, "validationError", f"{attribute.name} is not a valid {attribute.type}.", pointer)
@@ -29,9 +30,10 @@ def checked_value(attribute: Attribute, value: Any) -> Any:
         raise Refused(422, "validationError", f"{attribute.name} contains a null byte.", pointer)
     if attribute.longest and isinstance(value, str) and len(value) > attribute.longest:
         raise Refused(422, "validationDataTooLongError", "Data provided is too long.", pointer)
-    if attribute.type == "datetime":
+    if attribute.type in ("datetime", "date"):
         try:
-            return show_instant(value)
+            shown = show_instant(value)
+            return shown if attribute.type == "datetime" else value
         except BadQuery:
-            raise Refused(422, "validationError", f"{attribute.name} is not a valid datetime.", pointer) from None
+            raise Refused(422, "validationError", f"{attribute.name} is not a valid {attribute.type}.", pointer) from None
     return value

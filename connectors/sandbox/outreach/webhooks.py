@@ -72,7 +72,8 @@ def delivery(hook: Record, resource: Resource, action: str, record: Record, befo
     changed = [n for n in resource.attributes if action != "updated" or before is None or record.get(n) != before.get(n)]
     relations = [n for n in resource.to_one if action != "updated" or before is None or record.get(n) != before.get(n)]
     data: dict[str, Any] = {"type": resource.type, "id": record["id"], "attributes": {n: record.get(n) for n in changed}}
-    data["relationships"] = {n: {"type": resource.to_one[n], "id": record[n]} for n in relations if record.get(n) is not None}
+    named = {n: record[n] for n in relations if record.get(n) is not None}
+    data["relationships"] = {n: v if isinstance(v, dict) else {"type": resource.to_one[n], "id": v} for n, v in named.items()}
     if hook.get("payloadVersion") == 2 and action == "updated" and before is not None:
         data["beforeUpdate"] = {n: before.get(n) for n in changed}
     meta = {"deliveredAt": at.isoformat(timespec="milliseconds"), "eventName": f"{resource.type}.{action}", "jobId": str(uuid.uuid4())}

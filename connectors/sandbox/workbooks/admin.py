@@ -11,12 +11,20 @@ from connectors.sandbox.workbooks.metadata import TYPES, Column, ObjectType
 
 READY_AFTER = 2.0  # seconds from the create of a custom field until it is Available
 QUEUES = {"crm/organisation_queues": "OrganisationQueue", "crm/person_queues": "PersonQueue", "activity/activity_queues": "ActivityQueue"}
-DATATYPES = {"boolean": "boolean", "integer": "integer", "string": "string", "text": "text", "datetime": "datetime", "currency": "currency"}
+DATATYPES = {name: name for name in ("boolean", "integer", "string", "text", "date", "datetime", "currency")}
+API_USER, PERSON_USER = 2, 3
+USERS = {API_USER: "Sync Service", PERSON_USER: "Jo Admin", 4: "Priya Nair", 5: "Tom Becker"}
+# A queue for every user, and for the handles that a sandbox's organisations are assigned to.
+QUEUE_NAMES = {
+    **{100 + id_: name for id_, name in USERS.items()},
+    **dict(enumerate(("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Sync_Service"), 110)),
+}
+QUEUE_IDS = {name: id_ for id_, name in QUEUE_NAMES.items()}
 
 
-def queues(users: Mapping[int, str], kind: str) -> list[dict[str, Any]]:
-    """Returns the rows of a queue list: one for every user."""
-    return [{"id": 100 + id_, "lock_version": 0, "name": name, "type": f"Private::Crm::{kind}"} for id_, name in sorted(users.items())]
+def queues(kind: str) -> list[dict[str, Any]]:
+    """Returns the rows of a queue list."""
+    return [{"id": id_, "lock_version": 0, "name": name, "type": f"Private::Crm::{kind}"} for id_, name in sorted(QUEUE_NAMES.items())]
 
 
 class CustomFields:

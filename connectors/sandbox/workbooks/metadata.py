@@ -37,7 +37,9 @@ _COMMON = (
     Column("updated_by", "Updated by", "integer", is_writable=False),
     Column("updated_by_user[person_name]", "Updated by", is_writable=False),
     Column("created_by_user[person_name]", "Created by", is_writable=False),
+    Column("owner_id", "Owner", "has_one"),
     Column("owner[person_name]", "Owner", is_writable=False),
+    Column("assigned_to", "Assigned to", "has_one"),
     Column("assigned_to_name", "Assigned to"),
     Column("created_through", "Created through", is_writable=False),
     Column("created_through_reference", "Created through reference"),
@@ -64,6 +66,7 @@ ORGANISATION = (
     Column("organisation_annual_revenue", "Annual revenue", "currency"),
     Column("organisation_num_employees", "Employees", "integer"),
     Column("organisation_vat_number", "VAT number"),
+    Column("cf_organisation_contract_end", "Contract end", "date"),
     Column("description", "Description", "text"),
     Column("no_email_soliciting", "No e-mail", "boolean"),
     Column("no_phone_soliciting", "No phone", "boolean"),
@@ -104,6 +107,7 @@ TYPES = {
 }
 BY_PATH = {t.path: t for t in TYPES.values()}
 TEXT_LIMIT = 255
+LONG_TEXT_LIMIT = 65_535
 
 
 def describe(type_: ObjectType) -> dict[str, Any]:

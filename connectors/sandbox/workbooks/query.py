@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from connectors.sandbox.workbooks.codec import TRUE_WORDS, read_datetime
+from connectors.sandbox.wire import read_id, read_json
+from connectors.sandbox.workbooks.codec import TRUE_WORDS, read_currency, read_date, read_datetime
 from connectors.sandbox.workbooks.metadata import Column
 
 if TYPE_CHECKING:
     from connectors.sandbox.workbooks.table import Table
 
+DAY = 86400
+DEEPEST = 50  # parentheses and NOTs of an expression within each other
 Row = dict[str, Any]
 Predicate = Callable[[Row], bool]
 
@@ -61,7 +63,7 @@ def split_list(text: str) -> list[str]:
     return [*parts, "".join(current)]
 
 
-_TOKEN = re.compile(r"\s*(\d+|\(|\)|!|AND\b|OR\b|XOR\b|NOT\b)", re.IGNORECASE)
+_TOKEN = re.compile(r"\s*([0-9]+|\(|\)|!|AND\b|OR\b|XOR\b|NOT\b)", re.IGNORECASE)
 
 
 def parse_expression(text: str, tests: list[FilterTest]) -> Node:
@@ -88,7 +90,7 @@ class _Parser:
     """Recursive descent: NOT binds closest, then AND, XOR, OR."""
 
     def __init__(self, tokens: list[str], leaves: list[Node]) -> None:
-        self.tokens, self.leaves, self.at = tokens, leaves, 0
+        self.tokens, self.leaves, self.at, self.depth = tokens, leaves, 0, 0
 
     def _peek(self) -> str:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -107,16 +109,25 @@ class _Parser:
         token = self._peek()
         self.at += 1
         if token in ("NOT", "!"):
-            return Node("NOT", (self._single(),))
+            return Node("NOT", (self._deeper(self._single),))
         if token == "(":
-            inner = self.either()
+            inner = self._deeper(self.either)
             if self._peek() != ")":
                 raise BadFilter("_fm lacks a closing parenthesis")
             self.at += 1
             return inner
-        if token.isdigit() and 1 <= int(token) <= len(self.leaves):
-            return self.leaves[int(token) - 1]
-        raise BadFilter(f"_fm names a filter that is not there: {token or 'end'}")
+        number = read_id(token) or 0
+        if 1 <= number <= len(self.leaves):
+            return self.leaves[number - 1]
+        raise BadFilter(f"_fm names a filter that is not there: {token[:20] or 'end'}")
+
+    def _deeper(self, inner: Callable[[], Node]) -> Node:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise BadFilter("_fm nests too deep")
+        node = inner()
+        self.depth -= 1
+        return node
 
 
 def compile_node(node: Node, columns: dict[str, Column], now: datetime) -> Predicate:
@@ -149,6 +160,10 @@ def _compile_test(test: FilterTest, columns: dict[str, Column], now: datetime) -
         return _datetime(name, kind, test.criterion, now)
     if column.datatype in ("integer", "has_one"):
         return _number(name, kind, test.criterion)
+    if column.datatype == "date":
+        return _date(name, kind, test.criterion, now)
+    if column.datatype == "currency":
+        return _currency(name, kind, test.criterion)
     return _text(name, kind, test.criterion)
 
 
@@ -189,15 +204,52 @@ def _between(criterion: str) -> tuple[str, str]:
     return parts[0], parts[1]
 
 
+def _ranged(name: str, kind: str, criterion: str, read: Callable[[str], Any]) -> Predicate:
+    """Returns the predicate of a value with an order; `read` gives the form that rows hold."""
+    if kind in ("between", "not_between"):
+        low, high = (read(p) for p in _between(criterion))
+        return _within(name, low, high, kind == "between")
+    return _compare(name, kind, [read(p) for p in split_list(criterion)])
+
+
+def _within(name: str, low: Any, high: Any, is_inside: bool) -> Predicate:
+    return lambda row: (row.get(name) is not None and low <= row[name] <= high) == is_inside
+
+
 def _number(name: str, kind: str, criterion: str) -> Predicate:
     try:
-        if kind in ("between", "not_between"):
-            low, high = (int(p) for p in _between(criterion))
-            inside: Predicate = lambda row: row.get(name) is not None and low <= row[name] <= high  # noqa: E731
-            return inside if kind == "between" else (lambda row: not inside(row))
-        return _compare(name, kind, [int(p) for p in split_list(criterion)])
+        return _ranged(name, kind, criterion, int)
     except ValueError as error:
         raise BadFilter(f"{criterion[:40]!r} is not a number") from error
+
+
+def _currency(name: str, kind: str, criterion: str) -> Predicate:
+    """Compares amounts; the currency is not looked at."""
+    inner = _ranged(name, kind, criterion, amount)
+    return lambda row: inner({name: amount(row[name]) if row.get(name) else None})
+
+
+def amount(text: str) -> float:
+    stored = read_currency(text)
+    if stored is None:
+        raise BadFilter(f"{text[:40]!r} is not a currency amount")
+    return float(stored.split(" ")[0])
+
+
+def _date(name: str, kind: str, criterion: str, now: datetime) -> Predicate:
+    if kind.endswith("today"):
+        return _compare(name, _TODAY.get(kind, kind), [now.astimezone(UTC).date().isoformat()])
+    return _ranged(name, kind, criterion, day)
+
+
+def day(text: str) -> str:
+    stored = read_date(text)
+    if stored is None:
+        raise BadFilter(f"{text[:40]!r} is not a date")
+    return stored
+
+
+_TODAY = {"today": "eq", "ge_today": "ge", "gt_today": "gt", "le_today": "le", "lt_today": "lt"}
 
 
 def instant(text: str) -> int:
@@ -207,25 +259,22 @@ def instant(text: str) -> int:
     return at
 
 
+def _span(text: str) -> tuple[int, int]:
+    """Returns the first and last second that a criterion means: a date means that day."""
+    start = instant(text)
+    return start, start + DAY - 1 if read_date(text) is not None else start
+
+
 def _datetime(name: str, kind: str, criterion: str, now: datetime) -> Predicate:
-    if kind.endswith("today"):
-        start = int(now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
-        end = start + int(timedelta(days=1).total_seconds())
-        tests: dict[str, Predicate] = {
-            "today": lambda row: row.get(name) is not None and start <= row[name] < end,
-            "ge_today": lambda row: row.get(name) is not None and row[name] >= start,
-            "gt_today": lambda row: row.get(name) is not None and row[name] >= end,
-            "le_today": lambda row: row.get(name) is not None and row[name] < end,
-            "lt_today": lambda row: row.get(name) is not None and row[name] < start,
-        }
-        if kind in tests:
-            return tests[kind]
-        raise BadFilter(f"unknown filter type {kind!r}")
+    if kind in _TODAY:
+        kind, criterion = _TODAY[kind], now.astimezone(UTC).date().isoformat()
     if kind in ("between", "not_between"):
-        low, high = (instant(p) for p in _between(criterion))
-        inside: Predicate = lambda row: row.get(name) is not None and low <= row[name] <= high  # noqa: E731
-        return inside if kind == "between" else (lambda row: not inside(row))
-    return _compare(name, kind, [instant(criterion)])
+        first, last = _between(criterion)
+        return _within(name, _span(first)[0], _span(last)[1], kind == "between")
+    low, high = _span(criterion)
+    if kind in ("eq", "ne"):
+        return _within(name, low, high, kind == "eq")
+    return _compare(name, kind, [low if kind in ("ge", "lt") else high])
 
 
 def _text(name: str, kind: str, criterion: str) -> Predicate:
@@ -285,7 +334,7 @@ def mentions(node: Node, field: str) -> bool:
 def read_filter_json(text: str) -> list[FilterTest]:
     """Returns the tests of a `_filter_json` value. Raises BadFilter."""
     try:
-        rows = json.loads(text)
+        rows = read_json(text)
         return [FilterTest(str(f), str(t), str(c)) for f, t, c in rows]
     except (ValueError, TypeError) as error:
         raise BadFilter("_filter_json cannot be read") from error

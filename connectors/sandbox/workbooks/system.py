@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.sandbox.wire import Request, Response
-from connectors.sandbox.workbooks import query
-from connectors.sandbox.workbooks.admin import QUEUES, CustomFields, queues
-from connectors.sandbox.workbooks.bodies import Pairs, dressed, failure, read_pairs, refusal, reply
+from connectors.sandbox.wire import Request, Response, read_id, template_of
+from connectors.sandbox.workbooks import bodies, query, trouble
+from connectors.sandbox.workbooks.admin import API_USER, PERSON_USER, QUEUE_IDS, QUEUE_NAMES, QUEUES, USERS, CustomFields, queues
+from connectors.sandbox.workbooks.bodies import Pairs, dressed, failure, method_in, read_pairs, refusal, reply
 from connectors.sandbox.workbooks.codec import show, show_datetime, store
-from connectors.sandbox.workbooks.metadata import BY_PATH, Column, ObjectType, describe
+from connectors.sandbox.workbooks.metadata import BY_PATH, Column, describe
 from connectors.sandbox.workbooks.parameters import sort, sortable, square, tree, window
 from connectors.sandbox.workbooks.query import BadFilter, Node, Row
 from connectors.sandbox.workbooks.session import Sessions, cookie_of, set_cookie
@@ -20,9 +20,8 @@ from connectors.sandbox.workbooks.table import Table
 
 ROWS_A_WRITE = 100
 STALE = "This record cannot be saved since it has already been updated elsewhere."
-API_USER, PERSON_USER = 2, 3
-USERS = {API_USER: "Sync Service", PERSON_USER: "Jo Admin", 4: "Priya Nair", 5: "Tom Becker"}
-OFFSET_IGNORED = {"_dc", "client", "api_key", "_api_version", "_method", "callback", "jsonp", "json"}
+COMPUTED = frozenset(("updated_by_user[person_name]", "created_by_user[person_name]", "owner[person_name]", "employer[name]"))
+Checked = tuple[Row, dict[str, list[str]], str]  # values to store, problems by attribute, a failure of the row as a whole
 
 
 class WorkbooksSystem:
@@ -40,6 +39,8 @@ class WorkbooksSystem:
         self.sessions = Sessions(now=now, secret=self.api_key)
         self.is_migrated = False
         self._delayed: dict[str, Request] = {}
+        self._last_read: tuple[Request, Pairs] | None = None
+        self._exceptions = 0
 
     # --- what the world asks ------------------------------------------------------------------------------------
     def credentials(self) -> dict[str, Any]:
@@ -47,6 +48,9 @@ class WorkbooksSystem:
 
     def objects(self) -> tuple[str, ...]:
         return tuple(self.tables)
+
+    def count(self, object_type: str) -> int:
+        return len(self.tables[object_type].rows)
 
     def list_records(self, object_type: str) -> list[dict[str, Any]]:
         return [self._shown(self.tables[object_type], row) for row in self.tables[object_type].rows.values()]
@@ -107,18 +111,15 @@ class WorkbooksSystem:
     def _user_write(self, table: Table, row: Row | None, values: Mapping[str, Any]) -> dict[str, Any]:
         given = dict(values)
         backdated = given.pop("updated_at", None)
-        stored, problems = self._stored(table.type, given, strict=True)
-        if row is None and not stored.get("name"):
+        stored, problems = self._stored(table, given, strict=True, id_=row["id"] if row else None)
+        epoch, problem = (None, "") if backdated in (None, "") else store(table.type.columns["updated_at"], backdated)
+        if problem:
+            problems["updated_at"] = [problem]
+        if not stored.get("name", row and row["name"]):
             problems.setdefault("name", ["can't be blank"])
         if problems:
             raise ValueError("; ".join(f"{name} {text}" for name, texts in problems.items() for text in texts))
-        saved = self._save(table, row, stored, PERSON_USER, "Browser")
-        if backdated is not None:
-            epoch, problem = store(table.type.columns["updated_at"], backdated)
-            if problem:
-                raise ValueError(f"updated_at {problem}")
-            saved = {**saved, "updated_at": epoch}
-            table.put(saved)
+        saved = self._save(table, row, stored, PERSON_USER, "Browser", at=epoch)
         return self._shown(table, saved)
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
@@ -132,17 +133,43 @@ class WorkbooksSystem:
             return self._page(request, path)
         if not path.endswith(".api"):
             return refusal(404, "There is no such page.", "/{unknown}")
-        path = path[: -len(".api")]
-        pairs = read_pairs(request)
-        response = self._answer(request, path, pairs)
+        try:
+            pairs = self._pairs(request)
+        except BadFilter as error:
+            return refusal(406, str(error), template_of(request.path))
+        response = self._answer(request, path[: -len(".api")], pairs)
         fresh = self.sessions.replacement(cookie_of(request.headers.get("cookie", "")))
         if fresh:
             response.headers.append(set_cookie(fresh))
         return dressed(response, pairs)
 
+    def _pairs(self, request: Request) -> Pairs:
+        """Returns the parameters of a request, read once: the world asks for its method before it is answered."""
+        if self._last_read is None or self._last_read[0] is not request:
+            self._last_read = (request, read_pairs(request))
+        return self._last_read[1]
+
+    def method_of(self, request: Request) -> str:
+        try:
+            return method_in(self._pairs(request), request.method)
+        except BadFilter:
+            return request.method
+
+    def shown(self, request: Request) -> str:
+        try:
+            return bodies.shown(request, self._pairs(request))
+        except BadFilter:
+            return ""
+
+    def trouble(self, kind: str, options: Mapping[str, Any], request: Request) -> Response:
+        if kind == "delay_redirect":
+            return Response(302, b"", "text/html", [("Location", self.delay(request))], template_of(request.path))
+        self._exceptions += 1
+        return trouble.answer(kind, options, template_of(request.path), self._exceptions)
+
     def _answer(self, request: Request, path: str, pairs: Pairs) -> Response:
-        method = next((v.upper() for k, v in pairs if k == "_method"), request.method)
-        template = f"/{path}.api"
+        method = method_in(pairs, request.method)
+        template = template_of(f"/{path}.api")
         if path == "login":
             return self._login(pairs, template)
         refused = self._refuse_caller(request, pairs, method, template)
@@ -166,8 +193,7 @@ class WorkbooksSystem:
         request = self._delayed.pop(path.removeprefix("delay/"), None)
         if request is None:
             return refusal(404, "There is no such page.", "/delay/{id}")
-        pairs = read_pairs(request)
-        if next((v.upper() for k, v in pairs if k == "_method"), request.method) == "GET":
+        if self.method_of(request) == "GET":
             return self.handle(request)
         return reply(200, {"data": [], "total": 0, "success": True, "flash": "", "updates": {}}, "/delay/{id}")
 
@@ -183,7 +209,7 @@ class WorkbooksSystem:
         if path == "metadata/types":
             return self._metadata(pairs, template)
         if path in QUEUES and method == "GET":
-            return _rows(queues(USERS, QUEUES[path]), template)
+            return _rows(queues(QUEUES[path]), template)
         if path == "admin/custom_fields":
             return self._custom_fields(method, pairs, template)
         if path not in BY_PATH:
@@ -224,6 +250,8 @@ class WorkbooksSystem:
 
     def _login(self, pairs: Pairs, template: str) -> Response:
         given = dict(pairs)
+        if given.get("client") != "api" or not given.get("api_version", given.get("_api_version")):
+            return failure(406, "client=api and api_version are mandatory", template)
         by_key = given.get("api_key") == self.api_key
         by_name = given.get("username") == self.username and given.get("password") == self.password
         again = given.get("username") == self.username and given.get("session_id", "") in self.sessions.tokens
@@ -264,7 +292,7 @@ class WorkbooksSystem:
     # --- reading ---------------------------------------------------------------------------------------------------
     def _list(self, table: Table, pairs: Pairs, template: str) -> Response:
         asked = tree(pairs)
-        predicate = query.compile_node(asked, table.type.columns, self._now())
+        predicate = self._predicate(table, asked)
         shows_deleted = query.mentions(asked, "is_deleted")
         start, limit = window(pairs)
         order = sort(pairs, table.type.columns)
@@ -281,11 +309,16 @@ class WorkbooksSystem:
         body = {"data": data, "total": total if counts else len(data), "success": True, "flash": "", "updates": {}}
         return reply(200, body, template)
 
+    def _predicate(self, table: Table, asked: Node) -> Callable[[Row], bool]:
+        inner = query.compile_node(asked, table.type.columns, self._now())
+        names = [name for name in COMPUTED if query.mentions(asked, name)]
+        return (lambda row: inner({**row, **{n: self._computed(row, n) for n in names}})) if names else inner
+
     def _matching(
         self, table: Table, asked: Node, fits: Callable[[Row], bool], order: list[tuple[str, bool]], most: int | None
     ) -> list[Row]:
         ids = query.candidates(asked, table)
-        in_time_order = order == [("updated_at", True), ("id", True)]
+        in_time_order = order in ([("updated_at", True)], [("updated_at", True), ("id", True)])
         if ids is None and in_time_order:
             found = []
             for row in table.in_order(query.lower_bound(asked)):
@@ -297,7 +330,8 @@ class WorkbooksSystem:
         rows = table.rows.values() if ids is None else [table.rows[i] for i in ids if i in table.rows]
         found = [row for row in rows if fits(row)]
         for name, ascending in reversed(order or [("id", True)]):
-            found.sort(key=lambda row: sortable(row.get(name)), reverse=not ascending)
+            value = self._computed if name in COMPUTED else dict.get
+            found.sort(key=lambda row: sortable(value(row, name)), reverse=not ascending)  # noqa: B023
         return found
 
     def _shown(self, table: Table, row: Row, columns: list[str] | None = None) -> dict[str, Any]:
@@ -305,7 +339,7 @@ class WorkbooksSystem:
         shown = {}
         for name in names:
             column = table.type.columns.get(name)
-            shown[name] = show(column, self._computed(row, name))
+            shown[name] = show(column, self._computed(row, name) if name in COMPUTED else row.get(name))
         if "id" not in shown:
             shown["id"] = row["id"]
         return shown
@@ -317,25 +351,20 @@ class WorkbooksSystem:
             for name in shown:
                 column = table.type.columns.get(name)
                 if column is not None and column.datatype == "datetime" and isinstance(row.get(name), int):
-                    at = datetime.fromtimestamp(row[name], UTC)
-                    shown[name] = at.strftime(form.replace("%s", str(row[name])))
+                    shown[name] = _in_form(row[name], form)
         return shown
 
     def _computed(self, row: Row, name: str) -> Any:
         if name == "updated_by_user[person_name]":
             return USERS.get(row["updated_by"], "")
-        if name in ("created_by_user[person_name]", "owner[person_name]"):
+        if name == "created_by_user[person_name]":
             return USERS.get(row["created_by"], "")
+        if name == "owner[person_name]":
+            return USERS.get(row.get("owner_id") or row["created_by"], "")
         if name == "employer[name]":
             employer = self.tables["organisations"].rows.get(row.get("employer_link") or 0)
             return employer["name"] if employer else ""
-        if name == "is_deleted":
-            return bool(row["is_deleted"])
-        value = row.get(name)
-        return False if value is None and self._is_boolean(name) else value
-
-    def _is_boolean(self, name: str) -> bool:
-        return any((c := t.columns.get(name)) is not None and c.datatype == "boolean" for t in self.custom_fields.types.values())
+        return row.get(name)
 
     # --- writing ---------------------------------------------------------------------------------------------------
     def _change(self, table: Table, pairs: Pairs, template: str) -> Response:
@@ -348,13 +377,14 @@ class WorkbooksSystem:
         strict = flags.get("_strict_attribute_checking", "").lower() in ("true", "1")
         each = flags.get("_per_object_transactions", "").lower() in ("true", "1")
         selected = self._selected(table, pairs)
-        checked = [self._check(table, row, selected, strict) for row in rows]
+        checked = self._check_all(table, rows, selected, strict)
         if not each and any(problems or whole for _, problems, whole in checked):
             return self._all_refused(checked, template)
         affected, information = [], []
         for row, (stored, problems, whole) in zip(rows, checked, strict=True):
             if problems or whole:
-                affected.append({"id": int(row["id"])} if row["id"].isdigit() else {})
+                id_ = read_id(row["id"])
+                affected.append({} if id_ is None else {"id": id_})
                 errors = dict(problems) or {"base": [whole]}
                 information.append({"success": False, "errors": errors, "warnings": {}})
                 continue
@@ -373,37 +403,56 @@ class WorkbooksSystem:
         asked = tree(pairs)
         if not asked.parts and asked.test is None:
             return {0}
-        predicate = query.compile_node(asked, table.type.columns, self._now())
+        predicate = self._predicate(table, asked)
         ids = query.candidates(asked, table)
         rows = table.rows.values() if ids is None else [table.rows[i] for i in ids if i in table.rows]
         return {0} | {row["id"] for row in rows if predicate(row)}
 
-    def _check(self, table: Table, row: dict[str, str], selected: set[int], strict: bool) -> tuple[Row, dict[str, list[str]], str]:
-        """Returns the values to store, problems by attribute, and a failure of the row as a whole."""
-        method, id_text = row["__method"].upper(), row["id"]
-        id_ = int(id_text) if id_text.isdigit() else -1
+    def _check_all(self, table: Table, rows: list[dict[str, str]], selected: set[int], strict: bool) -> list[Checked]:
+        """Returns what each row will do, as things stand after the rows before it: one record twice in a request is stale
+        the second time."""
+        versions: dict[int, int | None] = {}  # of the records that rows before changed; None: deleted
+        refcodes: set[str] = set()
+        checked = []
+        for row in rows:
+            stored, problems, whole = self._check(table, row, selected, strict, versions)
+            refcode = str(stored.get("refcode") or "").casefold()
+            if refcode in refcodes:
+                problems["refcode"] = [f"'{stored['refcode']}' is already used"]
+            elif refcode and not whole:
+                refcodes.add(refcode)
+            id_, method = read_id(row["id"]), row["__method"].upper()
+            if not problems and not whole and method in ("PUT", "DELETE") and id_ is not None:
+                versions[id_] = None if method == "DELETE" else int(row["lock_version"]) + 1
+            checked.append((stored, problems, whole))
+        return checked
+
+    def _check(self, table: Table, row: dict[str, str], selected: set[int], strict: bool, versions: Mapping[int, int | None]) -> Checked:
+        method, id_ = row["__method"].upper(), read_id(row["id"])
         values = {k: v for k, v in row.items() if k not in ("__method", "id", "lock_version") and v != ":no_value:"}
-        stored, problems = self._stored(table.type, {k: None if v == ":null_value:" else v for k, v in values.items()}, strict=strict)
+        given = {k: None if v == ":null_value:" else v for k, v in values.items()}
+        stored, problems = self._stored(table, given, strict=strict, id_=id_ if method == "PUT" else None)
         if method == "POST":
             if not stored.get("name"):
-                problems["name"] = ["can't be blank"]
+                problems.setdefault("name", ["can't be blank"])
             return stored, problems, ""
         if method not in ("PUT", "DELETE"):
-            return stored, problems, f"unknown method {method}"
-        present = table.rows.get(id_)
-        if present is None or present["is_deleted"] or id_ not in selected:
-            return stored, problems, f"Record {id_text} was not found."
-        if row["lock_version"] != str(present["lock_version"]):
+            return stored, problems, f"unknown method {method[:20]}"
+        present = table.rows.get(id_ or 0)
+        version = versions.get(id_ or 0, present["lock_version"] if present and not present["is_deleted"] else None)
+        if version is None or id_ not in selected:
+            return stored, problems, f"Record {row['id'][:20]} was not found."
+        if row["lock_version"] != str(version):
             return stored, problems, STALE
         if "name" in stored and not stored["name"]:
-            problems["name"] = ["can't be blank"]
+            problems.setdefault("name", ["can't be blank"])
         return stored, problems, ""
 
-    def _stored(self, type_: ObjectType, values: Mapping[str, Any], *, strict: bool) -> tuple[Row, dict[str, list[str]]]:
+    def _stored(self, table: Table, values: Mapping[str, Any], *, strict: bool, id_: int | None = None) -> tuple[Row, dict[str, list[str]]]:
         stored: Row = {}
         problems: dict[str, list[str]] = {}
         for name, value in values.items():
-            column: Column | None = type_.columns.get(name)
+            column: Column | None = table.type.columns.get(name)
             if column is None:
                 if strict:
                     problems[name] = [f"unknown attribute '{name}'"]
@@ -414,10 +463,27 @@ class WorkbooksSystem:
                 stored[name], problem = store(column, value)
                 if problem:
                     problems[name] = [problem]
-        employer = stored.get("employer_link")
-        if employer and employer not in self.tables["organisations"].rows:
-            problems["employer_link"] = ["does not exist"]
+        self._check_references(table, stored, problems, id_)
         return stored, problems
+
+    def _check_references(self, table: Table, stored: Row, problems: dict[str, list[str]], id_: int | None) -> None:
+        """Adds problems of values that point at other rows or must be unique; a queue and its name go together."""
+        employer = stored.get("employer_link")
+        present = self.tables["organisations"].rows.get(employer or 0)
+        if employer and (present is None or present["is_deleted"]):
+            problems["employer_link"] = ["does not exist"]
+        if stored.get("owner_id") is not None and stored["owner_id"] not in USERS:
+            problems["owner_id"] = ["does not exist"]
+        queue = stored.get("assigned_to")
+        if queue is not None and queue not in QUEUE_NAMES:
+            problems["assigned_to"] = ["does not exist"]
+        if "assigned_to_name" in stored:
+            stored["assigned_to"] = QUEUE_IDS.get(stored["assigned_to_name"] or "")
+        elif "assigned_to" in stored:
+            stored["assigned_to_name"] = QUEUE_NAMES.get(queue or 0)
+        refcode = stored.get("refcode")
+        if refcode and table.owner_of_refcode(refcode) not in (None, id_):
+            problems["refcode"] = [f"'{refcode}' is already used"]
 
     def _apply(self, table: Table, row: dict[str, str], stored: Row) -> dict[str, Any]:
         """Carries out one checked row and returns what the reply says of it."""
@@ -433,21 +499,26 @@ class WorkbooksSystem:
         columns = ["id", "lock_version", "updated_at", "updated_by", *stored]
         return self._shown(table, saved, list(dict.fromkeys(columns)))
 
-    def _save(self, table: Table, row: Row | None, stored: Row, user: int, through: str) -> Row:
+    def _save(self, table: Table, row: Row | None, stored: Row, user: int, through: str, at: int | None = None) -> Row:
+        """Stores a row and returns it; `at` backdates it."""
         if row is None:
             id_ = table.next_id
-            at = int(self._now().timestamp())
             row = {
                 "id": id_,
                 "lock_version": -1,
                 "object_ref": f"{table.type.reference_prefix}-{id_}",
-                "created_at": at,
+                "created_at": int(self._now().timestamp()),
                 "created_by": user,
+                "owner_id": user,
                 "is_deleted": False,
                 "created_through": through,
                 "type": table.type.class_name,
             }
         saved = {**row, **stored, **self._stamp(row, user)}
+        if not saved.get("refcode"):
+            saved["refcode"] = table.new_refcode(str(saved.get("name") or ""))
+        if at is not None:
+            saved["updated_at"] = at
         table.put(saved)
         return saved
 
@@ -464,6 +535,14 @@ class WorkbooksSystem:
             "errors": {"[]": {name: texts[0] for _, problems, _ in checked for name, texts in problems.items()}},
         }
         return reply(200, body, template)
+
+
+def _in_form(epoch: int, form: str) -> str:
+    """Returns an instant in a strftime form, `%s` the epoch. Raises BadFilter for a form that cannot be."""
+    try:
+        return datetime.fromtimestamp(epoch, UTC).strftime(form.replace("%s", str(epoch)))
+    except (ValueError, UnicodeError):
+        raise BadFilter("_json_output_datetime_format cannot be used") from None
 
 
 def _rows(rows: list[dict[str, Any]], template: str) -> Response:

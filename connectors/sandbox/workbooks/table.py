@@ -6,6 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from typing import Any
 
+from connectors.sandbox.wire import read_id
 from connectors.sandbox.workbooks.metadata import ObjectType
 from connectors.sandbox.workbooks.query import FilterTest, Row, instant, split_list
 
@@ -13,7 +14,7 @@ MOST_FROM_INDEX = 2000  # a candidate set larger than this is walked in order in
 
 
 class Table:
-    """Rows by id, in order of (updated_at, id), and by employer; who is deleted, who has no Outreach Id."""
+    """Rows by id, in order of (updated_at, id), by refcode and by employer; who is deleted, who has no Outreach Id."""
 
     def __init__(self, type_: ObjectType) -> None:
         self.type = type_
@@ -21,6 +22,8 @@ class Table:
         self.next_id = 1
         self._by_time: list[tuple[int, int]] = []
         self._by_employer: dict[int, set[int]] = {}
+        self._by_refcode: dict[str, int] = {}
+        self._last_of_prefix: dict[str, int] = {}
         self._deleted: set[int] = set()
         self._blank: set[int] = set()
         self._id_column = next((c for c in type_.columns if c.endswith("_outreach_id")), "")
@@ -39,6 +42,8 @@ class Table:
             self._by_time.append(key)
         else:
             insort(self._by_time, key)
+        if row.get("refcode"):
+            self._by_refcode[row["refcode"].casefold()] = id_
         if row.get("employer_link"):
             self._by_employer.setdefault(row["employer_link"], set()).add(id_)
         if row.get("is_deleted"):
@@ -53,8 +58,23 @@ class Table:
         if at < len(self._by_time) and self._by_time[at] == (row["updated_at"], id_):
             del self._by_time[at]
         self._by_employer.get(row.get("employer_link") or 0, set()).discard(id_)
+        self._by_refcode.pop((row.get("refcode") or "").casefold(), None)
         self._deleted.discard(id_)
         self._blank.discard(id_)
+
+    def owner_of_refcode(self, refcode: str) -> int | None:
+        """Returns the id of the row that has this refcode, deleted ones included."""
+        return self._by_refcode.get(refcode.casefold())
+
+    def new_refcode(self, name: str) -> str:
+        """Returns a refcode that no row has, from the first letters of a name: `ABE1`."""
+        letters = [c for c in name[:100].upper() if c.isascii() and c.isalnum()]
+        prefix = "".join(letters[:3]) or self.type.reference_prefix
+        number = self._last_of_prefix.get(prefix, 0) + 1
+        while f"{prefix}{number}".casefold() in self._by_refcode:
+            number += 1
+        self._last_of_prefix[prefix] = number
+        return f"{prefix}{number}"
 
     def in_order(self, since: int | None) -> Iterator[Row]:
         """Yields rows by (updated_at, id) from an instant on."""
@@ -65,10 +85,9 @@ class Table:
     def candidates(self, test: FilterTest) -> set[int] | None:
         """Returns the ids a test can hold for, when an index knows them and they are not too many."""
         if test.field == "id" and test.type == "eq":
-            return {int(p) for p in split_list(test.criterion) if p.strip().isdigit()}
+            return _ids(test.criterion)
         if test.field == "employer_link" and test.type == "eq":
-            ids = (int(p) for p in split_list(test.criterion) if p.strip().isdigit())
-            return set().union(*(self._by_employer.get(i, set()) for i in ids))
+            return set().union(*(self._by_employer.get(i, set()) for i in _ids(test.criterion)))
         if test.field == "is_deleted" and test.type == "true":
             return self._deleted
         if self._id_column and test.field == self._id_column and test.type == "blank" and len(self._blank) <= MOST_FROM_INDEX:
@@ -81,3 +100,7 @@ class Table:
 
     def dump(self) -> dict[str, Any]:
         return {"next_id": self.next_id, "rows": list(self.rows.values())}
+
+
+def _ids(criterion: str) -> set[int]:
+    return {id_ for part in split_list(criterion) if (id_ := read_id(part.strip())) is not None}

@@ -14,7 +14,10 @@ from django.core.management.base import BaseCommand
 
 from connectors.sandbox.scenarios import load_csv
 from connectors.sandbox.server import PortTaken, SandboxServer
-from connectors.sandbox.world import World
+from connectors.sandbox.world import PORTS, World
+
+HIGHEST_PORT = 65535 - max(PORTS.values())
+MOST_LATENCY_MS = 3_600_000
 
 
 class Command(BaseCommand):
@@ -22,18 +25,22 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8900, help="base port; 0 takes free ports")
-        parser.add_argument("--scenario", default="demo", help="demo, empty or bench:N")
+        parser.add_argument("--port", type=int, default=8900, help=f"base port, up to {HIGHEST_PORT}; 0 takes free ports")
+        parser.add_argument("--scenario", default="demo", help="demo, empty, bench:N or bound:N")
         parser.add_argument("--load", metavar="CSV", help="organisations from a CSV with a `name` column")
         parser.add_argument("--latency-ms", type=float, default=0)
         parser.add_argument("--state", metavar="PATH", help="file that keeps records, ids and tokens over a restart")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not 0 <= options["port"] <= HIGHEST_PORT:
+            self._refuse(f"The base port must lie between 0 and {HIGHEST_PORT}: each system takes one above it.")
+        if not 0 <= options["latency_ms"] <= MOST_LATENCY_MS:
+            self._refuse(f"The latency must lie between 0 and {MOST_LATENCY_MS} ms.")
         try:
             world = World(scenario=options["scenario"], state_path=Path(options["state"]) if options["state"] else None)
             world.latency_ms = options["latency_ms"]
             if options["load"]:
-                report = load_csv(world, Path(options["load"]).read_text(encoding="utf-8-sig"))
+                report = load_csv(world, Path(options["load"]).read_bytes())
                 world.keep()
                 self.stderr.write(f"{report['taken']} rows taken, {len(report['refused'])} refused.")
                 for row in report["refused"]:
