@@ -4,6 +4,7 @@ much as the database; here each column's adapter is looked up once."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from django.db import connection, models
@@ -19,10 +20,16 @@ PLAIN += (models.PositiveSmallIntegerField, models.BooleanField, models.ForeignK
 def _adapter(field: models.Field) -> Adapt | None:
     """Returns what turns a value of this field into one the driver takes; None when it takes it as it is."""
     if isinstance(field, models.JSONField):
-        return lambda value: connection.ops.adapt_json_value(value, field.encoder)
+        return _json(field)
     if isinstance(field, models.DateTimeField):
-        return connection.ops.adapt_datetimefield_value
+        return cache(connection.ops.adapt_datetimefield_value)  # the rows of a batch share their instants
     return None if type(field) in PLAIN else _slow(field)  # a class of our own may do more
+
+
+def _json(field: models.JSONField) -> Adapt:
+    """Most JSON columns of a batch are empty: those are adapted once."""
+    empty = connection.ops.adapt_json_value({}, field.encoder)
+    return lambda value: empty if value == {} else connection.ops.adapt_json_value(value, field.encoder)
 
 
 def _slow(field: models.Field) -> Adapt:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Check
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
@@ -116,7 +116,7 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
     try:
         connector = wiring.open_connector(connection)
     except ConnectorError as error:
-        lines = [Check("Open the connection", False, f"{error.sentence}. {error.remedy}")]
+        lines = [Check("Open the connection", False, connection_sentence(error))]
     else:
         try:
             lines = connector.check()
@@ -148,7 +148,7 @@ def _keep_schema(connection: Connection, connector) -> Check:
                 for a in attributes.values()
             }
     except ConnectorError as error:
-        return Check("Read the field lists", False, f"{error.sentence}. {error.remedy}")
+        return Check("Read the field lists", False, connection_sentence(error))
     Connection.objects.filter(pk=connection.pk).update(schema_cache=schemas)
     count = sum(len(s) for s in schemas.values())
     return Check("Read the field lists", True, f"{count} fields known; mappings offer them by name.")
