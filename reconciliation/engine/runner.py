@@ -75,11 +75,14 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
 
 
 def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values: object) -> Run:
-    """Returns a new run under this lease. A run that still says *running* belongs to a process that died: only one
-    holds the lease, so it is closed first, and its page begins anew in this one."""
-    dead = Run.objects.filter(sync_pass=sync_pass, state=Run.State.RUNNING)
-    dead.update(state=Run.State.INTERRUPTED, ended_at=wiring.now(), note=DIED)
+    """Returns a new run under this lease."""
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
+
+
+def _close_dead_runs(context: RunContext) -> None:
+    """A run that still says *running* belongs to a process that died: only one holds the lease. Its page begins anew."""
+    dead = Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.RUNNING).exclude(pk=context.run.pk)
+    dead.update(state=Run.State.INTERRUPTED, ended_at=context.wiring.now(), note=DIED)
 
 
 def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:
@@ -128,7 +131,9 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         if context.is_preview:
             previews.begin(context)
         else:
-            left = work_left(sync_pass)
+            left = work_left(sync_pass, run.pk)
+            if left.dead_runs:
+                _close_dead_runs(context)
             recovery.recover(context, left)
             if left.retries:
                 _retry_owed(context)

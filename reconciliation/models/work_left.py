@@ -14,23 +14,26 @@ SELECT EXISTS (SELECT 1 FROM reconciliation_operation o JOIN reconciliation_run 
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone),
        EXISTS (SELECT 1 FROM reconciliation_case WHERE sync_pass_id = %s AND state = 'open' AND flag = 'owed'),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND are_people_due AND NOT is_tombstone),
-       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone)
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone),
+       EXISTS (SELECT 1 FROM reconciliation_run WHERE sync_pass_id = %s AND state = 'running' AND id <> %s)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class WorkLeft:
-    """Whether there are operations without an answer, write-backs, flags and people owed, records to be looked at again."""
+    """Whether there are operations without an answer, write-backs, flags and people owed, records to be looked at again,
+    and runs whose process died before it could close them."""
 
     open_operations: bool
     write_backs: bool
     flags: bool
     people: bool
     retries: bool
+    dead_runs: bool
 
 
-def work_left(sync_pass: SyncPass) -> WorkLeft:
-    """Returns what is left; each question is a partial index."""
+def work_left(sync_pass: SyncPass, run_id: int) -> WorkLeft:
+    """Returns what is left for this run; each question is a partial index."""
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, [sync_pass.pk] * 5)
+        cursor.execute(_SQL, [sync_pass.pk] * 6 + [run_id])
         return WorkLeft(*map(bool, cursor.fetchone()))
