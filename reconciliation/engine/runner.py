@@ -56,7 +56,7 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
     lease = leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
     lease.channel = order.channel
     try:
-        sync_pass.refresh_from_db()
+        sync_pass.refresh_from_db(from_queryset=SyncPass.objects.select_related("crm", "peer", "mapping"))
         run = open_run(
             sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by, applies=order.apply_of
         )

@@ -56,11 +56,11 @@ def names() -> list[str]:
 
 def keys() -> dict[str, int]:
     """Returns the row that a detail page shows: the run that holds all events, else the newest."""
-    from reconciliation.models import Case, Connection, MappingTable, Run, RunEvent
+    from reconciliation.models import Case, Connection, MappingTable, Operation, Run, RunEvent
 
     cases = {kind: Case.objects.filter(kind=kind).order_by("-pk").first().pk for kind in ("duplicate", "error")}
     run = Run.objects.order_by("pk").first().pk
-    others = {"event": RunEvent, "mapping": MappingTable, "connection": Connection}
+    others = {"event": RunEvent, "mapping": MappingTable, "connection": Connection, "operation": Operation}
     return {**cases, "run": run, **{name: model.objects.order_by("-pk").first().pk for name, model in others.items()}}
 
 
