@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.ledger import Ledger, Outcome
@@ -40,7 +39,6 @@ class RunContext:
     are_names_fresh: bool = False
     reason: str = ""  # why a person decided this
     notes: list[str] = field(default_factory=list)  # what people read of the run beside its ledger
-    crm_now: datetime | None = None  # the CRM's clock, as its last page said
     expected: int | None = None  # how many records the run will have seen, once counted
     counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
@@ -31,13 +30,10 @@ def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:
     context.ledger.related["people_read"] += len(people)
     prospects = gather.prospects_of(context.peer.connector, people, context.person_columns)
     intents, owner_of = [], {}
-    unseen: set[str] = set()  # organisations with a person whose prospect may only be too new to be found
     for person in people:
         prospect = prospects.get(person.ref.id)
         organisation = str(person.fields.get("employer_link") or "")
         binding = bindings.get(organisation)
-        if prospect is None and binding is not None and _may_be_too_new(context, person, binding):
-            unseen.add(organisation)
         if prospect is None or binding is None or prospect.fields.get("account") == binding.peer_id:
             continue
         if prospect.ref.id in owner_of:
@@ -48,17 +44,7 @@ def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:
     operations = context.executor.intend(intents)
     failing.update({owner_of[i.target_id]: "somebody else is writing it" for i, op in zip(intents, operations, strict=True) if op is None})
     context.executor.send("peer", [op for op in operations if op is not None], lambda done: _settle(context, done, owner_of, failing))
-    _settle_owed(context, bindings, failing, unseen)
-
-
-def _may_be_too_new(context: RunContext, person: Record, binding: Binding) -> bool:
-    """Tells whether a prospect may exist that Outreach's search does not show yet: the person was entered a moment ago, by
-    Workbooks' own clock, or was so when its organisation was synced. It is looked for again until searches have settled."""
-    settles = timedelta(seconds=context.peer.connector.settle_seconds)
-    if binding.are_people_due and binding.owed_since is not None:
-        return context.wiring.now() - binding.owed_since < settles
-    now = context.crm_now
-    return now is not None and person.updated_at is not None and now - person.updated_at < settles
+    _settle_owed(context, bindings, failing)
 
 
 def _move(person: Ref, binding: Binding, prospect: Record) -> Intent:
@@ -85,12 +71,9 @@ def _settle(context: RunContext, done: list[Done], owner_of: dict[str, str], fai
             failing[owner_of[item.operation.target_id]] = sentence
 
 
-def _settle_owed(context: RunContext, bindings: dict[str, Binding], failing: dict[str, str], unseen: set[str]) -> None:
-    done = [b.pk for i, b in bindings.items() if i not in failing and i not in unseen]
-    Binding.objects.filter(pk__in=done).update(are_people_due=False, owed_tries=0, owed_since=None)
-    again = Binding.objects.filter(pk__in=[bindings[i].pk for i in unseen if i not in failing])
-    again.update(are_people_due=True)
-    again.filter(owed_since=None).update(owed_since=context.wiring.now())
+def _settle_owed(context: RunContext, bindings: dict[str, Binding], failing: dict[str, str]) -> None:
+    done = [b.pk for i, b in bindings.items() if i not in failing]
+    Binding.objects.filter(pk__in=done).update(are_people_due=False, owed_tries=0)
     for organisation, sentence in failing.items():
         binding = bindings[organisation]
         binding.owed_tries += 1

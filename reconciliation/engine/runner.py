@@ -251,7 +251,6 @@ def _read_batch(context: RunContext, ends: float | None) -> Page:
         page = _read_page(context, position)
         if sync_pass.sweep_started_at is None:
             _begin_sweep(context, page)
-        context.crm_now = page.server_time
         records += page.records
         position = page.position
         is_late = ends is not None and context.wiring.monotonic() >= ends
