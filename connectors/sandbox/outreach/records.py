@@ -57,16 +57,16 @@ class Records:
     def _put(self, resource: Resource, record: Record, before: Record | None) -> None:
         """Stores a record with what follows from it, and tells the webhooks."""
         self._derive(resource, record)
-        self._remember(resource, record["id"], before)
+        self._remember(resource, record, before)
         self.tables[resource.collection].put(record)
         self._mirror_emails(resource, record, before)
         if resource.type == "prospect" and before is not None and record.get("account") != before.get("account"):
             self._follow_account(record)
         self._tell(resource, "created" if before is None else "updated", record, before)
 
-    def _remember(self, resource: Resource, id_: int, before: Record | None) -> None:
+    def _remember(self, resource: Resource, record: Record, before: Record | None) -> None:
         if self.index_lag() > 0:
-            self.tables[resource.collection].remember(id_, self._stamp(""), before)
+            self.tables[resource.collection].remember(record["id"], record["updatedAt"], before)
 
     def _follow_account(self, prospect: Record) -> None:
         """Takes the tasks and sequence states of a prospect along to its new account."""
