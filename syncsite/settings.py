@@ -214,6 +214,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "syncsite.reports.SecretsHidden"
 LOG_FORMAT = env.choice("LOG_FORMAT", default="json", among=["json", "text"])
 LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
 LOGGING = {
