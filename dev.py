@@ -127,7 +127,7 @@ def check(*_arguments):
 def look_for_advisories():
     """Returns whether pip-audit knows nothing against what the product runs on. Where it reaches no source of advisories
     it says so, and nothing fails; packages the source does not know are named."""
-    command = [str(PYTHON), "-m", "pip_audit", "-r", "requirements-scale.txt", "--no-deps", "--disable-pip"]
+    command = [str(PYTHON), "-m", "pip_audit", "-r", "requirements.txt", "-r", "requirements-scale.txt", "--no-deps", "--disable-pip"]
     done = subprocess.run([*command, "-f", "json", "--progress-spinner", "off"], cwd=str(ROOT), capture_output=True, text=True)
     try:
         packages = json.loads(done.stdout)["dependencies"]
@@ -137,7 +137,9 @@ def look_for_advisories():
     unknown = sorted(p["name"] for p in packages if "skip_reason" in p)
     for package in packages:
         for found in package.get("vulns", []):
-            print(f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}")
+            print(
+                f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}"
+            )
     print(f"{len(packages) - len(unknown)} packages looked up{'; not known there: ' + ', '.join(unknown) if unknown else ''}.")
     return not any(package.get("vulns") for package in packages)
 

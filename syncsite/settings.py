@@ -127,6 +127,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "reconciliation.services.log_ins.NoWordsOfOurs"},
     {"NAME": "reconciliation.services.log_ins.PasswordChangesAreAudited"},
 ]
 # So many wrong log-ins of one name from one address, and that name is refused from that address for a while. By name
@@ -168,6 +169,18 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A host that is cut off: its side gives up after a minute without an answer, and the server ends what it had begun.
+    # Without the latter the lease's row stays locked for as long as the server believes the host to be there (hours).
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "options": "-c idle_in_transaction_session_timeout=60s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10"
+        " -c tcp_keepalives_count=3 -c tcp_user_timeout=60s",
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
     if importlib.util.find_spec("psycopg") is None:
         env.refuse("DATABASE_URL", "names PostgreSQL, but its driver is missing; install requirements-scale.txt.")
 

@@ -16,6 +16,7 @@ from reconciliation.models.encrypted import EncryptedJSONField
 
 STEP_SECONDS, DIGITS, TOLERANCE = 30, 6, 1
 RECOVERY_CODES = 10
+CODE_GROUPS = 6  # of four letters: 117 bits
 _LETTERS = "ABCDEFGHJKMNPQRSTVWXYZ23456789"  # none that is read for another
 
 
@@ -40,7 +41,7 @@ class SecondFactor(ThrottlingMixin, Device):
 
     def new_recovery_codes(self) -> list[str]:
         """Replaces the recovery codes, saves, and returns the new ones: they are readable only now."""
-        codes = ["-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4)) for _ in range(RECOVERY_CODES)]
+        codes = ["-".join("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(CODE_GROUPS)) for _ in range(RECOVERY_CODES)]
         self.secret = {**self.secret, "recovery": [_digest(code) for code in codes]}
         self.save(update_fields=["secret"])
         return codes
@@ -93,5 +94,5 @@ class RoleRule(models.Model):
 
 
 def _digest(code: str) -> str:
-    # 78 random bits need no slow hash; the column is encrypted besides.
+    # 117 random bits need no slow hash; the column is encrypted besides.
     return hashlib.sha256(code.replace("-", "").encode()).hexdigest()

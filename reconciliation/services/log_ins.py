@@ -14,6 +14,7 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.exceptions import ValidationError
 from django.db.models import Max, Sum
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -96,6 +97,20 @@ class RecordedHandler(AxesDatabaseHandler):
 def _name_to_keep(name: str) -> str:
     """A name nobody has is not written down: people type passwords into that field."""
     return name if User.objects.filter(username=name).exists() else "a name nobody has"
+
+
+OUR_WORDS = ("syncsite", "workbooks", "outreach")
+
+
+class NoWordsOfOurs:
+    """Refuses passwords built around the names everybody here would try first."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        if any(word in password.casefold() for word in OUR_WORDS):
+            raise ValidationError(self.get_help_text(), code="our_words")
+
+    def get_help_text(self) -> str:
+        return "Your password can’t contain the names of the systems it protects (Syncsite, Workbooks, Outreach)."
 
 
 class PasswordChangesAreAudited:

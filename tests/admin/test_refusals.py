@@ -168,6 +168,15 @@ def test_who_loses_the_right_loses_the_open_session(world, loses):
     assert got == (403 if loses == "role" else 302)
 
 
+def test_what_is_refused_is_logged_with_who_and_where(world, caplog):
+    client = Client()
+    log_in(client, "viewer")
+
+    client.get("/schedule/")
+
+    assert "refused: GET /schedule/ for a-viewer" in caplog.text
+
+
 def test_nobody_makes_himself_more_than_he_is(world):
     client = Client()
     user = log_in(client, "admin")  # our role admin, no superuser
