@@ -10,6 +10,8 @@ class ReconciliationConfig(AppConfig):
     verbose_name = "Reconciliation"
 
     def ready(self) -> None:
+        from reconciliation.services import log_ins  # noqa: F401  connects its receivers
+
         post_migrate.connect(make_schedules, dispatch_uid="reconciliation.schedules")
         post_migrate.connect(make_roles, sender=self, dispatch_uid="reconciliation.roles")
 

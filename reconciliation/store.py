@@ -13,7 +13,7 @@ from reconciliation.core.mapping import Mapping as CoreMapping
 from reconciliation.defaults.organisations import ORGANISATION_COLUMNS, PEER_LENGTHS, PERSON_COLUMNS
 from reconciliation.models import Binding, Connection, MappingTable, SyncPass
 from reconciliation.models import FieldRule as RuleRow
-from reconciliation.passes.organisations import Bound
+from reconciliation.passes.organisations import Bound, Restore
 
 
 def encode(value: Value) -> Any:
@@ -84,6 +84,13 @@ def person_columns(sync_pass: SyncPass) -> PluginColumns:
     return PluginColumns(**{**PERSON_COLUMNS, **sync_pass.settings.get("person_columns", {})})
 
 
+def restore_of(sync_pass: SyncPass) -> Restore | None:
+    """Returns what the pass must keep in mind of a restored backup, None when there is nothing."""
+    if sync_pass.restored_at is None or sync_pass.restored_to is None:
+        return None
+    return Restore(sync_pass.restored_at, sync_pass.restored_to)
+
+
 def bound_of(binding: Binding) -> Bound:
     return Bound(
         peer_id=binding.peer_id,
@@ -93,6 +100,8 @@ def bound_of(binding: Binding) -> Bound:
         mapping_version=binding.mapping_version,
         is_tombstone=binding.is_tombstone,
         is_write_back_due=binding.is_write_back_due,
+        synced_at=binding.synced_at,
+        peer_version=binding.peer_version,
     )
 
 

@@ -1,9 +1,14 @@
-"""Headers every page carries."""
+"""What holds for every request: its headers, the age of its session, where it came from."""
 
+import time
 from collections.abc import Callable
+from ipaddress import ip_address
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest, HttpResponse
+
+SEEN_EVERY_SECONDS = 60  # one write a minute tells enough
 
 
 class ContentSecurityPolicyMiddleware:
@@ -17,3 +22,36 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", self.policy)
         return response
+
+
+class SessionAgeMiddleware:
+    """Ends a session that was idle too long or is too old. What a page fetches by itself is no sign of a person."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = request.session
+        if SESSION_KEY in session:
+            now = int(time.time())
+            began, seen = session.get("began_at", now), session.get("seen_at", now)
+            if now - began > settings.SESSION_COOKIE_AGE or now - seen > settings.SESSION_IDLE_SECONDS:
+                logout(request)
+            elif "began_at" not in session:
+                session["began_at"] = session["seen_at"] = now
+            elif now - seen >= SEEN_EVERY_SECONDS and request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+                session["seen_at"] = now
+        return self.get_response(request)
+
+
+def client_address(request: HttpRequest) -> str:
+    """Returns the address the visitor came from. Of X-Forwarded-For only what our own proxies added is believed: the
+    part PROXY_COUNT from the right; anything left of it a visitor may have written."""
+    direct = str(request.META.get("REMOTE_ADDR") or "")
+    parts = [part.strip() for part in str(request.META.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
+    if not settings.PROXY_COUNT or len(parts) < settings.PROXY_COUNT:
+        return direct
+    try:
+        return str(ip_address(parts[-settings.PROXY_COUNT]))
+    except ValueError:
+        return direct

@@ -7,6 +7,7 @@ change at run time (thresholds, schedules, mappings) is a row in the database, n
 import importlib.util
 import os
 import zoneinfo
+from datetime import timedelta
 from pathlib import Path
 
 from cryptography.fernet import Fernet
@@ -84,6 +85,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_filters",
     "django_q",
+    "axes",
+    "django_otp",
 ]
 MIDDLEWARE = [
     "syncsite.middleware.ContentSecurityPolicyMiddleware",
@@ -93,8 +96,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "syncsite.middleware.SessionAgeMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a refused log-in into the lock-out page
 ]
 ROOT_URLCONF = "syncsite.urls"
 WSGI_APPLICATION = "syncsite.wsgi.application"
@@ -113,10 +119,37 @@ TEMPLATES = [
         },
     }
 ]
+
+# --- Log-in ------------------------------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "reconciliation.services.log_ins.NoWordsOfOurs"},
+    {"NAME": "reconciliation.services.log_ins.PasswordChangesAreAudited"},
 ]
+# So many wrong log-ins of one name from one address, and that name is refused from that address for a while. By name
+# alone a stranger could lock an admin out; by address alone one person's typing would lock out an office.
+AXES_FAILURE_LIMIT = env.number("LOGIN_FAILURES", default=5, least=1, most=100)
+LOGIN_LOCK_MINUTES = env.number("LOGIN_LOCK_MINUTES", default=15, least=1, most=1440)
+AXES_COOLOFF_TIME = timedelta(minutes=LOGIN_LOCK_MINUTES)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_HANDLER = "reconciliation.services.log_ins.RecordedHandler"
+AXES_LOCKOUT_CALLABLE = "reconciliation.views.log_ins.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the time the lock-out page names stays true
+AXES_ENABLE_ADMIN = False  # ours is the page Log-ins
+AXES_DISABLE_ACCESS_LOG = True  # the audit log has it
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code"]
+AXES_CLIENT_IP_CALLABLE = "syncsite.middleware.client_address"
+# How many proxies of ours add an address to X-Forwarded-For; 0: nobody is believed but the connection itself.
+TRUST_PROXY = env.flag("TRUST_PROXY", default=False)
+PROXY_COUNT = env.number("PROXY_COUNT", default=1 if TRUST_PROXY else 0, least=0, most=10)
+# A session ends after so long without a page, and after so long whatever happens.
+SESSION_IDLE_SECONDS = 60 * env.number("SESSION_IDLE_MINUTES", default=60, least=1, most=1440)
+SESSION_COOKIE_AGE = 3600 * env.number("SESSION_HOURS", default=12, least=1, most=168)
 
 # --- Database and queue ------------------------------------------------------------------------------------------
 DATABASES = {"default": env.database("DATABASE_URL", default="sqlite:///var/syncsite.sqlite3")}
@@ -136,6 +169,18 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     }
 else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # A host that is cut off: its side gives up after a minute without an answer, and the server ends what it had begun.
+    # Without the latter the lease's row stays locked for as long as the server believes the host to be there (hours).
+    DATABASES["default"]["OPTIONS"] = {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,
+        "options": "-c idle_in_transaction_session_timeout=60s -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10"
+        " -c tcp_keepalives_count=3 -c tcp_user_timeout=60s",
+        **DATABASES["default"].get("OPTIONS", {}),
+    }
     if importlib.util.find_spec("psycopg") is None:
         env.refuse("DATABASE_URL", "names PostgreSQL, but its driver is missing; install requirements-scale.txt.")
 
@@ -182,6 +227,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 
+DEFAULT_EXCEPTION_REPORTER_FILTER = "syncsite.reports.SecretsHidden"
 LOG_FORMAT = env.choice("LOG_FORMAT", default="json", among=["json", "text"])
 LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", among=["DEBUG", "INFO", "WARNING", "ERROR"])
 LOGGING = {
@@ -195,6 +241,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "axes": {"handlers": [], "level": "WARNING", "propagate": True},  # it greets at every start
         "django-q": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
     },
 }
@@ -207,10 +254,13 @@ SECURE_HSTS_SECONDS = 31536000 if SECURE_SSL else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_SSL
 SECURE_HSTS_PRELOAD = SECURE_SSL
 # Only behind a proxy that sets this header itself: otherwise a visitor could claim to come by https.
-if env.flag("TRUST_PROXY", default=False):
+if TRUST_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SAMESITE = "Lax"  # Strict would lose the session on the way back from an authorise page
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True  # scripts take the token from the page
+if SECURE_SSL:  # browsers take cookies of these names only from this host, over https
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 X_FRAME_OPTIONS = "DENY"

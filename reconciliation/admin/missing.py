@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render as draw
 
 from reconciliation.admin.site import site
+
+log = logging.getLogger(__name__)
 
 
 def _framed(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
@@ -22,5 +25,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    log.warning("refused: %s %s for %s", request.method, request.path, request.user.get_username() or "a visitor")
     sentence = "Your role does not include this page. Viewers see, operators work queues and run passes, admins change settings."
     return _framed(request, 403, "This is not yours to do", sentence)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from functools import update_wrapper
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.contrib.auth import logout
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path
 
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.services.log_ins import acting
+from reconciliation.services.second_factor import what_log_in_lacks
+from reconciliation.views import (
+    audit,
+    connections,
+    dashboard,
+    duplicates,
+    errors,
+    journal,
+    log_ins,
+    mappings,
+    records,
+    runs,
+    schedule,
+    undo,
+)
 
 
 class SyncAdminSite(AdminSite):
@@ -23,6 +41,7 @@ class SyncAdminSite(AdminSite):
     site_header = "Syncsite"
     index_title = "Dashboard"
     enable_nav_sidebar = False  # our own navigation stands there
+    login_form = log_ins.LogInForm
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
@@ -36,7 +55,13 @@ class SyncAdminSite(AdminSite):
 
         def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             request.admin_site = self  # type: ignore[attr-defined]
-            return view(request, *args, **kwargs)
+            if (elsewhere := second_factor_first(request)) is not None:
+                return elsewhere
+            token = acting.set(request.user if request.user.is_authenticated else None)
+            try:
+                return view(request, *args, **kwargs)
+            finally:
+                acting.reset(token)
 
         return super().admin_view(update_wrapper(framed, view), cacheable)
 
@@ -77,6 +102,15 @@ class SyncAdminSite(AdminSite):
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
             page("audit/", audit.show_list, "audit"),
             page("audit/verify/", audit.verify, "audit_verify"),
+            page("log-ins/", log_ins.show_list, "log_ins"),
+            page("log-ins/unlock/", log_ins.unlock, "log_in_unlock"),
+            page("log-ins/remove-second-factor/", log_ins.remove_factor, "second_factor_remove"),
+            page("log-ins/require-second-factor/", log_ins.require_factor, "second_factor_require"),
+            page("second-factor/", log_ins.my_factor, "second_factor"),
+            page("second-factor/start/", log_ins.start_factor, "second_factor_start"),
+            page("second-factor/confirm/", log_ins.confirm_factor, "second_factor_confirm"),
+            page("second-factor/codes/", log_ins.renew_codes, "second_factor_codes"),
+            page("second-factor/stop/", log_ins.stop_factor, "second_factor_stop"),
             page("journal/", journal.show_list, "journal"),
             page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("schedule/", schedule.show, "schedule"),
@@ -85,6 +119,30 @@ class SyncAdminSite(AdminSite):
             page("connections/<int:pk>/test/", connections.test, "connection_test"),
         ]
         return [*ours, *super().get_urls()]
+
+
+FACTOR_ASKED_EVERY_SECONDS = 60  # a rule that is new reaches open sessions within that time, without a query a page
+# What a session may do that still owes its second factor.
+WITHOUT_FACTOR = {"logout", "jsi18n", "second_factor", "second_factor_start", "second_factor_confirm"}
+
+
+def second_factor_first(request: HttpRequest) -> HttpResponse | None:
+    """Returns where a session goes that must show a code before anything else, None when it may go on."""
+    user = request.user
+    if not user.is_authenticated or user.is_verified():  # type: ignore[union-attr]
+        return None
+    now, asked_at = int(time.time()), request.session.get("factor_asked_at", 0)
+    if now - asked_at < FACTOR_ASKED_EVERY_SECONDS:
+        return None
+    lacks = what_log_in_lacks(user)
+    if not lacks:
+        request.session["factor_asked_at"] = now
+    if lacks == "code":  # it began before the second factor did
+        logout(request)
+        return redirect("admin:login")
+    if lacks == "set-up" and (request.resolver_match is None or request.resolver_match.url_name not in WITHOUT_FACTOR):
+        return redirect("admin:second_factor")
+    return None
 
 
 site = SyncAdminSite(name="admin")

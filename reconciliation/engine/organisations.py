@@ -18,7 +18,7 @@ from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, R
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, name_key
-from reconciliation.engine import brakes, cases, crm_writes, gather, mapping_trouble, people, previews
+from reconciliation.engine import after_restore, brakes, cases, crm_writes, gather, mapping_trouble, people, previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.lease import LeaseLost
@@ -95,6 +95,7 @@ def _peer_ref(work: PageWork, decision: Decision) -> str:
 def _decide(context: RunContext, work: PageWork) -> None:
     known = _known(context, work)
     flag_owed = cases.close_reset(context, list(work.records))
+    told = after_restore.decided(context, list(work.records))
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for id_, record in work.records.items():
         if id_ in flag_owed:
@@ -107,7 +108,7 @@ def _decide(context: RunContext, work: PageWork) -> None:
             looks[look].append(record)
     asking = [r for look in (Look.NAMES, Look.ACCOUNT, Look.LINK) for r in looks[look]]
     users = gather.users_by_name(context.peer.connector, context.peer.connection, _owner_names(context, asking), context.wiring)
-    _decide_by_id(context, work, looks, known, users)
+    _decide_by_id(context, work, looks, known, users, told)
     _decide_by_name(context, work, looks[Look.NAMES], users)
 
 
@@ -133,7 +134,12 @@ def _known(context: RunContext, work: PageWork) -> dict[str, Known]:
 
 
 def _decide_by_id(
-    context: RunContext, work: PageWork, looks: dict[Look, list[Record]], known: dict[str, Known], users: dict[str, str]
+    context: RunContext,
+    work: PageWork,
+    looks: dict[Look, list[Record]],
+    known: dict[str, Known],
+    users: dict[str, str],
+    told: set[str],
 ) -> None:
     column = context.terms.columns.peer_id
     wanted = {known[r.ref.id].bound.peer_id for r in looks[Look.ACCOUNT]}
@@ -141,8 +147,8 @@ def _decide_by_id(
     numeric = {i for i in named if i.isascii() and i.isdigit()}  # Outreach ids are integers; anything else cannot exist
     accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, wanted | numeric)
     for record in looks[Look.ACCOUNT]:
-        bound = known[record.ref.id].bound
-        _guarded(context, work, record, lambda r=record, b=bound: rules.decide_bound(r, b, accounts.get(b.peer_id), context.terms, users))
+        bound, terms = known[record.ref.id].bound, after_restore.terms_for(context, record, told)
+        _guarded(context, work, record, lambda r=record, b=bound, t=terms: rules.decide_bound(r, b, accounts.get(b.peer_id), t, users))
     holders = gather.bound_organisations(context.sync_pass, numeric)
     for record in looks[Look.LINK]:
         stored = str(record.fields[column])
@@ -163,6 +169,7 @@ def _decide_by_name(context: RunContext, work: PageWork, records: list[Record], 
     names = [str(r.fields["name"]) for r in records if not is_blank(r.fields.get("name"))]
     found = gather.accounts_by_name(connector, sync_pass, context.terms.mapping, names) if names else {}
     in_flight = gather.names_in_flight(context.peer.connection, (name_key(n) for n in names), context.wiring)
+    after_restore.add_own_accounts(context, records, found)
     bound = gather.bound_organisations(sync_pass, (a.ref.id for accounts in found.values() for a in accounts))
     remembered: dict[str, set[str]] = {}
     for pair in RememberedPair.objects.filter(sync_pass=sync_pass, crm_id__in=[r.ref.id for r in records]):
@@ -295,7 +302,8 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         peer_id=peer.ref.id,
         name=name[:255],
         name_key=name_key(name),
-        crm_base=pick(record.fields, terms.mapping.crm_fields),
+        # After a restore nothing was agreed yet where the sides differ: once a person decided, every field is compared.
+        crm_base={} if decision.outcome is Outcome.FAILED else pick(record.fields, terms.mapping.crm_fields),
         peer_base=encode_fields({n: after.get(n) for n in terms.mapping.peer_fields}),
         crm_version=record.version,
         peer_version=peer.version,
@@ -303,7 +311,7 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         owner_text=decision.owner_text[:255],
         is_without_owner=decision.is_without_owner,
         is_write_back_due=not has_id and not context.wiring.switches.forgets_owed_write_back,
-        are_people_due=True,
+        are_people_due=decision.reason not in (rules.RESTORED, "agreed_again"),  # those may have been moved on since
         owed_since=None if has_id else now,
         how={"adopted": "adopted", "linked": "linked"}.get(decision.reason, "created"),
         bound_at=now,

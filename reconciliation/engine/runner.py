@@ -15,7 +15,7 @@ from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import brakes, cases, mapping_trouble, previews, recovery
+from reconciliation.engine import after_restore, brakes, cases, mapping_trouble, previews, recovery
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
@@ -24,7 +24,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Operation, Run, SyncPass
 from reconciliation.models.work_left import work_left
 from reconciliation.passes.organisations import ORGANISATION, Terms
-from reconciliation.store import mapping_of, organisation_columns, person_columns
+from reconciliation.store import mapping_of, organisation_columns, person_columns, restore_of
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
@@ -114,6 +114,8 @@ def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: lis
             mapping=mapping_of(sync_pass.mapping, peer.connection),
             database=str(crm.connection.settings.get("database_id", "")),
             on_first_link=sync_pass.mapping.on_first_link,
+            restore=restore_of(sync_pass),
+            marker_field=peer.connector.marker_field,
             looks_are_echo_blind=wiring.switches.takes_echo_for_change,
             sends_whole_record=wiring.switches.writes_whole_record,
         ),
@@ -169,6 +171,8 @@ def _columns(context: RunContext) -> list[str]:
 def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
     """Reads the pages of the sweep, an unfinished one first. Returns the state the run ends in, and a note."""
     sync_pass, wiring = context.sync_pass, context.wiring
+    if context.terms.restore is not None and not context.is_preview:
+        after_restore.flags_without_case(context)
     if context.is_preview:  # a preview looks at a whole sweep, whatever an earlier run has left
         _save(context, sweep_started_at=None, position_at=None, position_id="")
     if order.is_full:
@@ -309,6 +313,8 @@ def _advance(context: RunContext, page: Page) -> None:
             sweep_blanked={},
             approved_blanking=[],
         )
+        if context.terms.restore is not None:
+            _save(context, restored_at=None, restored_to=None)  # everything since the backup was compared once
 
 
 def _save(context: RunContext, **changes: object) -> None:

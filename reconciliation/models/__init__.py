@@ -7,6 +7,7 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.run import Run, RunEvent
+from reconciliation.models.second_factor import RoleRule, SecondFactor
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "PeerName",
     "RememberedPair",
     "RemoteUser",
+    "RoleRule",
     "Run",
     "RunEvent",
+    "SecondFactor",
     "SyncPass",
 ]

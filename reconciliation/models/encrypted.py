@@ -15,6 +15,23 @@ def _fernet() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.FIELD_KEYS])
 
 
+def is_current(token: str) -> bool:
+    """Returns whether the first key wrote the token, so that no other is needed to read it."""
+    try:
+        Fernet(settings.FIELD_KEYS[0]).decrypt(token.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
+def rewritten(token: str) -> str | None:
+    """Returns the token written anew with the first key; None when no key of FIELD_KEYS reads it."""
+    try:
+        return _fernet().rotate(token.encode()).decode()
+    except InvalidToken:
+        return None
+
+
 class EncryptedJSONField(models.TextField):
     """Holds a dict of secrets. In the database it is one opaque token; forms and dumps never show it."""
 

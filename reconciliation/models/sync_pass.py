@@ -37,6 +37,10 @@ class SyncPass(models.Model):
     sweep_blanked = models.JSONField(default=dict, blank=True)
     approved_blanking = models.JSONField(default=list, blank=True)
     backlog = models.PositiveIntegerField(null=True, blank=True)
+    # Set when the database was put back from a backup, until one sweep has compared everything since: when that was
+    # noticed, and the latest moment of the remote systems the backup knew.
+    restored_at = models.DateTimeField(null=True, blank=True)
+    restored_to = models.DateTimeField(null=True, blank=True)
     names_read_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:

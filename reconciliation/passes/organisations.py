@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as ReadOnly
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +27,7 @@ PERSON = "person"
 ACCOUNT = "account"
 PROSPECT = "prospect"
 OWNER = "owner"
+RESTORED = "restored"  # reason of the case for what cannot be known after a restore
 
 
 class Look(StrEnum):
@@ -48,6 +50,8 @@ class Bound:
     mapping_version: int = 0
     is_tombstone: bool = False
     is_write_back_due: bool = False
+    synced_at: datetime | None = None
+    peer_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,21 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """Our database is a backup: agreements after `to` (remote clock) may have been made and forgotten. `at` is when it
+    was put back (our clock)."""
+
+    at: datetime
+    to: datetime
+
+    def forgot(self, bound: Bound, account: Record) -> bool:
+        """Whether the account may have been written after the agreement we know of, by us or by its people."""
+        is_older = bound.synced_at is None or bound.synced_at < self.at
+        is_touched = not account.version or account.version != bound.peer_version
+        return is_older and is_touched and (account.updated_at is None or account.updated_at >= self.to)
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What holds for the whole pass: columns, mapping, database id for markers, what a first link does (D25)."""
 
@@ -66,6 +85,8 @@ class Terms:
     mapping: Mapping
     database: str
     on_first_link: str = "fill_blanks"
+    restore: Restore | None = None
+    marker_field: str = ""
     looks_are_echo_blind: bool = False  # seeded defect: our own write comes back as a change
     sends_whole_record: bool = False  # seeded defect: every mapped field is sent, changed or not
 
@@ -159,7 +180,8 @@ def decide_new(record: Record, matches: Sequence[Candidate], adoptable: Record |
     """Decides for an organisation without Id: our own account found by its key is adopted, a match by name is a
     duplicate (S0.17), otherwise an account is created (S0.27)."""
     if adoptable is not None:
-        return replace(decide_link(record, adoptable, "", terms, users), outcome=Outcome.CREATED, reason="adopted")
+        found = decide_link(record, adoptable, "", terms, users)
+        return found if found.case is not None else replace(found, outcome=Outcome.CREATED, reason="adopted")
     if matches:
         names = ", ".join(f"{c.peer_id}{f' (bound to organisation {c.bound_to})' if c.bound_to else ''}" for c in matches[:5])
         sentence = f"{len(matches)} account{'s' if len(matches) > 1 else ''} in Outreach already with this name: {names}."
@@ -197,13 +219,30 @@ def decide_bound(record: Record, bound: Bound, account: Record | None, terms: Te
     merge = merge_fields(terms.mapping, crm=crm, peer=peer, users=users, fresh=fresh)
     if refusal := _refused(record, merge):
         return refusal
+    if terms.restore is not None and merge.to_peer and terms.restore.forgot(bound, account):
+        return _unknowable(record, account, merge)
     if terms.sends_whole_record:
         merge = merge_fields(terms.mapping, crm=SideState(base={}, now=record.fields), peer=SideState(base={}, now={}), users=users)
     if not merge.to_peer:
         quiet = Decision(record, Outcome.UNCHANGED, "equal", "Outreach already holds these values.", base_only=True)
+        if terms.restore is not None:  # the peer's base, too, may be older than what was agreed
+            quiet = replace(quiet, base_only=False, bind_to=account, reason="agreed_again")
         return _explained(quiet, merge, terms, users)
     intent = _update(record, account, merge, terms, "Changed in Workbooks since the last agreement.")
     return _explained(Decision(record, Outcome.UPDATED, "updated", "", intent=intent), merge, terms, users)
+
+
+def _unknowable(record: Record, account: Record, merge: Merge) -> Decision:
+    """Returns the error case for differences nobody can attribute after a restore: sending ours could set back what
+    Outreach's people entered after an agreement we forgot."""
+    fields = "; ".join(f"{n} is {_shown(w.value)} here and {_shown(w.before)} in Outreach" for n, w in list(merge.to_peer.items())[:10])
+    sentence = f"Our database was restored from a backup, and nobody can tell which side of account {account.ref.id} is newer: {fields}."
+    remedy = "Press Retry to send the values of Workbooks. To keep those of Outreach, enter them in Workbooks first."
+    return failed(record, RESTORED, sentence, remedy)
+
+
+def _shown(value: object) -> str:
+    return "blank" if is_blank(value) else f"“{str(value)[:80]}”"  # type: ignore[arg-type]
 
 
 def _update(record: Record, account: Record, merge: Merge, terms: Terms, reason: str) -> Intent:
@@ -240,6 +279,12 @@ def decide_link(record: Record, account: Record | None, bound_elsewhere: str, te
         peer=SideState(base=account.fields, now=account.fields),
         users=users,
     )
+    if terms.restore is not None and account.fields.get(terms.marker_field) == marker_of(terms.database, record.ref.id):
+        # We made it for this organisation and forgot: everything was equal once, so a difference is somebody's edit.
+        if merge.to_peer:
+            return replace(_unknowable(record, account, merge), bind_to=account)
+        sentence = "Linked again; both sides hold the same."
+        return _explained(Decision(record, Outcome.UNCHANGED, "agreed_again", sentence, bind_to=account), merge, terms, users)
     writes = {name: w for name, w in merge.to_peer.items() if _first_link_writes(terms.on_first_link, w.before)}
     merge.to_peer = writes
     merge.warnings = [w for w in merge.warnings if not w.is_fatal]

@@ -1,0 +1,97 @@
+"""The first sweep after our database was put back from a backup: what it does not know must not be guessed.
+
+The remote systems went on after the backup was taken. Agreements, accounts and decisions of that time are forgotten;
+bases may be older than what both sides hold. So until one sweep went through everything edited since: accounts of ours
+are looked up by their key before any is created; a value is sent only where the account was not touched since the
+backup; flags nobody here remembers become cases. `services.restore` begins it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from connectors.contract import All, AnyOf, Op, Record, Test
+from reconciliation.core.operations import Candidate, CaseOpening
+from reconciliation.core.values import name_key
+from reconciliation.engine import cases, gather
+from reconciliation.engine.context import RunContext
+from reconciliation.models import Case
+from reconciliation.passes import organisations as rules
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Terms
+
+CLOCKS_DIFFER = timedelta(minutes=15)
+
+
+def decided(context: RunContext, crm_ids: Sequence[str]) -> set[str]:
+    """Returns the organisations whose case of this restore a person has answered: there Workbooks' values go."""
+    restore = context.terms.restore
+    if restore is None:
+        return set()
+    rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, reason=rules.RESTORED, closed_at__gte=restore.at)
+    return set(rows.exclude(state=Case.State.OPEN).values_list("crm_id", flat=True))
+
+
+def terms_for(context: RunContext, record: Record, told: set[str]) -> Terms:
+    return replace(context.terms, restore=None) if record.ref.id in told else context.terms
+
+
+def add_own_accounts(context: RunContext, records: Sequence[Record], found: dict[str, list[Record]]) -> None:
+    """Adds to what was found by name the accounts that carry these organisations' keys, whatever they are called now:
+    one that was created and renamed after the backup must not be created again."""
+    restore = context.terms.restore
+    if restore is None or not records:
+        return
+    key_of = {rules.marker_of(context.terms.database, r.ref.id): name_key(r.fields.get("name")) for r in records}
+    connector = context.peer.connector
+    columns = gather.account_columns(connector, context.terms.mapping)
+    for account in connector.find_marked(ACCOUNT, sorted(key_of), columns, since=restore.to - CLOCKS_DIFFER):
+        same = found.setdefault(key_of[str(account.fields.get(connector.marker_field))], [])
+        if account.ref.id not in {a.ref.id for a in same}:
+            same.append(account)
+
+
+def flags_without_case(context: RunContext) -> None:
+    """Opens a case for every flagged organisation we know no open case of: its flag was set after the backup, or the
+    case was decided then. The flag itself stays as it is."""
+    columns = context.terms.columns
+    flagged = AnyOf((Test(columns.error, Op.TRUE), Test(columns.duplicate, Op.TRUE)))
+    where, position = All((Test(columns.sync, Op.TRUE), flagged)), None
+    while True:
+        context.lease.guard(context.crm.connector.request_timeout)
+        names = ["name", *columns.names]
+        page = context.crm.connector.changes(ORGANISATION, where=where, columns=names, position=position, page_size=100)
+        _open_missing(context, [r for r in page.records if not r.is_deleted])
+        position = page.position
+        if position is None:
+            return
+
+
+def _open_missing(context: RunContext, records: Sequence[Record]) -> None:
+    ids = [r.ref.id for r in records]
+    rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=ids, state=Case.State.OPEN)
+    known = set(rows.values_list("crm_id", "kind"))
+    columns = context.terms.columns
+    errors = [r for r in records if r.fields.get(columns.error) and (r.ref.id, "error") not in known]
+    duplicates = [r for r in records if r.fields.get(columns.duplicate) and (r.ref.id, "duplicate") not in known]
+    for record in errors:
+        sentence = "Flagged in Workbooks after the backup our database was restored from; the reason was lost with it."
+        remedy = "Press Retry: the pass finds the reason again if it still holds."
+        cases.open_case(context, record, CaseOpening("error", "flag_found", sentence, remedy), flag=Case.Flag.WRITTEN)
+    if not duplicates:
+        return
+    connector, sync_pass = context.peer.connector, context.sync_pass
+    gather.refresh_names(connector, sync_pass, context.wiring)
+    found = gather.accounts_by_name(
+        connector, sync_pass, context.terms.mapping, [str(r.fields["name"]) for r in duplicates if r.fields.get("name")]
+    )
+    bound = gather.bound_organisations(sync_pass, (a.ref.id for accounts in found.values() for a in accounts))
+    for record in duplicates:
+        candidates = tuple(
+            Candidate(a.ref.id, str(a.fields.get("name")), "same name", dict(a.fields), bound.get(a.ref.id, ""))
+            for a in found.get(name_key(record.fields.get("name")), [])
+        )
+        sentence = "Flagged as a duplicate after the backup our database was restored from."
+        remedy = "Link it, or say that it is a different company."
+        cases.open_case(context, record, CaseOpening("duplicate", "flag_found", sentence, remedy, candidates), flag=Case.Flag.WRITTEN)

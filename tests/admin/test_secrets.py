@@ -1,0 +1,228 @@
+"""Planted secrets are searched for wherever something leaves: pages, exports, logs, tracebacks, dumps, error pages."""
+
+import io
+import json
+import logging
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db import connection as database
+from django.test import Client, override_settings
+from django.urls import path, reverse
+from django.views.debug import ExceptionReporter
+
+from reconciliation.models import AuditEntry, Case, Connection, Operation, RunEvent, SecondFactor
+from syncsite.logging import JsonFormatter, TextFormatter
+from tests.admin.test_log_in import enrol, enter
+from tests.admin.test_pages import HOSTILE, PAGES, address
+from tests.sandboxed import make
+
+pytestmark = pytest.mark.django_db
+PASSWORD = "planted-password-of-root"
+IN_FORMS = ("planted-api-key", "planted-form-password", "123987")
+REDIS = "redis://:planted-redis-password@127.0.0.1:6379/0"
+STOCK = ("password_change", "auth_user_changelist", "auth_user_add", "auth_group_changelist", "login")
+
+
+@pytest.fixture
+def written():
+    """Everything any logger says during the test, at every level, in both our formats."""
+    stream, handlers = io.StringIO(), []
+    for formatter in (JsonFormatter(), TextFormatter()):
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(formatter)
+        handlers.append(handler)
+        logging.getLogger().addHandler(handler)
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.DEBUG)
+    yield stream
+    logging.getLogger().setLevel(level)
+    for handler in handlers:
+        logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def world(written, monkeypatch):
+    """A sandbox whose systems failed in every way that writes something down, with hostile values in its records."""
+    box = make()
+    box.secrets = set()
+    remember(box)
+    box.world.outreach.create_record("accounts", {"name": HOSTILE[:255]})
+    box.organisation(HOSTILE[:255])
+    box.organisation("Refused")
+    box.run()
+    for fault in (
+        {"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1},
+        {"kind": "status", "status": 500, "system": "workbooks", "times": 1},
+        {"kind": "expire_token", "system": "outreach", "times": 1},
+        {"kind": "html", "system": "outreach", "times": 1},
+        {"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1},
+    ):
+        box.organisation(f"After {fault['kind']}")
+        box.world.faults.add(fault)
+        box.run()
+        remember(box)
+    for _ in range(3):
+        box.run(forward=7300)  # tokens are renewed
+        remember(box)
+    # The system echoes what it was sent, as some do.
+    Connection.objects.filter(system="workbooks").update(last_error="refused")
+    box.run(kind="preview")
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
+    return box
+
+
+def remember(box):
+    for row in Connection.objects.all():
+        box.secrets |= {str(v) for k, v in row.secrets.items() if k not in ("username", "client_id", "expires_at") and len(str(v)) >= 8}
+
+
+@pytest.fixture
+def root(world):
+    """A superuser with a password and a second factor, logged in as a person is; what is secret of that is remembered."""
+    call_command("migrate", verbosity=0)
+    user = User.objects.create_superuser("root", password=PASSWORD)
+    client = Client()
+    enter(client, "root", PASSWORD)
+    monkey = Client()
+    enter(monkey, "root", "planted-wrong-password")
+    import tests.admin.test_log_in as log_in
+
+    log_in.PASSWORD, kept = PASSWORD, log_in.PASSWORD
+    device, codes = enrol(client, user)
+    log_in.PASSWORD = kept
+    device.refresh_from_db()
+    world.secrets |= {PASSWORD, "planted-wrong-password", device.secret["key"], device.key_text, *codes}
+    world.secrets |= {settings.SECRET_KEY, *settings.FIELD_KEYS, client.session.session_key}
+    assert len(world.secrets) > 15
+    return client
+
+
+def leaks(text, secrets):
+    return sorted({s[:6] + "…" for s in secrets if s in text or quote(s, safe="") in text or json.dumps(s)[1:-1] in text})
+
+
+def body(answer):
+    return (b"".join(answer.streaming_content) if answer.streaming else answer.content).decode(errors="replace")
+
+
+def test_no_page_and_no_export_shows_a_secret(root, world):
+    seen = 0
+    for name, (_, method) in PAGES.items():
+        if method == "get":
+            assert leaks(body(root.get(address(name))), world.secrets) == [], name
+            seen += 1
+    for name in STOCK:
+        assert leaks(body(root.get(reverse(f"admin:{name}"))), world.secrets) == [], name
+    user = User.objects.get(username="root")
+    assert leaks(body(root.get(f"/auth/user/{user.pk}/change/")), world.secrets) == []
+    for row in Connection.objects.all():
+        assert leaks(body(root.get(f"/connections/{row.pk}/")), world.secrets) == []
+    for number in Operation.objects.values_list("pk", flat=True):
+        assert leaks(body(root.get(f"/journal/{number}/")), world.secrets) == []
+    for number in Case.objects.filter(kind="error").values_list("pk", flat=True):
+        assert leaks(body(root.get(f"/errors/{number}/")), world.secrets) == []
+    for number in RunEvent.objects.values_list("pk", flat=True):
+        assert leaks(body(root.get(f"/events/{number}/")), world.secrets) == []
+    assert seen > 20
+
+
+def test_no_log_line_at_any_level_holds_a_secret(root, world, written, monkeypatch):
+    def breaks(context, *_):
+        secrets = world.secrets  # as a local variable
+        raise RuntimeError(f"unforeseen, with {len(secrets)} secrets at hand")
+
+    monkeypatch.setattr("reconciliation.engine.runner.process_page", breaks)
+    assert world.run().state == "failed"
+    root.get("/nosuch/")
+    root.post("/connections/", {"api_key": "planted-in-a-refused-form"})
+
+    text = written.getvalue()
+    assert "unforeseen" in text and "Traceback" in text and "/nosuch/" in text
+    assert leaks(text, world.secrets | {"planted-in-a-refused-form"}) == []
+
+
+def test_no_dump_holds_a_secret(root, world):
+    out = io.StringIO()
+    call_command("dumpdata", "--exclude", "sessions", stdout=out)
+
+    text = out.getvalue()
+    assert "After expire_token" in text and leaks(text, world.secrets) == []
+    assert all(row["fields"].get("secrets", "") == "" for row in json.loads(text) if row["model"] == "reconciliation.connection")
+
+
+def test_no_column_of_the_database_holds_a_secret_readable(root, world):
+    """What a stolen file shows. Session keys are left out: a session table holds session keys."""
+    found = {}
+    with database.cursor() as cursor:
+        for table in database.introspection.table_names(cursor):
+            if table != "django_session":
+                cursor.execute(f'SELECT * FROM "{table}"')
+                if leak := leaks(str(cursor.fetchall()), world.secrets - {root.session.session_key}):
+                    found[table] = leak
+
+    assert found == {}
+
+
+def broken(request):
+    secrets = Connection.objects.first().secrets  # local variables of the frame that fails
+    password = "planted-password-of-root"
+    raise RuntimeError(f"broken with {len(secrets)} secrets and {len(password)} letters")
+
+
+urlpatterns = [path("broken/", broken)]
+handler500 = "django.views.defaults.server_error"
+
+
+@override_settings(ROOT_URLCONF="tests.admin.test_secrets")
+def test_a_forced_500_says_nothing_and_its_log_and_report_hold_no_secret(root, world, written):
+    root.raise_request_exception = False
+
+    answer = root.get("/broken/", headers={"authorization": "Bearer planted-bearer-token"})
+
+    assert answer.status_code == 500 and "Something went wrong on our side" in body(answer)
+    assert "RuntimeError" not in body(answer) and "Traceback" not in body(answer)
+    assert answer.headers["Content-Security-Policy"]
+    text = written.getvalue()
+    assert "RuntimeError" in text  # the log says what happened
+    assert leaks(text, world.secrets | {"planted-bearer-token"}) == []
+
+
+@override_settings(REDIS_URL=REDIS, Q_CLUSTER={"redis": REDIS}, CACHES={"default": {"BACKEND": "x", "LOCATION": REDIS}})
+def test_even_the_report_of_debug_hides_settings(root, rf):
+    """DEBUG=1 is for developers; what Django shows of settings and of the request is masked nevertheless."""
+    request = rf.post("/connections/1/", {"api_key": IN_FORMS[0], "password": IN_FORMS[1], "code": IN_FORMS[2]})
+    try:  # the report shows the lines around, so none of them spells a secret
+        raise RuntimeError("broken")
+    except RuntimeError as error:
+        report = ExceptionReporter(request, type(error), error, error.__traceback__)
+        text = report.get_traceback_html() + report.get_traceback_text()
+
+    planted = {settings.SECRET_KEY, *settings.FIELD_KEYS, REDIS.split("@")[0][9:], *IN_FORMS}
+    assert leaks(text, planted) == []
+
+
+def test_the_audit_log_holds_no_secret(root, world):
+    row = Connection.objects.get(system="workbooks")
+    values = {"name": row.name, "base_url": row.base_url, "page_address_template": "", "settle_seconds": 0, "api_key": "planted-new-key"}
+    root.post(f"/connections/{row.pk}/", values)
+
+    text = str(list(AuditEntry.objects.values()))
+    assert "log in" in text
+    assert leaks(text, world.secrets | {"planted-new-key"}) == []
+    assert SecondFactor.objects.count() == 1
+
+
+def test_hostile_values_in_forms_and_addresses_come_back_escaped(root, world):
+    for where in ("/why/?q=", "/runs/?state=", "/duplicates/?name=", "/errors/?reason=", "/audit/?username=", "/login/?next="):
+        answer = Client().get(where + quote(HOSTILE)) if "login" in where else root.get(where + quote(HOSTILE))
+        assert "<script>alert" not in body(answer), where
+    assert "<script>alert" not in body(Client().post("/login/", {"username": HOSTILE, "password": "x", "next": HOSTILE}))
+    answer = enter(Client(), "root", PASSWORD)
+    assert "Location" not in answer.headers or answer.headers["Location"].startswith("/")
+    away = Client().post("/login/?next=//evil.example/", {"username": "nobody", "password": "x", "next": "https://evil.example/"})
+    assert 'action="https://evil' not in body(away)
