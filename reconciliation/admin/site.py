@@ -13,7 +13,7 @@ from django.urls import URLPattern, URLResolver, path
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.views import alerts, audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
 
 
 class SyncAdminSite(AdminSite):
@@ -75,6 +75,10 @@ class SyncAdminSite(AdminSite):
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
+            page("alerts/", alerts.show, "alerts"),
+            page("alerts/test/", alerts.test, "alerts_test"),
+            page("alerts/chat/", alerts.save_chat, "alerts_chat"),
+            page("alerts/chat/test/", alerts.test_chat, "alerts_chat_test"),
             page("audit/", audit.show_list, "audit"),
             page("audit/verify/", audit.verify, "audit_verify"),
             page("journal/", journal.show_list, "journal"),
