@@ -68,23 +68,37 @@ def send_due(now: datetime) -> str:
         lease = leases.take("outbox", holder_name())
     except leases.LeaseHeld:
         return "another worker sends"
-    ends, sent, failed, stopped = time.monotonic() + BUDGET_SECONDS, 0, 0, set()
+    ends, sent, failed = time.monotonic() + BUDGET_SECONDS, 0, 0
+    stopped: set[object] = set()  # channels that are down, and stories whose beginning waits
     try:
-        for message in _due(now).order_by("pk")[:MOST_AT_ONCE]:
+        for message in _in_order(now):
             if time.monotonic() >= ends:
                 break
-            if _channel(message) in stopped:
+            if {_channel(message), _story(message)} & stopped:
                 continue
             said = _send_one(message, now)
             if said is None:
                 continue
             sent, failed = sent + said.is_sent, failed + (not said.is_sent)
-            if said.stops:
-                stopped.add(_channel(message))
+            if not said.is_sent:
+                stopped |= {_channel(message)} if said.stops else set() if said.is_final else {_story(message)}
         _forget_old(now)
     finally:
         lease.release()
     return f"{sent} sent, {failed} failed"
+
+
+def _in_order(now: datetime) -> list[Message]:
+    """Returns what is to be tried, oldest first. The end of a story takes its beginning along, if that still waits."""
+    due = list(_due(now).order_by("pk")[:MOST_AT_ONCE])
+    stories = {_story(message) for message in due if message.alert_id}
+    elders = Message.objects.filter(state=Message.State.WAITING, alert_id__in={alert for alert, _ in stories}, next_try_at__gt=now)
+    return sorted([*due, *(m for m in elders[:MOST_AT_ONCE] if _story(m) in stories)], key=lambda message: message.pk)
+
+
+def _story(message: Message) -> tuple[int | None, int | None]:
+    """Returns what a person must hear in order: the messages of one cause."""
+    return (message.alert_id or -message.pk, message.user_id)
 
 
 def _channel(message: Message) -> str:
