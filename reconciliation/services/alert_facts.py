@@ -71,7 +71,7 @@ def pass_facts() -> tuple[PassFacts, ...]:
 
 
 def _pass(row: SyncPass) -> PassFacts:
-    columns = ("pk", "state", "note", "started_at", "ended_at")
+    columns = ("pk", "state", "started_at", "ended_at")
     newest = list(Run.objects.filter(sync_pass=row, kind__in=PASS_RUNS).order_by("-pk")[:RUNS_LOOKED_AT].values(*columns))
     through = next((r for r in newest if r["state"] in THROUGH), None)
     running = next((r for r in newest if r["state"] == Run.State.RUNNING), None)
@@ -93,12 +93,12 @@ def _pass(row: SyncPass) -> PassFacts:
         reached_at=reached_at,
         running_since=running["started_at"] if running else None,
         last_began_at=newest[0]["started_at"] if newest else None,
-        parked=_parked(row, settled) if is_parked else None,
+        parked=_parked(row, settled["pk"]) if is_parked else None,
     )
 
 
-def _parked(row: SyncPass, held: dict) -> tuple[int, str]:
-    """Returns the run whose plan waits for a person, and what its note says."""
+def _parked(row: SyncPass, held: int) -> tuple[int, str]:
+    """Returns the run whose plan waits for a person, and what the last held run says of it."""
     planned = Operation.objects.filter(run__sync_pass=row, run__state=Run.State.HELD, state=Operation.State.PLANNED)
     run = planned.order_by("-pk").values_list("run_id", flat=True).first()
-    return run or held["pk"], held["note"]
+    return run or held, Run.objects.values_list("note", flat=True).get(pk=held)

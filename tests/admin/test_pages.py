@@ -62,7 +62,7 @@ DJANGOS = ("login", "logout", "password_change", "password_change_done", "autoco
 
 def names():
     found = []
-    for pattern in get_resolver().url_patterns[0].url_patterns:
+    for pattern in get_resolver().url_patterns[-1].url_patterns:
         name = getattr(pattern, "name", None)
         if name and not name.startswith(DJANGOS):
             found.append(name)
