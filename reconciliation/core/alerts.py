@@ -29,6 +29,7 @@ INTERVALS = 3  # a pass that is later than so many of its intervals is late
 AGAIN_AFTER = timedelta(days=1)
 # A pass that was just resumed, or a site that was just started, looks late until its first run is through.
 LATE_SETTLES = timedelta(minutes=2)
+LONGEST_RUN = timedelta(minutes=20)  # the largest time budget: so long may another pass hold the channel
 RESTART_COUNTS = timedelta(minutes=15)
 MOST_UNSENT = 20
 OK, NEEDS_ATTENTION = "ok", "needs_attention"
@@ -62,6 +63,7 @@ class PassFacts:
     reached_at: datetime | None = None
     running_since: datetime | None = None
     last_began_at: datetime | None = None
+    channel_wanted_at: datetime | None = None  # since when it waits for a process channel that another pass holds
     parked: tuple[int, str] | None = None
 
 
@@ -202,7 +204,10 @@ def is_overdue(sync_pass: PassFacts, now: datetime) -> bool:
     that is down is not being stuck."""
     if not sync_pass.is_working or sync_pass.is_held:
         return False
-    began = max((at for at in (sync_pass.last_began_at, sync_pass.due_at) if at is not None), default=None)
+    marks = [sync_pass.last_began_at, sync_pass.due_at]
+    if sync_pass.channel_wanted_at is not None:
+        marks.append(sync_pass.channel_wanted_at + LONGEST_RUN)
+    began = max((at for at in marks if at is not None), default=None)
     if began is None:
         return False
     busy = timedelta(seconds=sync_pass.budget_seconds if sync_pass.running_since is not None else 0)

@@ -192,7 +192,7 @@ def _answer(code: int, answer: bytes | str) -> str:
 
 
 def post_chat(said: words.Words, *, event: str, number: str, adapter: requests.adapters.BaseAdapter | None = None) -> Said:
-    """Posts {"text": …} to the chat's webhook, which Slack, Mattermost, Teams and Google Chat understand. The signature
+    """Posts {"text": …} to the chat's webhook, which Slack, Mattermost and Google Chat understand. The signature
     is HMAC-SHA256 over `timestamp.body` with the secret; receivers compare it and refuse old timestamps."""
     hook = ChatHook.objects.filter(pk=1).first()
     if hook is None or not hook.secrets.get("address"):

@@ -93,6 +93,7 @@ def _pass(row: SyncPass) -> PassFacts:
         reached_at=reached_at,
         running_since=running["started_at"] if running else None,
         last_began_at=newest[0]["started_at"] if newest else None,
+        channel_wanted_at=row.channel_wanted_at,
         parked=_parked(row, settled["pk"]) if is_parked else None,
     )
 

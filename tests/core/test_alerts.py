@@ -63,6 +63,8 @@ def test_waiting_for_a_system_is_late_and_yet_not_stuck():
 
     assert is_late(waits, NOW) and not is_overdue(waits, NOW)
     assert is_overdue(replace(waits, due_at=NOW - 4 * MINUTE), NOW)
+    assert not is_overdue(replace(waits, due_at=NOW - 4 * MINUTE, channel_wanted_at=NOW - 4 * MINUTE), NOW)
+    assert is_overdue(replace(waits, due_at=NOW - 60 * MINUTE, channel_wanted_at=NOW - 60 * MINUTE), NOW)
 
 
 def test_a_trouble_that_a_person_must_mend_is_told_once_and_not_as_a_late_pass_besides():
