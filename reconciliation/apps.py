@@ -20,6 +20,7 @@ class ReconciliationConfig(AppConfig):
 SCHEDULES = (
     ("heartbeat", "reconciliation.engine.heartbeat.beat", (), 1),
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
+    ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
 )

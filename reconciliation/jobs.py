@@ -15,10 +15,11 @@ from django_q.tasks import async_task, schedule
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
-from reconciliation.engine import worlds
+from reconciliation.engine import outbox, worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
+from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
@@ -180,6 +181,21 @@ def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str 
     arguments = (run_id, operation_ids, user_id, field, reason)
     what = f"Undo {len(operation_ids)} writes of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
+
+
+def watch_alerts() -> str:
+    """Looks what people should be told, every minute, and asks for the sending of what waits: both are no business of a
+    pass, and go on while every pass is off."""
+    now = timezone.now()
+    done = watch(now)
+    if outbox.has_due(now):
+        async_task("reconciliation.jobs.send_messages", task_name="send messages")
+    return done
+
+
+def send_messages() -> str:
+    """Sends the mails and chat messages that wait. What a server refuses now is tried again later."""
+    return outbox.send_due(timezone.now())
 
 
 def ask_for(task: str, *arguments: object) -> None:

@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.models import Binding, Case, Connection, RemoteUser, Run, SyncPass
+from reconciliation.models import Alert, Binding, Case, Connection, RemoteUser, Run, SyncPass
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -82,6 +82,11 @@ def pass_states() -> list[PassState]:
         running = next((r for r in newest if r.state == Run.State.RUNNING), None)
         states.append(PassState(sync_pass, next((r for r in newest if r.state != Run.State.RUNNING), None), running))
     return states
+
+
+def standing_alerts() -> QuerySet[Alert]:
+    """Returns the causes that stand now, longest first; bounded, since a dashboard is no list."""
+    return Alert.objects.filter(is_open=True).order_by("opened_at")[:20]
 
 
 @dataclass(frozen=True, slots=True)

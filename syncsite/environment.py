@@ -6,12 +6,14 @@ variable's name, hence the checks here.
 """
 
 from collections.abc import Iterable
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import environ
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
 
 TRUE = {"1", "true", "yes", "on"}
 FALSE = {"0", "false", "no", "off", ""}
@@ -78,6 +80,62 @@ def url(name: str, *, default: str, schemes: set[str]) -> str:
         parts = urlsplit(value)
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in {"unix", "sqlite"}):
             refuse(name, f"this is not an address of the form {' or '.join(sorted(f'{s}://…' for s in schemes))}.")
+    return value
+
+
+def site(name: str, *, default: str, allow_http: bool) -> str:
+    """Returns `https://host[:port]` without a path, for links in messages; plain http for this machine only."""
+    value = text(name, default=default).rstrip("/")
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        is_origin = bool(parts.hostname) and value == f"{parts.scheme}://{parts.netloc}" and "@" not in value and parts.port != 0
+    except ValueError:
+        refuse(name, "this is not an address; write https://host without a path.")
+    if not is_origin or parts.scheme not in ({"https", "http"} if allow_http else {"https"}):
+        refuse(name, f"{value!r} is not the address of this site; write https://host without a path.")
+    return value
+
+
+MAIL_SCHEMES = {"smtp", "smtp+tls", "smtp+ssl"}
+OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
+
+
+def mail(name: str) -> dict[str, Any]:
+    """Returns Django's EMAIL_ settings of the address `name`, {} when it is not set. What is wrong is said without the
+    address, which holds the password."""
+    value = text(name)
+    if not value:
+        return {}
+    form = "write smtp+tls://user:password@host:587, smtp+ssl://… or smtp://…, with @ in the user as %40."
+    try:
+        parts = urlsplit(value)
+        is_mail = parts.scheme in MAIL_SCHEMES and bool(parts.hostname) and parts.port != 0
+        if not is_mail or parts.path not in ("", "/") or parts.query or parts.fragment:
+            refuse(name, f"is not the address of a mail server; {form}")
+        found = dict(env.email_url(name))
+    except ValueError:
+        refuse(name, f"cannot be read; {form}")
+    ports = {"smtp": 25, "smtp+tls": 587, "smtp+ssl": 465}
+    return {
+        "EMAIL_HOST": str(found["EMAIL_HOST"]),
+        "EMAIL_PORT": found["EMAIL_PORT"] or ports[parts.scheme],
+        "EMAIL_HOST_USER": str(found["EMAIL_HOST_USER"] or ""),
+        "EMAIL_HOST_PASSWORD": str(found["EMAIL_HOST_PASSWORD"] or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+tls",
+        "EMAIL_USE_SSL": parts.scheme == "smtp+ssl",
+    }
+
+
+def sender(name: str) -> str:
+    """Returns the address that mails come from: a@example.com or Name <a@example.com>."""
+    value = text(name)
+    address = parseaddr(value)[1]
+    try:
+        validate_email(address)
+    except ValidationError:
+        refuse(name, f"{value!r} is not an address that mails could come from; write Syncsite <sync@example.com>.")
     return value
 
 

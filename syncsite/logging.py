@@ -1,12 +1,27 @@
-"""Log lines with the run they belong to; `settings.LOGGING` names the formatters, the engine sets `run_id`."""
+"""Log lines with the run and the request they belong to; `settings.LOGGING` names the formatters. The runner and the
+road of staff set `run_id`, the middleware sets `request_id`."""
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 # The run this thread works for; "" outside a run.
 run_id: ContextVar[str] = ContextVar("run_id", default="")
+# The request this thread answers; "" in the task cluster.
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+@contextmanager
+def during_run(number: object) -> Iterator[None]:
+    """Lets the log lines of this block name the run."""
+    token = run_id.set(str(number))
+    try:
+        yield
+    finally:
+        run_id.reset(token)
 
 
 class JsonFormatter(logging.Formatter):
@@ -16,6 +31,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "run": run_id.get(),
+            "request": request_id.get(),
             "message": record.getMessage(),
         }
         if record.exc_info:
@@ -25,7 +41,8 @@ class JsonFormatter(logging.Formatter):
 
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        record.run = f"[run {run_id.get()}] " if run_id.get() else ""
+        parts = [("run", run_id.get()), ("request", request_id.get())]
+        record.run = "".join(f"[{name} {value}] " for name, value in parts if value)
         return super().format(record)
 
     def __init__(self) -> None:

@@ -1,6 +1,8 @@
-"""What holds for every request: its headers, the age of its session, where it came from."""
+"""What holds for every request: its number in the log, its headers, the age of its session, where it came from."""
 
+import re
 import time
+import uuid
 from collections.abc import Callable
 from ipaddress import ip_address
 
@@ -8,7 +10,29 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest, HttpResponse
 
+from syncsite.logging import request_id
+
 SEEN_EVERY_SECONDS = 60  # one write a minute tells enough
+# A proxy may have given the request its number already; anything else in the header would be written into our log.
+GIVEN = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestIdMiddleware:
+    """Gives each request a number, which its log lines and its answer carry."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        number = given if GIVEN.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(number)
+        try:
+            response = self.get_response(request)
+        finally:
+            request_id.reset(token)
+        response.headers["X-Request-ID"] = number
+        return response
 
 
 class ContentSecurityPolicyMiddleware:

@@ -89,6 +89,7 @@ INSTALLED_APPS = [
     "django_otp",
 ]
 MIDDLEWARE = [
+    "syncsite.middleware.RequestIdMiddleware",
     "syncsite.middleware.ContentSecurityPolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -212,6 +213,49 @@ Q_CLUSTER = {
 DEFAULT_INTERVAL_MINUTES = env.number("DEFAULT_INTERVAL_MINUTES", default=1, least=1, most=1440)
 PROCESS_CHANNELS = env.number("PROCESS_CHANNELS", default=1, least=1, most=20)
 
+# --- Being told ----------------------------------------------------------------------------------------------------
+# Where links in messages lead.
+SITE_URL = env.site("SITE_URL", default=f"http://127.0.0.1:{PORT}" if ALLOW_LOOPBACK else "", allow_http=ALLOW_LOOPBACK)
+_mail = env.mail("EMAIL_URL")
+_by_parts = {
+    "EMAIL_HOST": env.text("EMAIL_HOST"),
+    "EMAIL_HOST_USER": env.text("EMAIL_HOST_USER"),
+    "EMAIL_HOST_PASSWORD": env.text("EMAIL_HOST_PASSWORD"),
+    "EMAIL_USE_TLS": env.flag("EMAIL_USE_TLS", default=False),
+    "EMAIL_USE_SSL": env.flag("EMAIL_USE_SSL", default=False),
+}
+_by_parts["EMAIL_PORT"] = env.number(
+    "EMAIL_PORT", default=465 if _by_parts["EMAIL_USE_SSL"] else 587 if _by_parts["EMAIL_USE_TLS"] else 25, least=1, most=65535
+)
+if _mail and _by_parts["EMAIL_HOST"]:
+    env.refuse("EMAIL_HOST", "is set beside EMAIL_URL; set one of them.")
+if not _mail and not _by_parts["EMAIL_HOST"] and any(_by_parts[n] for n in ("EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD")):
+    env.refuse("EMAIL_HOST", "is not set, but a user or password for it is.")
+_mail = _mail or _by_parts
+MAIL_IS_CONFIGURED = bool(_mail["EMAIL_HOST"])
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"] or "localhost", _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail["EMAIL_USE_TLS"], _mail["EMAIL_USE_SSL"]
+EMAIL_TIMEOUT = 15
+if EMAIL_USE_TLS and EMAIL_USE_SSL:
+    env.refuse("EMAIL_USE_SSL", "is on beside EMAIL_USE_TLS; TLS is for port 587, SSL for port 465.")
+if EMAIL_HOST_PASSWORD and not (EMAIL_USE_TLS or EMAIL_USE_SSL) and EMAIL_HOST not in env.OWN_MACHINE:
+    _name = "EMAIL_URL" if env.text("EMAIL_URL") else "EMAIL_USE_TLS"
+    env.refuse(_name, "would send the password unencrypted; use smtp+tls:// (EMAIL_USE_TLS=1) or smtp+ssl:// (EMAIL_USE_SSL=1).")
+if MAIL_IS_CONFIGURED:
+    DEFAULT_FROM_EMAIL = env.sender("DEFAULT_FROM_EMAIL")
+    if not SITE_URL:
+        env.refuse("SITE_URL", "is not set; mails need it for their links, write https://host.")
+# The chat may be at any public https address, or, once hosts are named here, only at those.
+WEBHOOK_HOSTS = [host.lower() for host in env.items("WEBHOOK_HOSTS")]
+for _host in WEBHOOK_HOSTS:
+    if "/" in _host or ":" in _host or "*" in _host[1:] or (_host.startswith("*") and not _host.startswith("*.")):
+        env.refuse("WEBHOOK_HOSTS", f"{_host!r} is not a host name; write hooks.example.com or *.example.com.")
+# Who may read /metrics; without a token there is no such page.
+METRICS_TOKEN = env.text("METRICS_TOKEN")
+if METRICS_TOKEN and (len(METRICS_TOKEN) < 16 or not METRICS_TOKEN.isascii()):
+    env.refuse("METRICS_TOKEN", "is too easy to guess; write at least 16 random letters and digits.")
+
 # --- Time, static files, logging ---------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-gb"
 USE_I18N = True
@@ -248,6 +292,8 @@ LOGGING = {
 
 # --- Transport and cookies ---------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = SECURE_SSL
+# A probe on this machine speaks plain http to the port behind the proxy; a redirect would protect nothing any more.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^metrics$"]
 SESSION_COOKIE_SECURE = SECURE_SSL
 CSRF_COOKIE_SECURE = SECURE_SSL
 SECURE_HSTS_SECONDS = 31536000 if SECURE_SSL else 0

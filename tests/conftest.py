@@ -24,7 +24,9 @@ TEST_ENVIRONMENT = {
     "TIME_ZONE": "UTC",
     "DJANGO_SETTINGS_MODULE": "syncsite.settings",
 }
-for name in ("REDIS_URL", "CSRF_TRUSTED_ORIGINS", "AUTHORISE_HOSTS", "SANDBOX_URL", "TRUST_PROXY", "DEFAULT_INTERVAL_MINUTES"):
+FOREIGN = ("REDIS_URL", "CSRF_TRUSTED_ORIGINS", "AUTHORISE_HOSTS", "SANDBOX_URL", "TRUST_PROXY", "DEFAULT_INTERVAL_MINUTES")
+MAIL = ("EMAIL_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_HOST_PASSWORD", "EMAIL_USE_TLS", "EMAIL_USE_SSL")
+for name in (*FOREIGN, *MAIL, "DEFAULT_FROM_EMAIL", "SITE_URL", "WEBHOOK_HOSTS", "METRICS_TOKEN", "PORT"):
     os.environ.pop(name, None)
 os.environ.update(TEST_ENVIRONMENT)
 # `make test` names PostgreSQL here for its second round. Each process gets its own SQLite file (see below).

@@ -19,6 +19,7 @@ from reconciliation.selectors import open_case_counts, stopped_notice
 from reconciliation.services.log_ins import acting
 from reconciliation.services.second_factor import what_log_in_lacks
 from reconciliation.views import (
+    alerts,
     audit,
     connections,
     dashboard,
@@ -100,6 +101,10 @@ class SyncAdminSite(AdminSite):
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
+            page("alerts/", alerts.show, "alerts"),
+            page("alerts/test/", alerts.test, "alerts_test"),
+            page("alerts/chat/", alerts.save_chat, "alerts_chat"),
+            page("alerts/chat/test/", alerts.test_chat, "alerts_chat_test"),
             page("audit/", audit.show_list, "audit"),
             page("audit/verify/", audit.verify, "audit_verify"),
             page("log-ins/", log_ins.show_list, "log_ins"),

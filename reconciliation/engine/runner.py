@@ -25,6 +25,7 @@ from reconciliation.models import Binding, Connection, Operation, Run, SyncPass
 from reconciliation.models.work_left import work_left
 from reconciliation.passes.organisations import ORGANISATION, Terms
 from reconciliation.store import mapping_of, organisation_columns, person_columns, restore_of
+from syncsite.logging import during_run
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
@@ -60,18 +61,23 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
         run = open_run(
             sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by, applies=order.apply_of
         )
-        sides: list[Side] = []
-        try:
-            for connection in (sync_pass.crm, sync_pass.peer):
-                sides.append(open_side(connection, lease, wiring))
-            return _run(sync_pass, run, lease, sides, order, wiring)
-        except NeedsAttention as error:  # a connection that cannot even be opened: no key, a refused address
-            return _never_began(sync_pass, run, error, wiring)
-        finally:
-            for side in sides:
-                side.connector.close()
+        with during_run(run.pk):
+            return _between_sides(sync_pass, run, lease, order, wiring)
     finally:
         lease.release()
+
+
+def _between_sides(sync_pass: SyncPass, run: Run, lease: leases.Lease, order: Order, wiring: Wiring) -> Run:
+    sides: list[Side] = []
+    try:
+        for connection in (sync_pass.crm, sync_pass.peer):
+            sides.append(open_side(connection, lease, wiring))
+        return _run(sync_pass, run, lease, sides, order, wiring)
+    except NeedsAttention as error:  # a connection that cannot even be opened: no key, a refused address
+        return _never_began(sync_pass, run, error, wiring)
+    finally:
+        for side in sides:
+            side.connector.close()
 
 
 def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values: object) -> Run:
@@ -346,6 +352,9 @@ def close(context: RunContext, state: str, note: str) -> Run:
         setattr(run, name, value)
     run.state, run.note, run.ended_at = state, note, context.wiring.now()
     run.save()
+    level = logging.WARNING if state in (Run.State.INTERRUPTED, Run.State.FAILED) else logging.INFO
+    counts = (run.seen, run.created, run.updated, run.duplicates, run.failed, run.held)
+    log.log(level, "%s: %s; %d seen, %d created, %d updated, %d duplicates, %d failed, %d held", context.sync_pass.name, state, *counts)
     for side in (context.crm, context.peer):
         counts = side.connector.counts()
         Connection.objects.filter(pk=side.connection.pk).update(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
@@ -14,6 +14,7 @@ from reconciliation.engine.executor import Side
 from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, SyncPass
+from syncsite.logging import during_run
 
 WAIT_SECONDS = 10.0
 STEP_SECONDS = 0.2
@@ -32,10 +33,12 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring
     what = f"{what} Reason: {reason}" if reason else what
     lease = _wait_for_lease(sync_pass, wiring)
     sides: list[Side] = []
+    logged = ExitStack()
     try:
         for connection in (sync_pass.crm, sync_pass.peer):
             sides.append(open_side(connection, lease, wiring))
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
+        logged.enter_context(during_run(run.pk))
         context = build_context(sync_pass, run, lease, sides, wiring)
         context.reason = reason
         recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
@@ -52,6 +55,7 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring
         for side in sides:
             side.connector.close()
         lease.release()
+        logged.close()
 
 
 def _wait_for_lease(sync_pass: SyncPass, wiring: Wiring) -> leases.Lease:

@@ -52,12 +52,14 @@ class Supervisor:
         back_off_seconds: tuple[float, ...] = BACK_OFF_SECONDS,
         watch_every_seconds: float = 5.0,
         say: Callable[[str], None] = print,
+        restarted: Callable[[str, str], None] = lambda program, reason: None,
     ) -> None:
         self.programs: list[Program] = []
         self.grace_seconds = grace_seconds
         self.back_off_seconds = back_off_seconds
         self.watch_every_seconds = watch_every_seconds
         self.say = say
+        self.restarted = restarted  # is told (program, reason) when one has to be started again
         self.stopping = threading.Event()
         self._watched_at = 0.0
 
@@ -131,6 +133,7 @@ class Supervisor:
         program.process = None
         program.start_due_at = now + delay
         self.say(f"The {program.name} ended ({_ending(code)}); it starts again in {delay:g} s.")
+        self.restarted(program.name, f"ended ({_ending(code)})")
 
     def _watch(self, program: Program, *, now: float) -> None:
         if program.sign_of_life is None or program.process is None:
@@ -140,7 +143,9 @@ class Supervisor:
             program.last_sign = sign
             program.moved_at = now
         elif now - program.moved_at >= program.stale_seconds:
-            self.say(f"The {program.name} gave no sign of life for {program.stale_seconds:g} s; it is restarted.")
+            reason = f"gave no sign of life for {program.stale_seconds:g} s"
+            self.say(f"The {program.name} {reason}; it is restarted.")
+            self.restarted(program.name, reason)
             _terminate(program)
             # A hung cluster ignores SIGTERM: do not give it the whole grace.
             deadline = now + min(self.grace_seconds, 5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from django.db import connection
@@ -21,8 +22,9 @@ def spread(width: int) -> Spread:
         if width < 2 or len(parts) < 2:
             yield from one_by_one(call, parts)
             return
+        contexts = [copy_context() for _ in parts]  # the log lines of a thread name the run, too
         with ThreadPoolExecutor(max_workers=width) as pool:
-            yield from pool.map(lambda part: _alone(call, part), parts)
+            yield from pool.map(lambda context, part: context.run(_alone, call, part), contexts, parts)
 
     return over
 

@@ -1,5 +1,6 @@
 """What the product remembers. One file per topic; state fields name their states, transitions are guarded updates."""
 
+from reconciliation.models.alerts import Alert, AlertKind, ChatHook, Message, Restart, Subscription
 from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
 from reconciliation.models.cases import Case, RememberedPair
@@ -11,21 +12,27 @@ from reconciliation.models.second_factor import RoleRule, SecondFactor
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
 __all__ = [
+    "Alert",
+    "AlertKind",
     "AuditEntry",
     "Binding",
     "Case",
+    "ChatHook",
     "Connection",
     "FieldRule",
     "Heartbeat",
     "MappingTable",
+    "Message",
     "Operation",
     "PassLease",
     "PeerName",
     "RememberedPair",
     "RemoteUser",
+    "Restart",
     "RoleRule",
     "Run",
     "RunEvent",
     "SecondFactor",
+    "Subscription",
     "SyncPass",
 ]

@@ -86,6 +86,22 @@ def in_words(reason: str) -> str:
     return REASONS.get(reason, str(reason).replace("_", " "))
 
 
+ALERT_WORDS = {
+    "connection": "needs a person",
+    "late": "late",
+    "brake": "waits for approval",
+    "queue": "long queue",
+    "watchdog": "started again",
+    "outbox": "not sent",
+}
+
+
+@register.filter
+def alert_word(kind: str) -> str:
+    """Returns the kind of an alert as a chip says it."""
+    return ALERT_WORDS.get(kind, kind)
+
+
 @register.filter
 def grouped(value: Any) -> str:
     """Returns a number as people read it: 20,000."""

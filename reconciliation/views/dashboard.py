@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -9,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation import jobs
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import last_day, open_case_counts, pass_states
+from reconciliation.selectors import last_day, open_case_counts, pass_states, standing_alerts
 from reconciliation.services.audit import audit
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.views.page import action, page, render
@@ -25,6 +26,8 @@ def show(request: HttpRequest) -> HttpResponse:
         "Dashboard",
         passes=pass_states(),
         connections=Connection.objects.all(),
+        standing=standing_alerts(),
+        is_mail_configured=settings.MAIL_IS_CONFIGURED,
         bars=bars,
         changed=sum(b.changed for b in bars),
         busiest=max(b.changed + b.failed for b in bars),

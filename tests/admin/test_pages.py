@@ -51,6 +51,10 @@ PAGES = {
     "second_factor_stop": ("viewer", "post"),
     "second_factor_remove": ("admin", "post"),
     "second_factor_require": ("admin", "post"),
+    "alerts": ("viewer", "get"),
+    "alerts_test": ("viewer", "post"),
+    "alerts_chat": ("admin", "post"),
+    "alerts_chat_test": ("admin", "post"),
     "audit": ("admin", "get"),
     "audit_verify": ("admin", "post"),
     "operation_detail": ("viewer", "get"),
@@ -67,7 +71,7 @@ DJANGOS = ("login", "logout", "password_change", "password_change_done", "autoco
 
 def names():
     found = []
-    for pattern in get_resolver().url_patterns[0].url_patterns:
+    for pattern in get_resolver().url_patterns[-1].url_patterns:
         name = getattr(pattern, "name", None)
         if name and not name.startswith(DJANGOS):
             found.append(name)

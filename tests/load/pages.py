@@ -50,7 +50,7 @@ def names() -> list[str]:
     """Returns the names of our pages, as the URL resolver knows them. A new page is measured as soon as it is there."""
     from django.urls import get_resolver
 
-    named = (getattr(pattern, "name", None) for pattern in get_resolver().url_patterns[0].url_patterns)
+    named = (getattr(pattern, "name", None) for pattern in get_resolver().url_patterns[-1].url_patterns)
     return [name for name in named if name and not name.startswith(DJANGOS) and name not in LEFT_OUT]
 
 

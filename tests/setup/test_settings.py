@@ -59,6 +59,19 @@ def test_the_deploy_check_reports_loopback(project_root: Path) -> None:
         ("LOG_FORMAT", "xml"),
         ("DEFAULT_INTERVAL_MINUTES", "0"),
         ("SANDBOX_URL", "ftp://127.0.0.1"),
+        ("SITE_URL", "sync.example.com"),
+        ("SITE_URL", "http://sync.example.com"),
+        ("SITE_URL", "https://sync.example.com/path"),
+        ("EMAIL_URL", "mail.example.com"),
+        ("EMAIL_URL", "http://mail.example.com"),
+        ("EMAIL_URL", "smtp+tls://mail.example.com:many"),
+        ("EMAIL_URL", "smtp+tls://u:secret-words@mail.example.com/inbox"),
+        ("EMAIL_URL", "smtp://u:secret-words@mail.example.com"),
+        ("EMAIL_PORT", "mail"),
+        ("EMAIL_USE_TLS", "maybe"),
+        ("WEBHOOK_HOSTS", "https://hooks.example.com/x"),
+        ("WEBHOOK_HOSTS", "*example.com"),
+        ("METRICS_TOKEN", "short"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(project_root: Path, name: str, value: str) -> None:
@@ -68,6 +81,49 @@ def test_a_wrong_setting_is_named_in_one_line(project_root: Path, name: str, val
     assert done.stderr.startswith(f"Settings: {name}: ")
     assert done.stderr.count("\n") == 1
     assert not value or name != "SECRET_KEY" or value not in done.stderr
+    assert "secret-words" not in done.stderr
+
+
+MAIL = {"EMAIL_URL": "smtp+tls://mail.example.com", "DEFAULT_FROM_EMAIL": "sync@example.com", "SITE_URL": "https://sync.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("named", "values"),
+    [
+        ("DEFAULT_FROM_EMAIL", {"DEFAULT_FROM_EMAIL": ""}),
+        ("DEFAULT_FROM_EMAIL", {"DEFAULT_FROM_EMAIL": "Syncsite"}),
+        ("SITE_URL", {"SITE_URL": ""}),
+        ("EMAIL_HOST", {"EMAIL_HOST": "mail.example.com"}),
+        ("EMAIL_HOST", {"EMAIL_URL": "", "EMAIL_HOST_PASSWORD": "secret-words"}),
+        ("EMAIL_USE_SSL", {"EMAIL_URL": "", "EMAIL_HOST": "mail.example.com", "EMAIL_USE_SSL": "1", "EMAIL_USE_TLS": "1"}),
+        ("EMAIL_USE_TLS", {"EMAIL_URL": "", "EMAIL_HOST": "mail.example.com", "EMAIL_HOST_PASSWORD": "secret-words"}),
+    ],
+)
+def test_half_a_mail_server_stops_the_start_with_the_variable_that_is_wrong(project_root: Path, named: str, values: dict[str, str]) -> None:
+    done = manage(project_root, "check", **{**MAIL, **values})
+
+    assert done.returncode == 2 and done.stderr.startswith(f"Settings: {named}: "), done.stderr
+    assert "secret-words" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ({}, "False localhost 25 '' '' False False"),
+        ({**MAIL, "EMAIL_URL": "smtp+tls://s%40x:p%3Aw@mail.example.com"}, "True mail.example.com 587 's@x' 'p:w' True False"),
+        ({**MAIL, "EMAIL_URL": "smtp+ssl://s:p@mail.example.com"}, "True mail.example.com 465 's' 'p' False True"),
+        ({**MAIL, "EMAIL_URL": "smtp://127.0.0.1:2525"}, "True 127.0.0.1 2525 '' '' False False"),
+        ({**MAIL, "EMAIL_URL": "", "EMAIL_HOST": "mail.example.com", "EMAIL_USE_TLS": "1"}, "True mail.example.com 587 '' '' True False"),
+    ],
+)
+def test_a_mail_server_is_read_from_one_line_or_from_parts(project_root: Path, values: dict[str, str], read: str) -> None:
+    script = (
+        "from django.conf import settings as s; print(s.MAIL_IS_CONFIGURED, s.EMAIL_HOST, s.EMAIL_PORT, repr(s.EMAIL_HOST_USER),"
+        "repr(s.EMAIL_HOST_PASSWORD), s.EMAIL_USE_TLS, s.EMAIL_USE_SSL)"
+    )
+    done = manage(project_root, "shell", "-v", "0", "-c", script, **values)
+
+    assert done.stdout.strip() == read, done.stderr
 
 
 def test_every_setting_is_in_the_example(project_root: Path) -> None:

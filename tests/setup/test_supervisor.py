@@ -66,17 +66,20 @@ def test_stop_leaves_neither_child_nor_grandchild(tmp_path: Path) -> None:
 
 
 def test_a_program_that_ends_is_started_again_and_its_leftovers_are_killed(tmp_path: Path) -> None:
-    supervisor = make_supervisor()
+    told: list[tuple[str, str]] = []
+    supervisor = make_supervisor(restarted=lambda *said: told.append(said))
     supervisor.start(program(tmp_path, lasts=0))
 
     assert supervisor.wait_until(lambda: len(pids(tmp_path)) >= 3, seconds=20)
     supervisor.stop()
 
     assert eventually(lambda: not any(map(is_alive, pids(tmp_path))))
+    assert told[0] == ("program", "ended (exit 0)")
 
 
 def test_a_program_without_sign_of_life_is_restarted(tmp_path: Path) -> None:
-    supervisor = make_supervisor()
+    told: list[tuple[str, str]] = []
+    supervisor = make_supervisor(restarted=lambda *said: told.append(said))
     supervisor.start(program(tmp_path, sign_of_life=lambda: "stands still", stale_seconds=1.0))
     assert eventually(lambda: len(pids(tmp_path)) == 1)
     first = supervisor.programs[0].process
@@ -85,6 +88,7 @@ def test_a_program_without_sign_of_life_is_restarted(tmp_path: Path) -> None:
     supervisor.stop()
 
     assert first is not None and first.returncode is not None
+    assert told[0] == ("program", "gave no sign of life for 1 s")
 
 
 def test_a_program_that_moves_is_left_alone(tmp_path: Path) -> None:

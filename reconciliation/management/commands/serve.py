@@ -14,9 +14,11 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, close_old_connections
+from django.utils import timezone
 
 from reconciliation.engine.heartbeat import last_sign_of_life
 from reconciliation.engine.supervisor import Program, Supervisor
+from reconciliation.services.alert_watch import restart_note
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 START_SECONDS = 60
@@ -37,7 +39,7 @@ class Command(BaseCommand):
     def handle(self, *, sandbox: bool, port: int, sandbox_port: int, **options: Any) -> None:
         lock = self.hold_lock()
         self.refuse_taken_ports(port=port, sandbox_port=sandbox_port if sandbox else None)
-        supervisor = Supervisor(say=self.say)
+        supervisor = Supervisor(say=self.say, restarted=remember_restart)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, supervisor.ask_to_stop)
         trouble = None
@@ -117,6 +119,16 @@ def sign_of_life() -> object | None:
         return last_sign_of_life()
     except DatabaseError:
         return object()
+    finally:
+        close_old_connections()
+
+
+def remember_restart(program: str, reason: str) -> None:
+    """Leaves a row from which people are told. While the database does not answer, the line on the screen must do."""
+    try:
+        restart_note(program, reason, timezone.now())
+    except DatabaseError:
+        pass
     finally:
         close_old_connections()
 
