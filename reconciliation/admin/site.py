@@ -13,7 +13,20 @@ from django.urls import URLPattern, URLResolver, path
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.views import (
+    audit,
+    connections,
+    dashboard,
+    duplicates,
+    errors,
+    journal,
+    mapping_versions,
+    mappings,
+    records,
+    runs,
+    schedule,
+    undo,
+)
 
 
 class SyncAdminSite(AdminSite):
@@ -75,6 +88,9 @@ class SyncAdminSite(AdminSite):
             page("why/", records.why, "why"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
+            page("mappings/<int:pk>/versions/", mapping_versions.show_list, "mapping_versions"),
+            page("mappings/<int:pk>/versions/<int:version>/", mapping_versions.show, "mapping_version"),
+            page("mappings/<int:pk>/versions/<int:version>/restore/", mapping_versions.restore, "mapping_restore"),
             page("audit/", audit.show_list, "audit"),
             page("audit/verify/", audit.verify, "audit_verify"),
             page("journal/", journal.show_list, "journal"),

@@ -6,6 +6,8 @@ from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
+from reconciliation.models.mapping_version import MappingVersion
+from reconciliation.models.retention import Forgetting, Retention
 from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
@@ -15,13 +17,16 @@ __all__ = [
     "Case",
     "Connection",
     "FieldRule",
+    "Forgetting",
     "Heartbeat",
     "MappingTable",
+    "MappingVersion",
     "Operation",
     "PassLease",
     "PeerName",
     "RememberedPair",
     "RemoteUser",
+    "Retention",
     "Run",
     "RunEvent",
     "SyncPass",

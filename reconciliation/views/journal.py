@@ -42,7 +42,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
-    operation = get_object_or_404(Operation.objects.select_related("connection", "run"), pk=pk)
+    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
     title = f"{operation.get_kind_display()}: {operation.record_name or operation.source_ref}"
     return render(
         request,

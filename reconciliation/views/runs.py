@@ -90,7 +90,11 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 @page()
 def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_object_or_404(RunEvent.objects.select_related("run__sync_pass"), pk=pk)
-    operation = Operation.objects.select_related("connection").filter(pk=event.operation_id).first() if event.operation_id else None
+    operation = (
+        Operation.objects.select_related("connection", "run__sync_pass").filter(pk=event.operation_id).first()
+        if event.operation_id
+        else None
+    )
     title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
     return render(
         request,
