@@ -20,6 +20,7 @@ SCHEDULES = (
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
+    ("Remove old history", "reconciliation.jobs.prune", (), 24 * 60),
 )
 
 

@@ -19,6 +19,7 @@ from reconciliation.engine import worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
+from reconciliation.services import retention
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
@@ -180,6 +181,15 @@ def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str 
     arguments = (run_id, operation_ids, user_id, field, reason)
     what = f"Undo {len(operation_ids)} writes of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
+
+
+def prune(user_id: int | None = None) -> str:
+    """Removes what is older than the settings allow: daily, and when somebody asks. What is left when its time is over is
+    done by another task, so that the queue goes on meanwhile."""
+    done = retention.prune(User.objects.filter(pk=user_id).first() if user_id else None)
+    if not done.is_complete:
+        ask_for("prune", user_id)
+    return done.sentence
 
 
 def ask_for(task: str, *arguments: object) -> None:

@@ -49,6 +49,8 @@ PAGES = {
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
     "mapping_versions": ("viewer", "get"),
+    "retention": ("admin", "get"),
+    "retention_prune": ("admin", "post"),
     "mapping_version": ("viewer", "get"),
     "mapping_restore": ("admin", "get"),
     "connection_list": ("admin", "get"),
