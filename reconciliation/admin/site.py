@@ -26,6 +26,7 @@ from reconciliation.views import (
     retention,
     runs,
     schedule,
+    transfer,
     undo,
 )
 
@@ -98,6 +99,10 @@ class SyncAdminSite(AdminSite):
             page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("retention/", retention.show, "retention"),
             page("retention/prune/", retention.prune_now, "retention_prune"),
+            page("transfer/", transfer.show, "transfer"),
+            page("transfer/export/", transfer.export, "transfer_export"),
+            page("transfer/import/", transfer.preview, "transfer_import"),
+            page("transfer/apply/", transfer.apply, "transfer_apply"),
             page("schedule/", schedule.show, "schedule"),
             page("connections/", connections.show_list, "connection_list"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
