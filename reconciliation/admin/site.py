@@ -26,6 +26,7 @@ from reconciliation.views import (
     retention,
     runs,
     schedule,
+    support,
     transfer,
     undo,
 )
@@ -105,6 +106,8 @@ class SyncAdminSite(AdminSite):
             page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("retention/", retention.show, "retention"),
             page("retention/prune/", retention.prune_now, "retention_prune"),
+            page("support/<slug:kind>/<int:pk>/", support.show, "support"),
+            page("support/<slug:kind>/<int:pk>/bundle.json", support.download, "support_download"),
             page("transfer/", transfer.show, "transfer"),
             page("transfer/export/", transfer.export, "transfer_export"),
             page("transfer/import/", transfer.preview, "transfer_import"),
