@@ -19,7 +19,7 @@ from reconciliation.engine import worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
-from reconciliation.services import retention
+from reconciliation.services import forgetting, retention
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
@@ -190,6 +190,19 @@ def prune(user_id: int | None = None) -> str:
     if not done.is_complete:
         ask_for("prune", user_id)
     return done.sentence
+
+
+def forget_count(forgetting_id: int) -> str:
+    """Counts where a person's values stand; nothing is changed."""
+    return forgetting.forget_count(forgetting_id)
+
+
+def forget(forgetting_id: int) -> str:
+    """Blanks a person's values from where the last task stopped."""
+    if forgetting.forget_carry_on(forgetting_id):
+        return "done"
+    ask_for("forget", forgetting_id)
+    return "goes on"
 
 
 def ask_for(task: str, *arguments: object) -> None:

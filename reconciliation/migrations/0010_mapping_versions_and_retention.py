@@ -60,8 +60,14 @@ class Migration(migrations.Migration):
                 (
                     "state",
                     models.CharField(
-                        choices=[("counted", "Counted, waits for confirmation"), ("running", "Running"), ("finished", "Finished")],
-                        default="counted",
+                        choices=[
+                            ("counting", "Being counted"),
+                            ("counted", "Counted, waits for confirmation"),
+                            ("running", "Running"),
+                            ("finished", "Finished"),
+                            ("dropped", "Not done"),
+                        ],
+                        default="counting",
                         max_length=10,
                     ),
                 ),

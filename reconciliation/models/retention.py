@@ -33,11 +33,13 @@ class Forgetting(models.Model):
     the work is done."""
 
     class State(models.TextChoices):
+        COUNTING = "counting", "Being counted"
         COUNTED = "counted", "Counted, waits for confirmation"
         RUNNING = "running", "Running"
         FINISHED = "finished", "Finished"
+        DROPPED = "dropped", "Not done"
 
-    state = models.CharField(max_length=10, choices=State.choices, default=State.COUNTED)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.COUNTING)
     asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     asked_by_name = models.CharField(max_length=150, blank=True)
     asked_at = models.DateTimeField(default=timezone.now)

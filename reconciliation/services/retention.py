@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from reconciliation.models import Case, Operation, Retention, Run, RunEvent
 from reconciliation.services.audit import audit
+from reconciliation.services.forgetting import drop_unconfirmed
 
 ROWS_A_BATCH = 500
 RUNS_A_BATCH = 200
@@ -137,6 +138,7 @@ def prune(
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:
         is_complete = False
+    drop_unconfirmed()
     removed = {kind: n for kind, n in work.removed.items() if n}
     Retention.objects.filter(pk=1).update(pruned_at=work.now, removed=removed)
     if removed:

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Case, Connection, MappingTable, Operation, Run, RunEvent
+from reconciliation.models import Case, Connection, Forgetting, MappingTable, Operation, Run, RunEvent
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,9 @@ PAGES = {
     "audit_export": ("admin", "get"),
     "support": ("operator", "get"),
     "support_download": ("operator", "post"),
+    "forget_list": ("admin", "get"),
+    "forget_detail": ("admin", "get"),
+    "forget_decide": ("admin", "post"),
     "mapping_versions": ("viewer", "get"),
     "transfer": ("admin", "get"),
     "transfer_export": ("admin", "post"),
@@ -97,6 +100,11 @@ def world(monkeypatch):
     return box
 
 
+def forgotten():
+    found = Forgetting.objects.first()
+    return found or Forgetting.objects.create(state="counted", terms={"words": [HOSTILE], "people": []}, asked_by_name=HOSTILE)
+
+
 def address(name):
     kwargs = {
         "pass_run": lambda: {"name": "organisations"},
@@ -114,6 +122,8 @@ def address(name):
         "duplicate_here": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
         "error_decide": lambda: {"pk": Case.objects.get(kind="error").pk},
         "error_detail": lambda: {"pk": Case.objects.get(kind="error").pk},
+        "forget_detail": lambda: {"pk": forgotten().pk},
+        "forget_decide": lambda: {"pk": forgotten().pk},
         "support": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
         "support_download": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
         "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
