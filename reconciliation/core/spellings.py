@@ -13,6 +13,8 @@ from urllib.parse import quote, quote_plus
 FORGOTTEN = re.compile(r"\(forgotten \d+\)")
 _GAP = r"(?:\s|%20|\+|_|&nbsp;|\\u00a0|\\n|\xa0)+"
 _ESCAPE = r"(?<=%[0-9A-Fa-f]{2})|(?<=\\[nrt\"/])"  # a letter before the word may be the end of an escape
+_ADDRESS = re.compile(r"(?i)(?<![\w.+\-'])[\w.+\-']+(?:@|%40)[\w\-]+(?:\.[\w\-]+)*")
+_PHONE = re.compile(r"(?<![\w+.\-])(?:\+|0)[\d(](?:[\s()/.\-]{0,2}\d){6,16}(?![\w\-])")
 MOST_PIECES = 4
 _ASCII = re.compile(r"[A-Za-z0-9._\-]+")
 
@@ -29,6 +31,15 @@ def has_forgotten(value: Any) -> bool:
     if isinstance(value, dict):
         return any(has_forgotten(part) for part in value.values())
     return isinstance(value, list | tuple) and any(has_forgotten(part) for part in value)
+
+
+def without_addresses(value: Any) -> Any:
+    """Returns the value with a word in the place of every e-mail address and telephone number in its texts."""
+    if isinstance(value, str):
+        return _PHONE.sub("(number)", _ADDRESS.sub("(address)", value))
+    if isinstance(value, dict):
+        return {name: without_addresses(part) for name, part in value.items()}
+    return [without_addresses(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 class Finder:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from connectors.contract import Ref
 from connectors.redaction import MASK, Redactor
-from reconciliation.core.spellings import Finder
+from reconciliation.core.spellings import Finder, without_addresses
 from reconciliation.models import Case, Connection, MappingVersion, Operation, Run, RunEvent, SyncPass
 from reconciliation.models.encrypted import EncryptedJSONField
 from reconciliation.passes.organisations import ORGANISATION
@@ -56,7 +56,6 @@ _PEOPLE = re.compile(
     r"(?i)(^|[_\[\s.])(e-?mails?|phones?|telephone|mobile|fax|first_?name|last_?name|middle_?name|person_name|contact|owner|owner_text|"
     r"assigned_to(_name)?|updated_by|created_by|by|started_by|decided_by|open_by|staff|saved_by_name|job_title|username)\]?$"
 )
-_ADDRESS = re.compile(r"(?i)(?<![\w.+\-'])[\w.+\-']+(?:@|%40)[\w\-]+(?:\.[\w\-]+)*")
 
 
 class NothingToBundle(LookupError):
@@ -276,7 +275,7 @@ def _masked(value: Any, finders: list[Finder]) -> Any:
     if isinstance(value, str):
         for finder in finders:
             value = finder.blank(value)
-        return _ADDRESS.sub("(address)", value)
+        return without_addresses(value)
     if isinstance(value, list):
         return [_masked(part, finders) for part in value]
     if isinstance(value, dict):
