@@ -60,6 +60,20 @@ WORDS = {
     "syncpass": "Passes",
     "mappingversion": "Versions of mappings",
 }
+FIELD_WORDS = {
+    "exchange": "request and answer",
+    "source_ref": "record it was made for",
+    "target_id": "record it was written to",
+    "writer_key": "key against two writers",
+    "name_key": "name in the index",
+    "crm_ref": "record",
+    "crm_base": "values of the CRM",
+    "peer_base": "values of the peer",
+    "crm_fields": "fields",
+    "owner_text": "Assigned To",
+    "origin": "where it came from",
+    "trace": "where it happened",
+}
 
 
 class ForgettingRefused(ValueError):
@@ -329,7 +343,7 @@ def _treat(work: Work, model: type[models.Model], keys: list[int]) -> None:
 
 
 def _said(name: str) -> str:
-    return name.replace("_", " ")
+    return FIELD_WORDS.get(name, name.replace("_", " "))
 
 
 def _changed(work: Work, model: type[models.Model], row: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from reconciliation.roles import ROLES
 from reconciliation.services.audit import audit
 from reconciliation.services.mapping_versions import Proposal, proposal_of
 from reconciliation.services.mappings import MappingRefused, check, mapping_save
-from reconciliation.services.retention import Keep, RetentionRefused, retention_check, retention_of, retention_set
+from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_check, retention_of, retention_set
 from reconciliation.services.schedule import Schedule, ScheduleRefused, schedule_check, schedule_of, schedule_set
 from reconciliation.store import organisation_columns, person_columns
 
@@ -388,7 +388,7 @@ def _retention_part(wanted: dict[str, int]) -> Part:
         retention_check(keep)
     except RetentionRefused as refusal:
         raise TransferRefused(f"Data kept: {refusal}") from None
-    lines = _lines(asdict(retention_of()), wanted, {n: n.replace("_", " ") for n in wanted})
+    lines = _lines(asdict(retention_of()), wanted, {n: f"{title}, days" for n, (title, _, _) in KEPT.items()})
     return Part("Data kept", lines, [], lambda by: retention_set(keep, by))
 
 

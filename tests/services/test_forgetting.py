@@ -163,9 +163,9 @@ def test_the_count_says_where_and_changes_nothing(box, olga):
 
     row.refresh_from_db()
     found = {(f["table"], f["field"]): f["rows"] for f in row.counts["found"]}
-    assert found[("Cases", "sentence")] == 2 and found[("Cases", "candidates")] == 2 and found[("Cases", "crm fields")] == 2
-    assert {("Writes in the journal", n) for n in ("before", "after", "exchange", "name key")} <= set(found)
-    assert ("Events of runs", "sentence") in found and ("Links and what both sides agreed on", "crm base") in found
+    assert found[("Cases", "sentence")] == 2 and found[("Cases", "candidates")] == 2 and found[("Cases", "fields")] == 2
+    assert {("Writes in the journal", n) for n in ("before", "after", "request and answer", "name in the index")} <= set(found)
+    assert ("Events of runs", "sentence") in found and ("Links and what both sides agreed on", "values of the CRM") in found
     assert row.counts["audit"] == 1
     skip = ("AuditEntry", "Forgetting")
     assert [v for v in before if not v.startswith(tuple(f"('{n}'" for n in skip))] == [

@@ -77,7 +77,7 @@ def test_a_file_shows_exactly_what_it_would_change_and_stores_nothing(box):
             ],
             [],
         ),
-        "Data kept": ([("write days", 400, 90)], []),
+        "Data kept": ([("Writes with their values before and after, days", 400, 90)], []),
         "Role operator": ([("may", "see_pages, work_queues", "see_pages")], []),
     }
     assert json.loads(export_text())["content"] == json.loads(before)["content"] and AuditEntry.objects.count() == audited
@@ -248,7 +248,7 @@ def test_the_commands_show_first_and_store_with_apply(box, tmp_path, capsys):
 
     call_command("import_settings", str(file))
     shown = capsys.readouterr().out
-    assert "write days: 400 → 90" in shown and "Nothing was stored; add --apply" in shown and retention_of().write_days == 400
+    assert "before and after, days: 400 → 90" in shown and "Nothing was stored; add --apply" in shown and retention_of().write_days == 400
     call_command("import_settings", str(file), "--apply")
     assert "Stored." in capsys.readouterr().out and retention_of().write_days == 90
     call_command("export_settings", "--output", str(tmp_path / "out.json"))
