@@ -12,9 +12,11 @@ MASK = "•••"
 BODY_CHARACTERS = 4000
 LONGEST_SECRET = 2048
 _NAMES = r"api_key|access_token|refresh_token|client_secret|password|authenticity_token|_authenticity_token|session_id|code|secret"
+_PERCENT = re.compile("%[0-9A-F]{2}")
 _FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
 _JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*(?:"|\\?$)')  # a body may be cut in the middle of a secret
-_BEARER = re.compile(r"(?i)\bBearer\s+[\w.\-~+/]+=*")
+_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.\-~+/]{4,}=*")
+_COOKIE = re.compile(r"(?i)\b((?:set-)?cookie|authorization|x-api-key)([\"']?\s*[:=]\s*[\"']?)(?!Bearer|Basic)[^\r\n\"']+")
 
 
 class Redactor:
@@ -30,7 +32,9 @@ class Redactor:
         if len(secret) < 4:
             return
         in_json = (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-        for spelling in (secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), *in_json):
+        quoted = [quote(secret, safe=""), quote_plus(secret), quote(secret)]
+        quoted += [_PERCENT.sub(lambda code: code[0].lower(), spelling) for spelling in quoted]
+        for spelling in (secret, *quoted, html.escape(secret), *in_json):
             if spelling not in self._spellings:
                 self._spellings = sorted([*self._spellings, spelling], key=len, reverse=True)  # others may be reading
 
@@ -42,5 +46,6 @@ class Redactor:
             text = text.replace(spelling, MASK)
         text = _FORM.sub(rf"\1={MASK}", text)
         text = _JSON.sub(rf'"\1": "{MASK}"', text)
-        text = _BEARER.sub(f"Bearer {MASK}", text)
+        text = _BEARER.sub(rf"\1 {MASK}", text)
+        text = _COOKIE.sub(rf"\1\2{MASK}", text)
         return text if whole <= limit else f"{text[:limit]}… ({whole} characters)"

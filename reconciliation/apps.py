@@ -23,6 +23,7 @@ SCHEDULES = (
     ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
+    ("Remove old history", "reconciliation.jobs.prune", (), 24 * 60),
 )
 
 

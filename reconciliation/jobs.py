@@ -19,6 +19,7 @@ from reconciliation.engine import outbox, worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
+from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
@@ -196,6 +197,28 @@ def watch_alerts() -> str:
 def send_messages() -> str:
     """Sends the mails and chat messages that wait. What a server refuses now is tried again later."""
     return outbox.send_due(timezone.now())
+
+
+def prune(user_id: int | None = None) -> str:
+    """Removes what is older than the settings allow: daily, and when somebody asks. What is left when its time is over is
+    done by another task, so that the queue goes on meanwhile."""
+    done = retention.prune(User.objects.filter(pk=user_id).first() if user_id else None)
+    if not done.is_complete:
+        ask_for("prune", user_id)
+    return done.sentence
+
+
+def forget_count(forgetting_id: int) -> str:
+    """Counts where a person's values stand; nothing is changed."""
+    return forgetting.forget_count(forgetting_id)
+
+
+def forget(forgetting_id: int) -> str:
+    """Blanks a person's values from where the last task stopped."""
+    if forgetting.forget_carry_on(forgetting_id):
+        return "done"
+    ask_for("forget", forgetting_id)
+    return "goes on"
 
 
 def ask_for(task: str, *arguments: object) -> None:

@@ -7,11 +7,28 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import URLPattern, path
 
 from reconciliation.roles import ROLES
 from reconciliation.services.audit import audit
+from reconciliation.views.exports import Column, export_rows
+
+COLUMNS = (
+    Column("username", lambda u: u.username),
+    Column("first name", lambda u: u.first_name),
+    Column("last name", lambda u: u.last_name),
+    Column("e-mail", lambda u: u.email),
+    Column("roles", lambda u: role_names(u)),
+    Column("active", lambda u: u.is_active),
+    Column("last login", lambda u: u.last_login),
+)
+
+
+def role_names(user: User) -> str:
+    return ", ".join(["superuser"] * user.is_superuser + [group.name for group in user.groups.all()])
 
 
 class PeopleAdmin(UserAdmin):
@@ -25,8 +42,16 @@ class PeopleAdmin(UserAdmin):
 
     @admin.display(description="roles")
     def roles(self, user: User) -> str:
-        names = [group.name for group in user.groups.all()]
-        return ", ".join(["superuser"] * user.is_superuser + names) or "none: cannot log in"
+        return role_names(user) or "none: cannot log in"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [path("export.csv", self.admin_site.admin_view(self.export), name="auth_user_export"), *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The people that the list shows, with its filters and search."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return export_rows(request, "users", COLUMNS, self.get_changelist_instance(request).get_queryset(request))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

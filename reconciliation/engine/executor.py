@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from connectors.contract import Connector, Record, Ref, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.operations import Intent
+from reconciliation.core.spellings import has_forgotten
 from reconciliation.engine.lease import Lease, LeaseLost
 from reconciliation.engine.threads import spread
 from reconciliation.engine.wiring import Wiring
@@ -100,7 +101,8 @@ class Executor:
             marker=intent.marker,
             name_key=intent.name_key,
             before=encode_fields(intent.before),
-            after=encode_fields(intent.after),
+            # A mark that stands for a forgotten person's value is written nowhere.
+            after=encode_fields({name: value for name, value in intent.after.items() if not has_forgotten(value)}),
             origin=dict(intent.origin),
             rests_on=intent.version,
             reason=intent.reason,

@@ -7,6 +7,8 @@ from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
+from reconciliation.models.mapping_version import MappingVersion
+from reconciliation.models.retention import Forgetting, Retention
 from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.second_factor import RoleRule, SecondFactor
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
@@ -20,9 +22,11 @@ __all__ = [
     "ChatHook",
     "Connection",
     "FieldRule",
+    "Forgetting",
     "Heartbeat",
     "MappingTable",
     "Message",
+    "MappingVersion",
     "Operation",
     "PassLease",
     "PeerName",
@@ -30,6 +34,7 @@ __all__ = [
     "RemoteUser",
     "Restart",
     "RoleRule",
+    "Retention",
     "Run",
     "RunEvent",
     "SecondFactor",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reconciliation.core.spellings import has_forgotten
 from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
@@ -77,7 +78,13 @@ class Operation(models.Model):
     def is_undoable(self) -> bool:
         """Whether undo knows how to take it back: confirmed updates and creates of accounts."""
         kinds = (self.Kind.UPDATE, self.Kind.CREATE)
-        return self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account" and self.undone_at is None
+        is_ours = self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account" and self.undone_at is None
+        return is_ours and not self.is_forgotten
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether values of it were those of a person who was forgotten: nothing can be put back from it."""
+        return has_forgotten(self.before) or has_forgotten(self.after)
 
     @property
     def changes(self) -> list[tuple[str, object, object]]:

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection, transaction
 from django.utils import timezone
 
+from reconciliation.core.spellings import without_addresses
 from reconciliation.models import AuditEntry
 
 ROWS_A_BATCH = 1000
@@ -17,8 +18,9 @@ _LOCK = 0x5359_4E43  # any number, the same in every process
 
 
 def audit(user: AbstractBaseUser | None, action: str, subject: str = "", **detail: Any) -> AuditEntry:
-    """Adds one row and returns it. `detail` holds no secret: names of what changed, before and after where it may be
-    shown. Rows are sealed one after the other, whoever writes them."""
+    """Adds one row and returns it. `detail` holds no secret and no value of a record: names of what changed, before and
+    after of settings. What people give as a reason is kept without e-mail addresses and telephone numbers, since a row
+    can never be changed. Rows are sealed one after the other, whoever writes them."""
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
@@ -30,7 +32,7 @@ def audit(user: AbstractBaseUser | None, action: str, subject: str = "", **detai
             username=user.get_username() if user is not None else "",
             action=action[:60],
             subject=subject[:200],
-            detail=detail,
+            detail=without_addresses(detail),
             previous=last,
         )
         entry.digest = entry.seal()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from reconciliation.core.mapping import Mapping
 from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, MappingTable, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.audit import audit
@@ -34,7 +34,7 @@ class MappingRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """What a person entered for one row."""
+    """What a person entered for one row. None keeps what the row has."""
 
     crm_field: str
     peer_field: str
@@ -42,6 +42,19 @@ class RowChange:
     is_enabled: bool = True
     blank_to_peer: bool = False
     is_removed: bool = False
+    direction: str | None = None
+    survivorship: str | None = None
+    blank_to_crm: bool | None = None
+
+
+Added = RowChange | Sequence[RowChange] | None
+KEPT_FIELDS = ("crm_field", "peer_field", "transform", "is_enabled", "blank_to_peer")
+OPTIONAL_FIELDS = ("direction", "survivorship", "blank_to_crm")
+
+
+def listed(added: Added) -> list[RowChange]:
+    """Returns the rows that come new: none, one, or several."""
+    return [] if added is None else [added] if isinstance(added, RowChange) else list(added)
 
 
 # What a conversion makes of a value, by the type of the CRM's field; None: whatever it was.
@@ -95,9 +108,9 @@ def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) 
     return [f"{sentence}; choose the conversion “{advice}”." if advice and advice != change.transform else f"{sentence}."]
 
 
-def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None) -> None:
+def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> None:
     """Raises MappingRefused when a row cannot work, a field is mapped twice, or a required one not at all."""
-    rows = [c for c in [*changes.values(), *([added] if added else [])] if not c.is_removed]
+    rows = [c for c in [*changes.values(), *listed(added)] if not c.is_removed]
     for change in rows:
         if change.is_enabled and (problems := lint(sync_pass, change)):
             raise MappingRefused(f"{change.crm_field} → {change.peer_field}: {' '.join(problems)}")
@@ -116,14 +129,15 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange |
 def mapping_save(
     sync_pass: SyncPass,
     changes: dict[int, RowChange],
-    added: RowChange | None,
+    added: Added,
     on_first_link: str = "",
     by: AbstractBaseUser | None = None,
     *,
     rests_on: int | None = None,
+    reason: str = "",
 ) -> int:
-    """Stores the rows and raises the table's version, which it returns. `rests_on` is the version that was edited: when
-    somebody saved another meanwhile, nothing is stored. Raises MappingRefused, storing nothing."""
+    """Stores the rows and raises the table's version, which it returns; the version is kept whole. `rests_on` is the
+    version that was edited: when somebody saved another meanwhile, nothing is stored. Raises MappingRefused."""
     table = MappingTable.objects.select_for_update().get(pk=sync_pass.mapping_id)
     if rests_on is not None and rests_on != table.version:
         raise MappingRefused(
@@ -138,9 +152,8 @@ def mapping_save(
     for row in rows:
         if row.peer_field != changes[row.pk].peer_field:  # two rows may swap their fields
             FieldRule.objects.filter(pk=row.pk).update(peer_field=f"(moving {row.pk})")
-    said = [f"{r}: {d}" for r in rows if (d := _difference(r, changes[r.pk]))] + (
-        [f"added {added.crm_field} → {added.peer_field}"] if added else []
-    )
+    said = [f"{r}: {d}" for r in rows if (d := _difference(r, changes[r.pk]))]
+    said += [f"added {new.crm_field} → {new.peer_field}" for new in listed(added)]
     removed = [row.pk for row in rows if changes[row.pk].is_removed and not row.is_standard]
     FieldRule.objects.filter(pk__in=removed).delete()
     rows = [row for row in rows if row.pk not in removed]
@@ -150,12 +163,13 @@ def mapping_save(
             row.since_version = version
         fill(row, change)
         row.save()
-    if added:
+    for new in listed(added):
         row = FieldRule(table=table, since_version=version)
-        fill(row, added)
+        fill(row, new)
         row.save()
     _take_up_again(sync_pass, version)
-    audit(by, "change mapping", table.name, version=version, changed=said)
+    MappingVersion.keep(table, by, reason)
+    audit(by, "change mapping", table.name, version=version, changed=said, **({"reason": reason} if reason else {}))
     return version
 
 
@@ -185,7 +199,7 @@ class Impact:
         return self.linked == f"{self.looked_at:,}"
 
 
-def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChange | None, *, wiring: Wiring | None = None) -> Impact:
+def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added, *, wiring: Wiring | None = None) -> Impact:
     """Returns what the proposal would write, from both sides as they are now, over the newest SAMPLE linked
     organisations. Stores and writes nothing. Raises MappingRefused, ConnectorError."""
     wiring = wiring or Wiring()
@@ -206,15 +220,15 @@ def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: RowChan
     return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES])
 
 
-def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: RowChange | None) -> list[FieldRule]:
+def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: Added) -> list[FieldRule]:
     rows = [copy(row) for row in stored if row.is_standard or not (row.pk in changes and changes[row.pk].is_removed)]
     for row in rows:
         if row.pk in changes:
             fill(row, changes[row.pk])
             row.held_reason = ""
-    if added:
+    for new in listed(added):
         rows.append(FieldRule(table=table))
-        fill(rows[-1], added)
+        fill(rows[-1], new)
     return rows
 
 
@@ -244,20 +258,25 @@ def fill(row: FieldRule, change: RowChange) -> None:
     """Puts what was entered into the row, which is not stored yet."""
     row.crm_field, row.peer_field, row.transform = change.crm_field, change.peer_field, change.transform
     row.is_enabled, row.blank_to_peer = change.is_enabled, change.blank_to_peer
+    for name in OPTIONAL_FIELDS:
+        if getattr(change, name) is not None:
+            setattr(row, name, getattr(change, name))
 
 
 def _difference(row: FieldRule, change: RowChange) -> str:
     """Returns what a change does to a row, in words, "" when nothing."""
     if change.is_removed and not row.is_standard:
         return "removed"
-    names = ("crm_field", "peer_field", "transform", "is_enabled", "blank_to_peer")
+    names = [*KEPT_FIELDS, *(n for n in OPTIONAL_FIELDS if getattr(change, n) is not None)]
     return ", ".join(f"{n} {getattr(row, n)} → {getattr(change, n)}" for n in names if getattr(row, n) != getattr(change, n))
 
 
 def _has_new_meaning(row: FieldRule, change: RowChange) -> bool:
     """Tells whether records that agree under the row as it was may differ under the changed one."""
     same = (row.crm_field, row.peer_field, row.transform) == (change.crm_field, change.peer_field, change.transform)
-    return change.is_enabled and not (same and row.is_enabled and (row.blank_to_peer or not change.blank_to_peer))
+    same &= all(getattr(change, n) in (None, getattr(row, n)) for n in ("direction", "survivorship"))
+    widens = change.blank_to_peer and not row.blank_to_peer or bool(change.blank_to_crm) and not row.blank_to_crm
+    return change.is_enabled and not (same and row.is_enabled and not widens)
 
 
 def _take_up_again(sync_pass: SyncPass, version: int) -> None:

@@ -43,13 +43,18 @@ def schedule_of(sync_pass: SyncPass) -> Schedule:
     )
 
 
-def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | None = None) -> None:
-    """Stores the settings. Raises ScheduleRefused, storing nothing."""
+def schedule_check(wanted: Schedule) -> None:
+    """Raises ScheduleRefused when a value lies out of its bounds."""
     _within("The interval", wanted.interval_seconds, LEAST_INTERVAL, MOST_INTERVAL, "seconds")
     _within("The time budget", wanted.time_budget_seconds, LEAST_BUDGET, MOST_BUDGET, "seconds")
     _within("The days between full comparisons", wanted.full_every_days, 0, 365, "days")
     _within("The count of blanked records", wanted.blanking_count, 0, 1_000_000, "records")
     _within("The share of blanked records", wanted.blanking_percent, 0, 100, "percent")
+
+
+def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | None = None) -> None:
+    """Stores the settings. Raises ScheduleRefused, storing nothing."""
+    schedule_check(wanted)
     before = schedule_of(sync_pass)
     brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
     SyncPass.objects.filter(pk=sync_pass.pk).update(

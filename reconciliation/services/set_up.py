@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from reconciliation.defaults.organisations import STANDARD_RULES
 from reconciliation.engine.worlds import forget_other_worlds
-from reconciliation.models import Connection, FieldRule, MappingTable, SyncPass
+from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, SyncPass
 
 ORGANISATIONS_PASS = "organisations"
 
@@ -60,6 +60,7 @@ def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
             FieldRule(table=table, crm_field=crm_field, peer_field=peer_field, transform=transform, is_standard=True)
             for crm_field, peer_field, transform in STANDARD_RULES
         )
+        MappingVersion.keep(table, reason="The standard fields.")
     sync_pass, _ = SyncPass.objects.get_or_create(
         name=ORGANISATIONS_PASS,
         # Before the first run, Last Run Time is the moment of switching on (D27).

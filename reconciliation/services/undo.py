@@ -74,6 +74,8 @@ def _lines(desk: Desk, operations: list[Operation], field: str = "") -> list[Und
 
 def _line(desk: Desk, op: Operation, account: Record | None, field: str, crowded: set[str]) -> UndoLine:
     name = op.after.get("name") or op.source_ref
+    if op.is_forgotten:
+        return UndoLine(op, f"Account {op.target_id}: a value of this write was a person's who was forgotten.", is_possible=False)
     if account is None:
         return UndoLine(op, f"Account {op.target_id} is not in Outreach any more.", is_possible=False)
     if op.kind == Operation.Kind.CREATE:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import django_filters
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 
 from reconciliation.models import AuditEntry
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.audit import audit_verify
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
 
@@ -22,6 +25,22 @@ class AuditFilter(django_filters.FilterSet):
     class Meta:
         model = AuditEntry
         fields = ["username", "action"]
+
+
+COLUMNS = (
+    Column("row", lambda e: e.pk),
+    Column("when", lambda e: e.at),
+    Column("who", lambda e: e.username),
+    Column("what", lambda e: e.action),
+    Column("on", lambda e: e.subject),
+    Column("details", lambda e: json.dumps(e.detail, ensure_ascii=False)),
+    Column("seal", lambda e: e.digest),
+)
+
+
+@page(ADMINISTER)
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "audit", COLUMNS, AuditFilter(request.GET, AuditEntry.objects.order_by("-id")).qs)
 
 
 @page(ADMINISTER)

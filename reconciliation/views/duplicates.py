@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Subquery
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.contract import Value
@@ -24,17 +24,40 @@ from reconciliation.services.duplicate_bulk import MOST_AT_ONCE, equal_domains
 from reconciliation.services.duplicate_undo import created_since, duplicate_undo, plan_undo
 from reconciliation.services.duplicates import Decision, DecisionRefused
 from reconciliation.store import decode_fields
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
 KIND = Case.Kind.DUPLICATE
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_by", "assigned_to", "open_by")
+COLUMNS = (
+    Column("organisation", lambda c: c.name),
+    Column("Workbooks id", lambda c: c.crm_id),
+    Column("why", lambda c: c.sentence),
+    Column("candidates", lambda c: len(c.candidates)),
+    Column("accounts", lambda c: ", ".join(f"{a['peer_id']} {a['name']}" for a in c.candidates)),
+    Column("since", lambda c: c.opened_at),
+    Column("state", lambda c: c.get_state_display()),
+    Column("decision", lambda c: c.get_decision_word() if not c.is_open else ""),
+    Column("decided by", lambda c: c.decided_by),
+    Column("closed", lambda c: c.closed_at),
+    Column("given to", lambda c: c.assigned_to),
+    Column("note", lambda c: c.note),
+)
+
+
+def _chosen(request: HttpRequest) -> DuplicateFilter:
+    rows = Case.objects.filter(kind=KIND).select_related("assigned_to", "open_by", "decided_by")
+    return DuplicateFilter(request.GET, rows.order_by("-id"))
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "duplicates", COLUMNS, _chosen(request).qs)
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = DuplicateFilter(
-        request.GET, Case.objects.filter(kind=KIND).select_related("assigned_to", "open_by", "decided_by").order_by("-id")
-    )
+    chosen = _chosen(request)
     return render(
         request,
         "admin/reconciliation/duplicate/list.html",

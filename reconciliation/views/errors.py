@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
@@ -14,15 +14,38 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import account_create_again, account_link_another, account_stop, error_retry
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
 KIND = Case.Kind.ERROR
 MOST_AT_ONCE = 1000
+COLUMNS = (
+    Column("organisation", lambda c: c.name),
+    Column("Workbooks id", lambda c: c.crm_id),
+    Column("what happened", lambda c: c.sentence),
+    Column("what to do", lambda c: c.remedy),
+    Column("cause", lambda c: ERROR_REASONS.get(c.reason, c.reason)),
+    Column("since", lambda c: c.opened_at),
+    Column("state", lambda c: c.get_state_display()),
+    Column("decision", lambda c: c.get_decision_word() if not c.is_open else ""),
+    Column("decided by", lambda c: c.decided_by),
+    Column("closed", lambda c: c.closed_at),
+    Column("note", lambda c: c.note),
+)
+
+
+def _chosen(request: HttpRequest) -> ErrorFilter:
+    return ErrorFilter(request.GET, Case.objects.filter(kind=KIND).select_related("decided_by").order_by("-id"))
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "errors", COLUMNS, _chosen(request).qs)
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = ErrorFilter(request.GET, Case.objects.filter(kind=KIND).select_related("decided_by").order_by("-id"))
+    chosen = _chosen(request)
     groups = [
         {"reason": reason, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": ERROR_REMEDIES.get(reason, "")}
         for reason, n in open_reasons(KIND)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 
 from connectors.contract import Ref
 from reconciliation.models import Operation, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.why import find
+from reconciliation.templatetags.sync import shown
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
 
@@ -33,16 +37,47 @@ class JournalFilter(django_filters.FilterSet):
         return rows.filter(source_ref__in=refs)
 
 
+COLUMNS = (
+    Column("when", lambda o: o.intended_at),
+    Column("what", lambda o: o.get_kind_display()),
+    Column("system", lambda o: o.connection.name),
+    Column("organisation", lambda o: o.record_name),
+    Column("record", lambda o: o.source_ref),
+    Column("written", lambda o: f"{o.object_type} {o.target_id}".strip()),
+    Column("state", lambda o: o.get_state_display()),
+    Column("before", lambda o: _said(o.before)),
+    Column("after", lambda o: _said(o.after)),
+    Column("reason", lambda o: o.origin.get("reason") or o.reason),
+    Column("run", lambda o: o.run_id),
+    Column("by", lambda o: o.origin.get("staff") or o.run.started_by),
+    Column("taken back", lambda o: o.undone_at),
+    Column("error", lambda o: o.error),
+)
+
+
+def _said(fields: dict[str, Any]) -> str:
+    return "; ".join(f"{name}: {shown(value)}" for name, value in fields.items())
+
+
+def _chosen(request: HttpRequest) -> JournalFilter:
+    return JournalFilter(request.GET, Operation.objects.select_related("connection", "run").order_by("-id"))
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "journal", COLUMNS, _chosen(request).qs)
+
+
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = JournalFilter(request.GET, Operation.objects.select_related("connection", "run").order_by("-id"))
+    chosen = _chosen(request)
     return render(request, "admin/reconciliation/journal/list.html", "Journal", filter=chosen, rows=paginate(request, chosen.qs))
 
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
-    operation = get_object_or_404(Operation.objects.select_related("connection", "run"), pk=pk)
+    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
     title = f"{operation.get_kind_display()}: {operation.record_name or operation.source_ref}"
     return render(
         request,

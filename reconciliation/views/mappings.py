@@ -42,6 +42,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
     rows = list(table.rules.all())
     shown = None
+    reason = request.POST.get("reason", "").strip()[:900]
     if request.method == "POST":
         changes = {row.pk: _read(request, str(row.pk)) for row in rows}
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
@@ -49,7 +50,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
             if request.POST.get("what") != "impact":
                 rests_on = whole_number(request.POST.get("version", ""))
                 first_link = request.POST.get("on_first_link", "")
-                version = mapping_save(sync_pass, changes, added, first_link, request.user, rests_on=rests_on)
+                version = mapping_save(sync_pass, changes, added, first_link, request.user, rests_on=rests_on, reason=reason)
                 messages.success(request, f"Saved as version {version}. {WHEN_IT_ARRIVES}")
                 return redirect("admin:mapping_edit", pk)
             shown = impact_of(sync_pass, changes, added)
@@ -69,6 +70,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         table=table,
         rests_on=request.POST.get("version", table.version),
         rows=rows,
+        reason=reason,
         impact=shown,
         new=added if request.method == "POST" else None,
         on_first_link=request.POST.get("on_first_link", table.on_first_link),

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 
 from reconciliation import jobs
-from reconciliation.models import SyncPass
+from reconciliation.models import Binding, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.why import explain_organisation, find
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, is_local, page, paginate, render
+
+OWNER_COLUMNS = (
+    Column("organisation", lambda b: b.name),
+    Column("Workbooks id", lambda b: b.crm_id),
+    Column("Assigned To", lambda b: b.owner_text),
+    Column("near matches in Outreach", lambda b: ", ".join(b.near)),
+    Column("account", lambda b: b.peer_id),
+    Column("address", lambda b: b.peer_url),
+    Column("last synced", lambda b: b.synced_at),
+)
 
 
 @page()
@@ -45,6 +56,17 @@ def why(request: HttpRequest) -> HttpResponse:
         fields=fields,
         is_connected=bool(sync_pass),
     )
+
+
+def _add_near(rows: list[Binding]) -> None:
+    found = near_matches(rows[0].sync_pass.peer, (b.owner_text for b in rows))
+    for row in rows:
+        row.near = found.get(row.owner_text, [])  # type: ignore[attr-defined]
+
+
+@page()
+def export_without_owner(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "without-owner", OWNER_COLUMNS, rows_without_owner(), prepare=_add_near)
 
 
 @page()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
@@ -16,11 +14,34 @@ from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.templatetags.sync import REASONS, in_words
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
 
 MOST_SHOWN = 100
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
+RUN_COLUMNS = (
+    Column("run", lambda r: r.pk),
+    Column("pass", lambda r: r.sync_pass.title),
+    Column("kind", lambda r: r.get_kind_display()),
+    Column("started by", lambda r: r.started_by),
+    Column("state", lambda r: r.get_state_display()),
+    Column("began", lambda r: r.started_at),
+    Column("ended", lambda r: r.ended_at),
+    Column("seen", lambda r: r.seen),
+    *(Column(name, lambda r, name=name: sum(r.excluded.values()) if name == "excluded" else getattr(r, name)) for name in OUTCOMES),
+    Column("seconds", lambda r: r.seconds),
+    Column("note", lambda r: r.note),
+)
+EVENT_COLUMNS = (
+    Column("record", lambda e: e.crm_ref),
+    Column("name", lambda e: e.name),
+    Column("outcome", lambda e: e.outcome),
+    Column("reason", lambda e: e.reason),
+    Column("sentence", lambda e: e.sentence),
+    Column("peer record", lambda e: e.peer_ref),
+    Column("at", lambda e: e.at),
+)
 
 
 @page()
@@ -90,7 +111,11 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 @page()
 def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_object_or_404(RunEvent.objects.select_related("run__sync_pass"), pk=pk)
-    operation = Operation.objects.select_related("connection").filter(pk=event.operation_id).first() if event.operation_id else None
+    operation = (
+        Operation.objects.select_related("connection", "run__sync_pass").filter(pk=event.operation_id).first()
+        if event.operation_id
+        else None
+    )
     title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
     return render(
         request,
@@ -104,31 +129,12 @@ def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-class _Echo:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
-
-
-def safe_cell(value: Any) -> str:
-    """Returns text that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+@page()
+def export_list(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "runs", RUN_COLUMNS, RunFilter(request.GET, Run.objects.select_related("sync_pass")).qs)
 
 
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     run = get_object_or_404(Run, pk=pk)
-    rows = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("id")).qs
-
-    def lines() -> Iterator[str]:
-        writer = csv.writer(_Echo())
-        yield "\ufeff" + writer.writerow(["record", "name", "outcome", "reason", "sentence", "peer record", "at"])
-        for event in rows.iterator(chunk_size=1000):
-            cells = (event.crm_ref, event.name, event.outcome, event.reason, event.sentence, event.peer_ref, event.at.isoformat())
-            yield writer.writerow([safe_cell(c) for c in cells])
-
-    response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="run-{run.pk}-events.csv"'
-    return response
+    return export_rows(request, f"run-{run.pk}-events", EVENT_COLUMNS, EventFilter(request.GET, RunEvent.objects.filter(run=run)).qs)

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Case, Connection, MappingTable, Operation, Run, RunEvent
+from reconciliation.models import Case, Connection, Forgetting, MappingTable, Operation, Run, RunEvent
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +61,26 @@ PAGES = {
     "schedule": ("admin", "get"),
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
+    "run_list_export": ("viewer", "get"),
+    "duplicate_export": ("viewer", "get"),
+    "error_export": ("viewer", "get"),
+    "owner_export": ("viewer", "get"),
+    "journal_export": ("viewer", "get"),
+    "audit_export": ("admin", "get"),
+    "support": ("operator", "get"),
+    "support_download": ("operator", "post"),
+    "forget_list": ("admin", "get"),
+    "forget_detail": ("admin", "get"),
+    "forget_decide": ("admin", "post"),
+    "mapping_versions": ("viewer", "get"),
+    "transfer": ("admin", "get"),
+    "transfer_export": ("admin", "post"),
+    "transfer_import": ("admin", "post"),
+    "transfer_apply": ("admin", "post"),
+    "retention": ("admin", "get"),
+    "retention_prune": ("admin", "post"),
+    "mapping_version": ("viewer", "get"),
+    "mapping_restore": ("admin", "get"),
     "connection_list": ("admin", "get"),
     "connection_edit": ("admin", "get"),
     "connection_test": ("admin", "post"),
@@ -93,6 +113,11 @@ def world(monkeypatch):
     return box
 
 
+def forgotten():
+    found = Forgetting.objects.first()
+    return found or Forgetting.objects.create(state="counted", terms={"words": [HOSTILE], "people": []}, asked_by_name=HOSTILE)
+
+
 def address(name):
     kwargs = {
         "pass_run": lambda: {"name": "organisations"},
@@ -110,7 +135,14 @@ def address(name):
         "duplicate_here": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
         "error_decide": lambda: {"pk": Case.objects.get(kind="error").pk},
         "error_detail": lambda: {"pk": Case.objects.get(kind="error").pk},
+        "forget_detail": lambda: {"pk": forgotten().pk},
+        "forget_decide": lambda: {"pk": forgotten().pk},
+        "support": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
+        "support_download": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
         "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
+        "mapping_versions": lambda: {"pk": MappingTable.objects.first().pk},
+        "mapping_version": lambda: {"pk": MappingTable.objects.first().pk, "version": 1},
+        "mapping_restore": lambda: {"pk": MappingTable.objects.first().pk, "version": 1},
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},

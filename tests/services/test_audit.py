@@ -4,8 +4,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
-from reconciliation.models import AuditEntry
+from reconciliation.core.spellings import without_addresses
+from reconciliation.models import AuditEntry, Case
 from reconciliation.services.audit import audit, audit_verify
+from reconciliation.services.duplicates import Decision, duplicate_later
 from reconciliation.services.mappings import mapping_save
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.services.schedule import schedule_of, schedule_set
@@ -68,6 +70,31 @@ def test_what_an_admin_changes_says_who_and_what(olga):
         ("olga", "change mapping"),
     ]
     assert said[0][2] == {"interval_seconds": [60, 300]}
+
+
+def test_no_act_puts_what_a_person_typed_about_somebody_into_the_log_with_their_addresses(olga):
+    """The log is append-only: an address in it could never be forgotten. The case keeps the words whole."""
+    box = make()
+    box.world.outreach.create_record("accounts", {"name": "Acme"})
+    box.organisation("Acme")
+    box.run()
+    case = Case.objects.get()
+    reason = "Ask Jane, jane.doe@acme.example or +44 (0)20 7946-0018, 020 7946 0018."
+
+    duplicate_later(Decision(case, olga, reason=reason, wiring=box.wiring))
+    mapping_save(box.sync_pass, {}, None, "leave", olga, reason=reason)
+
+    case.refresh_from_db()
+    assert case.note == reason
+    for entry in AuditEntry.objects.all():
+        said = f"{entry.subject} {entry.detail}"
+        assert "jane.doe" not in said and "7946" not in said and "Ask Jane, (address) or (number), (number)." in said
+    assert audit_verify().broken is None
+
+
+@pytest.mark.parametrize("text", ["2026-11-25 10:15", "run 1234567890", "60 → 300", "account 10020030040", "version 2.0.1", "0.30"])
+def test_what_is_no_address_stays(text):
+    assert without_addresses(text) == text
 
 
 def as_migrated():

@@ -64,6 +64,14 @@
     setInterval(sit, 30000);
   }
 
+  document.querySelectorAll("[data-copy]").forEach((button) => {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+      setText(button, "Copied");
+    });
+  });
+
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;

@@ -1,0 +1,198 @@
+"""How long history is kept: what an admin may set, and the daily round that removes what is older.
+
+What is never removed (engine-rules 26): bindings with their bases, tombstones, open cases and the runs and writes they
+name, open operations, plans that wait for approval, losers of conflicts, remembered pairs, the audit log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from reconciliation.models import Case, Operation, Retention, Run, RunEvent
+from reconciliation.services.audit import audit
+from reconciliation.services.forgetting import drop_unconfirmed
+
+ROWS_A_BATCH = 500
+RUNS_A_BATCH = 200
+BUDGET_SECONDS = 300.0
+QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
+DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
+LOSERS = "losers"  # in an operation's origin: values that lost a conflict and stand nowhere else
+# field -> what it is called, least and most days
+KEPT = {
+    "write_days": ("Writes with their values before and after", 30, 3_650),
+    "decision_days": ("Decided and closed cases", 30, 3_650),
+    "quiet_event_days": ("Events of unchanged and excluded records", 1, 3_650),
+    "event_days": ("All other events", 7, 3_650),
+    "run_days": ("Runs as their ledger, without events", 30, 3_650),
+}
+
+
+class RetentionRefused(ValueError):
+    """A number of days out of its bounds; the sentence says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """For how many days each kind of history is kept."""
+
+    write_days: int = 400
+    decision_days: int = 400
+    quiet_event_days: int = 14
+    event_days: int = 400
+    run_days: int = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one round removed, by kind; not complete when its time ran out."""
+
+    removed: dict[str, int]
+    is_complete: bool
+
+    @property
+    def sentence(self) -> str:
+        said = ", ".join(f"{n:,} {kind}" for kind, n in self.removed.items() if n)
+        return f"{f'Removed {said}' if said else 'Nothing was old enough to be removed'}.{'' if self.is_complete else ' More is left.'}"
+
+
+def retention_row() -> Retention:
+    return Retention.objects.get_or_create(pk=1)[0]
+
+
+def retention_of() -> Keep:
+    row = retention_row()
+    return Keep(*(getattr(row, f.name) for f in fields(Keep)))
+
+
+def retention_check(wanted: Keep) -> None:
+    """Raises RetentionRefused when a number lies out of its bounds."""
+    for name, days in asdict(wanted).items():
+        title, least, most = KEPT[name]
+        if not least <= days <= most:
+            raise RetentionRefused(f"{title}: between {least:,} and {most:,} days.")
+
+
+def retention_set(wanted: Keep, by: AbstractBaseUser | None = None) -> None:
+    """Stores for how long things are kept. Raises RetentionRefused, storing nothing."""
+    retention_check(wanted)
+    before = asdict(retention_of())
+    changed = {name: [before[name], days] for name, days in asdict(wanted).items() if before[name] != days}
+    if changed:
+        Retention.objects.filter(pk=1).update(**asdict(wanted))
+        audit(by, "change retention", "Data kept", **changed)
+
+
+class _OutOfTime(Exception):
+    """The round's time ran out between two batches."""
+
+
+@dataclass(slots=True)
+class _Round:
+    """One round while it is under way."""
+
+    ends: float
+    now: datetime
+    monotonic: Callable[[], float]
+    removed: Counter[str]
+
+    def limit(self, days: int) -> datetime:
+        return self.now - timedelta(days=days)
+
+    def remove(self, kind: str, rows: QuerySet[models.Model]) -> None:
+        """Deletes the rows a batch at a time; each statement asks the conditions again."""
+        while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_A_BATCH]):
+            if self.monotonic() >= self.ends:
+                raise _OutOfTime
+            gone = rows.order_by().filter(pk__in=ids)
+            count = gone._raw_delete(gone.db)  # no cascade: what refers to a row keeps it
+            self.removed[kind] += count
+            if not count:
+                return
+
+
+def prune(
+    by: AbstractBaseUser | None = None,
+    *,
+    budget_seconds: float = BUDGET_SECONDS,
+    now: datetime | None = None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Pruned:
+    """Removes what is older than the settings allow, in batches, and says in the audit log what it was."""
+    keep = retention_of()
+    work = _Round(monotonic() + budget_seconds, now or timezone.now(), monotonic, Counter())
+    is_complete = True
+    try:
+        work.remove("writes", _old_writes(work.limit(keep.write_days)))
+        work.remove("decisions", _old_cases(work.limit(keep.decision_days)))
+        _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
+        _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
+        work.remove("runs", _old_runs(work.limit(keep.run_days)))
+    except _OutOfTime:
+        is_complete = False
+    drop_unconfirmed()
+    removed = {kind: n for kind, n in work.removed.items() if n}
+    Retention.objects.filter(pk=1).update(pruned_at=work.now, removed=removed)
+    if removed:
+        audit(by, "prune", "Data kept", removed=removed, is_complete=is_complete)
+    return Pruned(removed, is_complete)
+
+
+def _first_newer(rows: QuerySet[models.Model], column: str, limit: datetime) -> int:
+    """Returns the key from which on rows are newer than the limit: keys grow with time, so a bisection finds it without
+    an index on the time."""
+    ends = rows.aggregate(low=models.Min("pk"), high=models.Max("pk"))
+    if ends["low"] is None:
+        return 0
+    low, high = ends["low"], ends["high"] + 1
+    while low < high:
+        middle = (low + high) // 2
+        found = rows.filter(pk__gte=middle).order_by("pk").values_list("pk", column).first()
+        if found is None or found[1] >= limit:
+            high = middle
+        else:
+            low = found[0] + 1
+    return int(low)
+
+
+def _old_writes(limit: datetime) -> QuerySet[Operation]:
+    rows = Operation.objects.filter(pk__lt=_first_newer(Operation.objects.all(), "intended_at", limit), intended_at__lt=limit)
+    plans = Q(state=Operation.State.PLANNED) & ~Q(run_id__in=Run.objects.filter(state=Run.State.HELD).values("pk"))
+    of_open_cases = Case.objects.filter(state=Case.State.OPEN, operation_id__isnull=False).values("operation_id")
+    return rows.filter(Q(state__in=DONE) | plans).exclude(origin__has_key=LOSERS).exclude(pk__in=of_open_cases)
+
+
+def _old_cases(limit: datetime) -> QuerySet[Case]:
+    return Case.objects.exclude(state=Case.State.OPEN).filter(closed_at__lt=limit)
+
+
+def _prune_events(work: _Round, position: str, limit: datetime, kind: str, outcomes: tuple[str, ...]) -> None:
+    """Removes the events of runs that began before the limit, run by run; the position is kept, so that each round
+    begins where the last one ended."""
+    for runs in _old_run_ids(position, limit):
+        rows = RunEvent.objects.filter(run_id__in=runs, at__lt=limit)
+        work.remove(kind, rows.filter(outcome__in=outcomes) if outcomes else rows)
+        Retention.objects.filter(pk=1, **{f"{position}__lt": runs[-1]}).update(**{position: runs[-1]})
+
+
+def _old_run_ids(position: str, limit: datetime) -> Iterator[list[int]]:
+    last = int(Retention.objects.values_list(position, flat=True).get(pk=1))
+    while runs := list(Run.objects.filter(pk__gt=last, started_at__lt=limit).order_by("pk").values_list("pk", flat=True)[:RUNS_A_BATCH]):
+        yield runs
+        last = runs[-1]
+
+
+def _old_runs(limit: datetime) -> QuerySet[Run]:
+    """Runs that are over, and that nothing refers to any more."""
+    rows = Run.objects.filter(started_at__lt=limit).exclude(state=Run.State.RUNNING)
+    named_by = (RunEvent.objects.filter(run=OuterRef("pk")), Operation.objects.filter(run=OuterRef("pk")))
+    cases = Case.objects.filter(run=OuterRef("pk"))
+    return rows.filter(*(~Exists(found) for found in (*named_by, cases)))

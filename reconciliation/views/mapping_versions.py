@@ -1,0 +1,93 @@
+"""Versions of a mapping table: the list, what differs between two, and the way back to one."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from connectors.errors import ConnectorError
+from reconciliation.models import MappingTable, MappingVersion, SyncPass
+from reconciliation.roles import ADMINISTER
+from reconciliation.services.mapping_versions import diff_between, first_link_word, proposal_of, version_restore
+from reconciliation.services.mappings import MappingRefused, impact_of
+from reconciliation.views.mappings import WHEN_IT_ARRIVES
+from reconciliation.views.page import page, paginate, render, whole_number
+
+MOST_OFFERED = 200
+
+
+@page()
+def show_list(request: HttpRequest, pk: int) -> HttpResponse:
+    table = get_object_or_404(MappingTable, pk=pk)
+    rows = paginate(request, MappingVersion.objects.filter(table=table))
+    title = f"{table.name}: versions"
+    return render(request, "admin/reconciliation/mapping/versions.html", title, table=table, rows=rows)
+
+
+@page()
+def show(request: HttpRequest, pk: int, version: int) -> HttpResponse:
+    """One version beside another one: by default the one before it."""
+    table = get_object_or_404(MappingTable, pk=pk)
+    kept = MappingVersion.objects.filter(table=table)
+    newer = kept.filter(version=version).first()
+    title = f"{table.name}: version {version}"
+    if newer is None:  # saved before versions were kept, or never
+        return render(request, "admin/reconciliation/mapping/version.html", title, table=table, version=version, kept=None)
+    asked = whole_number(request.GET.get("with", ""))
+    other = kept.filter(version=asked).first() if asked is not None else kept.filter(version__lt=version).first()
+    older, later = (other, newer) if other is None or other.version <= newer.version else (newer, other)
+    diff, first_link = diff_between(older, later) if older is not None else ([], None)
+    return render(
+        request,
+        "admin/reconciliation/mapping/version.html",
+        title,
+        table=table,
+        version=version,
+        kept=newer,
+        older=older,
+        later=later,
+        diff=diff,
+        changed=[line for line in diff if line.kind != "same"],
+        same=[line for line in diff if line.kind == "same"],
+        first_link=first_link,
+        first_link_now=first_link_word(newer.on_first_link),
+        versions=list(kept.values_list("version", flat=True)[:MOST_OFFERED]),
+    )
+
+
+@page(ADMINISTER)
+def restore(request: HttpRequest, pk: int, version: int) -> HttpResponse:
+    """Back to this version: what would change in the rows and in Outreach is shown, then saved as a new version."""
+    table = get_object_or_404(MappingTable, pk=pk)
+    sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
+    kept = get_object_or_404(MappingVersion, table=table, version=version)
+    if request.method == "POST":
+        rests_on = whole_number(request.POST.get("version", ""))
+        try:
+            reason = request.POST.get("reason", "").strip()[:900]
+            new = version_restore(sync_pass, kept, request.user, rests_on=-1 if rests_on is None else rests_on, reason=reason)
+        except MappingRefused as refusal:
+            messages.error(request, f"Nothing was saved. {refusal}")
+            return redirect("admin:mapping_restore", pk, version)
+        messages.success(request, f"Saved as version {new}, with the rows of version {version}. {WHEN_IT_ARRIVES}")
+        return redirect("admin:mapping_versions", pk)
+    proposal = proposal_of(sync_pass.mapping, kept.rows, kept.on_first_link)
+    shown, trouble = None, ""
+    try:
+        shown = impact_of(sync_pass, proposal.changes, proposal.added) if not proposal.is_empty else None
+    except MappingRefused as refusal:
+        trouble = f"It cannot be saved as it was: {refusal}"
+    except ConnectorError as error:
+        trouble = f"What it would write could not be worked out: {error.sentence}. {error.remedy}"
+    return render(
+        request,
+        "admin/reconciliation/mapping/restore.html",
+        f"{table.name}: back to version {version}",
+        table=table,
+        kept=kept,
+        proposal=proposal,
+        changed=[line for line in proposal.diff if line.kind != "same"],
+        impact=shown,
+        trouble=trouble,
+    )

@@ -1,0 +1,155 @@
+"""Every list exports what it shows: its filter, no formula, whatever the values are, however many rows there are."""
+
+import csv
+import io
+import tracemalloc
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from django.utils import timezone
+
+from reconciliation.models import AuditEntry, Binding, Case, Operation, Run, RunEvent
+from reconciliation.services.audit import audit
+from reconciliation.views import exports
+from reconciliation.views.exports import safe_cell
+from tests.admin.test_pages import HOSTILE, PAGES, address, log_in, world  # noqa: F401  # the fixture
+
+pytestmark = pytest.mark.django_db
+EXPORTS = sorted(name for name in PAGES if name.endswith("_export") and PAGES[name][1] == "get")
+FORMULA = "=cmd|' /C calc'!A0"
+
+
+def read(client, address_):
+    answer = client.get(address_)
+    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/csv"), address_
+    assert answer.streaming and answer.headers["Content-Disposition"].startswith("attachment")
+    text = b"".join(answer.streaming_content).decode()
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:])))
+
+
+@pytest.fixture
+def hostile(client, world):  # noqa: F811
+    """Every list with a row whose texts are all formulas or worse."""
+    log_in(client, "admin")
+    now = timezone.now()
+    for value in (FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2"):
+        texts = {"name": value[:255], "sentence": value, "reason": value[:60]}
+        row = {"sync_pass": world.sync_pass, "crm_id": value[:20], "opened_at": now, **texts, "remedy": value, "note": value}
+        for kind in ("duplicate", "error"):
+            Case.objects.create(**row, kind=kind, candidates=[{"peer_id": value[:9], "name": value}])
+        bound = {"sync_pass": world.sync_pass, "bound_at": now, "synced_at": now, "is_without_owner": True}
+        Binding.objects.create(**bound, crm_id=value[:20], peer_id=value[:20], name=value[:255], owner_text=value[:255])
+        run = Run.objects.create(sync_pass=world.sync_pass, state="finished", started_at=now, started_by=value[:150], note=value)
+        RunEvent.objects.create(run=run, crm_ref=value[:160], outcome="created", at=now, **texts)
+        operation = {"connection": world.sync_pass.peer, "kind": "update", "object_type": "account", "state": "confirmed"}
+        operation |= {"source_ref": value[:160], "before": {value: value}, "after": {value: value}, "error": value, "intended_at": now}
+        Operation.objects.create(run=run, writer_key=value[:200], reason=value, origin={"name": value}, **operation)
+        audit(None, value, value, **{"detail": value})
+    RunEvent.objects.update(run=RunEvent.objects.first().run_id)
+    return world
+
+
+def test_there_is_an_export_beside_every_list():
+    assert EXPORTS == [
+        "audit_export",
+        "duplicate_export",
+        "error_export",
+        "journal_export",
+        "owner_export",
+        "run_export",
+        "run_list_export",
+    ]
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_no_cell_of_any_export_is_a_formula(client, hostile, name):
+    rows = read(client, address(name))
+
+    cells = [cell for row in rows for cell in row.values()]
+    assert len(rows) >= 6 and any("calc" in cell for cell in cells)
+    for cell in cells:
+        assert not cell.lstrip().startswith(("=", "+", "-", "@", "＝")), cell
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_every_list_links_its_export_with_the_filter_of_the_page(client, hostile, name):
+    lists = {"run_export": "run_detail", "run_list_export": "run_list", "audit_export": "audit", "journal_export": "journal"}
+    page = address(lists.get(name, name.replace("_export", "_list"))) if name != "run_export" else address(name).replace("events.csv", "")
+
+    shown = client.get(page, {"page": "1", "state": ""}).content.decode()
+
+    assert f'href="{address(name)}' in shown and "page=1" not in shown.split(address(name))[1][:40]
+
+
+def test_the_filter_of_a_list_is_that_of_its_export(client, world):  # noqa: F811
+    log_in(client, "viewer")
+    Case.objects.create(
+        sync_pass=world.sync_pass, kind="error", state="resolved", crm_id="77", name="Solved", sentence="x", opened_at=timezone.now()
+    )
+
+    assert [row["organisation"] for row in read(client, "/errors/export.csv")] == ["Refused"]
+    assert [row["organisation"] for row in read(client, "/errors/export.csv?state=resolved")] == ["Solved"]
+    assert {row["kind"] for row in read(client, "/runs/export.csv?kind=preview")} == {"Preview"}
+    assert {row["state"] for row in read(client, "/journal/export.csv?state=rejected")} == {"Rejected"}
+    run = RunEvent.objects.first().run_id
+    assert {row["outcome"] for row in read(client, f"/runs/{run}/events.csv?outcome=failed")} == {"failed"}
+    assert read(client, f"/runs/{run}/events.csv?name=nosuchname") == []
+
+
+def test_rows_come_complete_and_newest_first_over_many_chunks(client, world, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(exports, "ROWS_A_CHUNK", 3)
+    log_in(client, "viewer")
+    now = timezone.now()
+    RunEvent.objects.all().delete()
+    run = Run.objects.first()
+    for n in range(9):
+        RunEvent.objects.create(run=run, crm_ref=f"workbooks:organisation:{n}", outcome="created", at=now)
+
+    assert [row["record"][-1] for row in read(client, f"/runs/{run.pk}/events.csv")] == list("876543210")
+
+
+def test_memory_is_that_of_a_chunk_not_of_the_list(client, world):  # noqa: F811
+    log_in(client, "viewer")
+    run, now = Run.objects.first(), timezone.now()
+    rows = [RunEvent(run=run, crm_ref=f"r{n}", outcome="created", sentence="x" * 1000, at=now) for n in range(8_000)]
+    RunEvent.objects.bulk_create(rows, batch_size=500)
+    del rows
+    answer = client.get(f"/runs/{run.pk}/events.csv")
+
+    tracemalloc.start()
+    length = sum(len(part) for part in answer.streaming_content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert length > 8_000_000 and peak < 4_000_000
+
+
+def test_who_took_which_list_away_is_recorded_without_what_was_searched(client, world):  # noqa: F811
+    log_in(client, "viewer")
+
+    read(client, "/errors/export.csv?name=Jane+Doe")
+
+    entry = AuditEntry.objects.get(action="export list")
+    assert (entry.username, entry.subject, entry.detail["filters"]) == ("a-viewer", "errors", ["name"])
+
+
+def test_people_are_exported_as_the_list_shows_them_to_those_who_may_see_it(client, world):  # noqa: F811
+    log_in(client, "admin")
+    assert client.get(reverse("admin:auth_user_export")).status_code == 403
+    client.force_login(User.objects.create_superuser("root", first_name=FORMULA))
+    User.objects.create_user("gone", is_active=False)
+
+    everybody = read(client, reverse("admin:auth_user_export"))
+    active = read(client, reverse("admin:auth_user_export") + "?is_active__exact=1")
+
+    assert {row["username"] for row in everybody} == {"a-admin", "root", "gone"} and len(active) == 2
+    assert [row["first name"] for row in active if row["username"] == "root"] == [f"'{FORMULA}"]
+    assert "password" not in everybody[0]
+    assert 'export.csv?is_active__exact=1"' in client.get("/auth/user/?is_active__exact=1").content.decode()
+
+
+@pytest.mark.parametrize(("value", "cell"), [(-5, -5), (None, ""), (True, "yes"), ("a\0b", "a�b"), ("Acme", "Acme"), ("  =1", "'  =1")])
+def test_cells(value, cell):
+    assert safe_cell(value) == cell
