@@ -14,7 +14,7 @@ from django.db import transaction
 from connectors.contract import Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
-from reconciliation.engine import cases, crm_writes, gather, people
+from reconciliation.engine import cases, crm_writes, gather, people, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation
 from reconciliation.models.work_left import WorkLeft
@@ -116,6 +116,7 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
         },
     )
     gather.remember_names(context.sync_pass, accounts, context.peer.connector.marker_field, context.wiring)
+    search_index.note_names(context.sync_pass, [(op.source_ref, search_index.NAME, name)], now)
     if len(accounts) > 1:
         record = Record(source, {"name": name})
         candidates = tuple(Candidate(a.ref.id, str(a.fields.get("name")), "carries our key", dict(a.fields)) for a in accounts)

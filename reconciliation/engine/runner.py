@@ -15,7 +15,7 @@ from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import brakes, cases, mapping_trouble, previews, recovery
+from reconciliation.engine import brakes, cases, mapping_trouble, previews, recovery, search_index
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
@@ -78,7 +78,9 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
     """Returns a new run under this lease. A run that still says *running* belongs to a process that died: only one
     holds the lease, so it is closed first, and its page begins anew in this one."""
     dead = Run.objects.filter(sync_pass=sync_pass, state=Run.State.RUNNING)
-    dead.update(state=Run.State.INTERRUPTED, ended_at=wiring.now(), note=DIED)
+    now = wiring.now()
+    if dead.update(state=Run.State.INTERRUPTED, ended_at=now, note=DIED):
+        search_index.catch_up(Run.objects.filter(sync_pass=sync_pass, state=Run.State.INTERRUPTED, ended_at=now, note=DIED), now)
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
 
 

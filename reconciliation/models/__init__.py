@@ -4,8 +4,10 @@ from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
 from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
+from reconciliation.models.differences import CoverageCount, Difference
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
+from reconciliation.models.records import SearchKey, Tombstone
 from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
@@ -14,6 +16,8 @@ __all__ = [
     "Binding",
     "Case",
     "Connection",
+    "CoverageCount",
+    "Difference",
     "FieldRule",
     "Heartbeat",
     "MappingTable",
@@ -24,5 +28,7 @@ __all__ = [
     "RemoteUser",
     "Run",
     "RunEvent",
+    "SearchKey",
     "SyncPass",
+    "Tombstone",
 ]

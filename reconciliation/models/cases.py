@@ -63,6 +63,7 @@ class Case(models.Model):
         indexes = [
             models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open"),
             models.Index(fields=["sync_pass"], condition=models.Q(state="open", flag="owed"), name="case_flag_owed"),
+            models.Index(fields=["sync_pass", "crm_id", "-id"], name="case_record"),
         ]
 
     def __str__(self) -> str:

@@ -41,6 +41,10 @@ PAGES = {
     "error_retry": ("operator", "post"),
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
+    "record_list": ("viewer", "get"),
+    "record_detail": ("viewer", "get"),
+    "record_history": ("viewer", "get"),
+    "record_field": ("viewer", "get"),
     "journal": ("viewer", "get"),
     "audit": ("admin", "get"),
     "audit_verify": ("admin", "post"),
@@ -80,6 +84,11 @@ def world(monkeypatch):
     return box
 
 
+def record():
+    """Returns the organisation that has a case, events and a refused write."""
+    return {"system": "workbooks", "object_type": "organisation", "record_id": Case.objects.get(kind="error").crm_id}
+
+
 def address(name):
     kwargs = {
         "pass_run": lambda: {"name": "organisations"},
@@ -101,6 +110,9 @@ def address(name):
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
+        "record_detail": lambda: record(),
+        "record_history": lambda: record(),
+        "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
 
@@ -149,7 +161,7 @@ def test_hostile_values_are_escaped_on_every_page(client, world):
 
     for name, (_, method) in PAGES.items():
         if method == "get":
-            answer = client.get(address(name) + ("?q=" + HOSTILE[:20] if name == "why" else ""))
+            answer = client.get(address(name) + ("?q=" + HOSTILE[:20] if name in ("why", "record_list") else ""))
             body = b"".join(answer.streaming_content) if answer.streaming else answer.content
             if "html" in answer.headers["Content-Type"]:
                 assert b"<script>alert" not in body, name
@@ -180,7 +192,18 @@ def test_pages_with_nothing_say_what_to_do(client):
     log_in(client, "admin")
 
     assert "Nothing is connected yet" in client.get("/").content.decode()
-    for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why", "journal", "schedule"):
+    for name in (
+        "run_list",
+        "duplicate_list",
+        "error_list",
+        "owner_list",
+        "mapping_list",
+        "connection_list",
+        "why",
+        "journal",
+        "schedule",
+        "record_list",
+    ):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
 
 
