@@ -13,7 +13,20 @@ from django.urls import URLPattern, URLResolver, path
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
 from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.views import (
+    audit,
+    connections,
+    dashboard,
+    duplicates,
+    errors,
+    journal,
+    mappings,
+    records,
+    runs,
+    schedule,
+    tombstones,
+    undo,
+)
 
 
 class SyncAdminSite(AdminSite):
@@ -77,6 +90,9 @@ class SyncAdminSite(AdminSite):
             page("records/<slug:system>/<slug:object_type>/<str:record_id>/", records.show, "record_detail"),
             page("records/<slug:system>/<slug:object_type>/<str:record_id>/history/", records.show_history, "record_history"),
             page("records/<slug:system>/<slug:object_type>/<str:record_id>/field/<str:name>/", records.show_field, "record_field"),
+            page("deleted/", tombstones.show_list, "tombstone_list"),
+            page("deleted/<int:pk>/", tombstones.show, "tombstone_detail"),
+            page("deleted/<int:pk>/restore/", tombstones.carry_out, "tombstone_restore"),
             page("mappings/", mappings.show_list, "mapping_list"),
             page("mappings/<int:pk>/", mappings.edit, "mapping_edit"),
             page("audit/", audit.show_list, "audit"),

@@ -56,6 +56,7 @@ class Executor:
         self.lease = lease
         self.sides = {"crm": crm, "peer": peer}
         self.wiring = wiring
+        self.staff_origin: dict[str, str] = {}  # who decided it and why, when a person did
 
     def intend(self, intents: Sequence[Intent]) -> list[Operation | None]:
         """Writes the intents to the journal and returns their operations, in order; None where another writer has
@@ -101,7 +102,7 @@ class Executor:
             name_key=intent.name_key,
             before=encode_fields(intent.before),
             after=encode_fields(intent.after),
-            origin=dict(intent.origin),
+            origin={**self.staff_origin, **intent.origin},
             rests_on=intent.version,
             reason=intent.reason,
             lease_token=self.lease.token,

@@ -38,6 +38,7 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
         context = build_context(sync_pass, run, lease, sides, wiring)
         context.reason = reason
+        context.executor.staff_origin = context.staff_origin()
         recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
         try:
             yield context

@@ -67,6 +67,10 @@ class Tombstone(models.Model):
         return f"{self.name} ({self.get_why_display()})"
 
     @property
+    def ref(self) -> str:
+        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
+
+    @property
     def marker(self) -> str:
         """Our key on what is made instead, so that a lost answer never makes a second one."""
         return f"restore-{self.crm_id}-{self.pk}"

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Case, Connection, MappingTable, Operation, Run, RunEvent
+from reconciliation.models import Binding, Case, Connection, MappingTable, Operation, Run, RunEvent, Tombstone
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,9 @@ PAGES = {
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
     "record_list": ("viewer", "get"),
+    "tombstone_list": ("viewer", "get"),
+    "tombstone_detail": ("viewer", "get"),
+    "tombstone_restore": ("operator", "post"),
     "record_detail": ("viewer", "get"),
     "record_history": ("viewer", "get"),
     "record_field": ("viewer", "get"),
@@ -79,6 +82,9 @@ def world(monkeypatch):
     box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
+    gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
+    binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
+    Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -111,6 +117,8 @@ def address(name):
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
+        "tombstone_detail": lambda: {"pk": Tombstone.objects.get().pk},
+        "tombstone_restore": lambda: {"pk": Tombstone.objects.get().pk},
         "record_history": lambda: record(),
         "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
@@ -203,6 +211,7 @@ def test_pages_with_nothing_say_what_to_do(client):
         "journal",
         "schedule",
         "record_list",
+        "tombstone_list",
     ):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
 
