@@ -20,6 +20,7 @@ from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.models import Case, Run, SyncPass
 from reconciliation.services.case_refresh import cases_refresh
+from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
@@ -180,6 +181,18 @@ def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str 
     arguments = (run_id, operation_ids, user_id, field, reason)
     what = f"Undo {len(operation_ids)} writes of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
+
+
+def force_differences(keys: list[str], user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Sends what Workbooks holds for many fields that differ, as they were shown."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name="organisations")
+
+    def work() -> str:
+        done = force(keys, user, reason=reason)
+        return f"{done.written} written, {done.agreed} agreed already, {len(done.refusals)} refused"
+
+    what = f"Force {len(keys)} fields to what Workbooks holds."
+    return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
 def ask_for(task: str, *arguments: object) -> None:

@@ -32,6 +32,28 @@ def open_case_counts() -> dict[str, str]:
     return {kind.value: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in zip(Case.Kind, found, strict=True) if n}
 
 
+_COVERAGE = {
+    "linked": "reconciliation_binding WHERE sync_pass_id = %s AND NOT is_tombstone",
+    "without_owner": "reconciliation_binding WHERE sync_pass_id = %s AND is_without_owner AND NOT is_tombstone",
+    "owed": "reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone",
+    "duplicates": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'duplicate' AND state = 'open'",
+    "errors": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'error' AND state = 'open'",
+    "deleted": "reconciliation_tombstone WHERE sync_pass_id = %s AND restored_at IS NULL",
+    "differences": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'linked'",
+    "blanks": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'blank'",
+}
+
+
+def coverage_counts(sync_pass_id: int) -> dict[str, str]:
+    """Returns what we know of coverage, each count bounded, in one query."""
+    one = "(SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT %s) AS counted)"
+    with connection.cursor() as cursor:
+        parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
+        cursor.execute(f"SELECT {parts}", [sync_pass_id, MOST_COUNTED + 1] * len(_COVERAGE))
+        found = cursor.fetchone()
+    return {name: f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for name, n in zip(_COVERAGE, found, strict=True)}
+
+
 def open_reasons(kind: str) -> list[tuple[str, int]]:
     """Returns (reason, open cases) of a queue, most first, over at most MOST_COUNTED of them."""
     inner = "SELECT reason FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s"

@@ -149,7 +149,6 @@ def why(request: HttpRequest) -> HttpResponse:
     explanation = explain_organisation(sync_pass, found[0][0]) if sync_pass and len(found) == 1 else None
     fields = []
     if explanation and explanation.record:
-        rules = sync_pass.mapping.rules.filter(is_enabled=True)
         account = explanation.account.fields if explanation.account else {}
         fields = [
             {
@@ -158,7 +157,7 @@ def why(request: HttpRequest) -> HttpResponse:
                 "left": explanation.record.fields.get(r.crm_field),
                 "right": account.get(r.peer_field),
             }
-            for r in rules
+            for r in explanation.rules
         ]
     return render(
         request,

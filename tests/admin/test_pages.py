@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Binding, Case, Connection, MappingTable, Operation, Run, RunEvent, Tombstone
+from reconciliation.models import Binding, Case, Connection, Difference, MappingTable, Operation, Run, RunEvent, Tombstone
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +42,11 @@ PAGES = {
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
     "record_list": ("viewer", "get"),
+    "difference_list": ("viewer", "get"),
+    "difference_force": ("operator", "get"),
+    "coverage": ("viewer", "get"),
+    "coverage_count": ("operator", "post"),
+    "coverage_list": ("viewer", "get"),
     "tombstone_list": ("viewer", "get"),
     "tombstone_detail": ("viewer", "get"),
     "tombstone_restore": ("operator", "post"),
@@ -83,6 +88,12 @@ def world(monkeypatch):
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
     gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
+    linked = {**gone, "crm_id": "901", "peer_id": "901"}
+    linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
+    Difference.objects.create(
+        sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
+        peer_value="Food", noted_at=box.clock.at,
+    )  # fmt: skip
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
@@ -117,6 +128,7 @@ def address(name):
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
+        "coverage_list": lambda: {"show": "organisations"},
         "tombstone_detail": lambda: {"pk": Tombstone.objects.get().pk},
         "tombstone_restore": lambda: {"pk": Tombstone.objects.get().pk},
         "record_history": lambda: record(),
@@ -179,12 +191,13 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
     log_in(client, "admin")
     client.get("/")  # session and content types are warm then
 
-    for name, (_, method) in PAGES.items():
-        if method == "get":
-            where = address(name)
-            with CaptureQueriesContext(connection) as queries:
-                client.get(where)
-            assert len(queries) <= 12, (name, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
+    addresses = [address(name) for name, (_, method) in PAGES.items() if method == "get"]
+    addresses += [f"/differences/force/?row={Difference.objects.get().pk}", "/records/?q=refused", "/records/?q=1", "/coverage/linked/"]
+    addresses += ["/records/workbooks/organisation/901/", "/why/?q=901"]
+    for where in addresses:
+        with CaptureQueriesContext(connection) as queries:
+            client.get(where)
+        assert len(queries) <= 12, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
 
 
 def test_csv_cells_are_no_formulas(client, world):
@@ -212,6 +225,8 @@ def test_pages_with_nothing_say_what_to_do(client):
         "schedule",
         "record_list",
         "tombstone_list",
+        "difference_list",
+        "coverage",
     ):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
 
