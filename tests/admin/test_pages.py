@@ -193,7 +193,7 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
 
     addresses = [address(name) for name, (_, method) in PAGES.items() if method == "get"]
     addresses += [f"/differences/force/?row={Difference.objects.get().pk}", "/records/?q=refused", "/records/?q=1", "/coverage/linked/"]
-    addresses += ["/records/workbooks/organisation/901/", "/why/?q=901"]
+    addresses += ["/records/workbooks/organisation/901/", "/records/outreach/account/1/"]
     for where in addresses:
         with CaptureQueriesContext(connection) as queries:
             client.get(where)
