@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.models import Binding, Case, Connection, RemoteUser, Run, SyncPass
+from reconciliation.models import Binding, Case, Connection, Operation, RemoteUser, Run, SearchKey, SyncPass
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -146,6 +147,18 @@ def without_owner() -> QuerySet[Binding]:
     """Returns bound organisations whose owner was not found in Outreach (S0.26)."""
     rows = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer")
     return rows.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
+
+
+def name_prospects(operations: Iterable[Operation]) -> None:
+    """Gives the prospects of these writes the names under which they were last seen, in one query or none."""
+    moved = [op for op in operations if op.object_type == "prospect" and op.target_id]
+    if not moved:
+        return
+    passes, refs = {op.run.sync_pass_id for op in moved}, {op.target_ref for op in moved}
+    rows = SearchKey.objects.filter(sync_pass__in=passes, ref__in=refs, kind=SearchKey.Kind.NAME)
+    names = dict(rows.order_by("seen_at").values_list("ref", "text"))
+    for op in moved:
+        op.known_name = names.get(op.target_ref, "")  # type: ignore[attr-defined]
 
 
 def known_users(connection: Connection) -> dict[str, str]:

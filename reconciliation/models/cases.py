@@ -97,6 +97,10 @@ class Case(models.Model):
         return (timezone.now() - self.open_at).total_seconds() < 90
 
     @property
+    def crm_ref(self) -> str:
+        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
+
+    @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
 

@@ -45,6 +45,8 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
         parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
+    if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isdigit()):
+        return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
 
 

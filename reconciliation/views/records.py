@@ -82,6 +82,7 @@ def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
     crm = it.record.fields if it.record is not None else {}
     peer = it.account.fields if it.account is not None else {}
     base = it.binding
+    titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
     rows = []
     for rule in it.rules:
         left, right = crm.get(rule.crm_field), peer.get(rule.peer_field)
@@ -89,6 +90,7 @@ def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
         rows.append(
             {
                 "rule": rule,
+                "title": (titles.get(rule.crm_field) or {}).get("title") or rule.crm_field,
                 "left": left,
                 "right": right,
                 "crm_base": agreed[0],

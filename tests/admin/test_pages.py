@@ -77,6 +77,19 @@ def names():
     return found
 
 
+def leave_behind(box):
+    """Stores a field that differs and a record that was deleted, with hostile values."""
+    gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
+    linked = {**gone, "crm_id": "901", "peer_id": "901"}
+    linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
+    Difference.objects.create(
+        sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
+        peer_value="Food", noted_at=box.clock.at,
+    )  # fmt: skip
+    binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
+    Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+
+
 @pytest.fixture
 def world(monkeypatch):
     """A sandbox with one record of everything; the cluster is not asked."""
@@ -87,15 +100,7 @@ def world(monkeypatch):
     box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
-    gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
-    linked = {**gone, "crm_id": "901", "peer_id": "901"}
-    linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
-    Difference.objects.create(
-        sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
-        peer_value="Food", noted_at=box.clock.at,
-    )  # fmt: skip
-    binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
-    Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+    leave_behind(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
