@@ -22,6 +22,7 @@ from reconciliation.models import Case, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
+from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
@@ -219,6 +220,18 @@ def forget(forgetting_id: int) -> str:
         return "done"
     ask_for("forget", forgetting_id)
     return "goes on"
+
+
+def force_differences(keys: list[str], user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Sends what Workbooks holds for many fields that differ, as they were shown."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name="organisations")
+
+    def work() -> str:
+        done = force(keys, user, reason=reason)
+        return f"{done.written} written, {done.agreed} agreed already, {len(done.refusals)} refused"
+
+    what = f"Force {len(keys)} fields to what Workbooks holds."
+    return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
 def ask_for(task: str, *arguments: object) -> None:

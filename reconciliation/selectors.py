@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.models import Alert, Binding, Case, Connection, RemoteUser, Run, SyncPass
+from reconciliation.models import Alert, Binding, Case, Connection, Operation, RemoteUser, Run, SearchKey, SyncPass
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -30,6 +31,28 @@ def open_case_counts() -> dict[str, str]:
         cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, MOST_ON_A_BADGE + 1)])
         found = cursor.fetchone()
     return {kind.value: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in zip(Case.Kind, found, strict=True) if n}
+
+
+_COVERAGE = {
+    "linked": "reconciliation_binding WHERE sync_pass_id = %s AND NOT is_tombstone",
+    "without_owner": "reconciliation_binding WHERE sync_pass_id = %s AND is_without_owner AND NOT is_tombstone",
+    "owed": "reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone",
+    "duplicates": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'duplicate' AND state = 'open'",
+    "errors": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'error' AND state = 'open'",
+    "deleted": "reconciliation_tombstone WHERE sync_pass_id = %s AND restored_at IS NULL",
+    "differences": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'linked'",
+    "blanks": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'blank'",
+}
+
+
+def coverage_counts(sync_pass_id: int) -> dict[str, str]:
+    """Returns what we know of coverage, each count bounded, in one query."""
+    one = "(SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT %s) AS counted)"
+    with connection.cursor() as cursor:
+        parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
+        cursor.execute(f"SELECT {parts}", [sync_pass_id, MOST_COUNTED + 1] * len(_COVERAGE))
+        found = cursor.fetchone()
+    return {name: f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for name, n in zip(_COVERAGE, found, strict=True)}
 
 
 def open_reasons(kind: str) -> list[tuple[str, int]]:
@@ -129,6 +152,18 @@ def without_owner() -> QuerySet[Binding]:
     """Returns bound organisations whose owner was not found in Outreach (S0.26)."""
     rows = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer")
     return rows.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
+
+
+def name_prospects(operations: Iterable[Operation]) -> None:
+    """Gives the prospects of these writes the names under which they were last seen, in one query or none."""
+    moved = [op for op in operations if op.object_type == "prospect" and op.target_id]
+    if not moved:
+        return
+    passes, refs = {op.run.sync_pass_id for op in moved}, {op.target_ref for op in moved}
+    rows = SearchKey.objects.filter(sync_pass__in=passes, ref__in=refs, kind=SearchKey.Kind.NAME)
+    names = dict(rows.order_by("seen_at").values_list("ref", "text"))
+    for op in moved:
+        op.known_name = names.get(op.target_ref, "")  # type: ignore[attr-defined]
 
 
 def known_users(connection: Connection) -> dict[str, str]:

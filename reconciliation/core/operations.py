@@ -72,3 +72,4 @@ class Decision:
     owner_text: str = ""
     is_without_owner: bool = False
     warnings: tuple[str, ...] = ()
+    held_blanks: tuple[str, ...] = ()  # fields of the peer that keep their value, since the rule lets no blank overwrite

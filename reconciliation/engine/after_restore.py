@@ -3,7 +3,7 @@
 The remote systems went on after the backup was taken. Agreements, accounts and decisions of that time are forgotten;
 bases may be older than what both sides hold. So until one sweep went through everything edited since: accounts of ours
 are looked up by their key before any is created; a value is sent only where the account was not touched since the
-backup; flags nobody here remembers become cases. `services.restore` begins it.
+backup; flags nobody here remembers become cases. `services.restored_backup` begins it.
 """
 
 from __future__ import annotations

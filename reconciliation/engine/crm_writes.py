@@ -9,7 +9,7 @@ from connectors.contract import Record, Ref, Value
 from connectors.errors import ConnectorError, RecordGone, StaleVersion
 from reconciliation.core.operations import Candidate, CaseOpening, Intent
 from reconciliation.core.values import is_blank
-from reconciliation.engine import cases
+from reconciliation.engine import cases, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Case, Operation
@@ -138,7 +138,7 @@ def _read_versions(context: RunContext, writes: list[CrmWrite]) -> list[CrmWrite
             continue
         record = found.get(write.organisation_id)
         if record is None or record.is_deleted:
-            _forget(context, write)
+            _forget(context, write, record)
         elif _has_other_id(write, record, columns.peer_id):
             _raise_other_id(context, write, record, columns.peer_id)
         else:
@@ -146,11 +146,11 @@ def _read_versions(context: RunContext, writes: list[CrmWrite]) -> list[CrmWrite
     return ready
 
 
-def _forget(context: RunContext, write: CrmWrite) -> None:
+def _forget(context: RunContext, write: CrmWrite, record: Record | None) -> None:
     """The organisation was deleted meanwhile: its binding becomes a tombstone, nothing is owed any more."""
-    Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id).update(
-        is_tombstone=True, is_write_back_due=False, are_people_due=False
-    )
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id)
+    tombstones.note_deleted_in_crm(context, rows, {record.ref.id: record} if record is not None else {})
+    rows.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
     Case.objects.filter(sync_pass=context.sync_pass, crm_id=write.organisation_id, state=Case.State.OPEN).update(flag=Case.Flag.NONE)
 
 

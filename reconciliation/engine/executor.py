@@ -57,6 +57,7 @@ class Executor:
         self.lease = lease
         self.sides = {"crm": crm, "peer": peer}
         self.wiring = wiring
+        self.staff_origin: dict[str, str] = {}  # who decided it and why, when a person did
 
     def intend(self, intents: Sequence[Intent]) -> list[Operation | None]:
         """Writes the intents to the journal and returns their operations, in order; None where another writer has
@@ -103,7 +104,7 @@ class Executor:
             before=encode_fields(intent.before),
             # A mark that stands for a forgotten person's value is written nowhere.
             after=encode_fields({name: value for name, value in intent.after.items() if not has_forgotten(value)}),
-            origin=dict(intent.origin),
+            origin={**self.staff_origin, **intent.origin},
             rests_on=intent.version,
             reason=intent.reason,
             lease_token=self.lease.token,

@@ -14,6 +14,7 @@ from connectors.contract import All, Condition, Connector, Op, Record, Test
 from reconciliation.core.eligibility import PluginColumns, switched_on
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.values import is_blank, name_key
+from reconciliation.engine import search_index
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Operation, PeerName, RemoteUser, SyncPass
 from reconciliation.models.bulk import insert_rows
@@ -21,6 +22,7 @@ from reconciliation.passes.organisations import ACCOUNT, PERSON, PROSPECT
 
 USERS_KEPT = timedelta(hours=24)
 OWN_NAMES_KEPT = timedelta(hours=1)
+PROSPECT_FIELDS = ("account", "emails", "name")
 
 
 def account_columns(peer: Connector, mapping: Mapping) -> list[str]:
@@ -61,6 +63,8 @@ def refresh_names(peer: Connector, sync_pass: SyncPass, wiring: Wiring) -> None:
     started = None
     for page in peer.scan(ACCOUNT, where=where, columns=["name", peer.marker_field]):
         started = started or page.server_time
+        if since is not None:
+            search_index.note_renamed_accounts(sync_pass, peer.system, page.records, wiring.now())
         remember_names(sync_pass, page.records, peer.marker_field, wiring)
     sync_pass.names_read_until = started - timedelta(seconds=sync_pass.overlap_seconds)
     SyncPass.objects.filter(pk=sync_pass.pk).update(names_read_until=sync_pass.names_read_until)
@@ -117,7 +121,7 @@ def bound_organisations(sync_pass: SyncPass, peer_ids: Iterable[str]) -> dict[st
 
 def employed_people(crm: Connector, columns: PluginColumns, organisation_ids: Sequence[str]) -> list[Record]:
     """Returns the people employed by these organisations that may be touched: synced, unflagged (S0.20, rule 14)."""
-    wanted = [columns.peer_id, "employer_link", "main_location[email]"]
+    wanted = ["name", columns.peer_id, "employer_link", "main_location[email]"]
     return crm.find(PERSON, "employer_link", organisation_ids, wanted, also=All(switched_on(columns)))
 
 
@@ -125,7 +129,7 @@ def prospects_of(peer: Connector, people: Sequence[Record], columns: PluginColum
     """Returns person id -> prospect: by the id stored on the person, else the one prospect with that e-mail (D4)."""
     stored = {p.ref.id: str(p.fields.get(columns.peer_id)) for p in people if not is_blank(p.fields.get(columns.peer_id))}
     wanted = sorted({i for i in stored.values() if i.isascii() and i.isdigit()})  # anything else names no prospect
-    by_id = {r.ref.id: r for r in peer.read(PROSPECT, wanted, ["account", "emails"])} if wanted else {}
+    by_id = {r.ref.id: r for r in peer.read(PROSPECT, wanted, PROSPECT_FIELDS)} if wanted else {}
     found = {person: by_id[prospect] for person, prospect in stored.items() if prospect in by_id}
     mails = {
         p.ref.id: str(p.fields["main_location[email]"]).strip().casefold()
@@ -134,7 +138,7 @@ def prospects_of(peer: Connector, people: Sequence[Record], columns: PluginColum
     }
     if mails:
         holders: dict[str, list[Record]] = {}
-        for record in peer.find(PROSPECT, "emails", sorted(set(mails.values())), ["account", "emails"]):
+        for record in peer.find(PROSPECT, "emails", sorted(set(mails.values())), PROSPECT_FIELDS):
             addresses = record.fields.get("emails")
             for address in addresses if isinstance(addresses, tuple) else ():
                 holders.setdefault(str(address).casefold(), []).append(record)

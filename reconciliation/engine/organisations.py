@@ -18,7 +18,19 @@ from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, R
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Candidate, CaseOpening, Decision
 from reconciliation.core.values import is_blank, name_key
-from reconciliation.engine import after_restore, brakes, cases, crm_writes, gather, mapping_trouble, people, previews
+from reconciliation.engine import (
+    after_restore,
+    brakes,
+    cases,
+    crm_writes,
+    differences,
+    gather,
+    mapping_trouble,
+    people,
+    previews,
+    search_index,
+    tombstones,
+)
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.lease import LeaseLost
@@ -66,6 +78,8 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
         if not context.is_preview:
             brakes.remember(context, work)
         context.record((d, _peer_ref(work, d), _operation_id(work, d)) for d in work.decisions.values())
+        if not context.is_preview:
+            search_index.note_page(context, work)
     return work.decisions
 
 
@@ -246,6 +260,7 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
         work.unbound += bindings
     else:
         _save_bindings(bindings)
+        differences.note_page(context, work, bindings)
     if accounts:
         named = [a for a in accounts if a.fields.get("name")]
         gather.remember_names(context.sync_pass, named, context.peer.connector.marker_field, context.wiring)
@@ -336,7 +351,8 @@ def _bind_without_write(context: RunContext, work: PageWork) -> None:
 
 def _store_quiet(context: RunContext, work: PageWork) -> None:
     links = [d for d in work.decisions.values() if d.bind_to is not None and d.intent is None]
-    _save_bindings([_binding(context, d, None) for d in links])
+    linked = [_binding(context, d, None) for d in links]
+    _save_bindings(linked)
     work.done.update(d.record.ref.id for d in links)
     quiet = {id_: d.record for id_, d in work.decisions.items() if d.base_only}
     rows = [work.bindings[id_] for id_ in quiet]
@@ -348,7 +364,10 @@ def _store_quiet(context: RunContext, work: PageWork) -> None:
         if work.decisions[row.crm_id].reason == "equal":  # both sides were looked at, and so was the owner
             row.owner_text, row.is_without_owner = work.decisions[row.crm_id].owner_text[:255], work.decisions[row.crm_id].is_without_owner
     update_rows(rows, ["crm_base", "crm_version", "mapping_version", "owner_text", "is_without_owner"])
+    compared = [row for row in rows if work.decisions[row.crm_id].reason == "equal"]
+    differences.note_page(context, work, [*linked, *compared])
     gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
+    tombstones.note_deleted_in_crm(context, [work.bindings[id_] for id_ in gone if id_ in work.bindings], work.records)
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).update(
         is_tombstone=True, is_write_back_due=False, are_people_due=False
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from connectors.contract import Record
 from connectors.errors import ConnectorError
 from reconciliation.core.operations import Decision
-from reconciliation.models import Binding, Operation
+from reconciliation.models import Binding, Difference, Operation
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class PageWork:
     done: set[str] = field(default_factory=set)  # organisations whose decision was carried out
     mapping_errors: list[ConnectorError] = field(default_factory=list)
     refusals: dict[str, ConnectorError] = field(default_factory=dict)
+    differences: dict[int, list[Difference]] | None = None  # by binding, read when the first known binding is settled
 
     def decide(self, decision: Decision) -> None:
         self.decisions[decision.record.ref.id] = decision

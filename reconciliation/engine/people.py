@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
 from reconciliation.core.operations import CaseOpening, Intent
-from reconciliation.engine import cases, gather
+from reconciliation.engine import cases, gather, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Case, Operation
@@ -29,6 +29,8 @@ def _relate_chunk(context: RunContext, organisation_ids: Sequence[str]) -> None:
     people = gather.employed_people(context.crm.connector, context.person_columns, sorted(bindings))
     context.ledger.related["people_read"] += len(people)
     prospects = gather.prospects_of(context.peer.connector, people, context.person_columns)
+    employers = {p.ref.id: str(Ref(p.ref.system, ORGANISATION, str(p.fields.get("employer_link") or ""))) for p in people}
+    search_index.note_people(context, people, prospects, employers)
     intents, owner_of = [], {}
     for person in people:
         prospect = prospects.get(person.ref.id)

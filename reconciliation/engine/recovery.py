@@ -14,9 +14,9 @@ from django.db import transaction
 from connectors.contract import Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
-from reconciliation.engine import cases, crm_writes, gather, people
+from reconciliation.engine import cases, crm_writes, gather, people, search_index
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Binding, Case, Operation
+from reconciliation.models import Binding, Case, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import encode_fields
@@ -48,9 +48,10 @@ def void_unsent(context: RunContext) -> None:
 
 
 def _settle_creates(context: RunContext) -> None:
-    doubtful = list(
-        Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).order_by("pk")
-    )
+    rows = Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT)
+    sent = list(rows.order_by("pk"))
+    _settle_restored(context, [op for op in sent if op.object_type == ORGANISATION])
+    doubtful = [op for op in sent if op.object_type != ORGANISATION]
     if not doubtful:
         return
     if context.wiring.switches.resends_in_doubt:
@@ -73,6 +74,25 @@ def _settle_creates(context: RunContext) -> None:
             elif _may_be_sent_again(context, op):
                 op.state, op.settled_at, op.error = Operation.State.VOID, context.wiring.now(), "Not found by its key; may be sent again."
                 op.save(update_fields=["state", "settled_at", "error"])
+
+
+def _settle_restored(context: RunContext, doubtful: list[Operation]) -> None:
+    """Asks Workbooks by our key for organisations whose restoring was not answered. What is there is taken up by the
+    pass, as an organisation that names its account; what is not may be restored again."""
+    if not doubtful:
+        return
+    connector, now = context.crm.connector, context.wiring.now()
+    found = connector.find(ORGANISATION, connector.marker_field, [op.marker for op in doubtful], ["name", connector.marker_field])
+    by_marker = {str(r.fields.get(connector.marker_field)): r for r in found}
+    for op in doubtful:
+        record = by_marker.get(op.marker)
+        if record is not None:
+            op.state, op.settled_at, op.target_id, op.error = Operation.State.CONFIRMED, now, record.ref.id, ""
+            stones = Tombstone.objects.filter(pk=op.origin.get("tombstone"), restored_at=None)
+            stones.update(restored_at=now, restored_by=str(op.origin.get("staff") or "")[:150], restored_as=str(record.ref))
+        elif _may_be_sent_again(context, op):
+            op.state, op.settled_at, op.error = Operation.State.VOID, now, "Not found by its key; may be restored again."
+        op.save(update_fields=["state", "settled_at", "target_id", "error"])
 
 
 def _may_be_sent_again(context: RunContext, op: Operation) -> bool:
@@ -116,6 +136,7 @@ def _adopt(context: RunContext, op: Operation, accounts: list[Record]) -> None:
         },
     )
     gather.remember_names(context.sync_pass, accounts, context.peer.connector.marker_field, context.wiring)
+    search_index.note_names(context.sync_pass, [(op.source_ref, search_index.NAME, name)], now)
     if len(accounts) > 1:
         record = Record(source, {"name": name})
         candidates = tuple(Candidate(a.ref.id, str(a.fields.get("name")), "carries our key", dict(a.fields)) for a in accounts)

@@ -15,7 +15,7 @@ from connectors.contract import Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import after_restore, brakes, cases, mapping_trouble, previews, recovery
+from reconciliation.engine import after_restore, brakes, cases, mapping_trouble, previews, recovery, search_index
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
@@ -88,7 +88,9 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
 def _close_dead_runs(context: RunContext) -> None:
     """A run that still says *running* belongs to a process that died: only one holds the lease. Its page begins anew."""
     dead = Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.RUNNING).exclude(pk=context.run.pk)
-    dead.update(state=Run.State.INTERRUPTED, ended_at=context.wiring.now(), note=DIED)
+    now = context.wiring.now()
+    if dead.update(state=Run.State.INTERRUPTED, ended_at=now, note=DIED):
+        search_index.catch_up(Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.INTERRUPTED, ended_at=now, note=DIED), now)
 
 
 def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:

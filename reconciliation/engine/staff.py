@@ -41,6 +41,7 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring
         logged.enter_context(during_run(run.pk))
         context = build_context(sync_pass, run, lease, sides, wiring)
         context.reason = reason
+        context.executor.staff_origin = context.staff_origin()
         recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
         try:
             yield context

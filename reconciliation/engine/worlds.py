@@ -7,7 +7,20 @@ import logging
 import requests
 from django.utils import timezone
 
-from reconciliation.models import Binding, Case, Connection, Operation, PeerName, RememberedPair, RemoteUser, Run, RunEvent, SyncPass
+from reconciliation.models import (
+    Binding,
+    Case,
+    Connection,
+    Operation,
+    PeerName,
+    RememberedPair,
+    RemoteUser,
+    Run,
+    RunEvent,
+    SearchKey,
+    SyncPass,
+    Tombstone,
+)
 
 log = logging.getLogger(__name__)
 FORGOTTEN = "The sandbox began a new world: what was learnt of the earlier one (links, runs, journal, cases) was forgotten."
@@ -42,7 +55,7 @@ def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
     Case.objects.filter(sync_pass=sync_pass).delete()
     Operation.objects.filter(run__sync_pass=sync_pass).delete()
     Run.objects.filter(sync_pass=sync_pass).delete()
-    for model in (Binding, PeerName, RememberedPair):
+    for model in (SearchKey, Tombstone, Binding, PeerName, RememberedPair):
         model.objects.filter(sync_pass=sync_pass).delete()
     RemoteUser.objects.filter(connection__in=connections).delete()
     now = timezone.now()

@@ -5,9 +5,11 @@ from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
 from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
+from reconciliation.models.differences import CoverageCount, Difference
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
+from reconciliation.models.records import SearchKey, Tombstone
 from reconciliation.models.retention import Forgetting, Retention
 from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.second_factor import RoleRule, SecondFactor
@@ -21,6 +23,8 @@ __all__ = [
     "Case",
     "ChatHook",
     "Connection",
+    "CoverageCount",
+    "Difference",
     "FieldRule",
     "Forgetting",
     "Heartbeat",
@@ -39,5 +43,7 @@ __all__ = [
     "RunEvent",
     "SecondFactor",
     "Subscription",
+    "SearchKey",
     "SyncPass",
+    "Tombstone",
 ]

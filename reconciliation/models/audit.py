@@ -24,7 +24,11 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["action", "-id"], name="audit_action"), models.Index(fields=["username", "-id"], name="audit_user")]
+        indexes = [
+            models.Index(fields=["action", "-id"], name="audit_action"),
+            models.Index(fields=["username", "-id"], name="audit_user"),
+            models.Index(fields=["subject"], opclasses=["varchar_pattern_ops"], name="audit_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.username}: {self.action} {self.subject}"

@@ -60,6 +60,14 @@ class Binding(models.Model):
         return self.sync_pass.peer.page_address_template.replace("{id}", self.peer_id)
 
     @property
+    def crm_ref(self) -> str:
+        return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}"
+
+    @property
+    def peer_ref(self) -> str:
+        return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}"
+
+    @property
     def crm_url(self) -> str:
         return self.sync_pass.crm.page_address_template.replace("{id}", self.crm_id)
 

@@ -63,6 +63,7 @@ class Case(models.Model):
         indexes = [
             models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open"),
             models.Index(fields=["sync_pass"], condition=models.Q(state="open", flag="owed"), name="case_flag_owed"),
+            models.Index(fields=["sync_pass", "crm_id", "-id"], name="case_record"),
         ]
 
     def __str__(self) -> str:
@@ -94,6 +95,10 @@ class Case(models.Model):
         if self.open_by_id is None or self.open_at is None or not self.is_open:
             return False
         return (timezone.now() - self.open_at).total_seconds() < 90
+
+    @property
+    def crm_ref(self) -> str:
+        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
 
     @property
     def is_open(self) -> bool:

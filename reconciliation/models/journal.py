@@ -108,6 +108,16 @@ class Operation(models.Model):
         return self.source_ref
 
     @property
+    def target_ref(self) -> str:
+        """The record that was written, "" while it has no id."""
+        return f"{self.connection.system}:{self.object_type}:{self.target_id}" if self.target_id else ""
+
+    @property
+    def target_name(self) -> str:
+        """What the written record is called; a list may have looked up the name of a prospect (`known_name`)."""
+        return getattr(self, "known_name", "") or (self.record_name if self.object_type == "account" else "")
+
+    @property
     def target_url(self) -> str:
         """The page for people of the account that was written, "" for other records."""
         is_account = self.object_type == "account" and self.target_id

@@ -151,7 +151,8 @@ def _explained(decision: Decision, merge: Merge, terms: Terms, users: Users) -> 
     notes = tuple(w.sentence for w in merge.warnings) + tuple(f"{r.crm}: held back, blank" for r in merge.held_blanks)
     if owner:
         notes += (f"No Outreach user has the username {owner[:80]!r}; the owner is left as it is.",)
-    return replace(decision, warnings=notes, owner_text=owner, is_without_owner=bool(owner))
+    held = tuple(r.peer for r in merge.held_blanks)
+    return replace(decision, warnings=notes, owner_text=owner, is_without_owner=bool(owner), held_blanks=held)
 
 
 def _unknown_owner(record: Record, terms: Terms, users: Users) -> str:

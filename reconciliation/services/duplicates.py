@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from connectors.contract import Record, Value
 from reconciliation.core.values import is_blank, is_same, name_key
-from reconciliation.engine import crm_writes, gather, people
+from reconciliation.engine import crm_writes, differences, gather, people, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
@@ -269,6 +269,8 @@ def bind(context: RunContext, case: Case, record: Record, account: Record) -> Bi
             "synced_at": now,
         },
     )
+    differences.note_link(context, binding)
+    search_index.note_names(context.sync_pass, [(str(record.ref), search_index.NAME, name)], now)
     return binding
 
 

@@ -17,7 +17,7 @@ from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_blank, is_same
-from reconciliation.engine import crm_writes, gather
+from reconciliation.engine import crm_writes, gather, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.executor import Done
@@ -234,9 +234,10 @@ def _delete(context: RunContext, created: Operation) -> str:
 def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:
     for item in done:
         if item.error is None:
-            Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=source.id).update(
-                is_tombstone=True, is_write_back_due=False, are_people_due=False
-            )
+            rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=source.id)
+            for binding in rows:
+                tombstones.note_undone(context, binding, item.operation)
+            rows.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
             context.ledger.related["undone"] += 1
             _note_undone(context, item.operation)
         elif isinstance(item.error, ConnectorError):

@@ -7,10 +7,10 @@ from typing import Any
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
-from reconciliation.core.eligibility import ConditionValue, explain, is_selected
+from reconciliation.core.eligibility import ConditionValue, PluginColumns, explain, is_selected
 from reconciliation.engine.gather import accounts_by_id
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, Operation, RunEvent, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, Operation, RunEvent, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import mapping_of, organisation_columns
@@ -30,6 +30,13 @@ class Explanation:
     events: list[RunEvent]
     operations: list[Operation]
     trouble: str = ""
+    rules: tuple[FieldRule, ...] = ()
+    columns: PluginColumns | None = None
+    crm_url: str = ""
+
+    @property
+    def peer_ref(self) -> str:
+        return str(Ref(self.binding.sync_pass.peer.system, ACCOUNT, self.binding.peer_id)) if self.binding is not None else ""
 
 
 def find(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> list[tuple[str, str]]:
@@ -48,10 +55,10 @@ def find(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> lis
     found = dict(bound.order_by("name_key").values_list("crm_id", "name")[:20])
     waiting = Case.objects.filter(starts_with("name_key", key), sync_pass=sync_pass, state=Case.State.OPEN)
     found.update(waiting.values_list("crm_id", "name")[:20])
-    return list(found.items()) or _by_exact_name(sync_pass, text, wiring or Wiring())
+    return list(found.items()) or find_by_exact_name(sync_pass, text, wiring or Wiring())
 
 
-def _by_exact_name(sync_pass: SyncPass, name: str, wiring: Wiring) -> list[tuple[str, str]]:
+def find_by_exact_name(sync_pass: SyncPass, name: str, wiring: Wiring) -> list[tuple[str, str]]:
     """Returns what Workbooks itself has under this name: the record people ask about may never have been synced."""
     try:
         crm = wiring.open_connector(sync_pass.crm)
@@ -76,17 +83,20 @@ def _by_reference(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     return []
 
 
-def explain_organisation(sync_pass: SyncPass, id_: str, *, wiring: Wiring | None = None) -> Explanation:
+def explain_organisation(sync_pass: SyncPass, id_: str, *, with_history: bool = True, wiring: Wiring | None = None) -> Explanation:
     """Returns the explanation; a system that does not answer is said in `trouble`, what we know ourselves is shown."""
     wiring = wiring or Wiring()
     ref = Ref(sync_pass.crm.system, ORGANISATION, id_)
     bindings = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer")
     binding = bindings.filter(sync_pass=sync_pass, crm_type=ORGANISATION, crm_id=id_).first()
     cases = list(Case.objects.filter(sync_pass=sync_pass, crm_id=id_).select_related("decided_by").order_by("-id")[:10])
-    record, account, trouble = _read(sync_pass, id_, binding, wiring)
+    rules = tuple(sync_pass.mapping.rules.all())
+    record, account, trouble = _read(sync_pass, id_, binding, rules, wiring)
     conditions: tuple[ConditionValue, ...] = ()
     if record is not None:
         conditions = explain(organisation_columns(sync_pass), record.fields, record.updated_at, sync_pass.last_run_time)
+    events = RunEvent.objects.filter(crm_ref=str(ref)).order_by("-id")
+    operations = Operation.objects.filter(source_ref=str(ref)).select_related("run", "connection").order_by("-id")
     return Explanation(
         ref,
         _sentence(record, conditions, binding, cases, trouble),
@@ -95,15 +105,20 @@ def explain_organisation(sync_pass: SyncPass, id_: str, *, wiring: Wiring | None
         conditions,
         binding,
         cases,
-        list(RunEvent.objects.filter(crm_ref=str(ref)).order_by("-id")[:20]),
-        list(Operation.objects.filter(source_ref=str(ref)).select_related("run", "connection").order_by("-id")[:20]),
+        list(events[:20]) if with_history else [],
+        list(operations[:20]) if with_history else [],
         trouble,
+        tuple(rule for rule in rules if rule.is_enabled),
+        organisation_columns(sync_pass),
+        sync_pass.crm.page_address_template.replace("{id}", id_),
     )
 
 
-def _read(sync_pass: SyncPass, id_: str, binding: Binding | None, wiring: Wiring) -> tuple[Record | None, Record | None, str]:
+def _read(
+    sync_pass: SyncPass, id_: str, binding: Binding | None, rules: tuple[FieldRule, ...], wiring: Wiring
+) -> tuple[Record | None, Record | None, str]:
     columns = organisation_columns(sync_pass)
-    mapping = mapping_of(sync_pass.mapping, sync_pass.peer)
+    mapping = mapping_of(sync_pass.mapping, sync_pass.peer, rules)
     opened: list[Any] = []
     record = account = None
     try:

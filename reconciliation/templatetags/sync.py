@@ -12,6 +12,8 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
+from connectors.contract import Ref
+
 register = template.Library()
 LONGEST = 300
 
@@ -30,6 +32,22 @@ def when(at: datetime | None) -> str:
     else:
         words = f"in {timesince(now, at, depth=1)}"
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
+
+
+SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach"}
+
+
+@register.inclusion_tag("admin/reconciliation/includes/record.html")
+def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
+    """One record, the same everywhere: its system, its name, its id, a link to its page here and, with `url`, to its
+    page there. `ref` is a reference, or text that spells one."""
+    try:
+        parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
+    except ValueError:
+        return {"ref": None, "text": str(ref or ""), "name": name}
+    if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isdigit()):
+        return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
+    return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
 
 
 @register.filter

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404
 from connectors.contract import Ref
 from reconciliation.models import Operation, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.selectors import name_prospects
 from reconciliation.services.why import find
 from reconciliation.templatetags.sync import shown
 from reconciliation.views.exports import Column, export_rows
@@ -71,13 +72,16 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = _chosen(request)
-    return render(request, "admin/reconciliation/journal/list.html", "Journal", filter=chosen, rows=paginate(request, chosen.qs))
+    rows = paginate(request, chosen.qs)
+    name_prospects(rows)
+    return render(request, "admin/reconciliation/journal/list.html", "Journal", filter=chosen, rows=rows)
 
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
     operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
+    name_prospects([operation])
     title = f"{operation.get_kind_display()}: {operation.record_name or operation.source_ref}"
     return render(
         request,

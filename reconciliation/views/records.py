@@ -1,20 +1,148 @@
-"""Records: why one did or did not sync, and those without an owner."""
+"""Records: one search over everything ever seen, a page and a history for each, and those without an owner."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 
+from connectors.contract import Ref
 from reconciliation import jobs
+from reconciliation.core.values import is_same
 from reconciliation.models import Binding, SyncPass
+from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
-from reconciliation.services.why import explain_organisation, find
+from reconciliation.services.record_history import earliest_known, timeline
+from reconciliation.services.record_history import field_history as history_of_field
+from reconciliation.services.records import Search, home_of, name_of, next_look, read_now, refs_of, search
+from reconciliation.services.why import Explanation, explain_organisation, find
+from reconciliation.store import decode
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, is_local, page, paginate, render
+from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
+
+
+def _pass_of_records() -> SyncPass | None:
+    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    """The one search: present and former names, e-mails and ids."""
+    text, sync_pass = request.GET.get("q", "").strip()[:300], _pass_of_records()
+    result = search(sync_pass, text) if sync_pass and text else Search([])
+    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=bool(sync_pass))
+
+
+def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
+    """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
+    sync_pass = _pass_of_records()
+    refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
+    if not refs:
+        raise Http404
+    return sync_pass, refs[0]  # type: ignore[return-value]
+
+
+@page()
+def show(request: HttpRequest, system: str, object_type: str, record_id: str) -> HttpResponse:
+    """Where one record stands now: both sides, the conditions, the link, the cases, and when it is looked at next."""
+    sync_pass, ref = _asked(system, object_type, record_id)
+    home = home_of(sync_pass, ref)
+    if home != ref:
+        return redirect("admin:record_detail", home.system, home.object_type, home.id)
+    if ref.object_type != ORGANISATION:
+        record, trouble = read_now(sync_pass, ref)
+        name = str(record.fields.get("name") or "") if record is not None else ""
+        title = name or name_of(sync_pass, ref) or f"{object_type.capitalize()} {record_id}"
+        return render(request, "admin/reconciliation/record/other.html", title, ref=ref, record=record, trouble=trouble)
+    it = explain_organisation(sync_pass, record_id, with_history=False)
+    name = str(it.record.fields.get("name") or "") if it.record is not None else ""
+    name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref) or f"Organisation {record_id}"
+    tombstone = it.binding and it.binding.is_tombstone and it.binding.tombstones.select_related("run").order_by("-pk").first()
+    return render(
+        request,
+        "admin/reconciliation/record/detail.html",
+        name,
+        ref=ref,
+        it=it,
+        fields=_field_rows(sync_pass, it),
+        columns=_plugin_rows(it),
+        tombstone=tombstone or None,
+        next_look=next_look(sync_pass, it),
+        sync_pass=sync_pass,
+    )
+
+
+def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
+    """Returns a row per mapped field: both sides now, and what both held at the last agreement."""
+    crm = it.record.fields if it.record is not None else {}
+    peer = it.account.fields if it.account is not None else {}
+    base = it.binding
+    titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
+    rows = []
+    for rule in it.rules:
+        left, right = crm.get(rule.crm_field), peer.get(rule.peer_field)
+        agreed = (base.crm_base.get(rule.crm_field), base.peer_base.get(rule.peer_field)) if base is not None else (None, None)
+        rows.append(
+            {
+                "rule": rule,
+                "title": (titles.get(rule.crm_field) or {}).get("title") or rule.crm_field,
+                "left": left,
+                "right": right,
+                "crm_base": agreed[0],
+                "peer_base": agreed[1],
+                "crm_moved": it.record is not None and base is not None and not is_same(left, decode(agreed[0])),
+                "peer_moved": it.account is not None and base is not None and not is_same(right, decode(agreed[1])),
+            }
+        )
+    return rows
+
+
+def _plugin_rows(it: Explanation) -> list[tuple[str, Any]]:
+    """Returns the plugin's own columns, whose writes have a history too."""
+    if it.record is None:
+        return []
+    titles = {"sync": "Sync to Outreach", "error": "Outreach Sync Error", "duplicate": "Outreach Duplicate"}
+    titles |= {"peer_id": "Outreach Id", "peer_url": "Outreach URL"}
+    return [(title, getattr(it.columns, name), it.record.fields.get(getattr(it.columns, name))) for name, title in titles.items()]  # type: ignore[misc]
+
+
+@page()
+def show_history(request: HttpRequest, system: str, object_type: str, record_id: str) -> HttpResponse:
+    """Everything that happened to one record, newest first."""
+    sync_pass, ref = _asked(system, object_type, record_id)
+    found = timeline(sync_pass, ref)
+    title = f"History of {name_of(sync_pass, ref) or f'{object_type} {record_id}'}"
+    rows = Paginator(found.entries, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "admin/reconciliation/record/history.html", title, ref=ref, rows=rows, is_cut=found.is_cut)
+
+
+@page()
+def show_field(request: HttpRequest, system: str, object_type: str, record_id: str, name: str) -> HttpResponse:
+    """Who changed one field, when, from where, by which rule and why."""
+    sync_pass, ref = _asked(system, object_type, record_id)
+    history = history_of_field(sync_pass, ref, name[:120])
+    called = name_of(sync_pass, ref) or f"{object_type} {record_id}"
+    field = " → ".join(dict.fromkeys(filter(None, (history.crm_field, history.peer_field))))
+    rows = Paginator(history.changes, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "admin/reconciliation/record/field.html",
+        f"{field} of {called}",
+        ref=ref,
+        history=history,
+        rows=rows,
+        earliest=earliest_known(history),
+        field=name,
+        called=called,
+        sync_pass=sync_pass,
+    )
+
 
 OWNER_COLUMNS = (
     Column("organisation", lambda b: b.name),
@@ -35,7 +163,6 @@ def why(request: HttpRequest) -> HttpResponse:
     explanation = explain_organisation(sync_pass, found[0][0]) if sync_pass and len(found) == 1 else None
     fields = []
     if explanation and explanation.record:
-        rules = sync_pass.mapping.rules.filter(is_enabled=True)
         account = explanation.account.fields if explanation.account else {}
         fields = [
             {
@@ -44,7 +171,7 @@ def why(request: HttpRequest) -> HttpResponse:
                 "left": explanation.record.fields.get(r.crm_field),
                 "right": account.get(r.peer_field),
             }
-            for r in rules
+            for r in explanation.rules
         ]
     return render(
         request,

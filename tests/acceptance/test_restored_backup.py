@@ -10,7 +10,7 @@ from django.core.management import call_command
 from reconciliation.models import Binding, Case, Connection, Operation, SyncPass
 from reconciliation.services.duplicates import Decision, duplicate_different, duplicate_link
 from reconciliation.services.errors import error_retry
-from reconciliation.services.restore import database_restored
+from reconciliation.services.restored_backup import database_restored
 from tests.acceptance import backups
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, SYNC, make
 

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
 
-from reconciliation.models import Case, Connection, Forgetting, MappingTable, Operation, Run, RunEvent
+from reconciliation.models import Binding, Case, Connection, Difference, Forgetting, MappingTable, Operation, Run, RunEvent, Tombstone
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +41,18 @@ PAGES = {
     "error_retry": ("operator", "post"),
     "owner_list": ("viewer", "get"),
     "why": ("viewer", "get"),
+    "record_list": ("viewer", "get"),
+    "difference_list": ("viewer", "get"),
+    "difference_force": ("operator", "get"),
+    "coverage": ("viewer", "get"),
+    "coverage_count": ("operator", "post"),
+    "coverage_list": ("viewer", "get"),
+    "tombstone_list": ("viewer", "get"),
+    "tombstone_detail": ("viewer", "get"),
+    "tombstone_restore": ("operator", "post"),
+    "record_detail": ("viewer", "get"),
+    "record_history": ("viewer", "get"),
+    "record_field": ("viewer", "get"),
     "journal": ("viewer", "get"),
     "log_ins": ("admin", "get"),
     "log_in_unlock": ("admin", "post"),
@@ -98,6 +110,19 @@ def names():
     return found
 
 
+def leave_behind(box):
+    """Stores a field that differs and a record that was deleted, with hostile values."""
+    gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
+    linked = {**gone, "crm_id": "901", "peer_id": "901"}
+    linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
+    Difference.objects.create(
+        sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
+        peer_value="Food", noted_at=box.clock.at,
+    )  # fmt: skip
+    binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
+    Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+
+
 @pytest.fixture
 def world(monkeypatch):
     """A sandbox with one record of everything; the cluster is not asked."""
@@ -108,6 +133,7 @@ def world(monkeypatch):
     box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
+    leave_behind(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -116,6 +142,11 @@ def world(monkeypatch):
 def forgotten():
     found = Forgetting.objects.first()
     return found or Forgetting.objects.create(state="counted", terms={"words": [HOSTILE], "people": []}, asked_by_name=HOSTILE)
+
+
+def record():
+    """Returns the organisation that has a case, events and a refused write."""
+    return {"system": "workbooks", "object_type": "organisation", "record_id": Case.objects.get(kind="error").crm_id}
 
 
 def address(name):
@@ -146,6 +177,12 @@ def address(name):
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
+        "record_detail": lambda: record(),
+        "coverage_list": lambda: {"show": "organisations"},
+        "tombstone_detail": lambda: {"pk": Tombstone.objects.get().pk},
+        "tombstone_restore": lambda: {"pk": Tombstone.objects.get().pk},
+        "record_history": lambda: record(),
+        "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
 
@@ -194,7 +231,7 @@ def test_hostile_values_are_escaped_on_every_page(client, world):
 
     for name, (_, method) in PAGES.items():
         if method == "get":
-            answer = client.get(address(name) + ("?q=" + HOSTILE[:20] if name == "why" else ""))
+            answer = client.get(address(name) + ("?q=" + HOSTILE[:20] if name in ("why", "record_list") else ""))
             body = b"".join(answer.streaming_content) if answer.streaming else answer.content
             if "html" in answer.headers["Content-Type"]:
                 assert b"<script>alert" not in body, name
@@ -204,12 +241,13 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
     log_in(client, "admin")
     client.get("/")  # session and content types are warm then
 
-    for name, (_, method) in PAGES.items():
-        if method == "get":
-            where = address(name)
-            with CaptureQueriesContext(connection) as queries:
-                client.get(where)
-            assert len(queries) <= 12, (name, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
+    addresses = [address(name) for name, (_, method) in PAGES.items() if method == "get"]
+    addresses += [f"/differences/force/?row={Difference.objects.get().pk}", "/records/?q=refused", "/records/?q=1", "/coverage/linked/"]
+    addresses += ["/records/workbooks/organisation/901/", "/records/outreach/account/1/"]
+    for where in addresses:
+        with CaptureQueriesContext(connection) as queries:
+            client.get(where)
+        assert len(queries) <= 12, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
 
 
 def test_csv_cells_are_no_formulas(client, world):
@@ -225,7 +263,21 @@ def test_pages_with_nothing_say_what_to_do(client):
     log_in(client, "admin")
 
     assert "Nothing is connected yet" in client.get("/").content.decode()
-    for name in ("run_list", "duplicate_list", "error_list", "owner_list", "mapping_list", "connection_list", "why", "journal", "schedule"):
+    for name in (
+        "run_list",
+        "duplicate_list",
+        "error_list",
+        "owner_list",
+        "mapping_list",
+        "connection_list",
+        "why",
+        "journal",
+        "schedule",
+        "record_list",
+        "tombstone_list",
+        "difference_list",
+        "coverage",
+    ):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
 
 

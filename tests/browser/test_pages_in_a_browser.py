@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 from reconciliation.jobs import apply_preview, link_duplicates, preview, retry_errors, run_now, undo_writes
 from reconciliation.models import Case, Run
 from reconciliation.services.case_desk import sit_down
-from tests.admin.test_pages import HOSTILE, PAGES, address
+from reconciliation.services.undo import undo, undoable
+from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -279,6 +280,7 @@ def test_a_viewer_sees_and_is_offered_no_button(box, staff, live_server):
 @pytest.mark.parametrize("width", [1366, 390])
 def test_axe_finds_nothing_serious_on_any_page(box, staff, live_server, scheme, width):
     box.run(kind="preview")
+    leave_behind(box)
     page = staff("admin")
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
@@ -301,3 +303,51 @@ def test_axe_finds_nothing_serious_on_any_page(box, staff, live_server, scheme, 
             found[f"{name} width"] = f"{wide} px too wide"
 
     assert not found
+
+
+def test_who_changed_it_and_why_is_three_clicks_from_the_search_box(box, staff, live_server):
+    """Acceptance 3: for a change by a pass, by a colleague's decision, by an undo."""
+    fresh = box.organisation("Fresh <b>& Sons</b>", industry="Food")
+    box.run()
+    box.clock.forward(300)
+    box.edit(fresh, industry="Energy")
+    run = box.run()
+    undo(run.sync_pass, list(undoable(run)), User.objects.create(username="olga"), reason="wrong company", wiring=box.wiring)
+    page = staff("viewer")
+    page.get_by_role("link", name="Records", exact=True).click()
+    page.get_by_label("Name, former name").fill("fresh")
+
+    page.get_by_role("button", name="Search").click()
+    page.get_by_role("link", name="Fresh <b>& Sons</b>").click()
+    page.get_by_role("link", name="Who changed industry").click()
+
+    newest, older = page.locator("table.rows tbody tr").nth(0), page.locator("table.rows tbody tr").nth(1)
+    expect(newest).to_contain_text("olga")
+    expect(newest).to_contain_text("wrong company")
+    expect(newest).to_contain_text("Undo")
+    expect(older).to_contain_text("Energy")
+    expect(older).to_contain_text("Pass")
+    expect(older).to_contain_text("Rule industry → industry")
+
+
+def test_an_operator_forces_a_difference_and_restores_what_was_deleted(box, staff, live_server):
+    account = box.world.outreach.create_record("accounts", {"name": "Typed", "industry": "Food"})
+    typed = box.organisation("Typed Ltd", industry="Health", **{PEER_ID: str(account["id"])})
+    box.run()
+    page = staff("operator")
+
+    page.goto(f"{live_server.url}/differences/?field=industry")
+    page.get_by_role("link", name="Force…").click()
+    expect(page.get_by_role("cell", name="Health")).to_be_visible()
+    page.get_by_role("button", name="Write 1 field in Outreach").click()
+    expect(page.get_by_text("Outreach holds what Workbooks holds now.")).to_be_visible()
+    assert box.world.outreach.get_record("accounts", account["id"])["industry"] == "Health"
+
+    box.world.workbooks.delete_record("organisations", typed)
+    box.run()
+    page.goto(f"{live_server.url}/records/?q=typed")
+    page.get_by_role("link", name="Typed Ltd").click()
+    page.get_by_role("link", name="Last values, restore…").click()
+    expect(page.get_by_text("What cannot come back")).to_be_visible()
+    page.get_by_role("button", name="Make the organisation again").click()
+    expect(page.get_by_text("was made in its place")).to_be_visible()

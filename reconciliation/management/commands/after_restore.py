@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from reconciliation.services.restore import database_restored
+from reconciliation.services.restored_backup import database_restored
 
 
 class Command(BaseCommand):

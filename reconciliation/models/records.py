@@ -1,0 +1,76 @@
+"""What was ever seen of each record, for one search over everything, and what was deleted where."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from reconciliation.models.binding import Binding
+from reconciliation.models.sync_pass import SyncPass
+
+
+class SearchKey(models.Model):
+    """One name or e-mail that a record bears or once bore. A record's id is part of its ref, so that the index on
+    (pass, ref) finds ids too; present names of accounts stand in PeerName."""
+
+    class Kind(models.TextChoices):
+        NAME = "name", "Name"
+        FORMER = "former", "Former name"
+        EMAIL = "email", "E-mail"
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
+    ref = models.CharField(max_length=160)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    key = models.CharField(max_length=255)
+    text = models.CharField(max_length=255)  # as it was written
+    about = models.CharField(max_length=160, blank=True)  # the record whose page tells of it: a prospect's person
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync_pass", "ref", "key"], name="one_search_key_per_record")]
+        indexes = [models.Index(fields=["sync_pass", "key"], opclasses=["int8_ops", "varchar_pattern_ops"], name="search_key")]
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.ref}"
+
+
+class Tombstone(models.Model):
+    """One record that was deleted: where, by whom as the system says, how we learnt of it, and its last values."""
+
+    class Why(models.TextChoices):
+        CRM = "crm", "Deleted in Workbooks"
+        UNDO = "undo", "Its account was deleted by an undo"
+
+    sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
+    binding = models.ForeignKey(Binding, on_delete=models.CASCADE, related_name="tombstones")
+    why = models.CharField(max_length=10, choices=Why.choices)
+    crm_id = models.CharField(max_length=64)
+    peer_id = models.CharField(max_length=64, blank=True)
+    name = models.CharField(max_length=255, blank=True)
+    deleted_by = models.CharField(max_length=255, blank=True)  # as the system says, or our colleague
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    found_at = models.DateTimeField()
+    run = models.ForeignKey("reconciliation.Run", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    operation_id = models.BigIntegerField(null=True, blank=True)
+    crm_values = models.JSONField(default=dict)
+    peer_values = models.JSONField(default=dict)
+    restored_at = models.DateTimeField(null=True, blank=True)
+    restored_by = models.CharField(max_length=150, blank=True)
+    restored_as = models.CharField(max_length=160, blank=True)  # the ref of what was made instead
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["sync_pass", "crm_id", "-id"], name="tombstone_record"),
+            models.Index(fields=["sync_pass", "peer_id"], name="tombstone_peer"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.get_why_display()})"
+
+    @property
+    def ref(self) -> str:
+        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
+
+    @property
+    def marker(self) -> str:
+        """Our key on what is made instead, so that a lost answer never makes a second one."""
+        return f"restore-{self.crm_id}-{self.pk}"

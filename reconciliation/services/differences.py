@@ -1,0 +1,248 @@
+"""Fields that differ since two records were linked (D25), and blanks that a rule holds back (D30): the CRM's value is sent
+for one, many or all of them, once a person has seen what will be written. The road is the executor's, under the lease."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from connectors.contract import Connector, Record, Ref, Value
+from connectors.errors import ConnectorError
+from reconciliation.core.eligibility import explain
+from reconciliation.core.mapping import FieldRule, Mapping
+from reconciliation.core.operations import Intent
+from reconciliation.core.transforms import CannotConvert, Unmatched, convert
+from reconciliation.core.values import is_blank, is_same
+from reconciliation.engine import gather
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.differences import users_known
+from reconciliation.engine.executor import Done
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Difference, Operation, SyncPass
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.services.audit import audit
+from reconciliation.store import encode, encode_fields, mapping_of, organisation_columns
+
+MOST_AT_ONCE = 500
+STALE = "Changed since it was shown: {} holds another value now. Look at it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What forcing one field would do: `becomes` instead of `now` in Outreach, or the sentence that refuses it. A field
+    that agrees by now only leaves the list."""
+
+    difference: Difference
+    record: Record | None = None
+    account: Record | None = None
+    rule: FieldRule | None = None
+    now: Value = None
+    becomes: Value = None
+    refusal: str = ""
+    agrees: bool = False
+
+    @property
+    def key(self) -> str:
+        """What a form sends back: which field, and what the preview rested on."""
+        rests_on = json.dumps([encode(self.now), encode(self.becomes)], sort_keys=True)
+        return f"{self.difference.pk}|{hashlib.sha256(rests_on.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What is needed to say what forcing would do: it reads, and takes no lease."""
+
+    sync_pass: SyncPass
+    crm: Connector
+    peer: Connector
+    mapping: Mapping
+
+
+def chosen(keys: Sequence[int]) -> list[Difference]:
+    """Returns these rows with what a plan needs, newest first."""
+    rows = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE])
+    return list(rows.select_related("binding", "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").order_by("-pk"))
+
+
+def force_plan(rows: Sequence[Difference], *, wiring: Wiring | None = None) -> list[Line]:
+    """Returns a line per field, from what both systems hold now. Reads only. Raises ConnectorError."""
+    if not rows:
+        return []
+    wiring, sync_pass = wiring or Wiring(), rows[0].sync_pass
+    crm = wiring.open_connector(sync_pass.crm)
+    try:
+        peer = wiring.open_connector(sync_pass.peer)
+        try:
+            return _lines(_Desk(sync_pass, crm, peer, mapping_of(sync_pass.mapping, sync_pass.peer)), rows)
+        finally:
+            peer.close()
+    finally:
+        crm.close()
+
+
+def _lines(desk: _Desk, rows: Sequence[Difference]) -> list[Line]:
+    columns = organisation_columns(desk.sync_pass)
+    wanted = list(dict.fromkeys(["name", *columns.names, *desk.mapping.crm_fields]))
+    organisations = {r.ref.id: r for r in desk.crm.read(ORGANISATION, sorted({d.binding.crm_id for d in rows}), wanted)}
+    accounts = gather.accounts_by_id(desk.peer, desk.mapping, {d.binding.peer_id for d in rows})
+    users = users_known(desk.sync_pass.peer, desk.mapping, (r.fields for r in organisations.values()))
+    rules = {rule.peer: rule for rule in desk.mapping.rules}
+    lines = []
+    for row in rows:
+        line = Line(row, organisations.get(row.binding.crm_id), accounts.get(row.binding.peer_id), rules.get(row.peer_field))
+        lines.append(_line(line, columns, users))
+    return lines
+
+
+def _line(line: Line, columns: Any, users: dict[str, str]) -> Line:
+    row, record, account, rule = line.difference, line.record, line.account, line.rule
+
+    def refused(sentence: str) -> Line:
+        return Line(row, record, account, rule, now=account.fields.get(row.peer_field) if account else None, refusal=sentence)
+
+    if row.binding.is_tombstone or account is None:
+        return refused("The link ended, or its account is gone.")
+    if record is None or record.is_deleted:
+        return refused("The organisation was deleted in Workbooks.")
+    if rule is None or not rule.flows_to_peer:
+        return refused("This field is not sent to Outreach any more; see Mappings.")
+    failing = [c.title for c in explain(columns, record.fields, record.updated_at, None)[:3] if not c.holds]
+    if failing:
+        return refused(f"It is not synced: it must hold that {' and '.join(failing)}.")
+    now = account.fields.get(rule.peer)
+    if rule.crm in record.damaged:
+        return refused("Its value in Workbooks holds characters that cannot be stored.")
+    try:
+        wanted = convert(rule.transform, record.fields.get(rule.crm), users=users)
+    except CannotConvert as error:
+        return refused(f"Its value in Workbooks cannot be sent: {error}.")
+    if isinstance(wanted, Unmatched):
+        return refused(f"No Outreach user has the username {wanted.text}.")
+    if is_same(wanted, now):
+        return Line(row, record, account, rule, now, now, agrees=True)
+    if is_blank(wanted) and rule.is_required:
+        return refused("Outreach takes no blank here.")
+    if is_blank(wanted) and row.kind == Difference.Kind.LINKED and not rule.blank_to_peer:
+        return refused("Workbooks holds a blank here by now, which the rule holds back.")
+    if isinstance(wanted, str) and rule.max_length and len(wanted) > rule.max_length:
+        return refused(f"Its value has {len(wanted)} characters, Outreach takes {rule.max_length}.")
+    return Line(row, record, account, rule, now, None if is_blank(wanted) else wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """What became of it: fields written, fields that agreed already, and a sentence for each that was refused."""
+
+    written: int
+    agreed: int
+    refusals: tuple[str, ...]
+
+
+def force(keys: Sequence[str], user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> Forced:
+    """Sends the CRM's values of the fields that were shown; one that changed since is refused. Raises Busy,
+    ConnectorError."""
+    shown = dict(key.split("|", 1) for key in keys[:MOST_AT_ONCE] if key.partition("|")[0].isdigit())
+    rows = chosen([int(pk) for pk in shown])
+    if not rows:
+        return Forced(0, 0, ())
+    sync_pass = rows[0].sync_pass
+    what = f"Force {len(rows)} field{'s' if len(rows) > 1 else ''} to what Workbooks holds."
+    with at_work(sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:
+        lines = _lines(_Desk(sync_pass, context.crm.connector, context.peer.connector, context.terms.mapping), rows)
+        refusals = []
+        ready = []
+        for line in lines:
+            name = line.difference.binding.name
+            if line.refusal:
+                refusals.append(f"{name}, {line.difference.peer_field}: {line.refusal}")
+            elif not line.agrees and line.key != f"{line.difference.pk}|{shown[str(line.difference.pk)]}":
+                refusals.append(f"{name}, {line.difference.peer_field}: {STALE.format('one side')}")
+            else:
+                ready.append(line)
+        agreed = [line for line in ready if line.agrees]
+        _settle(context, agreed)
+        written, more = _send(context, [line for line in ready if not line.agrees])
+        refusals += more
+        binding = rows[0].binding
+        subject = f"organisation {binding.crm_id} {binding.name}" if len({r.binding_id for r in rows}) == 1 else f"{written} fields"
+        fields = sorted({r.peer_field for r in rows})
+        audit(user, "force values", subject, run=context.run.pk, fields=fields, written=written, refused=len(refusals), reason=reason)
+        context.notes += refusals
+        return Forced(written, len(agreed), tuple(refusals))
+
+
+def _send(context: RunContext, lines: list[Line]) -> tuple[int, list[str]]:
+    """Writes one update per account and returns how many fields were written, and what was refused."""
+    by_account: dict[str, list[Line]] = {}
+    for line in lines:
+        by_account.setdefault(line.difference.binding.peer_id, []).append(line)
+    groups = list(by_account.values())
+    operations = context.executor.intend([_intent(context, group) for group in groups])
+    mine = {op.target_id: group for op, group in zip(operations, groups, strict=True) if op is not None}
+    context.executor.send("peer", [op for op in operations if op is not None], lambda done: _settled(context, done, mine))
+    written, refusals = 0, []
+    for op, group in zip(operations, groups, strict=True):
+        name = group[0].difference.binding.name
+        if op is None:
+            refusals.append(f"{name}: somebody else is writing this account just now.")
+        elif op.state == Operation.State.CONFIRMED:
+            written += len(group)
+        else:
+            refusals.append(f"{name}: {op.error or op.get_state_display()}")
+    return written, refusals
+
+
+def _intent(context: RunContext, group: list[Line]) -> Intent:
+    record, account = group[0].record, group[0].account
+    is_blank_only = all(line.difference.kind == Difference.Kind.BLANK for line in group)
+    return Intent(
+        Operation.Kind.UPDATE.value,
+        "peer",
+        ACCOUNT,
+        str(Ref(context.crm.connector.system, ORGANISATION, group[0].difference.binding.crm_id)),
+        after={line.difference.peer_field: line.becomes for line in group},
+        before={line.difference.peer_field: line.now for line in group},
+        target_id=account.ref.id,
+        version=account.version,
+        reason="A blank in Workbooks was carried over, by staff." if is_blank_only else "What Workbooks holds was forced, by staff.",
+        origin={
+            "system": record.ref.system,
+            "name": str(record.fields.get("name") or "")[:255],
+            "by": record.updated_by,
+            "at": record.updated_at.isoformat() if record.updated_at else "",
+            "mapping": context.terms.mapping.version,
+            "rules": {line.difference.peer_field: line.rule.id for line in group},
+        },
+    )
+
+
+def _settled(context: RunContext, done: list[Done], mine: dict[str, list[Line]]) -> None:
+    for item in done:
+        if item.error is None:
+            _settle(context, mine[item.operation.target_id], item.record)
+        elif isinstance(item.error, ConnectorError):
+            item.operation.error = item.error.sentence
+
+
+def _settle(context: RunContext, lines: list[Line], answered: Record | None = None) -> None:
+    """Takes the fields' present values of both sides as their base, and strikes them out of the list."""
+    by_binding: dict[int, list[Line]] = {}
+    for line in lines:
+        by_binding.setdefault(line.difference.binding_id, []).append(line)
+    for binding in Binding.objects.filter(pk__in=by_binding):
+        group = by_binding[binding.pk]
+        got = answered.fields if answered is not None else {}
+        held = {line.difference.peer_field: got.get(line.difference.peer_field, line.becomes) for line in group}
+        given = {line.rule.crm: line.record.fields.get(line.rule.crm) for line in group}
+        binding.peer_base = {**binding.peer_base, **encode_fields(held)}
+        binding.crm_base = {**binding.crm_base, **encode_fields(given)}
+        if answered is not None:
+            binding.peer_version = answered.version
+        binding.save(update_fields=["peer_base", "crm_base", "peer_version"])
+    Difference.objects.filter(pk__in=[line.difference.pk for line in lines]).delete()

@@ -1,0 +1,116 @@
+"""Differences since linking and held blanks: the list, what forcing would write, and doing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+
+from connectors.errors import ConnectorError
+from reconciliation import jobs
+from reconciliation.core.values import normalise_name
+from reconciliation.engine.lease import LeaseLost
+from reconciliation.engine.staff import Busy
+from reconciliation.models import Difference, FieldRule
+from reconciliation.models.prefix import starts_with
+from reconciliation.roles import OPERATE
+from reconciliation.selectors import bounded_count
+from reconciliation.services.differences import MOST_AT_ONCE, chosen, force, force_plan
+from reconciliation.views.page import page, paginate, render, whole_number
+
+
+class DifferenceFilter(django_filters.FilterSet):
+    kind = django_filters.ChoiceFilter(choices=Difference.Kind.choices, empty_label=None, label="Which")
+    field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in Outreach")
+    name = django_filters.CharFilter(method="by_name", label="Name starts with")
+
+    class Meta:
+        model = Difference
+        fields = ["kind"]
+
+    def __init__(self, data: Any, queryset: QuerySet[Difference]) -> None:
+        data = data.copy()
+        data.setdefault("kind", Difference.Kind.LINKED)
+        super().__init__(data, queryset)
+        names = FieldRule.objects.order_by("peer_field").values_list("peer_field", flat=True)[:200]
+        self.filters["field"].extra["choices"] = [(n, n) for n in dict.fromkeys(names)]
+
+    def by_name(self, rows: QuerySet[Difference], name: str, value: str) -> QuerySet[Difference]:
+        return rows.filter(starts_with("binding__name_key", normalise_name(value)))
+
+
+def _rows(asked: QueryDict) -> DifferenceFilter:
+    rows = Difference.objects.filter(binding__is_tombstone=False).select_related("binding__sync_pass__crm", "binding__sync_pass__peer")
+    return DifferenceFilter(asked, rows.order_by("-id"))
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    listed = _rows(request.GET)
+    is_blank = listed.data.get("kind") == Difference.Kind.BLANK
+    count = bounded_count(listed.qs)
+    title = f"{'Held blanks' if is_blank else 'Differences since linking'}: {count}"
+    return render(
+        request,
+        "admin/reconciliation/record/differences.html",
+        title,
+        filter=listed,
+        rows=paginate(request, listed.qs),
+        count=count,
+        is_blank=is_blank,
+        most=MOST_AT_ONCE,
+    )
+
+
+@page(OPERATE)
+def show_force(request: HttpRequest) -> HttpResponse:
+    """First what will be written, from what both systems hold at this moment; then doing it."""
+    try:
+        if request.method == "POST":
+            return _carry_out(request)
+        lines = force_plan(_chosen(request.GET))
+    except (Busy, LeaseLost):
+        messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
+        return redirect("admin:difference_list")
+    except ConnectorError as error:
+        messages.error(request, f"{error.sentence}. {error.remedy}")
+        return redirect("admin:difference_list")
+    writes = [line for line in lines if not line.refusal and not line.agrees]
+    return render(
+        request,
+        "admin/reconciliation/record/force.html",
+        "Force what Workbooks holds",
+        lines=lines,
+        writes=writes,
+        agreed=[line for line in lines if line.agrees],
+        refused=[line for line in lines if line.refusal],
+        most=MOST_AT_ONCE,
+    )
+
+
+def _chosen(asked: QueryDict) -> list[Difference]:
+    """Returns the rows that were ticked, or all that the filter shows."""
+    if asked.get("all") == "1":
+        keys = list(_rows(QueryDict(asked.get("filter", ""))).qs.values_list("pk", flat=True)[:MOST_AT_ONCE])
+    else:
+        keys = [pk for pk in map(whole_number, asked.getlist("row")) if pk is not None]
+    return chosen(keys)
+
+
+def _carry_out(request: HttpRequest) -> HttpResponse:
+    keys = request.POST.getlist("key")[:MOST_AT_ONCE]
+    reason = request.POST.get("reason", "").strip()[:1000]
+    if len(keys) > 1:
+        jobs.ask_for("force_differences", keys, request.user.pk, reason)
+        messages.success(request, f"{len(keys)} fields are being sent; the list of runs says what became of them.")
+        return redirect("admin:difference_list")
+    done = force(keys, request.user, reason=reason)
+    if done.written or done.agreed:
+        messages.success(request, "Outreach holds what Workbooks holds now.")
+    for sentence in done.refusals:
+        messages.warning(request, sentence)
+    return redirect("admin:difference_list")

@@ -1,0 +1,65 @@
+"""What was deleted, and restoring it: what cannot come back is said first."""
+
+from __future__ import annotations
+
+import django_filters
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from connectors.errors import ConnectorError
+from reconciliation import jobs
+from reconciliation.models import Tombstone
+from reconciliation.roles import OPERATE
+from reconciliation.selectors import bounded_count
+from reconciliation.services.restore import RestorePlan, restore, restore_plan
+from reconciliation.views.page import action, page, paginate, render
+
+
+class TombstoneFilter(django_filters.FilterSet):
+    why = django_filters.ChoiceFilter(choices=Tombstone.Why.choices, empty_label="Anything", label="What was deleted")
+    restored = django_filters.ChoiceFilter(
+        method="by_restored", choices=[("no", "Not restored"), ("yes", "Restored")], empty_label="Either", label="Restored"
+    )
+
+    class Meta:
+        model = Tombstone
+        fields = ["why"]
+
+    def by_restored(self, rows: QuerySet[Tombstone], name: str, value: str) -> QuerySet[Tombstone]:
+        return rows.filter(restored_at__isnull=value == "no")
+
+
+def _rows() -> QuerySet[Tombstone]:
+    return Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "run", "binding")
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    chosen = TombstoneFilter(request.GET, _rows().order_by("-id"))
+    title = f"Deleted: {bounded_count(chosen.qs)}"
+    return render(request, "admin/reconciliation/record/tombstones.html", title, filter=chosen, rows=paginate(request, chosen.qs))
+
+
+@page()
+def show(request: HttpRequest, pk: int) -> HttpResponse:
+    """One deletion, with its last values and what restoring would do now."""
+    stone = get_object_or_404(_rows(), pk=pk)
+    plan, trouble = RestorePlan(), ""
+    if request.user.has_perm(OPERATE):
+        try:
+            plan = restore_plan(stone)
+        except ConnectorError as error:
+            trouble = f"{error.sentence}. {error.remedy}"
+    title = f"Deleted: {stone.name or stone.crm_id}"
+    return render(request, "admin/reconciliation/record/restore.html", title, t=stone, plan=plan, trouble=trouble)
+
+
+@action(OPERATE)
+def carry_out(request: HttpRequest, pk: int) -> HttpResponse:
+    stone = get_object_or_404(_rows(), pk=pk)
+    said = restore(stone, request.user, reason=request.POST.get("reason", "").strip()[:1000])
+    jobs.nudge(stone.sync_pass.name, request.user.get_username())
+    messages.success(request, said)
+    return redirect("admin:tombstone_detail", pk)
