@@ -12,8 +12,21 @@ from django.urls import URLPattern, URLResolver, path
 
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
-from reconciliation.selectors import open_case_counts, stopped_notice
-from reconciliation.views import audit, connections, dashboard, duplicates, errors, journal, mappings, records, runs, schedule, undo
+from reconciliation.selectors import notes, open_case_counts
+from reconciliation.views import (
+    audit,
+    connections,
+    dashboard,
+    duplicates,
+    errors,
+    journal,
+    mappings,
+    records,
+    runs,
+    schedule,
+    stop_writes,
+    undo,
+)
 
 
 class SyncAdminSite(AdminSite):
@@ -28,7 +41,8 @@ class SyncAdminSite(AdminSite):
         context = super().each_context(request)
         if request.user.is_authenticated and request.user.has_perm(VIEW):
             context["queue_counts"] = open_case_counts()
-            context["notice"] = stopped_notice()
+            above = notes()
+            context["notice"], context["writes_stopped"] = above.notice, above.writes_stopped
         return context
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
@@ -80,6 +94,8 @@ class SyncAdminSite(AdminSite):
             page("journal/", journal.show_list, "journal"),
             page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("schedule/", schedule.show, "schedule"),
+            page("writes/stop/", stop_writes.stop, "writes_stop"),
+            page("writes/allow/", stop_writes.allow, "writes_allow"),
             page("connections/", connections.show_list, "connection_list"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),

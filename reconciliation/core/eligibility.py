@@ -53,6 +53,12 @@ def selection(columns: PluginColumns, last_run_time: datetime | None) -> Conditi
     return All((*switched_on(columns), fresh))
 
 
+def pilot_selection(columns: PluginColumns, ids: tuple[str, ...]) -> Condition:
+    """Returns what a pilot reads: these organisations, or all that are new; conditions 1 to 3 hold for both."""
+    which = Test("id", Op.IN, ids) if ids else Test(columns.peer_id, Op.BLANK)
+    return All((*switched_on(columns), which))
+
+
 def explain(
     columns: PluginColumns, fields: Fields, updated_at: datetime | None, last_run_time: datetime | None
 ) -> tuple[ConditionValue, ...]:

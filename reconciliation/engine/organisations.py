@@ -23,6 +23,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.page_work import PageWork
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes import organisations as rules
@@ -36,7 +37,7 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
     """Brings each organisation of the page to its outcome and returns the decisions.
 
     With `planned` only what that plan says is done, the rest is refused; a preview stores the plan and writes nothing
-    remote. Raises ConnectionTrouble or LeaseLost; every row is accounted for then too, as held.
+    remote. Raises ConnectionTrouble, LeaseLost or WritesStopped; every row is accounted for then too, as held.
     """
     if not records:
         return {}
@@ -56,7 +57,7 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
         mapping_trouble.look_at(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)
-    except (ConnectionTrouble, LeaseLost):
+    except (ConnectionTrouble, LeaseLost, WritesStopped):
         _hold_undone(work)
         raise
     finally:

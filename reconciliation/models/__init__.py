@@ -6,6 +6,8 @@ from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.connection import Connection
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
+from reconciliation.models.owner_check import OwnerCheck
+from reconciliation.models.policy import Policy
 from reconciliation.models.run import Run, RunEvent
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
@@ -18,8 +20,10 @@ __all__ = [
     "Heartbeat",
     "MappingTable",
     "Operation",
+    "OwnerCheck",
     "PassLease",
     "PeerName",
+    "Policy",
     "RememberedPair",
     "RemoteUser",
     "Run",

@@ -29,6 +29,7 @@ class Operation(models.Model):
         FLAG = "flag", "Set or clear a flag"
         MOVE_PROSPECT = "move_prospect", "Move prospect to account"
         DELETE = "delete", "Delete"
+        FIELD = "field", "Create a custom field"
 
     OPEN = (State.INTENDED, State.SENT)
 

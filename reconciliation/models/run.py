@@ -18,6 +18,7 @@ class Run(models.Model):
         PREVIEW = "preview", "Preview"
         APPLY = "apply", "Preview applied"
         STAFF = "staff", "Decision by staff"
+        PILOT = "pilot", "Pilot"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"
@@ -63,8 +64,10 @@ class Run(models.Model):
     @property
     def title(self) -> str:
         """What the page of the run is called."""
-        if self.kind == self.Kind.PREVIEW and self.state == self.State.FINISHED:
+        if self.kind == self.Kind.PREVIEW and self.state in (self.State.FINISHED, self.State.HELD):
             return "a plan, nothing written"
+        if self.kind == self.Kind.PILOT:
+            return f"a pilot, {self.get_state_display().lower()}"
         return self.get_state_display()
 
     @property
