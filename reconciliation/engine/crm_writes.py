@@ -53,10 +53,7 @@ def _of(record: Record | None, write: CrmWrite) -> CrmWrite:
 def owed_flag(context: RunContext, case: Case, record: Record | None = None) -> CrmWrite:
     """Returns the write of the flag that keeps the organisation out of later passes (S0.17, S0.21)."""
     columns = context.terms.columns
-    name = columns.duplicate if case.kind == Case.Kind.DUPLICATE else columns.error
-    fields: dict[str, Value] = {name: True}
-    if columns.error_text and case.kind == Case.Kind.ERROR:
-        fields[columns.error_text] = case.sentence[:255]
+    fields: dict[str, Value] = {columns.duplicate: True} if case.kind == Case.Kind.DUPLICATE else columns.error_set(case.sentence)
     return _of(record, CrmWrite("flag", case.crm_id, case.name, fields, "", case.sentence))
 
 

@@ -99,7 +99,7 @@ class Operation(models.Model):
         """The organisation this write was made for, which Why? explains; a person's own ref explains nothing."""
         if self.object_type == "prospect":
             return str(self.origin.get("organisation", ""))
-        return self.source_ref
+        return "" if self.object_type == "custom_field" else self.source_ref
 
     @property
     def target_url(self) -> str:
