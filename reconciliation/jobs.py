@@ -83,6 +83,18 @@ def apply_preview(run_id: int, started_by: str, tries: int = 0) -> str:
     return _patiently(Errand("apply_preview", (run_id, started_by), tries, planned.sync_pass, started_by, f"Apply preview {run_id}."), work)
 
 
+def pilot(name: str, started_by: str, ids: list[str], most_new: int | None = None, tries: int = 0) -> str:
+    """Runs the pass for hand-picked organisations, or for the next few new ones."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+
+    def work() -> str:
+        order = Order(kind=Run.Kind.PILOT, started_by=started_by, only_ids=tuple(ids), most_new=most_new)
+        run = run_pass(sync_pass, order)
+        return f"run {run.pk}: {run.state}"
+
+    return _patiently(Errand("pilot", (name, started_by, ids, most_new), tries, sync_pass, started_by, "Pilot."), work)
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A task that somebody asked for: which function, its arguments, how often it found the pass at work, for whom."""

@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet, Sum, Value
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.engine import stop
+from reconciliation.engine import gate, stop
 from reconciliation.models import Binding, Case, Connection, Policy, RemoteUser, Run, SyncPass
 
 MOST_COUNTED = 10_000
@@ -91,6 +91,11 @@ class PassState:
         if self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at:
             return "waiting"
         return "on"
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether it has still to be switched on for the first time."""
+        return gate.is_closed(self.sync_pass)
 
     @property
     def lag(self) -> timedelta | None:

@@ -130,6 +130,8 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     if held:
         run.kind = Run.Kind.PREVIEW
     context.is_preview = run.kind == Run.Kind.PREVIEW
+    if context.is_preview and gate.is_closed(sync_pass):
+        run.rests_on = gate.what_it_rests_on(sync_pass)
     context.is_pilot, context.only_ids, context.most_new = order.kind == Run.Kind.PILOT, order.only_ids, order.most_new
     try:
         if sync_pass.hold_reason and not context.is_preview:
@@ -228,7 +230,7 @@ def _pilot_note(context: RunContext) -> str:
         return ""
     if not context.only_ids:
         waiting = context.crm.connector.count(ORGANISATION, pilot_selection(context.terms.columns, ()))
-        return f"Pilot: the next new organisations, a batch. {waiting:,} new one{'s' if waiting != 1 else ''} still wait."
+        return f"Pilot: the next new organisations, a batch. {waiting:,} new one{'s still wait' if waiting != 1 else ' still waits'}."
     left = [id_ for id_ in context.only_ids if id_ not in context.picked]
     taken = f"Pilot of {len(context.picked)} hand-picked organisation{'s' if len(context.picked) != 1 else ''}."
     if not left:

@@ -48,6 +48,7 @@ class Run(models.Model):
     note = models.TextField(blank=True)
     applies = models.BigIntegerField(null=True, blank=True, db_index=True)  # the preview whose plan it carries out
     started_by = models.CharField(max_length=150, blank=True)
+    rests_on = models.JSONField(default=dict, blank=True)  # a first preview: the mapping and fields it was made with
     lease_token = models.BigIntegerField(default=0)
 
     class Meta:

@@ -29,6 +29,7 @@ from reconciliation.store import organisation_columns, person_columns
 FIELD = "custom_field"
 FIELDS = {"organisation": ORGANISATION_FIELDS, "person": PERSON_FIELDS}
 SETTINGS = {"organisation": "organisation_columns", "person": "person_columns"}
+WHOSE = {"organisation": "organisations", "person": "people"}
 TYPE_WORDS = {"boolean": "Checkbox", "text": "Text, one line"}
 WAIT_SECONDS, STEP_SECONDS = 10.0, 0.5  # for Workbooks to make a new field available
 
@@ -61,6 +62,10 @@ class PluginField:
     @property
     def type_words(self) -> str:
         return TYPE_WORDS[self.type]
+
+    @property
+    def whose(self) -> str:
+        return WHOSE[self.record_type]
 
     @property
     def name(self) -> str:
@@ -131,16 +136,14 @@ def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by
     for key, column in chosen.items():
         field = fields[key]
         if column and column not in dict(field.choices):
-            raise FieldsRefused(
-                f"{field.title} of a {field.record_type} must be a field of Workbooks of the type {field.type_words}; choose one."
-            )
+            raise FieldsRefused(f"{field.title} of {field.whose} must be a field of Workbooks of the type {field.type_words}; choose one.")
         if not column and not field.is_optional:
-            raise FieldsRefused(f"{field.title} of a {field.record_type} is needed; choose its field or create it.")
+            raise FieldsRefused(f"{field.title} of {field.whose} is needed; choose its field or create it.")
     for record_type in FIELDS:
         names = [chosen.get(key, f.column) for key, f in fields.items() if key[0] == record_type]
         twice = sorted({n for n in names if n and names.count(n) > 1})
         if twice:
-            raise FieldsRefused(f"{twice[0]} cannot stand for two fields of a {record_type}.")
+            raise FieldsRefused(f"{twice[0]} cannot stand for two fields of {WHOSE[record_type]}.")
     changed = {key: column for key, column in chosen.items() if column != fields[key].column}
     if changed:
         _store(sync_pass, changed)
@@ -197,7 +200,7 @@ def fields_create(
     fields_read(sync_pass, wiring=wiring)
     fields = [f for f in plugin_fields(sync_pass) if (f.record_type, f.key) in wanted and not f.column]
     if several := [f for f in fields if f.candidates]:
-        raise FieldsRefused(f"Workbooks has more than one field {several[0].title} of a {several[0].record_type}; choose one of the list.")
+        raise FieldsRefused(f"Workbooks has more than one field {several[0].title} of {several[0].whose}; choose one of the list.")
     if not fields:
         raise FieldsRefused("Nothing is missing: Workbooks has these fields by now.")
     what = f"Create {len(fields)} custom field{'s' if len(fields) > 1 else ''} in Workbooks."
@@ -216,7 +219,7 @@ def fields_create(
 
 
 def _named(field: PluginField) -> str:
-    return f"{field.title} ({field.record_type})"
+    return f"{field.title} of {field.whose}"
 
 
 def _why(done: Done | None) -> str:
@@ -235,7 +238,7 @@ def _send(context: RunContext, fields: list[PluginField]) -> list[Done | None]:
             FIELD,
             f"{system}:{FIELD}:{f.record_type}/{f.key}",
             after={"title": f.title, "record_type": f.record_type, "type": f.type},
-            reason=f"The pass needs the field {f.title} of a {f.record_type}.",
+            reason=f"The pass needs the field {f.title} of {f.whose}.",
             origin={"name": _named(f), **context.staff_origin()},
         )
         for f in fields

@@ -100,7 +100,7 @@ def test_a_field_that_workbooks_is_still_making_is_told_and_taken_later(olga):
 
     made = fields_create(box.sync_pass, wanted, olga, wiring=box.wiring, sleep=lambda _: None)
 
-    assert made.pending == ["Sync to Outreach (organisation)"]
+    assert made.pending == ["Sync to Outreach of organisations"]
     with pytest.raises(FieldsRefused, match="Nothing is missing"):
         box.clock.forward(3)
         fields_create(box.sync_pass, wanted, olga, wiring=box.wiring, sleep=box.clock.forward)
