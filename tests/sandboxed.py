@@ -103,5 +103,6 @@ def make(scenario: str = "empty", *, seed: int = 1, switches: Switches | None = 
     def connect(connection: Any, **options: Any) -> Any:
         return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)
 
-    wiring = Wiring(now=clock, monotonic=clock.seconds, db_now=clock, open_connector=connect, workers=0, switches=switches or Switches())
+    clocks = {"now": clock, "monotonic": clock.seconds, "db_now": clock, "sleep": clock.forward}
+    wiring = Wiring(**clocks, open_connector=connect, workers=0, switches=switches or Switches())
     return Sandboxed(world, clock, sync_pass, replace(wiring))

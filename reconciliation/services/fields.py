@@ -5,8 +5,7 @@ Their API names are not published, so nothing is guessed: a column counts as kno
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,10 +192,10 @@ def fields_create(
     user: AbstractBaseUser,
     *,
     wiring: Wiring | None = None,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Made:
     """Creates the fields of `wanted` (record type, key) that Workbooks still lacks, waits up to WAIT_SECONDS until they are
     Available, and takes them. Each stands in the journal. Raises FieldsRefused, Busy, WritesStopped, ConnectorError."""
+    wiring = wiring or Wiring()
     fields_read(sync_pass, wiring=wiring)
     fields = [f for f in plugin_fields(sync_pass) if (f.record_type, f.key) in wanted and not f.column]
     if several := [f for f in fields if f.candidates]:
@@ -208,7 +207,7 @@ def fields_create(
         done = _send(context, fields)
         refused = [f"{_named(f)}: {_why(d)}" for f, d in zip(fields, done, strict=True) if d is None or d.error is not None]
         made = {d.record.ref.id: f for f, d in zip(fields, done, strict=True) if d is not None and d.record is not None and d.error is None}
-        pending = _wait(context, set(made), sleep)
+        pending = _wait(context, set(made))
         audit(user, "create fields", sync_pass.crm.name, fields=[_named(f) for f in made.values()], refused=refused, run=context.run.pk)
         context.notes += refused
         schemas_read(sync_pass.crm, context.crm.connector)
@@ -250,14 +249,14 @@ def _send(context: RunContext, fields: list[PluginField]) -> list[Done | None]:
     return [settled.get(op.pk) if op is not None else None for op in operations]
 
 
-def _wait(context: RunContext, ids: set[str], sleep: Callable[[float], None]) -> set[str]:
+def _wait(context: RunContext, ids: set[str]) -> set[str]:
     """Returns those that are not Available yet when the time is up."""
     pending, waited = ids, 0.0
     while pending:
         pending = context.crm.connector.pending_fields(sorted(pending))
         if not pending or waited >= WAIT_SECONDS:
             break
-        sleep(STEP_SECONDS)
+        context.wiring.sleep(STEP_SECONDS)
         waited += STEP_SECONDS
     return pending
 

@@ -1,5 +1,7 @@
 """The plugin's columns: found by their titles, chosen from the real fields, created where they are missing."""
 
+from dataclasses import replace
+
 import pytest
 from django.contrib.auth.models import User
 
@@ -82,7 +84,7 @@ def test_missing_ones_are_created_waited_for_journalled_and_taken(olga):
     fields_read(box.sync_pass, wiring=box.wiring)
     wanted = [(f.record_type, f.key) for f in missing_fields(box.sync_pass)]
 
-    made = fields_create(box.sync_pass, wanted, olga, wiring=box.wiring, sleep=box.clock.forward)
+    made = fields_create(box.sync_pass, wanted, olga, wiring=box.wiring)
 
     assert (len(made.created), made.refused, made.pending) == (9, [], [])
     assert missing_fields(box.sync_pass) == []
@@ -98,12 +100,12 @@ def test_a_field_that_workbooks_is_still_making_is_told_and_taken_later(olga):
     box = without_plugin(make(), keep=("Outreach Sync Error", "Outreach Duplicate", "Outreach Id", "Outreach URL"))
     wanted = [("organisation", "sync")]
 
-    made = fields_create(box.sync_pass, wanted, olga, wiring=box.wiring, sleep=lambda _: None)
+    made = fields_create(box.sync_pass, wanted, olga, wiring=replace(box.wiring, sleep=lambda _: None))
 
     assert made.pending == ["Sync to Outreach of organisations"]
     with pytest.raises(FieldsRefused, match="Nothing is missing"):
         box.clock.forward(3)
-        fields_create(box.sync_pass, wanted, olga, wiring=box.wiring, sleep=box.clock.forward)
+        fields_create(box.sync_pass, wanted, olga, wiring=box.wiring)
     assert ("organisation", "sync") not in [(f.record_type, f.key) for f in missing_fields(box.sync_pass)]
 
 
@@ -111,11 +113,11 @@ def test_a_create_whose_answer_was_lost_is_not_made_twice(olga):
     box = without_plugin(make(), keep=("Outreach Sync Error", "Outreach Duplicate", "Outreach Id", "Outreach URL"))
     box.world.faults.add({"kind": "lost_answer", "system": "workbooks", "path": "/admin/custom_fields.api", "method": "PUT", "times": 1})
     with pytest.raises(Exception, match="broke off"):
-        fields_create(box.sync_pass, [("organisation", "sync")], olga, wiring=box.wiring, sleep=box.clock.forward)
+        fields_create(box.sync_pass, [("organisation", "sync")], olga, wiring=box.wiring)
     box.clock.forward(60)
 
     with pytest.raises(FieldsRefused, match="Nothing is missing"):
-        fields_create(box.sync_pass, [("organisation", "sync")], olga, wiring=box.wiring, sleep=box.clock.forward)
+        fields_create(box.sync_pass, [("organisation", "sync")], olga, wiring=box.wiring)
 
     assert len(box.world.workbooks.custom_fields.rows) == 1
     run = box.run()
