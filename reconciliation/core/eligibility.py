@@ -28,7 +28,8 @@ class PluginColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.sync, self.error, self.duplicate, self.peer_id, self.peer_url)
+        known = (self.sync, self.error, self.duplicate, self.peer_id, self.peer_url)
+        return (*known, self.error_text) if self.error_text else known
 
     def error_set(self, sentence: str) -> dict[str, Value]:
         """Returns what an organisation holds of its error: the flag, and *Outreach Error* where it exists, a checkbox or

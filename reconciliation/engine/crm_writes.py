@@ -57,6 +57,14 @@ def owed_flag(context: RunContext, case: Case, record: Record | None = None) -> 
     return _of(record, CrmWrite("flag", case.crm_id, case.name, fields, "", case.sentence))
 
 
+def error_text_emptied(context: RunContext, record: Record) -> CrmWrite:
+    """Returns the write that empties *Outreach Error* of an organisation that went through (D34)."""
+    columns = context.terms.columns
+    fields: dict[str, Value] = {columns.error_text: columns.error_cleared()[columns.error_text]}
+    name = str(record.fields.get("name") or "")
+    return _of(record, CrmWrite("flag", record.ref.id, name, fields, "", "The organisation went through; its error is over."))
+
+
 def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:
     """Carries out the writes; a stale one is read again and written again, at most TRIES times a run. Returns the ids
     of organisations whose write did not go through; what a run owes stays owed and is done first in the next one.

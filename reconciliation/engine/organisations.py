@@ -368,6 +368,15 @@ def _decide_twins(context: RunContext, work: PageWork) -> None:
             work.decide(Decision(record, Outcome.HELD, "twin_in_doubt", f"Waits for organisation {first}, which has the same name."))
 
 
+def _with_old_error(context: RunContext, work: PageWork) -> list[str]:
+    """Returns the organisations that went through and still show the reason of an earlier error (D34)."""
+    column = context.terms.columns.error_text
+    if not column:
+        return []
+    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED)]
+    return [i for i in went if work.records[i].fields.get(column) not in (None, "", False)]
+
+
 def _follow_up(context: RunContext, work: PageWork) -> None:
     """Cases and their flags, Id and URL written back, people moved to the right account."""
     context.lease.renew()
@@ -387,6 +396,7 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
     ):
         if work.decisions[binding.crm_id].reason != "write_back_owed":
             owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id]))
+    owed += [crm_writes.error_text_emptied(context, work.records[i]) for i in _with_old_error(context, work)]
     refused = set(crm_writes.write_all(context, owed))
     # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
     crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])

@@ -135,7 +135,7 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     context.is_pilot, context.only_ids, context.most_new = order.kind == Run.Kind.PILOT, order.only_ids, order.most_new
     try:
         if sync_pass.hold_reason and not context.is_preview:
-            return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved.")
+            return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when that was mended.")
         if context.is_preview:
             previews.begin(context)
         else:
@@ -148,10 +148,14 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
             state, note = Run.State.HELD, held
         _cured(context)
     except MappingError as error:
+        if context.is_preview:  # it says what is wrong, and holds nothing
+            title = mapping_trouble.plugin_title(context, error)
+            why = f"{error.sentence}, which stands for {title}: see Set-up, Fields." if title else f"{error.sentence}. {error.remedy}"
+            return close(context, Run.State.FAILED, why)
         mapping_trouble.hold(context, error)
         is_held = bool(sync_pass.hold_reason)
         state = Run.State.HELD if is_held else Run.State.PARTIAL
-        note = f"{error.sentence} {'The pass goes on when its mapping was saved.' if is_held else 'The row is held; the rest goes on.'}"
+        note = f"{error.sentence} {'The pass goes on when that was mended.' if is_held else 'The row is held; the rest goes on.'}"
     except ConnectorError as error:
         # Also a refused read: it names no record that could be flagged, and says nothing of those behind it.
         state, note = Run.State.INTERRUPTED, error.sentence
@@ -200,8 +204,8 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
         if context.expected is None and page.position is not None:
             context.expected = context.ledger.seen + _count_backlog(context)  # for the progress bar: once a sweep
         _show_progress(context)
-        if sync_pass.hold_reason:
-            return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved."
+        if sync_pass.hold_reason and not context.is_preview:
+            return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when that was mended."
         if page.position is None or context.most_new == 0:
             return Run.State.FINISHED, _pilot_note(context)
         if ends is not None and wiring.monotonic() >= ends:

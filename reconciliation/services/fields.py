@@ -11,16 +11,18 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.utils import timezone
 
 from connectors.errors import ConnectorError
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.operations import Intent
 from reconciliation.defaults.organisations import FIELD_TYPES, OPTIONAL_FIELDS, ORGANISATION_FIELDS, PERSON_FIELDS, PLUGIN_TITLES
+from reconciliation.engine import mapping_trouble
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Operation, SyncPass
+from reconciliation.models import Case, Operation, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.schemas import schemas_read
 from reconciliation.store import organisation_columns, person_columns
@@ -125,7 +127,16 @@ def fields_find(sync_pass: SyncPass) -> list[str]:
             found[field.record_type, field.key] = field.candidates[0]
     if found:
         _store(sync_pass, found)
+    if not missing_fields(sync_pass):
+        _take_up_again(sync_pass)
     return [PLUGIN_TITLES[key] for _, key in found]
+
+
+def _take_up_again(sync_pass: SyncPass) -> None:
+    """A pass that was held because one of the fields was gone goes on."""
+    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, crm_id=mapping_trouble.FIELDS, state=Case.State.OPEN)
+    if rows.update(state=Case.State.CLOSED, decision="fields found", closed_at=timezone.now()):
+        SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
 
 
 def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by: AbstractBaseUser | None = None) -> int:
@@ -148,6 +159,7 @@ def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by
         _store(sync_pass, changed)
         said = {f"{t} {PLUGIN_TITLES[k]}": [fields[t, k].column, column] for (t, k), column in changed.items()}
         audit(by, "choose fields", sync_pass.title, fields=said)
+        _take_up_again(sync_pass)
     return len(changed)
 
 

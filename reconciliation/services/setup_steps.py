@@ -10,6 +10,7 @@ from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.services.fields import fields_are_known, plugin_fields
 from reconciliation.services.mappings import lint_table
 from reconciliation.services.owner_check import owner_columns
+from reconciliation.services.owners import near_matches
 
 DONE, NOW, LATER = "done", "to do", "later"
 MOST_LISTED = 8
@@ -130,10 +131,11 @@ def _owners(sync_pass: SyncPass) -> Step:
         return Step("owners", "Users", False, said, (), who, (act,))
     looked = f"{check.looked_at:,} organisations looked at{'' if check.is_complete else ' (there are more)'}"
     said = f"{looked}: {len(check.matched)} of {len(check.names)} names are Outreach usernames."
-    lines = [
-        f"{name}, {n} organisation{'s' if n > 1 else ''}: no such username; their accounts stay without owner"
-        for name, n in check.unmatched
-    ]
+    near = near_matches(sync_pass.peer, [name for name, _ in check.unmatched])
+    lines = []
+    for name, n in check.unmatched:
+        perhaps = f" (perhaps {', '.join(near[name][:3])} is meant)" if near.get(name) else ""
+        lines.append(f"{name}, {n} organisation{'s' if n > 1 else ''}: no such username{perhaps}; their accounts stay without owner")
     return Step("owners", "Users", True, said, _short(lines), who, (act,))
 
 

@@ -47,6 +47,15 @@ def preview_confirm(run: Run, user: AbstractBaseUser) -> None:
     audit(user, "confirm first preview", sync_pass.title, run=run.pk, created=run.created, updated=run.updated, duplicates=run.duplicates)
 
 
+def preview_waive(sync_pass: SyncPass) -> None:
+    """Notes that whoever holds the command line wants no preview first (engine-rules 36)."""
+    if not gate.is_closed(sync_pass):
+        raise SwitchRefused("The pass was switched on before; it needs no approval.")
+    seen = {"run": None, "by": "command line", "at": timezone.now().isoformat(), "rests_on": gate.what_it_rests_on(sync_pass)}
+    SyncPass.objects.filter(pk=sync_pass.pk).update(preview_seen=seen)
+    audit(None, "waive first preview", sync_pass.title)
+
+
 @dataclass(frozen=True, slots=True)
 class Picked:
     """One hand-picked organisation: `sentence` says why a pilot would not take it, "" when it would."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 
 from reconciliation import jobs
 from reconciliation.models import AuditEntry, Binding, Connection, FieldRule, Run, SyncPass
@@ -281,3 +282,16 @@ def test_fields_that_are_missing_keep_it_off(box, olga):
 
     with pytest.raises(SwitchRefused, match="fields are missing"):
         pass_switch_on(fresh(box), olga)
+
+
+def test_the_command_line_may_approve_the_first_run(box, monkeypatch, capsys):
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    call_command("runpass", "organisations")
+    assert "never switched on" in capsys.readouterr().out and names(box) == ["Old"]
+
+    call_command("runpass", "organisations", "--approve-first")
+
+    assert len(names(box)) == 8 and fresh(box).is_on
+    assert AuditEntry.objects.filter(action="waive first preview").exists()
+    with pytest.raises(SystemExit):
+        call_command("runpass", "organisations", "--approve-first")

@@ -21,7 +21,7 @@ from reconciliation.services.fields import (
 )
 from reconciliation.services.stop_writes import writes_stop
 from reconciliation.store import organisation_columns
-from tests.sandboxed import ERROR, SYNC, make
+from tests.sandboxed import DUPLICATE, ERROR, SYNC, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
@@ -187,4 +187,40 @@ def test_d34_outreach_error_is_set_and_cleared_with_the_flag_as_checkbox_or_text
     error_retry([Case.objects.get()], olga, wiring=box.wiring)
 
     assert (box.show(id_)[ERROR], box.show(id_)["cf_e"]) in ((False, cleared), (False, None))
-    assert Run.objects.filter(kind="staff").exists()
+
+
+def test_d34_an_error_whose_flag_was_cleared_in_workbooks_is_emptied_when_it_goes_through():
+    box = make()
+    columns_of(box, "organisations")["cf_e"] = Column("cf_e", "Outreach Error", "string")
+    connection_test(box.sync_pass.crm, wiring=box.wiring)
+    box.sync_pass.refresh_from_db()
+    id_ = box.organisation("Refused")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    box.edit(id_, **{ERROR: False})
+    assert box.show(id_)["cf_e"]
+
+    run = box.run()
+
+    assert (run.created, box.show(id_)["cf_e"] or "") == (1, "")
+    assert box.run().updated == 0
+
+
+def test_a_plugin_field_that_is_gone_holds_the_pass_until_the_fields_are_mended():
+    box = make()
+    box.organisation("Waits")
+    del columns_of(box, "organisations")[DUPLICATE]
+
+    preview, held = box.run(kind=Run.Kind.PREVIEW), box.run()
+
+    assert (preview.state, held.state) == ("failed", "held")
+    assert "which stands for Outreach Duplicate: see Set-up, Fields" in preview.note
+    case = Case.objects.get(kind="mapping")
+    assert "Set-up, Fields" in case.remedy and "Outreach Duplicate" in case.sentence
+    columns_of(box, "organisations")["cf_other"] = Column("cf_other", "Outreach Duplicate", "boolean")
+    fields_read(box.sync_pass, wiring=box.wiring)
+
+    case.refresh_from_db()
+    box.sync_pass.refresh_from_db()
+    assert (case.state, box.sync_pass.hold_reason) == ("closed", "")
+    assert box.run().created == 1

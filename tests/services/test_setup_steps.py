@@ -124,7 +124,10 @@ def test_users_are_matched_exactly_and_those_that_do_not_are_listed_most_first()
     assert sorted(check.matched) == [("Priya_Nair", 1), ("Tom_Becker", 1)]
     assert (check.looked_at, check.is_complete) == (6, True)
     assert all(call.startswith("GET") for call in box.calls())
-    assert step("owners").missing[0] == "Jo Admin, 2 organisations: no such username; their accounts stay without owner"
+    assert step("owners").missing == (
+        "Jo Admin, 2 organisations: no such username; their accounts stay without owner",
+        "tom_becker, 1 organisation: no such username (perhaps Tom_Becker is meant); their accounts stay without owner",
+    )
 
 
 def test_a_username_that_is_new_in_outreach_is_found_when_looked_at_again():
