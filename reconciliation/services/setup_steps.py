@@ -43,7 +43,8 @@ class Step:
 
 def setup_pass() -> SyncPass | None:
     """Returns the pass that is being set up."""
-    return SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").order_by("pk").first()
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").prefetch_related("mapping__rules")
+    return rows.order_by("pk").first()
 
 
 def setup_steps(sync_pass: SyncPass | None) -> list[Step]:
