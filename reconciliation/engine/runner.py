@@ -240,7 +240,9 @@ def _pilot_note(context: RunContext) -> str:
     if not left:
         return taken
     why = "not switched on with Sync to Outreach, flagged with an error or as a duplicate, or deleted"
-    return f"{taken} Not taken: {', '.join(left)} ({why})."
+    names = {o["id"]: o["name"] for o in context.sync_pass.pilot.get("organisations", [])}
+    said = ", ".join(f"{names[id_]} {id_}" if id_ in names else id_ for id_ in left)
+    return f"{taken} Not taken: {said} ({why})."
 
 
 def _retry_owed(context: RunContext) -> None:

@@ -24,7 +24,7 @@ class Run(models.Model):
         RUNNING = "running", "Running"
         FINISHED = "finished", "Finished"
         PARTIAL = "partial", "Partial: continues"
-        HELD = "held", "Held for approval"
+        HELD = "held", "Held"
         INTERRUPTED = "interrupted", "Interrupted"
         FAILED = "failed", "Failed"
 

@@ -160,7 +160,7 @@ def test_picked_ones_that_may_not_sync_are_said_before_and_after(box, olga):
     run = box.run(kind=Run.Kind.PILOT, only_ids=pilot_start(box.sync_pass, olga))
 
     assert [bool(p.sentence) for p in picked] == [True, False] and "Sync to Outreach is TRUE" in picked[0].sentence
-    assert (run.created, f"Not taken: {box.new[0]}" in run.note) == (1, True)
+    assert (run.created, f"Not taken: New 0 {box.new[0]}" in run.note) == (1, True)
 
 
 @pytest.mark.parametrize(
