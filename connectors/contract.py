@@ -283,3 +283,12 @@ class Connector(Protocol):
     def close(self) -> None:
         """Closes the sockets."""
         ...
+
+
+class MakesFields(Protocol):
+    """A connector that can also create custom fields: `write("custom_field", …)` takes rows of title, record_type and
+    type (text or boolean), and what was made becomes usable a moment later."""
+
+    def pending_fields(self, ids: Sequence[str]) -> set[str]:
+        """Returns those of these new fields that cannot be used yet."""
+        ...

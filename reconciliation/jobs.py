@@ -18,6 +18,7 @@ from reconciliation.engine import lease as leases
 from reconciliation.engine import outbox, worlds
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
+from reconciliation.engine.stop import WritesStopped, stopped
 from reconciliation.models import Case, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
@@ -31,6 +32,7 @@ from reconciliation.services.undo import undo, undoable
 log = logging.getLogger(__name__)
 # The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
 GRAIN = timedelta(seconds=30)
+PLANS_EVERY = timedelta(minutes=15)  # while all writes are stopped
 PUT_OFF, MOST_TRIES = timedelta(seconds=30), 30
 
 
@@ -84,6 +86,18 @@ def apply_preview(run_id: int, started_by: str, tries: int = 0) -> str:
     return _patiently(Errand("apply_preview", (run_id, started_by), tries, planned.sync_pass, started_by, f"Apply preview {run_id}."), work)
 
 
+def pilot(name: str, started_by: str, ids: list[str], most_new: int | None = None, tries: int = 0) -> str:
+    """Runs the pass for hand-picked organisations, or for the next few new ones."""
+    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+
+    def work() -> str:
+        order = Order(kind=Run.Kind.PILOT, started_by=started_by, only_ids=tuple(ids), most_new=most_new)
+        run = run_pass(sync_pass, order)
+        return f"run {run.pk}: {run.state}"
+
+    return _patiently(Errand("pilot", (name, started_by, ids, most_new), tries, sync_pass, started_by, "Pilot."), work)
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A task that somebody asked for: which function, its arguments, how often it found the pass at work, for whom."""
@@ -106,14 +120,20 @@ def _patiently(errand: Errand, work: Callable[[], str]) -> str:
             later = timezone.now() + PUT_OFF
             schedule(f"reconciliation.jobs.{errand.task}", *errand.arguments, errand.tries + 1, schedule_type=Schedule.ONCE, next_run=later)
             return "the pass is at work; tried again in half a minute"
-        note = f"{errand.what} The pass was at work for a quarter of an hour; nothing was done. Try again."
-        now, failed = timezone.now(), Run.State.FAILED
-        Run.objects.create(
-            sync_pass=errand.sync_pass, kind=Run.Kind.STAFF, state=failed, started_at=now, ended_at=now, started_by=errand.by, note=note
-        )
-        return "given up"
+        return _given_up(errand, Run.State.FAILED, "The pass was at work for a quarter of an hour; nothing was done. Try again.")
+    except WritesStopped as refusal:
+        return _given_up(errand, Run.State.HELD, str(refusal))
     except ConnectorError as error:  # its run says what happened
         return error.sentence
+
+
+def _given_up(errand: Errand, state: str, why: str) -> str:
+    """Leaves a run that says why nothing was done."""
+    now, note = timezone.now(), f"{errand.what} {why}"
+    Run.objects.create(
+        sync_pass=errand.sync_pass, kind=Run.Kind.STAFF, state=state, started_at=now, ended_at=now, started_by=errand.by, note=note
+    )
+    return "given up"
 
 
 def recheck_owners(name: str, started_by: str = "") -> str:
@@ -134,7 +154,7 @@ def refresh_cases(name: str, started_by: str = "") -> str:
         return "off"
     try:
         result = cases_refresh(sync_pass, started_by)
-    except (Busy, ConnectorError) as reason:  # the next hour tries again
+    except (Busy, ConnectorError, WritesStopped) as reason:  # the next hour tries again
         return f"not done: {reason}"
     if result.rearmed:
         nudge(name, started_by)
@@ -252,7 +272,7 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         started = timezone.now()
         worlds.check(sync_pass)
         budget = float(sync_pass.time_budget_seconds)
-        is_full = kind == Run.Kind.SCHEDULED and _is_full_due(sync_pass)
+        is_full = kind == Run.Kind.SCHEDULED and not stopped() and _is_full_due(sync_pass)
         order = Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full, channel=channel)
         run = run_pass(sync_pass, order)
     except leases.LeaseHeld:
@@ -307,7 +327,10 @@ def _plan_next(sync_pass: SyncPass, run: Run, started: object, requested: object
         if run.state == Run.State.FAILED:
             rows.update(next_due_at=timezone.now() + timedelta(seconds=sync_pass.interval_seconds))
         return  # the runner set when to try again
-    rows.update(next_due_at=run.started_at + timedelta(seconds=sync_pass.interval_seconds))
+    pause = timedelta(seconds=sync_pass.interval_seconds)
+    if run.kind == Run.Kind.PREVIEW:  # all writes are stopped: the same plan every minute would help nobody
+        pause = max(pause, PLANS_EVERY)
+    rows.update(next_due_at=run.started_at + pause)
     sync_pass.refresh_from_db()
     if run.state == Run.State.PARTIAL or sync_pass.run_requested_at is not None:
         async_task("reconciliation.jobs.run_now", sync_pass.name, "continuation", task_name=f"{sync_pass.name} goes on")

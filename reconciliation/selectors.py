@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, QuerySet, Sum, Value
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from reconciliation.models import Alert, Binding, Case, Connection, Operation, RemoteUser, Run, SearchKey, SyncPass
+from reconciliation.engine import gate, stop
+from reconciliation.models import Alert, Binding, Case, Connection, Operation, Policy, RemoteUser, Run, SearchKey, SyncPass
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -63,10 +64,33 @@ def open_reasons(kind: str) -> list[tuple[str, int]]:
         return cursor.fetchall()
 
 
-def stopped_notice() -> str:
-    """Returns what stops a connection, "" when nothing does."""
-    row = Connection.objects.exclude(state__in=(Connection.State.OK, Connection.State.UNTESTED)).only("name", "state", "last_error").first()
-    return f"{row.name}: {row.last_error}" if row else ""
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The switch for all writes while it is on, as every page says it."""
+
+    sentence: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What stands above every page: `notice` says what stops a connection, "" when nothing does."""
+
+    notice: str
+    writes_stopped: Stopped | None
+
+
+def notes() -> Notes:
+    """Returns what stands above every page, in one query."""
+    troubled = Connection.objects.exclude(state__in=(Connection.State.OK, Connection.State.UNTESTED)).annotate(what=Value("connection"))
+    stopped = Policy.objects.filter(writes_stopped_at__isnull=False).annotate(what=Value("stop"))
+    rows = troubled.values_list("what", "name", "last_error", "last_error_at").union(
+        stopped.values_list("what", "writes_stopped_by", "writes_stopped_reason", "writes_stopped_at"), all=True
+    )
+    found = {what: (first, second, at) for what, first, second, at in rows}
+    name, error, _ = found.get("connection", ("", "", None))
+    by, reason, at = found.get("stop", ("", "", None))
+    return Notes(f"{name}: {error}" if name else "", Stopped(stop.sentence(by, reason), at) if at else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +114,11 @@ class PassState:
         if self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at:
             return "waiting"
         return "on"
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether it has still to be switched on for the first time."""
+        return gate.is_closed(self.sync_pass)
 
     @property
     def lag(self) -> timedelta | None:

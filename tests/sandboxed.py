@@ -12,8 +12,8 @@ from connectors.sandbox.world import World
 from reconciliation.engine.connections import open_connector
 from reconciliation.engine.runner import Order, run_pass
 from reconciliation.engine.wiring import Switches, Wiring
-from reconciliation.models import Run, SyncPass
-from reconciliation.services.set_up import connect_sandbox
+from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.services.set_up import connect_sandbox, organisations_pass
 
 SYNC, ERROR = "cf_organisation_sync_to_outreach", "cf_organisation_outreach_sync_error"
 DUPLICATE, PEER_ID, PEER_URL = (
@@ -75,20 +75,34 @@ class Sandboxed:
         return dict(total)
 
 
-def make(scenario: str = "empty", *, seed: int = 1, switches: Switches | None = None) -> Sandboxed:
-    """Returns a connected sandbox whose clock stands still until a run moves it."""
+def _as_if_real(description: dict[str, Any]) -> SyncPass:
+    rows = []
+    for system, name, settle in (("workbooks", "Workbooks", 0), ("outreach", "Outreach", 2)):
+        given = description[system]
+        path = {"workbooks": "organisations", "outreach": "accounts"}[system]
+        secrets = {k: given[k] for k in ("api_key", "access_token", "client_id", "client_secret", "refresh_token") if k in given}
+        values = {"base_url": given["base_url"], "page_address_template": f"{given['web_url']}/{path}/{{id}}", "settle_seconds": settle}
+        own = {"database_id": given["database_id"]} if "database_id" in given else {}
+        rows.append(Connection.objects.create(name=name, system=system, secrets=secrets, settings=own, **values))
+    return organisations_pass(*rows)
+
+
+def make(scenario: str = "empty", *, seed: int = 1, switches: Switches | None = None, is_real: bool = False) -> Sandboxed:
+    """Returns a connected sandbox whose clock stands still until a run moves it. With `is_real` the application takes it
+    for the systems of a company."""
     clock = Clock()
     world = World(scenario=scenario, seed=seed, now=clock)
     adapter = SandboxAdapter(world)
     description: dict[str, Any] = {"world_id": world.world_id}
     for name, system in world.systems.items():
         description[name] = {"base_url": base_url(name), "web_url": f"http://127.0.0.1:8900/browse/{name}", **system.credentials()}
-    sync_pass, _ = connect_sandbox(description)
+    sync_pass = _as_if_real(description) if is_real else connect_sandbox(description)[0]
     sync_pass.last_run_time = clock.at
     sync_pass.save()
 
     def connect(connection: Any, **options: Any) -> Any:
         return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)
 
-    wiring = Wiring(now=clock, monotonic=clock.seconds, db_now=clock, open_connector=connect, workers=0, switches=switches or Switches())
+    clocks = {"now": clock, "monotonic": clock.seconds, "db_now": clock, "sleep": clock.forward}
+    wiring = Wiring(**clocks, open_connector=connect, workers=0, switches=switches or Switches())
     return Sandboxed(world, clock, sync_pass, replace(wiring))

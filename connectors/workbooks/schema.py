@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.contract import Attribute, Schema
+from connectors.contract import Attribute, Fields, Schema
 
 CLASSES = {"organisation": "Private::Crm::Organisation", "person": "Private::Crm::Person"}
 _TYPES = {
@@ -39,3 +39,10 @@ def read_schema(object_type: str, row: Mapping[str, Any]) -> Schema:
             is_updatable=field.get("is_updateable") is not False,
         )
     return Schema(object_type, attributes)
+
+
+def custom_field(fields: Fields) -> Fields:
+    """Returns the columns of a new row of `admin/custom_fields` for what the engine calls a field: its title, the record
+    type it belongs to, and its type."""
+    data_type = {"boolean": "boolean", "text": "string"}[str(fields["type"])]
+    return {"title": fields["title"], "resource_type": CLASSES[str(fields["record_type"])], "data_type": data_type}

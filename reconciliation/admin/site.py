@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.roles import VIEW
-from reconciliation.selectors import open_case_counts, stopped_notice
+from reconciliation.selectors import notes, open_case_counts
 from reconciliation.services.log_ins import acting
 from reconciliation.services.second_factor import what_log_in_lacks
 from reconciliation.views import (
@@ -36,6 +36,8 @@ from reconciliation.views import (
     retention,
     runs,
     schedule,
+    setup,
+    stop_writes,
     support,
     tombstones,
     transfer,
@@ -56,7 +58,8 @@ class SyncAdminSite(AdminSite):
         context = super().each_context(request)
         if request.user.is_authenticated and request.user.has_perm(VIEW):
             context["queue_counts"] = open_case_counts()
-            context["notice"] = stopped_notice()
+            above = notes()
+            context["notice"], context["writes_stopped"] = above.notice, above.writes_stopped
         return context
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
@@ -159,6 +162,18 @@ class SyncAdminSite(AdminSite):
             page("transfer/import/", transfer.preview, "transfer_import"),
             page("transfer/apply/", transfer.apply, "transfer_apply"),
             page("schedule/", schedule.show, "schedule"),
+            page("setup/", setup.show, "setup"),
+            page("setup/test/", setup.test, "setup_test"),
+            page("setup/fields/", setup.fields, "setup_fields"),
+            page("setup/fields/read/", setup.read_fields, "setup_fields_read"),
+            page("setup/fields/create/", setup.create_fields, "setup_fields_create"),
+            page("setup/owners/", setup.look_at_owners, "setup_owners"),
+            page("setup/pilot/", setup.pilot, "setup_pilot"),
+            page("setup/pilot/run/", setup.run_pilot, "setup_pilot_run"),
+            page("setup/on/", setup.switch_on, "setup_switch_on"),
+            page("runs/<int:pk>/confirm/", setup.confirm_preview, "run_confirm"),
+            page("writes/stop/", stop_writes.stop, "writes_stop"),
+            page("writes/allow/", stop_writes.allow, "writes_allow"),
             page("connections/", connections.show_list, "connection_list"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from connectors.contract import All, AnyOf, Condition, Fields, Op, Test
+from connectors.contract import All, AnyOf, Condition, Fields, Op, Test, Value
 from reconciliation.core.values import is_blank
 
 SHOWN = "%Y-%m-%d %H:%M:%S UTC"
@@ -24,10 +24,22 @@ class PluginColumns:
     peer_id: str
     peer_url: str
     error_text: str = ""
+    error_text_is_checkbox: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (self.sync, self.error, self.duplicate, self.peer_id, self.peer_url)
+        known = (self.sync, self.error, self.duplicate, self.peer_id, self.peer_url)
+        return (*known, self.error_text) if self.error_text else known
+
+    def error_set(self, sentence: str) -> dict[str, Value]:
+        """Returns what an organisation holds of its error: the flag, and *Outreach Error* where it exists, a checkbox or
+        the reason in one sentence (D34)."""
+        said: Value = True if self.error_text_is_checkbox else sentence[:255]
+        return {self.error: True, **({self.error_text: said} if self.error_text else {})}
+
+    def error_cleared(self) -> dict[str, Value]:
+        """Returns what takes both back."""
+        return {self.error: False, **({self.error_text: False if self.error_text_is_checkbox else None} if self.error_text else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +63,12 @@ def selection(columns: PluginColumns, last_run_time: datetime | None) -> Conditi
         return All(switched_on(columns))
     fresh = AnyOf((Test(columns.peer_id, Op.BLANK), Test("updated_at", Op.GE, last_run_time)))
     return All((*switched_on(columns), fresh))
+
+
+def pilot_selection(columns: PluginColumns, ids: tuple[str, ...]) -> Condition:
+    """Returns what a pilot reads: these organisations, or all that are new; conditions 1 to 3 hold for both."""
+    which = Test("id", Op.IN, ids) if ids else Test(columns.peer_id, Op.BLANK)
+    return All((*switched_on(columns), which))
 
 
 def explain(

@@ -29,7 +29,19 @@ PLUGIN_TITLES = {
     "duplicate": "Outreach Duplicate",
     "peer_id": "Outreach Id",
     "peer_url": "Outreach URL",
+    "error_text": "Outreach Error",
 }
+FIELD_TYPES = {  # the types a column may have; the first is the one it is created with
+    "sync": ("boolean",),
+    "error": ("boolean",),
+    "duplicate": ("boolean",),
+    "peer_id": ("text",),
+    "peer_url": ("text",),
+    "error_text": ("text", "boolean"),  # D34
+}
+ORGANISATION_FIELDS = ("sync", "error", "duplicate", "peer_id", "peer_url", "error_text")
+PERSON_FIELDS = ("sync", "error", "duplicate", "peer_id")  # what relating people asks of them (S0.20, D4)
+OPTIONAL_FIELDS = {("organisation", "error_text")}
 
 # Lengths of the peer's fields until its schema was read (reference/outreach: account).
 PEER_LENGTHS = {"name": 255, "websiteUrl": 255, "domain": 255, "industry": 255, "locality": 255}

@@ -50,7 +50,8 @@ def remember(context: RunContext, work: PageWork) -> None:
         counts.update(_blanked(work.decisions[id_]))
     if counts != Counter(context.sync_pass.sweep_blanked):
         context.sync_pass.sweep_blanked = dict(counts)
-        SyncPass.objects.filter(pk=context.sync_pass.pk).update(sweep_blanked=dict(counts))
+        if context.moves_cursor:
+            SyncPass.objects.filter(pk=context.sync_pass.pk).update(sweep_blanked=dict(counts))
 
 
 def _blanked(decision: Decision) -> list[str]:
@@ -67,7 +68,7 @@ def _waiting_plan(context: RunContext) -> int | None:
     rows = Operation.objects.filter(
         run__sync_pass=context.sync_pass, run__state=Run.State.HELD, state=Operation.State.PLANNED, intended_at__gte=since
     )
-    return rows.values_list("run_id", flat=True).first()
+    return rows.exclude(run__kind=Run.Kind.PREVIEW).values_list("run_id", flat=True).first()
 
 
 def settings_of(sync_pass: SyncPass) -> BrakeSettings:

@@ -42,6 +42,15 @@ class RunContext:
     expected: int | None = None  # how many records the run will have seen, once counted
     counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
     is_preview: bool = False
+    is_pilot: bool = False
+    only_ids: tuple[str, ...] = ()  # a pilot of hand-picked organisations
+    most_new: int | None = None  # a pilot of the next new organisations, at most so many
+    picked: set[str] = field(default_factory=set)  # those of only_ids that were read
+
+    @property
+    def moves_cursor(self) -> bool:
+        """Whether the pass goes on from where this run ends: previews and pilots leave the cursor where it stands."""
+        return not self.is_preview and not self.is_pilot
 
     def staff_origin(self) -> dict[str, str]:
         """Returns who decided a write and why, for the journal; empty when a pass did."""

@@ -53,11 +53,16 @@ def _of(record: Record | None, write: CrmWrite) -> CrmWrite:
 def owed_flag(context: RunContext, case: Case, record: Record | None = None) -> CrmWrite:
     """Returns the write of the flag that keeps the organisation out of later passes (S0.17, S0.21)."""
     columns = context.terms.columns
-    name = columns.duplicate if case.kind == Case.Kind.DUPLICATE else columns.error
-    fields: dict[str, Value] = {name: True}
-    if columns.error_text and case.kind == Case.Kind.ERROR:
-        fields[columns.error_text] = case.sentence[:255]
+    fields: dict[str, Value] = {columns.duplicate: True} if case.kind == Case.Kind.DUPLICATE else columns.error_set(case.sentence)
     return _of(record, CrmWrite("flag", case.crm_id, case.name, fields, "", case.sentence))
+
+
+def error_text_emptied(context: RunContext, record: Record) -> CrmWrite:
+    """Returns the write that empties *Outreach Error* of an organisation that went through (D34)."""
+    columns = context.terms.columns
+    fields: dict[str, Value] = {columns.error_text: columns.error_cleared()[columns.error_text]}
+    name = str(record.fields.get("name") or "")
+    return _of(record, CrmWrite("flag", record.ref.id, name, fields, "", "The organisation went through; its error is over."))
 
 
 def write_all(context: RunContext, writes: Sequence[CrmWrite]) -> list[str]:

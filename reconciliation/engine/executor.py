@@ -17,6 +17,7 @@ from connectors.contract import Connector, Record, Ref, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.operations import Intent
 from reconciliation.core.spellings import has_forgotten
+from reconciliation.engine import stop
 from reconciliation.engine.lease import Lease, LeaseLost
 from reconciliation.engine.threads import spread
 from reconciliation.engine.wiring import Wiring
@@ -113,7 +114,8 @@ class Executor:
 
     def send(self, side: str, operations: Sequence[Operation], settle: Settle) -> None:
         """Sends the operations of one object type and calls `settle` with each wave's results, inside its
-        transaction. Raises ConnectionTrouble after settling when the connection failed; what was not sent is void."""
+        transaction. Raises ConnectionTrouble after settling when the connection failed, WritesStopped while an admin has
+        stopped all writes; what was not sent is void."""
         if not operations:
             return
         target = self.sides[side]
@@ -130,7 +132,11 @@ class Executor:
                 self._void(wave)
                 continue
             self.lease.guard(target.connector.request_timeout)
-            claimed = self._claim(wave)
+            try:
+                claimed = self._claim(wave)
+            except stop.WritesStopped:
+                self._void([*wave, *waiting])
+                raise
             slices = [claimed[i : i + size] for i in range(0, len(claimed), size)]
             done = [d for part in self._call_all(target.connector, object_type, slices, width) for d in part]
             succeeded = sum(d.error is None for d in done)
@@ -147,14 +153,16 @@ class Executor:
             raise trouble
 
     def _claim(self, wave: list[Operation]) -> list[Operation]:
-        """Marks the wave as sent. Raises LeaseLost when a newer holder has voided our intents (engine-rules 21)."""
+        """Marks the wave as sent. Raises LeaseLost when a newer holder has voided our intents (engine-rules 21), and
+        WritesStopped while the switch is on, which the same statement asks."""
         now = self.wiring.now()
         if not self.wiring.switches.keeps_no_intent:
             ids = [op.pk for op in wave]
             # Our own token proves nothing when this process slept beyond its lease: the lease itself is asked.
             mine = Operation.objects.filter(self.lease.is_ours(), pk__in=ids, state=Operation.State.INTENDED, lease_token=self.lease.token)
-            won = mine.update(state=Operation.State.SENT, sent_at=now)
+            won = mine.filter(stop.are_allowed()).update(state=Operation.State.SENT, sent_at=now)
             if won != len(ids):
+                stop.refuse_while_stopped()
                 raise LeaseLost(self.lease.name)
         for op in wave:
             op.state, op.sent_at = Operation.State.SENT, now

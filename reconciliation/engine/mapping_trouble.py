@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, MappingError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Decision
+from reconciliation.defaults.organisations import PLUGIN_TITLES
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
@@ -17,6 +18,7 @@ from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import mapping_of
 
 EQUAL_REFUSALS = 10
+FIELDS = "fields"  # the case of a plugin's field that is gone
 OWED_REASONS = {"mapping", "other_writer", "alone"}
 
 
@@ -44,8 +46,17 @@ def _hold_equal_refusals(context: RunContext, work: PageWork) -> None:
             work.decide(replace(decision, outcome=Outcome.HELD, reason="mapping", case=None))
 
 
+def plugin_title(context: RunContext, error: ConnectorError) -> str:
+    """Returns which of the plugin's fields the error is about, "" when about none."""
+    if error.system != context.crm.connector.system or not error.field:
+        return ""
+    both = [*asdict(context.terms.columns).items(), *asdict(context.person_columns).items()]
+    return next((PLUGIN_TITLES[key] for key, name in both if name == error.field and key in PLUGIN_TITLES), "")
+
+
 def hold(context: RunContext, error: ConnectorError) -> None:
-    """Holds the mapping row that the error names, or the whole pass when it names none, with one case."""
+    """Holds the mapping row that the error names, or the whole pass when it names none or one of the plugin's fields, with
+    one case."""
     table, sync_pass = context.sync_pass.mapping, context.sync_pass
     column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
     rule = FieldRule.objects.filter(table=table, held_reason="", **{column: error.field}).first() if error.field else None
@@ -57,6 +68,10 @@ def hold(context: RunContext, error: ConnectorError) -> None:
         SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason=error.sentence)
         sync_pass.hold_reason = error.sentence
         key, what = "direction", f"The pass is held: {error.sentence}"
-    opening = CaseOpening("mapping", "mapping", what, "Open the mapping table, correct or disable the row, then save.")
+    remedy = "Open the mapping table, correct or disable the row, then save."
+    if rule is None and (title := plugin_title(context, error)):
+        key, what = FIELDS, f"The pass is held: {error.sentence}, which stands for {title}"
+        remedy = "Open Set-up, Fields: choose another field or create it, then press Read again."
+    opening = CaseOpening("mapping", "mapping", what, remedy)
     record = Record(Ref(context.crm.connector.system, ORGANISATION, key), {"name": str(rule or sync_pass.mapping)})
     cases.open_case(context, record, opening, flag=Case.Flag.NONE)

@@ -35,6 +35,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.page_work import PageWork
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.models import Binding, Case, Operation, RememberedPair
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes import organisations as rules
@@ -48,7 +49,7 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
     """Brings each organisation of the page to its outcome and returns the decisions.
 
     With `planned` only what that plan says is done, the rest is refused; a preview stores the plan and writes nothing
-    remote. Raises ConnectionTrouble or LeaseLost; every row is accounted for then too, as held.
+    remote. Raises ConnectionTrouble, LeaseLost or WritesStopped; every row is accounted for then too, as held.
     """
     if not records:
         return {}
@@ -68,7 +69,7 @@ def process_page(context: RunContext, records: Sequence[Record], planned: Mappin
         mapping_trouble.look_at(context, work)
         _decide_twins(context, work)
         _follow_up(context, work)
-    except (ConnectionTrouble, LeaseLost):
+    except (ConnectionTrouble, LeaseLost, WritesStopped):
         _hold_undone(work)
         raise
     finally:
@@ -394,6 +395,15 @@ def _decide_twins(context: RunContext, work: PageWork) -> None:
             work.decide(Decision(record, Outcome.HELD, "twin_in_doubt", f"Waits for organisation {first}, which has the same name."))
 
 
+def _with_old_error(context: RunContext, work: PageWork) -> list[str]:
+    """Returns the organisations that went through and still show the reason of an earlier error (D34)."""
+    column = context.terms.columns.error_text
+    if not column:
+        return []
+    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED)]
+    return [i for i in went if work.records[i].fields.get(column) not in (None, "", False)]
+
+
 def _follow_up(context: RunContext, work: PageWork) -> None:
     """Cases and their flags, Id and URL written back, people moved to the right account."""
     context.lease.renew()
@@ -413,6 +423,7 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
     ):
         if work.decisions[binding.crm_id].reason != "write_back_owed":
             owed.append(crm_writes.owed_write_back(context, binding, work.records[binding.crm_id]))
+    owed += [crm_writes.error_text_emptied(context, work.records[i]) for i in _with_old_error(context, work)]
     refused = set(crm_writes.write_all(context, owed))
     # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
     crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])

@@ -7,15 +7,15 @@ import os
 import socket
 import uuid
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from connectors.contract import Page, Position, Record
+from connectors.contract import Condition, Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
-from reconciliation.core.eligibility import explain, selection
+from reconciliation.core.eligibility import explain, pilot_selection, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import after_restore, brakes, cases, mapping_trouble, previews, recovery, search_index
+from reconciliation.engine import after_restore, brakes, cases, gate, mapping_trouble, previews, recovery, search_index, stop
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Executor, Side
@@ -29,6 +29,7 @@ from syncsite.logging import during_run
 
 log = logging.getLogger(__name__)
 PAGE_SIZE = 100
+TAKEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.FAILED)  # what counts as one of a pilot's batch
 BATCH_ROWS = 500
 DIED = "Its process ended before the run did; the next one went on from there."
 BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
@@ -43,6 +44,8 @@ class Order:
     budget: float | None = None
     started_by: str = ""
     apply_of: int | None = None  # the preview whose plan is carried out
+    only_ids: tuple[str, ...] = ()  # a pilot takes exactly these organisations
+    most_new: int | None = None  # a pilot takes at most so many new ones
     channel: leases.Lease | None = None  # the process channel it runs in, renewed with its own lease
 
 
@@ -134,10 +137,18 @@ def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: lis
 
 def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
     context = build_context(sync_pass, run, lease, sides, wiring)
-    context.is_preview = order.kind == Run.Kind.PREVIEW
+    held = "" if order.kind == Run.Kind.PREVIEW else gate.held_because(sync_pass, order.kind)
+    if held and (order.apply_of or order.kind == Run.Kind.PILOT):
+        return close(context, Run.State.HELD, held)
+    if held:
+        run.kind = Run.Kind.PREVIEW
+    context.is_preview = run.kind == Run.Kind.PREVIEW
+    if context.is_preview and gate.is_closed(sync_pass):
+        run.rests_on = gate.what_it_rests_on(sync_pass)
+    context.is_pilot, context.only_ids, context.most_new = order.kind == Run.Kind.PILOT, order.only_ids, order.most_new
     try:
         if sync_pass.hold_reason and not context.is_preview:
-            return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved.")
+            return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when that was mended.")
         if context.is_preview:
             previews.begin(context)
         else:
@@ -145,15 +156,21 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
             if left.dead_runs:
                 _close_dead_runs(context)
             recovery.recover(context, left)
-            if left.retries:
+            if left.retries and not context.is_pilot:
                 _retry_owed(context)
         state, note = _apply(context, order.apply_of) if order.apply_of else _sweep(context, order)
+        if held:
+            state, note = Run.State.HELD, held
         _cured(context)
     except MappingError as error:
+        if context.is_preview:  # it says what is wrong, and holds nothing
+            title = mapping_trouble.plugin_title(context, error)
+            why = f"{error.sentence}, which stands for {title}: see Set-up, Fields." if title else f"{error.sentence}. {error.remedy}"
+            return close(context, Run.State.FAILED, why)
         mapping_trouble.hold(context, error)
-        held = sync_pass.hold_reason
-        state = Run.State.HELD if held else Run.State.PARTIAL
-        note = f"{error.sentence} {'The pass goes on when its mapping was saved.' if held else 'The row is held; the rest goes on.'}"
+        is_held = bool(sync_pass.hold_reason)
+        state = Run.State.HELD if is_held else Run.State.PARTIAL
+        note = f"{error.sentence} {'The pass goes on when that was mended.' if is_held else 'The row is held; the rest goes on.'}"
     except ConnectorError as error:
         # Also a refused read: it names no record that could be flagged, and says nothing of those behind it.
         state, note = Run.State.INTERRUPTED, error.sentence
@@ -161,6 +178,8 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     except brakes.BrakeTripped as tripped:
         state, note = Run.State.HELD, f"{tripped} Look at the plan, then approve it."
         _put_off(context)
+    except stop.WritesStopped as refusal:  # switched on while this run was under way
+        state, note = Run.State.HELD, str(refusal)
     except previews.PreviewRefused as refusal:
         state, note = Run.State.FAILED, str(refusal)
     except leases.LeaseLost:
@@ -181,29 +200,31 @@ def _sweep(context: RunContext, order: Order) -> tuple[str, str]:
     sync_pass, wiring = context.sync_pass, context.wiring
     if context.terms.restore is not None and not context.is_preview:
         after_restore.flags_without_case(context)
-    if context.is_preview:  # a preview looks at a whole sweep, whatever an earlier run has left
-        _save(context, sweep_started_at=None, position_at=None, position_id="")
+    if not context.moves_cursor:  # it looks at a whole sweep, whatever an earlier run has left
+        _save(context, sweep_started_at=None, sweep_is_full=False, position_at=None, position_id="")
     if order.is_full:
         _save(context, sweep_started_at=None, sweep_is_full=True, position_at=None, position_id="", sweep_blanked={}, approved_blanking=[])
-    ends = None if order.budget is None else wiring.monotonic() + order.budget
+    ends = None if order.budget is None or gate.is_closed(sync_pass) else wiring.monotonic() + order.budget
     if sync_pass.sweep_started_at and sync_pass.backlog:
         context.expected = sync_pass.backlog  # what an earlier run left
     while True:
         page = _read_batch(context, ends)
         try:
-            process_page(context, [r for r in page.records if r.ref.id not in context.counted])
+            outcomes = process_page(context, [r for r in page.records if r.ref.id not in context.counted])
         except ConnectionTrouble:
             if wiring.switches.moves_cursor_when_interrupted:
                 _advance(context, page)
             raise
         _advance(context, page)
+        if context.most_new is not None:
+            context.most_new -= sum(d.outcome in TAKEN for d in outcomes.values())
         if context.expected is None and page.position is not None:
             context.expected = context.ledger.seen + _count_backlog(context)  # for the progress bar: once a sweep
         _show_progress(context)
-        if sync_pass.hold_reason:
-            return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when its mapping was saved."
-        if page.position is None:
-            return Run.State.FINISHED, ""
+        if sync_pass.hold_reason and not context.is_preview:
+            return Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when that was mended."
+        if page.position is None or context.most_new == 0:
+            return Run.State.FINISHED, _pilot_note(context)
         if ends is not None and wiring.monotonic() >= ends:
             waiting = _count_backlog(context)
             return Run.State.PARTIAL, f"The time budget was used up with {waiting:,} to go; the next run goes on where this one stopped."
@@ -213,10 +234,32 @@ def _count_backlog(context: RunContext) -> int:
     """Returns how many rows of the sweep are still to come, and shows it on the dashboard (S0.6)."""
     sync_pass = context.sync_pass
     position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
-    where = selection(context.terms.columns, None if sync_pass.sweep_is_full else sync_pass.last_run_time)
+    where = _where(context, None if sync_pass.sweep_is_full else sync_pass.last_run_time)
     waiting = context.crm.connector.count(ORGANISATION, where, position=position, before=sync_pass.sweep_started_at)
     _save(context, backlog=waiting)
     return waiting
+
+
+def _where(context: RunContext, since: datetime | None) -> Condition:
+    columns = context.terms.columns
+    return pilot_selection(columns, context.only_ids) if context.is_pilot else selection(columns, since)
+
+
+def _pilot_note(context: RunContext) -> str:
+    """Returns what a pilot took and what it left, "" for other runs."""
+    if not context.is_pilot:
+        return ""
+    if not context.only_ids:
+        waiting = context.crm.connector.count(ORGANISATION, pilot_selection(context.terms.columns, ()))
+        return f"Pilot: the next new organisations, a batch. {waiting:,} new one{'s still wait' if waiting != 1 else ' still waits'}."
+    left = [id_ for id_ in context.only_ids if id_ not in context.picked]
+    taken = f"Pilot of {len(context.picked)} hand-picked organisation{'s' if len(context.picked) != 1 else ''}."
+    if not left:
+        return taken
+    why = "not switched on with Sync to Outreach, flagged with an error or as a duplicate, or deleted"
+    names = {o["id"]: o["name"] for o in context.sync_pass.pilot.get("organisations", [])}
+    said = ", ".join(f"{names[id_]} {id_}" if id_ in names else id_ for id_ in left)
+    return f"{taken} Not taken: {said} ({why})."
 
 
 def _retry_owed(context: RunContext) -> None:
@@ -240,7 +283,7 @@ def _apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     preview = Run.objects.filter(pk=preview_id).first()
     if preview is None:
         raise previews.PreviewRefused(f"There is no run {preview_id}.")
-    if preview.state == Run.State.HELD:
+    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
         brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
     for planned in previews.planned_pages(context, preview):
         context.lease.guard(context.crm.connector.request_timeout)
@@ -260,17 +303,22 @@ def _read_batch(context: RunContext, ends: float | None) -> Page:
     position = Position(sync_pass.position_at, sync_pass.position_id) if sync_pass.position_at else None
     records: list[Record] = []
     while True:
-        page = _read_page(context, position)
+        page = _read_page(context, position, min(PAGE_SIZE, _most(context) - len(records)))
         if sync_pass.sweep_started_at is None:
             _begin_sweep(context, page)
         records += page.records
         position = page.position
         is_late = ends is not None and context.wiring.monotonic() >= ends
-        if position is None or is_late or len(records) >= BATCH_ROWS:
+        if position is None or is_late or len(records) >= _most(context):
             return replace(page, records=tuple(records))
 
 
-def _read_page(context: RunContext, position: Position | None) -> Page:
+def _most(context: RunContext) -> int:
+    """Returns how many rows a batch may hold: a pilot of so many new organisations reads no more."""
+    return BATCH_ROWS if context.most_new is None else min(BATCH_ROWS, context.most_new)
+
+
+def _read_page(context: RunContext, position: Position | None, size: int) -> Page:
     """Returns the next page: condition 5 is inclusive, pages go on by (updated_at, id), and from the second page on
     nothing newer than the sweep's start is read, so that rows we write do not come back in the same sweep."""
     sync_pass = context.sync_pass
@@ -278,15 +326,19 @@ def _read_page(context: RunContext, position: Position | None) -> Page:
     since = None if sync_pass.sweep_is_full else sync_pass.last_run_time
     if since is not None and context.wiring.switches.cursor_is_strict:
         since += timedelta(seconds=sync_pass.overlap_seconds + 1)
-    return context.crm.connector.changes(
+    page = context.crm.connector.changes(
         ORGANISATION,
-        where=selection(context.terms.columns, since),
+        where=_where(context, since),
         columns=_columns(context),
         position=position,
         before=sync_pass.sweep_started_at if position else None,
-        page_size=PAGE_SIZE,
-        include_deleted_since=sync_pass.last_run_time,  # a full sweep, too, must tell what was deleted meanwhile
+        page_size=size,
+        # A full sweep, too, must tell what was deleted meanwhile.
+        include_deleted_since=None if context.is_pilot else sync_pass.last_run_time,
     )
+    if context.is_pilot:
+        context.picked.update(r.ref.id for r in page.records)
+    return page
 
 
 def _begin_sweep(context: RunContext, page: Page) -> None:
@@ -326,9 +378,9 @@ def _advance(context: RunContext, page: Page) -> None:
 
 
 def _save(context: RunContext, **changes: object) -> None:
-    """Changes the pass's row; a preview moves no cursor and keeps the change to itself."""
+    """Changes the pass's row; a preview or a pilot moves no cursor and keeps the change to itself."""
     sync_pass = context.sync_pass
-    if not context.is_preview:
+    if context.moves_cursor:
         SyncPass.objects.filter(pk=sync_pass.pk).update(**changes)
     for name, value in changes.items():
         setattr(sync_pass, name, value)
@@ -396,7 +448,8 @@ def _put_off(context: RunContext) -> None:
 
 
 def _cured(context: RunContext) -> None:
-    if context.sync_pass.trouble_count:
-        _save(context, trouble_count=0)
+    if context.sync_pass.trouble_count and not context.is_preview:
+        SyncPass.objects.filter(pk=context.sync_pass.pk).update(trouble_count=0)
+        context.sync_pass.trouble_count = 0
     ids = [context.crm.connection.pk, context.peer.connection.pk]
     Connection.objects.filter(pk__in=ids).exclude(state=Connection.State.OK).update(state=Connection.State.OK, last_error="")

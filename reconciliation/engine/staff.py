@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
-from reconciliation.engine import recovery
+from reconciliation.engine import recovery, stop
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
@@ -26,9 +26,14 @@ class Busy(Exception):
 
 
 @contextmanager
-def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring: Wiring | None = None) -> Iterator[RunContext]:
+def at_work(
+    sync_pass: SyncPass, *, by: str, what: str, reason: str = "", only_reads: bool = False, wiring: Wiring | None = None
+) -> Iterator[RunContext]:
     """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
-    `reason` is the person's own. Raises Busy. A remote failure closes the run as interrupted and goes on to the caller."""
+    `reason` is the person's own. Raises Busy, and WritesStopped unless it `only_reads`. A remote failure closes the run as
+    interrupted and goes on to the caller."""
+    if not only_reads:
+        stop.refuse_while_stopped()
     wiring = wiring or Wiring()
     what = f"{what} Reason: {reason}" if reason else what
     lease = _wait_for_lease(sync_pass, wiring)
@@ -47,6 +52,9 @@ def at_work(sync_pass: SyncPass, *, by: str, what: str, reason: str = "", wiring
             yield context
         except ConnectorError as error:
             close(context, Run.State.INTERRUPTED, f"{what} {error.sentence}")
+            raise
+        except stop.WritesStopped as refusal:  # while it was being carried out
+            close(context, Run.State.HELD, f"{what} {refusal}")
             raise
         except Exception as error:
             close(context, Run.State.FAILED, f"{what} {error}"[:500])

@@ -48,6 +48,7 @@ class Wiring:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     monotonic: Callable[[], float] = time.monotonic
     db_now: Callable[[], Any] = Now
+    sleep: Callable[[float], None] = time.sleep
     open_connector: Callable[..., Connector] = _build
     workers: int = 8
     switches: Switches = field(default_factory=Switches)

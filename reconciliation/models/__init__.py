@@ -9,6 +9,8 @@ from reconciliation.models.differences import CoverageCount, Difference
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
+from reconciliation.models.owner_check import OwnerCheck
+from reconciliation.models.policy import Policy
 from reconciliation.models.records import SearchKey, Tombstone
 from reconciliation.models.retention import Forgetting, Retention
 from reconciliation.models.run import Run, RunEvent
@@ -32,8 +34,10 @@ __all__ = [
     "Message",
     "MappingVersion",
     "Operation",
+    "OwnerCheck",
     "PassLease",
     "PeerName",
+    "Policy",
     "RememberedPair",
     "RemoteUser",
     "Restart",

@@ -30,6 +30,7 @@ class Operation(models.Model):
         FLAG = "flag", "Set or clear a flag"
         MOVE_PROSPECT = "move_prospect", "Move prospect to account"
         DELETE = "delete", "Delete"
+        FIELD = "field", "Create a custom field"
 
     OPEN = (State.INTENDED, State.SENT)
 
@@ -105,7 +106,7 @@ class Operation(models.Model):
         """The organisation this write was made for, which Why? explains; a person's own ref explains nothing."""
         if self.object_type == "prospect":
             return str(self.origin.get("organisation", ""))
-        return self.source_ref
+        return "" if self.object_type == "custom_field" else self.source_ref
 
     @property
     def target_ref(self) -> str:

@@ -18,12 +18,13 @@ class Run(models.Model):
         PREVIEW = "preview", "Preview"
         APPLY = "apply", "Preview applied"
         STAFF = "staff", "Decision by staff"
+        PILOT = "pilot", "Pilot"
 
     class State(models.TextChoices):
         RUNNING = "running", "Running"
         FINISHED = "finished", "Finished"
         PARTIAL = "partial", "Partial: continues"
-        HELD = "held", "Held for approval"
+        HELD = "held", "Held"
         INTERRUPTED = "interrupted", "Interrupted"
         FAILED = "failed", "Failed"
 
@@ -47,6 +48,7 @@ class Run(models.Model):
     note = models.TextField(blank=True)
     applies = models.BigIntegerField(null=True, blank=True, db_index=True)  # the preview whose plan it carries out
     started_by = models.CharField(max_length=150, blank=True)
+    rests_on = models.JSONField(default=dict, blank=True)  # a first preview: the mapping and fields it was made with
     lease_token = models.BigIntegerField(default=0)
 
     class Meta:
@@ -63,8 +65,10 @@ class Run(models.Model):
     @property
     def title(self) -> str:
         """What the page of the run is called."""
-        if self.kind == self.Kind.PREVIEW and self.state == self.State.FINISHED:
+        if self.kind == self.Kind.PREVIEW and self.state in (self.State.FINISHED, self.State.HELD):
             return "a plan, nothing written"
+        if self.kind == self.Kind.PILOT:
+            return f"a pilot, {self.get_state_display().lower()}"
         return self.get_state_display()
 
     @property

@@ -18,6 +18,9 @@ class SyncPass(models.Model):
     mapping = models.ForeignKey(MappingTable, on_delete=models.PROTECT, related_name="+")
     settings = models.JSONField(default=dict, blank=True)
     is_on = models.BooleanField(default=False)
+    switched_on_at = models.DateTimeField(null=True, blank=True)  # for the first time; before it a real pass only plans
+    preview_seen = models.JSONField(default=dict, blank=True)  # {run, by, at, rests_on}: who looked at its first preview
+    pilot = models.JSONField(default=dict, blank=True)  # {organisations: [{id, name}], batch}
     is_paused = models.BooleanField(default=False)
     interval_seconds = models.PositiveIntegerField(default=60)
     time_budget_seconds = models.PositiveIntegerField(default=50)

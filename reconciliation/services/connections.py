@@ -14,12 +14,13 @@ from connectors.contract import Check
 from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Connection
+from reconciliation.models import Connection, SyncPass
 from reconciliation.services.audit import audit
+from reconciliation.services.fields import fields_find
+from reconciliation.services.schemas import schemas_read
 
 # What each system's connection needs; shown as fields that can be written and never read.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret", "refresh_token", "access_token")}
-OBJECTS = {"workbooks": ("organisation", "person"), "outreach": ("account", "prospect")}
 
 
 class ConnectionRefused(ValueError):
@@ -133,22 +134,10 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
 
 
 def _keep_schema(connection: Connection, connector) -> Check:
-    schemas = {}
     try:
-        for object_type in OBJECTS[connection.system]:
-            attributes = connector.schema(object_type).attributes
-            schemas[object_type] = {
-                a.name: {
-                    "title": a.title,
-                    "type": a.type,
-                    "max_length": a.max_length,
-                    "is_required": a.is_required,
-                    "is_updatable": a.is_updatable,
-                }
-                for a in attributes.values()
-            }
+        count = schemas_read(connection, connector)
     except ConnectorError as error:
         return Check("Read the field lists", False, connection_sentence(error))
-    Connection.objects.filter(pk=connection.pk).update(schema_cache=schemas)
-    count = sum(len(s) for s in schemas.values())
+    for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
+        fields_find(sync_pass)
     return Check("Read the field lists", True, f"{count} fields known; mappings offer them by name.")

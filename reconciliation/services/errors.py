@@ -32,9 +32,7 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
     sync_pass = cases[0].sync_pass
     with at_work(sync_pass, by=str(user), what=f"Retry {len(cases)} error{'s' if len(cases) > 1 else ''}.", wiring=wiring) as context:
         columns = context.terms.columns
-        fields: dict[str, Value] = {columns.error: False}
-        if columns.error_text:
-            fields[columns.error_text] = None
+        fields: dict[str, Value] = columns.error_cleared()
         # Where the flag was never written, the case alone held the record.
         flagged = [c for c in cases if c.flag == Case.Flag.WRITTEN]
         writes = [CrmWrite("flag", c.crm_id, c.name, fields, "", "Retry by staff.") for c in flagged]
@@ -61,7 +59,7 @@ def account_create_again(case: Case, user: AbstractBaseUser, *, wiring: Wiring |
     """The account is gone and shall exist again: Id and URL are blanked, and the next pass treats the organisation as
     a new one, with its search for the name (D35). Raises DecisionRefused, Busy, ConnectorError."""
     with _deciding(case, user, f"Create an account for {case.name} again.", wiring) as (context, columns):
-        fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, columns.error: False}
+        fields: dict[str, Value] = {columns.peer_id: None, columns.peer_url: None, **columns.error_cleared()}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "The account shall be created again, by staff.")])
         unbind(case)
         _resolve(case, user, "create again")
@@ -70,7 +68,7 @@ def account_create_again(case: Case, user: AbstractBaseUser, *, wiring: Wiring |
 def account_stop(case: Case, user: AbstractBaseUser, *, wiring: Wiring | None = None) -> None:
     """The account is gone and the organisation shall not sync any more: *Sync to Outreach* is unticked (D35)."""
     with _deciding(case, user, f"Stop syncing {case.name}.", wiring) as (context, columns):
-        fields: dict[str, Value] = {columns.sync: False, columns.error: False}
+        fields: dict[str, Value] = {columns.sync: False, **columns.error_cleared()}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
         _resolve(case, user, "stopped syncing")
 
@@ -90,7 +88,7 @@ def account_link_another(case: Case, user: AbstractBaseUser, peer_id: str, *, wi
         record = read_organisations(context, [case.crm_id]).get(case.crm_id)
         if record is None or record.is_deleted:
             raise DecisionRefused("The organisation was deleted in Workbooks. Nothing was done.")
-        fields: dict[str, Value] = {**crm_writes.id_and_url(context, peer_id), columns.error: False}
+        fields: dict[str, Value] = {**crm_writes.id_and_url(context, peer_id), **columns.error_cleared()}
         write(context, [CrmWrite("write_back", case.crm_id, case.name, fields, record.version, "Linked by staff.", dict(record.fields))])
         bind(context, case, record, account)
         people.relate(context, [case.crm_id])

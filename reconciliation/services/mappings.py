@@ -125,6 +125,25 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")
 
 
+def lint_table(sync_pass: SyncPass) -> list[str]:
+    """Returns what speaks against the table as it stands, a sentence a problem; also that it could not be checked, when the
+    field lists were never read."""
+    if not (sync_pass.crm.schema_cache and sync_pass.peer.schema_cache):
+        return ["The field lists of both systems have not been read yet: test the connections."]
+    rows = [row for row in sync_pass.mapping.rules.all() if row.is_enabled]
+    problems = []
+    for row in rows:
+        change = RowChange(row.crm_field, row.peer_field, row.transform, blank_to_peer=row.blank_to_peer)
+        problems += [f"{row.crm_field} → {row.peer_field}: {problem}" for problem in lint(sync_pass, change)]
+        if row.held_reason:
+            problems.append(f"{row.crm_field} → {row.peer_field} is held: {row.held_reason}")
+    try:
+        check(sync_pass, {}, None)
+    except MappingRefused as refusal:
+        problems.append(str(refusal))
+    return problems
+
+
 @transaction.atomic
 def mapping_save(
     sync_pass: SyncPass,

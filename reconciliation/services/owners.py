@@ -22,7 +22,7 @@ def owners_recheck(sync_pass: SyncPass, by: str, *, wiring: Wiring | None = None
     rows = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, is_without_owner=True, is_tombstone=False)
     if not rows.exists():
         return 0
-    with at_work(sync_pass, by=by, what="Look again for owners of records without one.", wiring=wiring) as context:
+    with at_work(sync_pass, by=by, what="Look again for owners of records without one.", only_reads=True, wiring=wiring) as context:
         _read_users(context)
         known = RemoteUser.objects.filter(connection=context.peer.connection).exclude(user_id="").values_list("username", flat=True)
         return _rearm(context, set(known))

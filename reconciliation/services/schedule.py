@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from reconciliation.models import SyncPass
 from reconciliation.services.audit import audit
+from reconciliation.services.switch_on import SwitchRefused, pass_switch_off, pass_switch_on
 
 LEAST_INTERVAL, MOST_INTERVAL = 60, 86_400
 LEAST_BUDGET, MOST_BUDGET = 5, 1_200
@@ -56,16 +57,22 @@ def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | N
     """Stores the settings. Raises ScheduleRefused, storing nothing."""
     schedule_check(wanted)
     before = schedule_of(sync_pass)
+    if wanted.is_on != before.is_on:
+        try:
+            (pass_switch_on if wanted.is_on else pass_switch_off)(sync_pass, by)
+        except SwitchRefused as refusal:
+            raise ScheduleRefused(str(refusal)) from None
     brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
     SyncPass.objects.filter(pk=sync_pass.pk).update(
-        is_on=wanted.is_on,
         interval_seconds=wanted.interval_seconds,
         time_budget_seconds=wanted.time_budget_seconds,
         full_every_days=wanted.full_every_days,
         settings={**sync_pass.settings, "brakes": {**sync_pass.settings.get("brakes", {}), **brakes}},
     )
     changes = {f.name: [getattr(before, f.name), getattr(wanted, f.name)] for f in fields(Schedule)}
-    audit(by, "change schedule", sync_pass.title, **{n: both for n, both in changes.items() if both[0] != both[1]})
+    changed = {n: both for n, both in changes.items() if both[0] != both[1] and n != "is_on"}  # that has its own entry
+    if changed:
+        audit(by, "change schedule", sync_pass.title, **changed)
 
 
 def _within(what: str, value: int, least: int, most: int, unit: str) -> None:

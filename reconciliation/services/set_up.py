@@ -61,6 +61,7 @@ def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
             for crm_field, peer_field, transform in STANDARD_RULES
         )
         MappingVersion.keep(table, reason="The standard fields.")
+    is_sandbox = crm.is_sandbox and peer.is_sandbox  # a real pass is off until its first preview was looked at (C33)
     sync_pass, _ = SyncPass.objects.get_or_create(
         name=ORGANISATIONS_PASS,
         # Before the first run, Last Run Time is the moment of switching on (D27).
@@ -69,7 +70,8 @@ def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
             "crm": crm,
             "peer": peer,
             "mapping": table,
-            "is_on": True,
+            "is_on": is_sandbox,
+            "switched_on_at": timezone.now() if is_sandbox else None,
             "last_run_time": timezone.now().replace(microsecond=0),
         },
     )

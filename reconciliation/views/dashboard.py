@@ -19,15 +19,17 @@ from reconciliation.views.page import action, page, render
 @page()
 def show(request: HttpRequest) -> HttpResponse:
     runs = Run.objects.select_related("sync_pass")[:8]
-    bars = last_day()
+    bars, passes, connections = last_day(), pass_states(), list(Connection.objects.all())
+    is_set_up = passes and all(p.sync_pass.is_on for p in passes) and all(c.state != Connection.State.UNTESTED for c in connections)
     return render(
         request,
         "admin/reconciliation/dashboard/show.html",
         "Dashboard",
-        passes=pass_states(),
-        connections=Connection.objects.all(),
         standing=standing_alerts(),
         is_mail_configured=settings.MAIL_IS_CONFIGURED,
+        passes=passes,
+        connections=connections,
+        is_set_up=is_set_up,
         bars=bars,
         changed=sum(b.changed for b in bars),
         busiest=max(b.changed + b.failed for b in bars),

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_POST
 from connectors.errors import ConnectorError
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.staff import Busy
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.roles import VIEW
 from reconciliation.selectors import MOST_COUNTED
 from reconciliation.services.duplicates import DecisionRefused
@@ -51,7 +52,7 @@ def action(permission: str) -> Callable[[View], View]:
                 return view(request, *args, **kwargs)
             except (Busy, LeaseLost):
                 messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
-            except DecisionRefused as refusal:
+            except (DecisionRefused, WritesStopped) as refusal:
                 messages.warning(request, str(refusal))
             except ConnectorError as error:
                 messages.error(request, f"{error.sentence}. {error.remedy}")

@@ -9,10 +9,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
+from reconciliation.engine import gate
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
+from reconciliation.services.switch_on import may_be_confirmed
 from reconciliation.templatetags.sync import REASONS, in_words
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
@@ -70,7 +72,8 @@ def _reasons(run: Run) -> list[str]:
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    run = get_object_or_404(Run.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
+    seen = run.sync_pass.preview_seen
     chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), [(r, in_words(r)) for r in _reasons(run)])
     rows = paginate(request, chosen.qs)
     writes = Operation.objects.select_related("connection").in_bulk([e.operation_id for e in rows if e.operation_id])
@@ -83,6 +86,9 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         done=list(Operation.objects.filter(run=run).select_related("connection").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else [],
         applied_by=run.applied_by(),
         total=run.total,
+        is_off=gate.is_closed(run.sync_pass),
+        may_confirm=may_be_confirmed(run),
+        confirmed_by=seen.get("by", "") if seen.get("run") == run.pk else "",
         parts=ledger_parts(run),
         can_apply=(run.kind == Run.Kind.PREVIEW or run.state == Run.State.HELD)
         and Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists(),

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
+from reconciliation.engine import gate
 from reconciliation.models import PassLease, SyncPass
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.schedule import Schedule, ScheduleRefused, schedule_of, schedule_set
@@ -26,11 +27,13 @@ class ScheduleForm(forms.Form):
 
 @page(ADMINISTER)
 def show(request: HttpRequest) -> HttpResponse:
-    passes = list(SyncPass.objects.select_related("crm").order_by("pk"))
+    passes = list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
     if request.method == "POST":
-        chosen = get_object_or_404(SyncPass, name=request.POST.get("name", ""))
+        chosen = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), name=request.POST.get("name", ""))
         return _save(request, chosen)
     rows = [(p, ScheduleForm(initial=vars_of(schedule_of(p)), prefix=p.name)) for p in passes]
+    for sync_pass, form in rows:
+        form.gate = gate.preview_wanted(sync_pass)
     now = timezone.now()
     leases = PassLease.objects.order_by("name")
     held = [lease for lease in leases if lease.expires_at and lease.expires_at > now]

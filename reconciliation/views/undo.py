@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from connectors.errors import ConnectorError
 from reconciliation import jobs
 from reconciliation.engine.staff import Busy
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.models import Operation, Run
 from reconciliation.roles import OPERATE
 from reconciliation.services.undo import MOST_AT_ONCE, UndoLine, undo, undo_plan, undoable
@@ -25,6 +26,9 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         lines = undo_plan(run.sync_pass, operations, field=_field(request)) if operations else []
     except Busy:
         messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
+        return redirect("admin:run_detail", run.pk)
+    except WritesStopped as refusal:
+        messages.warning(request, str(refusal))
         return redirect("admin:run_detail", run.pk)
     except ConnectorError as error:
         messages.error(request, f"{error.sentence}. {error.remedy}")

@@ -71,6 +71,18 @@ PAGES = {
     "audit_verify": ("admin", "post"),
     "operation_detail": ("viewer", "get"),
     "schedule": ("admin", "get"),
+    "setup": ("admin", "get"),
+    "setup_test": ("admin", "post"),
+    "setup_fields": ("admin", "get"),
+    "setup_fields_read": ("admin", "post"),
+    "setup_fields_create": ("admin", "post"),
+    "setup_owners": ("admin", "post"),
+    "setup_pilot": ("admin", "get"),
+    "setup_pilot_run": ("admin", "post"),
+    "setup_switch_on": ("admin", "post"),
+    "run_confirm": ("admin", "post"),
+    "writes_stop": ("admin", "post"),
+    "writes_allow": ("admin", "post"),
     "mapping_list": ("viewer", "get"),
     "mapping_edit": ("admin", "get"),
     "run_list_export": ("viewer", "get"),
@@ -155,6 +167,7 @@ def address(name):
         "pass_pause": lambda: {"name": "organisations"},
         "pass_preview": lambda: {"name": "organisations"},
         "run_undo": lambda: {"pk": RunEvent.objects.first().run_id},
+        "run_confirm": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
         "run_apply": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
         "pass_resume": lambda: {"name": "organisations"},
         "run_detail": lambda: {"pk": Run.objects.first().pk},
@@ -248,6 +261,35 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
         with CaptureQueriesContext(connection) as queries:
             client.get(where)
         assert len(queries) <= 12, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
+
+
+def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allows_them(client, world):
+    admin = log_in(client, "admin")
+    assert "Stop all writes now" in client.get("/runs/").content.decode()
+    client.post("/writes/stop/", {"reason": HOSTILE, "back": "/runs/"})
+
+    for name, (_, method) in PAGES.items():
+        if method == "get" and name not in ("dashboard_status", "run_progress", "run_export"):
+            page = client.get(address(name)).content.decode()
+            assert f"All writes are stopped by {admin.username}: &lt;script" in page and "<script>alert" not in page, name
+    client.force_login(User.objects.create_user("v", is_staff=True))
+    User.objects.get(username="v").groups.add(Group.objects.get(name="viewer"))
+    assert "All writes are stopped" in client.get("/").content.decode()
+    assert "Allow writes again" not in client.get("/").content.decode()
+    client.force_login(admin)
+    client.post("/writes/allow/")
+    assert "All writes are stopped" not in client.get("/").content.decode()
+
+
+def test_a_decision_while_writes_are_stopped_is_told_as_a_message(client, world):
+    log_in(client, "admin")
+    world.organisation("Fresh")
+    run = world.run()
+    client.post("/writes/stop/", {"reason": "wrong prices"})
+
+    for where in (address("duplicate_decide"), f"/runs/{run.pk}/undo/"):
+        answer = client.post(where, {"decision": "different", "reason": "x", "back": "/duplicates/"}, follow=True)
+        assert "wrong prices. Nothing was written." in answer.content.decode(), where
 
 
 def test_csv_cells_are_no_formulas(client, world):

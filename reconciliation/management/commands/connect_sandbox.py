@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from contextlib import suppress
 from typing import Any
 
 import requests
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from connectors.errors import ConnectorError
 from reconciliation.services.connections import connection_test
+from reconciliation.services.owner_check import owners_look
 from reconciliation.services.set_up import connect_sandbox
 
 
@@ -34,4 +37,6 @@ class Command(BaseCommand):
             for line in connection_test(connection):
                 if not line.is_ok:
                     self.stderr.write(f"{connection}: {line.name}: {line.sentence}")
+        with suppress(ConnectorError):  # said above; Set-up asks again
+            owners_look(sync_pass)
         self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")

@@ -12,6 +12,7 @@ from reconciliation.engine import worlds
 from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import Order, run_pass
 from reconciliation.models import Run, SyncPass
+from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_waive
 
 GOOD = (Run.State.FINISHED, Run.State.PARTIAL, Run.State.HELD)
 
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--apply", type=int, metavar="RUN", help="carry out exactly the plan of this preview")
         parser.add_argument("--full", action="store_true", help="compare all rows that meet conditions 1 to 3")
         parser.add_argument("--budget", type=float, metavar="S", help="stop after S seconds; the next run goes on")
+        parser.add_argument("--approve-first", action="store_true", help="switch a pass on that was never on, without its first preview")
         parser.add_argument("--json", action="store_true", help="print the ledger as one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,6 +43,9 @@ class Command(BaseCommand):
             self.stderr.write("The sandbox is another world; what was learnt of the earlier one was forgotten.")
         if options["dry_run"] and options["apply"]:
             self._refuse("Use --dry-run or --apply, not both.")
+        if options["approve_first"]:
+            self._approve_first(sync_pass)
+            sync_pass.refresh_from_db()
         kind = Run.Kind.PREVIEW if options["dry_run"] else Run.Kind.APPLY if options["apply"] else Run.Kind.MANUAL
         order = Order(kind, options["full"], options["budget"], "command line", options["apply"])
         try:
@@ -55,6 +60,13 @@ class Command(BaseCommand):
     def _refuse(self, sentence: str) -> None:
         self.stderr.write(sentence)
         raise SystemExit(2)
+
+    def _approve_first(self, sync_pass: SyncPass) -> None:
+        try:
+            preview_waive(sync_pass)
+            pass_switch_on(sync_pass, None)
+        except SwitchRefused as refusal:
+            self._refuse(str(refusal))
 
     def _show(self, run: Run, *, as_json: bool) -> None:
         ledger = run.as_dict()

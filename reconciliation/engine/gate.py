@@ -1,0 +1,55 @@
+"""Whether a run may write: the switch for all writes, and the way of a real pass from its first preview to *on* (C33, D27).
+
+A run that may not write is not refused: it reads and decides like any other, and ends as a plan that is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from reconciliation.engine import stop
+from reconciliation.models import Run, SyncPass
+from reconciliation.store import organisation_columns, person_columns
+
+NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
+NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
+
+
+def is_real(sync_pass: SyncPass) -> bool:
+    """Tells whether the pass writes to a system of a company, on at least one side."""
+    return not (sync_pass.crm.is_sandbox and sync_pass.peer.is_sandbox)
+
+
+def is_closed(sync_pass: SyncPass) -> bool:
+    """Tells whether the pass has still to be switched on for the first time."""
+    return sync_pass.switched_on_at is None and is_real(sync_pass)
+
+
+def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
+    """Returns what a preview was made with: another mapping or other fields make another plan."""
+    columns = {"organisation": asdict(organisation_columns(sync_pass)), "person": asdict(person_columns(sync_pass))}
+    return {"mapping": sync_pass.mapping.version, "columns": columns}
+
+
+def preview_wanted(sync_pass: SyncPass) -> str:
+    """Returns why an admin must look at a preview before anything is written, "" when one was looked at (C33)."""
+    if not is_closed(sync_pass):
+        return ""
+    seen = sync_pass.preview_seen
+    if not seen:
+        return "Its first preview has not been looked at. Make one with Preview, open it, and confirm there that you looked at it."
+    if seen.get("rests_on") != what_it_rests_on(sync_pass):
+        return "The mapping or the fields were changed since the preview was looked at. Make a new one with Preview and confirm it."
+    return ""
+
+
+def held_because(sync_pass: SyncPass, kind: str) -> str:
+    """Returns why a run of this kind may write nothing, "" when it may."""
+    if why := stop.stopped_sentence():
+        return f"{why} This run is a plan; nothing was written."
+    if not is_closed(sync_pass):
+        return ""
+    if kind == Run.Kind.PILOT:
+        return preview_wanted(sync_pass)
+    return NOT_APPLIED if kind == Run.Kind.APPLY else NOT_SWITCHED_ON

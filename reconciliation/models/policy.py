@@ -1,0 +1,20 @@
+"""What holds for the whole installation: one row, changed by admins."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Policy(models.Model):
+    """The one row. While `writes_stopped_at` is set, nothing is sent to any system (`engine.stop`)."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    writes_stopped_at = models.DateTimeField(null=True, blank=True)
+    writes_stopped_by = models.CharField(max_length=150, blank=True)
+    writes_stopped_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_policy")]
+
+    def __str__(self) -> str:
+        return "writes stopped" if self.writes_stopped_at else "writes allowed"

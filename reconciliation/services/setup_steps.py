@@ -1,0 +1,188 @@
+"""The way from nothing to a pass that is on, step by step. Every state is computed from what is there, so that the page can
+be left and found again at any time, on any day, by anybody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from reconciliation.engine import gate
+from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.services.fields import fields_are_known, plugin_fields
+from reconciliation.services.mappings import lint_table
+from reconciliation.services.owner_check import owner_columns
+from reconciliation.services.owners import near_matches
+
+DONE, NOW, LATER = "done", "to do", "later"
+MOST_LISTED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A button of a step: a link, or a form that posts; `question` asks before it does."""
+
+    label: str
+    page: str
+    is_post: bool = False
+    question: str = ""
+    argument: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what is done, what is missing, who can give it, and the buttons that do it."""
+
+    key: str
+    title: str
+    is_done: bool
+    sentence: str
+    missing: tuple[str, ...] = ()
+    who: str = ""
+    acts: tuple[Act, ...] = ()
+    state: str = ""
+
+
+def setup_pass() -> SyncPass | None:
+    """Returns the pass that is being set up."""
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").prefetch_related("mapping__rules")
+    return rows.order_by("pk").first()
+
+
+def setup_steps(sync_pass: SyncPass | None) -> list[Step]:
+    """Returns the steps in their order; the first that is not done is the one to do now."""
+    steps = [_connect(sync_pass)]
+    if sync_pass is None:
+        steps += [Step(key, title, False, "") for key, title in AFTER]
+    else:
+        steps += [_fields(sync_pass), _mapping(sync_pass), _owners(sync_pass), _preview(sync_pass), _pilot(sync_pass), _on(sync_pass)]
+    first = next((step.key for step in steps if not step.is_done), "")
+    return [replace(s, state=DONE if s.is_done else NOW if s.key == first else LATER) for s in steps]
+
+
+AFTER = (
+    ("fields", "Fields"),
+    ("mapping", "Mapping"),
+    ("owners", "Users"),
+    ("preview", "Preview"),
+    ("pilot", "Pilot"),
+    ("on", "Switch on"),
+)
+
+
+def _connect(sync_pass: SyncPass | None) -> Step:
+    found = [sync_pass.crm, sync_pass.peer] if sync_pass else list(Connection.objects.order_by("pk"))
+    missing = [
+        f"{system.label} is not connected yet."
+        for system in (Connection.System.WORKBOOKS, Connection.System.OUTREACH)
+        if not any(c.system == system for c in found)
+    ]
+    for connection in found:
+        if connection.state == Connection.State.UNTESTED:
+            missing.append(f"{connection} has not been tested.")
+        elif connection.state != Connection.State.OK:
+            missing.append(f"{connection}: {connection.last_error or connection.get_state_display()}")
+    if sync_pass is None and not missing:
+        missing.append("The pass between them is made by the test.")
+    acts = [Act("Connections", "connection_list")]
+    if len({c.system for c in found}) == len(Connection.System):
+        acts.insert(0, Act("Test both", "setup_test", is_post=True))
+    return Step(
+        "connect",
+        "Connect",
+        not missing,
+        " and ".join(str(c) for c in found) + (" answer." if not missing else ".") if found else "Nothing is connected yet.",
+        tuple(missing),
+        "A Workbooks administrator makes the API key; an Outreach administrator allows the connection.",
+        tuple(acts),
+    )
+
+
+def _fields(sync_pass: SyncPass) -> Step:
+    fields = plugin_fields(sync_pass)
+    missing = [f for f in fields if f.is_missing]
+    if not fields_are_known(sync_pass):
+        said, lines = "The fields of Workbooks have not been read yet.", ("Test the connection; it reads them.",)
+    else:
+        said = f"{sum(bool(f.column) for f in fields)} of the plugin's fields are found in {sync_pass.crm}."
+        lines = tuple(f"{f.title} of {f.whose}: {f.state}" for f in missing)
+    who = "A Workbooks administrator, or this application with that right: the page creates them or says them to copy."
+    acts = (Act("Fields", "setup_fields"),)
+    return Step("fields", "Fields", fields_are_known(sync_pass) and not missing, said, lines, who, acts)
+
+
+def _mapping(sync_pass: SyncPass) -> Step:
+    problems = lint_table(sync_pass)
+    rows = sum(row.is_enabled for row in sync_pass.mapping.rules.all())
+    said = f"{rows} rows of “{sync_pass.mapping.name}” are enabled" + ("; each fits the fields of both systems." if not problems else ".")
+    acts = (Act("Edit the mapping", "mapping_edit", argument=sync_pass.mapping_id),)
+    return Step("mapping", "Mapping", not problems, said, _short(problems), "An admin of this application.", acts)
+
+
+def _short(lines: list[str]) -> tuple[str, ...]:
+    return (*lines[:MOST_LISTED], *([f"and {len(lines) - MOST_LISTED} more"] if len(lines) > MOST_LISTED else []))
+
+
+def _owners(sync_pass: SyncPass) -> Step:
+    check = getattr(sync_pass, "owner_check", None)
+    act = Act("Look at Assigned To now" if check is None else "Look again", "setup_owners", is_post=True)
+    who = "An Outreach administrator, for a username; whoever edits Workbooks, for a name."
+    if not owner_columns(sync_pass):
+        return Step("owners", "Users", True, "No field is sent as owner; accounts are made without one.", (), who)
+    if check is None:
+        said = "Nobody has looked yet which names under Assigned To are Outreach usernames."
+        return Step("owners", "Users", False, said, (), who, (act,))
+    looked = f"{check.looked_at:,} organisations looked at{'' if check.is_complete else ' (there are more)'}"
+    said = f"{looked}: {len(check.matched)} of {len(check.names)} names are Outreach usernames."
+    near = near_matches(sync_pass.peer, [name for name, _ in check.unmatched])
+    lines = []
+    for name, n in check.unmatched:
+        perhaps = f" (perhaps {', '.join(near[name][:3])} is meant)" if near.get(name) else ""
+        lines.append(f"{name}, {n} organisation{'s' if n > 1 else ''}: no such username{perhaps}; their accounts stay without owner")
+    return Step("owners", "Users", True, said, _short(lines), who, (act,))
+
+
+def _preview(sync_pass: SyncPass) -> Step:
+    who = "An admin of this application."
+    make = Act("Make a preview", "pass_preview", is_post=True, argument=sync_pass.name)
+    if not gate.is_closed(sync_pass):
+        sandbox, real = "A sandbox needs none; it is there to be tried.", "It was looked at before the pass was switched on."
+        said = real if gate.is_real(sync_pass) else sandbox
+        return Step("preview", "Preview", True, said, (), who)
+    why = gate.preview_wanted(sync_pass)
+    plans = Run.objects.filter(sync_pass=sync_pass, kind=Run.Kind.PREVIEW)
+    newest = plans.filter(state__in=(Run.State.FINISHED, Run.State.HELD)).order_by("-pk").first()
+    look = (Act(f"Look at run {newest.pk}", "run_detail", argument=newest.pk),) if newest else ()
+    if not why:
+        seen = sync_pass.preview_seen
+        return Step("preview", "Preview", True, f"{seen['by']} looked at the preview in run {seen['run']}.", (), who, (*look, make))
+    return Step(
+        "preview", "Preview", False, "What the pass would do with every organisation, before it does anything.", (why,), who, (*look, make)
+    )
+
+
+def _pilot(sync_pass: SyncPass) -> Step:
+    act = (Act("Pilot", "setup_pilot"),)
+    if not gate.is_closed(sync_pass):
+        return Step("pilot", "Pilot", True, "The pass is beyond its pilot.", (), "")
+    runs = Run.objects.filter(sync_pass=sync_pass, kind=Run.Kind.PILOT, state=Run.State.FINISHED).order_by("-pk")
+    newest = runs.first()
+    if newest is None:
+        said = "Try the pass with a few organisations that you pick, then with batches of a size you choose."
+        return Step("pilot", "Pilot", False, said, ("No pilot has run yet.",), "An admin of this application.", act)
+    said = f"The newest pilot is run {newest.pk}: {newest.created} created, {newest.duplicates} duplicates, {newest.failed} failed."
+    return Step("pilot", "Pilot", True, said, (), "", act)
+
+
+def _on(sync_pass: SyncPass) -> Step:
+    who = "An admin of this application."
+    if sync_pass.is_on:
+        return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {sync_pass.interval_seconds} seconds.", (), who)
+    question = (
+        "From this moment the pass takes every organisation that is new and switched on, by itself. Organisations that have an "
+        "Outreach Id already wait until they are edited."
+    )
+    act = Act("Switch on", "setup_switch_on", is_post=True, question=question)
+    return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
+
+
+def is_set_up(steps: list[Step]) -> bool:
+    return all(step.is_done for step in steps)
