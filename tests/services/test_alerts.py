@@ -672,3 +672,20 @@ def test_the_job_looks_every_minute_and_asks_for_the_sending(olga, mailed, monke
     assert jobs.watch_alerts() and len(asked) == 1
     assert Schedule.objects.get(func="reconciliation.jobs.watch_alerts").minutes == 1
     assert not Binding.objects.exists()
+
+
+def test_what_the_supervisor_did_is_remembered_and_no_database_is_no_end_of_it(monkeypatch):
+    from django.db import DatabaseError
+
+    from reconciliation.management.commands import serve
+    from reconciliation.models import Restart
+
+    monkeypatch.setattr(serve, "close_old_connections", lambda: None)
+    serve.remember_restart("task cluster", "gave no sign of life for 180 s")
+    assert Restart.objects.values_list("program", "reason").get() == ("task cluster", "gave no sign of life for 180 s")
+
+    def broken(*_):
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(serve, "restart_note", broken)
+    serve.remember_restart("task cluster", "ended (exit 1)")
