@@ -140,7 +140,10 @@ def look_for_advisories():
             print(
                 f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'no version yet'}"
             )
-    print(f"{len(packages) - len(unknown)} packages looked up{'; not known there: ' + ', '.join(unknown) if unknown else ''}.")
+    if len(unknown) == len(packages):
+        print("Skipped: the source of advisories that answers here knows none of these packages.")
+        return True
+    print(f"{len(packages) - len(unknown)} packages looked up; not known there: {', '.join(unknown) or 'none'}.")
     return not any(package.get("vulns") for package in packages)
 
 

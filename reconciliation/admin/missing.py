@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def _framed(request: HttpRequest, status: int, title: str, sentence: str) -> HttpResponse:
-    context: dict[str, Any] = {"title": title, "sentence": sentence}
+    context: dict[str, Any] = {"title": title, "sentence": sentence, "site_header": site.site_header, "site_title": site.site_title}
     if request.user.is_authenticated:
         context |= site.each_context(request)
     return draw(request, "admin/reconciliation/missing.html", {**context, "title": title, "sentence": sentence}, status=status)

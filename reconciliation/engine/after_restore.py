@@ -8,20 +8,44 @@ backup; flags nobody here remembers become cases. `services.restored_backup` beg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from connectors.contract import All, AnyOf, Op, Record, Test
+from connectors.contract import All, AnyOf, Op, Record, Ref, Test
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
 from reconciliation.engine import cases, gather
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Case
+from reconciliation.models import Case, Operation, SyncPass
 from reconciliation.passes import organisations as rules
-from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Terms
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Restore, Terms
+
+log = logging.getLogger(__name__)
 
 CLOCKS_DIFFER = timedelta(minutes=15)
+
+
+def notice(context: RunContext, named: Mapping[str, Record | None]) -> None:
+    """Begins the care when nobody said that the database was restored: an organisation names (`named`, by its id) an
+    account that we made for it, and neither a binding nor the journal knows of it."""
+    if context.terms.restore is not None:
+        return
+    field, database = context.peer.connector.marker_field, context.terms.database
+    ours = [i for i, a in named.items() if a is not None and a.fields.get(field) == rules.marker_of(database, i)]
+    refs = {str(Ref(context.crm.connector.system, ORGANISATION, i)) for i in ours}
+    made = Operation.objects.filter(source_ref__in=refs, connection=context.peer.connection, kind=Operation.Kind.CREATE)
+    if not refs or not refs - set(made.values_list("source_ref", flat=True)):
+        return
+    sync_pass, now = context.sync_pass, context.wiring.now()
+    to = sync_pass.last_run_time or now
+    log.warning("the database seems to be a backup: accounts of ours are not in its journal; everything since %s is compared with care", to)
+    context.terms = replace(context.terms, restore=Restore(now, to))
+    if not context.is_preview:
+        SyncPass.objects.filter(pk=sync_pass.pk).update(restored_at=now, restored_to=to)
+        sync_pass.restored_at, sync_pass.restored_to = now, to
+        flags_without_case(context)
 
 
 def decided(context: RunContext, crm_ids: Sequence[str]) -> set[str]:

@@ -161,6 +161,9 @@ def _decide_by_id(
     named = {str(r.fields[column]) for r in looks[Look.LINK]}
     numeric = {i for i in named if i.isascii() and i.isdigit()}  # Outreach ids are integers; anything else cannot exist
     accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, wanted | numeric)
+    after_restore.notice(
+        context, {r.ref.id: accounts.get(str(r.fields[column])) for r in looks[Look.LINK] if known[r.ref.id].bound is None}
+    )
     for record in looks[Look.ACCOUNT]:
         bound, terms = known[record.ref.id].bound, after_restore.terms_for(context, record, told)
         _guarded(context, work, record, lambda r=record, b=bound, t=terms: rules.decide_bound(r, b, accounts.get(b.peer_id), t, users))

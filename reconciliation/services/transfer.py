@@ -169,7 +169,12 @@ _ROW: dict[str, Reader] = {
     "is_standard": _yes_no,
 }
 _FIRST_LINK = frozenset(value for value, _ in MappingTable._meta.get_field("on_first_link").choices or ())
-_COLUMNS = _object({name: _text(100, pattern=COLUMN, is_blank_fine=name == "error_text") for name in COLUMN_FIELDS})
+_COLUMNS = _object(
+    {
+        f.name: _yes_no if f.type == "bool" else _text(100, pattern=COLUMN, is_blank_fine=f.name == "error_text")
+        for f in fields(PluginColumns)
+    }
+)
 _CONTENT: dict[str, Reader] = {
     "connections": _list_of(_object({"name": _NAME, "system": _text(20, among=frozenset(Connection.System.values))}), MOST_LISTED),
     "mappings": _list_of(

@@ -56,7 +56,9 @@ def locked_out(request: HttpRequest, response: Any = None, credentials: dict[str
     """The page instead of the log-in form after too many wrong ones; `settings.AXES_LOCKOUT_CALLABLE` names it."""
     username = (credentials or {}).get("username") or request.POST.get("username", "")
     ends_at = lock_ends_at(username, getattr(request, "axes_ip_address", None))
-    answer = draw(request, "admin/reconciliation/log_in/locked.html", {"title": "Too many wrong log-ins", "ends_at": ends_at}, status=429)
+    # Outside the admin's frame, which knows the site's name.
+    context = {"title": "Too many wrong log-ins", "site_header": factors.ISSUER, "site_title": factors.ISSUER, "ends_at": ends_at}
+    answer = draw(request, "admin/reconciliation/log_in/locked.html", context, status=429)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 

@@ -120,6 +120,26 @@ def test_a_value_sent_since_and_then_put_back_in_outreach_is_not_sent_again(back
     assert Case.objects.get().reason == "restored"
 
 
+def test_a_restore_nobody_spoke_of_is_noticed_by_an_account_we_do_not_remember(backup):
+    box = backup
+    box.organisation("Fresh Foods")
+    box.edit(box.known, industry="Health")
+    box.run()
+    box.clock.forward(600)
+    box.world.outreach.update_record("accounts", account_of(box, box.known)["id"], {"industry": "typed there"})
+    tokens = Connection.objects.get(system="outreach").secrets
+    backups.put_back(box.backup)
+    Connection.objects.filter(system="outreach").update(secrets=tokens)
+    box.sync_pass.refresh_from_db()
+    box.calls()
+
+    run = box.run(forward=DAY)
+
+    assert account_of(box, box.known)["industry"] == "typed there"
+    assert (run.failed, run.unchanged, written(box)) == (1, 1, {})
+    assert Case.objects.get().reason == "restored" and SyncPass.objects.get().restored_at is None
+
+
 def test_a_person_decides_and_workbooks_value_goes(backup, django_user_model):
     box = backup
     box.edit(box.known, industry="Health")

@@ -9,9 +9,10 @@ from django.core.management import call_command
 from playwright.sync_api import expect
 
 from reconciliation.jobs import apply_preview, link_duplicates, preview, retry_errors, run_now, undo_writes
-from reconciliation.models import Case, Run
+from reconciliation.models import Case, Run, SecondFactor
 from reconciliation.services.case_desk import sit_down
 from reconciliation.services.undo import undo, undoable
+from tests.admin.test_log_in import code_of
 from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
 
@@ -351,3 +352,56 @@ def test_an_operator_forces_a_difference_and_restores_what_was_deleted(box, staf
     expect(page.get_by_text("What cannot come back")).to_be_visible()
     page.get_by_role("button", name="Make the organisation again").click()
     expect(page.get_by_text("was made in its place")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1366, 390])
+def test_log_in_lock_and_second_factor_pass_axe_and_the_policy(box, page, live_server, scheme, width):
+    """The pages that axe meets nowhere else: the log-in, its errors, the lock, enrolment with its picture, the codes."""
+    user = User.objects.create_user("vera", password="secret-words-1", is_staff=True)
+    user.groups.add(Group.objects.get(name="viewer"))
+    complaints = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+
+    def look(name):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        result = page.evaluate("rules => axe.run(document, rules)", RULES)
+        assert [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")] == [], name
+        assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1, name
+
+    def enter(password, code=""):
+        page.goto(f"{live_server.url}/login/")
+        page.get_by_label("Username").fill("vera")
+        page.get_by_label("Password").fill(password)
+        page.get_by_label("Code").fill(code)
+        page.get_by_role("button", name="Log in").click()
+
+    page.goto(f"{live_server.url}/login/")
+    look("log-in")
+    enter("wrong")
+    look("log-in with an error")
+    enter("secret-words-1")
+    page.goto(f"{live_server.url}/second-factor/")
+    look("no second factor")
+    page.get_by_label("Your password").fill("secret-words-1")
+    page.get_by_role("button", name="Set it up").click()
+    expect(page.locator(".qr svg")).to_be_visible()
+    look("enrolment")
+    device = SecondFactor.objects.get()
+    page.get_by_label("The code it shows").fill(code_of(device))
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.locator(".codes code")).to_have_count(10)
+    look("recovery codes")
+    recovery = page.locator(".codes code").first.inner_text()
+    page.get_by_role("button", name="Log out").click()
+    enter("secret-words-1", recovery)
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    page.get_by_role("button", name="Log out").click()
+    assert complaints == []
+    for _ in range(5):
+        enter("wrong")
+    expect(page.get_by_role("heading", name="Too many wrong log-ins")).to_be_visible()
+    look("the lock")
+    assert [c for c in complaints if "429" not in c] == []

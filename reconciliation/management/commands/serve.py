@@ -31,22 +31,24 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--sandbox", action="store_true", help="run the sandbox of all systems too, and connect to it")
+        parser.add_argument("--without-web", action="store_true", help="run the task cluster only: a worker host")
         parser.add_argument("--port", type=int, default=settings.PORT, help="port of the pages (setting PORT)")
         parser.add_argument(
             "--sandbox-port", type=int, default=settings.SANDBOX_PORT, help="first port of the sandbox (setting SANDBOX_PORT)"
         )
 
-    def handle(self, *, sandbox: bool, port: int, sandbox_port: int, **options: Any) -> None:
+    def handle(self, *, sandbox: bool, without_web: bool, port: int, sandbox_port: int, **options: Any) -> None:
         lock = self.hold_lock()
-        self.refuse_taken_ports(port=port, sandbox_port=sandbox_port if sandbox else None)
+        web_port = None if without_web else port
+        self.refuse_taken_ports(port=web_port, sandbox_port=sandbox_port if sandbox else None)
         supervisor = Supervisor(say=self.say, restarted=remember_restart)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, supervisor.ask_to_stop)
         trouble = None
         try:
-            trouble = self.start(supervisor, sandbox=sandbox, port=port, sandbox_port=sandbox_port)
+            trouble = self.start(supervisor, sandbox=sandbox, port=web_port, sandbox_port=sandbox_port)
             if trouble is None and not supervisor.stopping.is_set():
-                self.say(welcome(port=port, sandbox_port=sandbox_port if sandbox else None))
+                self.say(welcome(port=port, sandbox_port=sandbox_port if sandbox else None) if web_port else "The task cluster runs.")
                 supervisor.run()
             self.say("Stopping …" if trouble is None else trouble)
         finally:
@@ -55,10 +57,12 @@ class Command(BaseCommand):
         if trouble is not None:
             sys.exit(1)
 
-    def start(self, supervisor: Supervisor, *, sandbox: bool, port: int, sandbox_port: int) -> str | None:
+    def start(self, supervisor: Supervisor, *, sandbox: bool, port: int | None, sandbox_port: int) -> str | None:
         """Starts everything in order and returns the sentence that says why it did not come up, or None."""
         sandbox_url = f"http://127.0.0.1:{sandbox_port}"
-        shared = {"SANDBOX_URL": sandbox_url, "PORT": str(port), "SANDBOX_PORT": str(sandbox_port)} if sandbox else {"PORT": str(port)}
+        shared = {"PORT": str(port)} if port else {}
+        if sandbox:
+            shared |= {"SANDBOX_URL": sandbox_url, "SANDBOX_PORT": str(sandbox_port)}
         if sandbox:
             supervisor.start(Program("sandbox", sandbox_argv(sandbox_port), stops_last=True))
             if not supervisor.wait_until(lambda: answers(sandbox_url), seconds=START_SECONDS):
@@ -69,6 +73,8 @@ class Command(BaseCommand):
             if connected.returncode:
                 return "Connecting to the sandbox failed; the lines above say why."
         supervisor.start(Program("task cluster", [*MANAGE, "qcluster"], env=shared, sign_of_life=sign_of_life))
+        if port is None:
+            return None
         supervisor.start(Program("web server", web_argv(port), env=shared))
         if not supervisor.wait_until(lambda: is_listening(port), seconds=START_SECONDS) and not supervisor.stopping.is_set():
             return f"The web server did not answer on port {port} within {START_SECONDS} s."
@@ -84,8 +90,8 @@ class Command(BaseCommand):
             self.refuse("This project is already being served; stop that first (Ctrl-C in its window).")
         return lock
 
-    def refuse_taken_ports(self, *, port: int, sandbox_port: int | None) -> None:
-        wanted = [(port, "PORT")]
+    def refuse_taken_ports(self, *, port: int | None, sandbox_port: int | None) -> None:
+        wanted = [(port, "PORT")] if port is not None else []
         if sandbox_port is not None:
             wanted += [(sandbox_port + offset, "SANDBOX_PORT") for offset in range(SANDBOX_PORTS_USED)]
         for number, variable in wanted:
