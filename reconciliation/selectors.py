@@ -195,6 +195,12 @@ def name_prospects(operations: Iterable[Operation]) -> None:
         op.known_name = names.get(op.target_ref, "")  # type: ignore[attr-defined]
 
 
+def names_of_users(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Returns user id -> username of these users of a peer, as far as they were looked up; no query for nobody."""
+    wanted = set(ids)
+    return dict(RemoteUser.objects.filter(connection=connection, user_id__in=wanted).values_list("user_id", "username")) if wanted else {}
+
+
 def known_users(connection: Connection) -> dict[str, str]:
     """Returns username -> id of the users of a peer that were looked up so far."""
     return dict(RemoteUser.objects.filter(connection=connection).exclude(user_id="").values_list("username", "user_id"))

@@ -75,7 +75,7 @@ def _note(context: RunContext, settled: list[Settled], known: Known) -> None:
         rows += made
     if stale:
         Difference.objects.filter(pk__in=stale).delete()
-    insert_rows(rows, unique=["binding", "peer_field"], update=["kind", "crm_field", "crm_value", "peer_value"])
+    insert_rows(rows, unique=["binding", "peer_field"], update=["kind", "name_key", "crm_field", "crm_value", "peer_value"])
 
 
 def _kept(item: Settled, before: set[str], mapping: CoreMapping, users: Mapping[str, str]) -> dict[str, Standing]:
@@ -91,6 +91,7 @@ def difference_row(binding: Binding, standing: Standing, at: datetime) -> Differ
         sync_pass_id=binding.sync_pass_id,
         binding=binding,
         kind=Difference.Kind.BLANK if standing.is_held_blank else Difference.Kind.LINKED,
+        name_key=binding.name_key,
         crm_field=rule.crm,
         peer_field=rule.peer,
         crm_value=binding.crm_base.get(rule.crm),

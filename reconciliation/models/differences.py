@@ -18,6 +18,7 @@ class Difference(models.Model):
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     binding = models.ForeignKey(Binding, on_delete=models.CASCADE, related_name="differences")
     kind = models.CharField(max_length=10, choices=Kind.choices)
+    name_key = models.CharField(max_length=255, blank=True)  # of the organisation, so that a search stays a range
     crm_field = models.CharField(max_length=120)
     peer_field = models.CharField(max_length=120)
     crm_value = models.JSONField(null=True)
@@ -29,6 +30,7 @@ class Difference(models.Model):
         indexes = [
             models.Index(fields=["kind", "-id"], name="difference_kind"),
             models.Index(fields=["kind", "peer_field", "-id"], name="difference_field"),
+            models.Index(fields=["kind", "name_key"], opclasses=["varchar_pattern_ops", "varchar_pattern_ops"], name="difference_name"),
         ]
 
     def __str__(self) -> str:

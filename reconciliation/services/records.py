@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
@@ -138,12 +138,14 @@ def _standing(sync_pass: SyncPass, refs: Iterable[Ref]) -> _Standing:
     if not crm_ids and not peer_ids:
         return _Standing({}, {}, {})
     gone = Exists(Tombstone.objects.filter(binding=OuterRef("pk"), restored_at=None))
-    rows = Binding.objects.filter(
-        Q(crm_type=ORGANISATION, crm_id__in=crm_ids) | Q(peer_type=ACCOUNT, peer_id__in=peer_ids), sync_pass=sync_pass
+    bound = Binding.objects.filter(sync_pass=sync_pass).annotate(is_deleted=gone)
+    # Two questions in one: each has an index of its own, and the one by account holds standing links only.
+    rows = bound.filter(crm_type=ORGANISATION, crm_id__in=crm_ids).union(
+        bound.filter(peer_type=ACCOUNT, peer_id__in=peer_ids, is_tombstone=False)
     )
     by_crm: dict[str, Binding] = {}
     by_peer: dict[str, Binding] = {}
-    for row in rows.annotate(is_deleted=gone).order_by("-is_tombstone", "pk"):  # a standing link last: it counts
+    for row in sorted(rows, key=lambda row: not row.is_tombstone):  # a standing link last: it counts
         by_crm[row.crm_id] = row
         by_peer[row.peer_id] = row
     cases = Case.objects.filter(sync_pass=sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN).exclude(kind=Case.Kind.MAPPING)
@@ -203,8 +205,11 @@ def _unseen(sync_pass: SyncPass, text: str, named: list[Ref], wiring: Wiring) ->
 def home_of(sync_pass: SyncPass, ref: Ref) -> Ref:
     """Returns the record whose page tells of this one: the organisation of a linked account, the person of a prospect."""
     if ref.object_type == ACCOUNT:
-        rows = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, peer_type=ACCOUNT, peer_id=ref.id)
-        crm_id = rows.order_by("is_tombstone", "-pk").values_list("crm_id", flat=True).first()
+        rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=ACCOUNT, peer_id=ref.id, is_tombstone=False)
+        crm_id = rows.values_list("crm_id", flat=True).first()
+        if crm_id is None:
+            gone = Tombstone.objects.filter(sync_pass=sync_pass, peer_id=ref.id).order_by("-pk")
+            crm_id = gone.values_list("crm_id", flat=True).first()
         return Ref(sync_pass.crm.system, ORGANISATION, crm_id) if crm_id else ref
     if ref.object_type == PROSPECT:
         about = SearchKey.objects.filter(sync_pass=sync_pass, ref=str(ref)).exclude(about="").values_list("about", flat=True).first()

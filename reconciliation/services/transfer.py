@@ -169,12 +169,9 @@ _ROW: dict[str, Reader] = {
     "is_standard": _yes_no,
 }
 _FIRST_LINK = frozenset(value for value, _ in MappingTable._meta.get_field("on_first_link").choices or ())
-_COLUMNS = _object(
-    {
-        f.name: _yes_no if f.type == "bool" else _text(100, pattern=COLUMN, is_blank_fine=f.name == "error_text")
-        for f in fields(PluginColumns)
-    }
-)
+_COLUMN = _text(100, pattern=COLUMN)
+_COLUMN_OR_NONE = _text(100, pattern=COLUMN, is_blank_fine=True)
+_COLUMNS = _object(dict.fromkeys(COLUMN_FIELDS, _COLUMN) | {"error_text": _COLUMN_OR_NONE, "error_text_is_checkbox": _yes_no})
 _CONTENT: dict[str, Reader] = {
     "connections": _list_of(_object({"name": _NAME, "system": _text(20, among=frozenset(Connection.System.values))}), MOST_LISTED),
     "mappings": _list_of(

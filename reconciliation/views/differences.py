@@ -40,7 +40,7 @@ class DifferenceFilter(django_filters.FilterSet):
         self.filters["field"].extra["choices"] = [(n, n) for n in dict.fromkeys(names)]
 
     def by_name(self, rows: QuerySet[Difference], name: str, value: str) -> QuerySet[Difference]:
-        return rows.filter(starts_with("binding__name_key", normalise_name(value)))
+        return rows.filter(starts_with("name_key", normalise_name(value))).order_by("name_key", "-id")
 
 
 def _rows(asked: QueryDict) -> DifferenceFilter:

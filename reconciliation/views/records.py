@@ -13,9 +13,9 @@ from connectors.contract import Ref
 from reconciliation import jobs
 from reconciliation.core.values import is_same
 from reconciliation.models import Binding, SyncPass
-from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count
+from reconciliation.selectors import bounded_count, names_of_users
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.record_history import earliest_known, timeline
@@ -83,21 +83,24 @@ def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
     crm = it.record.fields if it.record is not None else {}
     peer = it.account.fields if it.account is not None else {}
     base = it.binding
+    owners = {str(o) for o in (peer.get(OWNER), base.peer_base.get(OWNER) if base is not None else None) if o}
+    users = names_of_users(sync_pass.peer, owners)
     titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
     rows = []
     for rule in it.rules:
         left, right = crm.get(rule.crm_field), peer.get(rule.peer_field)
-        agreed = (base.crm_base.get(rule.crm_field), base.peer_base.get(rule.peer_field)) if base is not None else (None, None)
+        agreed_left = base.crm_base.get(rule.crm_field) if base is not None else None
+        agreed_right = base.peer_base.get(rule.peer_field) if base is not None else None
         rows.append(
             {
                 "rule": rule,
                 "title": (titles.get(rule.crm_field) or {}).get("title") or rule.crm_field,
                 "left": left,
-                "right": right,
-                "crm_base": agreed[0],
-                "peer_base": agreed[1],
-                "crm_moved": it.record is not None and base is not None and not is_same(left, decode(agreed[0])),
-                "peer_moved": it.account is not None and base is not None and not is_same(right, decode(agreed[1])),
+                "right": users.get(str(right), right) if rule.peer_field == OWNER else right,
+                "crm_base": agreed_left,
+                "peer_base": users.get(str(agreed_right), agreed_right) if rule.peer_field == OWNER else agreed_right,
+                "crm_moved": it.record is not None and base is not None and not is_same(left, decode(agreed_left)),
+                "peer_moved": it.account is not None and base is not None and not is_same(right, decode(agreed_right)),
             }
         )
     return rows
@@ -128,7 +131,8 @@ def show_field(request: HttpRequest, system: str, object_type: str, record_id: s
     sync_pass, ref = _asked(system, object_type, record_id)
     history = history_of_field(sync_pass, ref, name[:120])
     called = name_of(sync_pass, ref) or f"{object_type} {record_id}"
-    field = " → ".join(dict.fromkeys(filter(None, (history.crm_field, history.peer_field))))
+    titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
+    field = (titles.get(history.crm_field) or {}).get("title") or history.crm_field or history.peer_field
     rows = Paginator(history.changes, ROWS_A_PAGE).get_page(request.GET.get("page"))
     return render(
         request,

@@ -78,8 +78,9 @@ def copies(model: Any, template: Any, size: int, **expressions: str) -> None:
 
 
 def everything(size: int) -> None:
-    """Makes `size` bindings, names, operations and events, a tenth as many cases, a hundredth as many runs."""
-    from reconciliation.models import Binding, Case, Operation, PeerName, Run, RunEvent, SyncPass
+    """Makes `size` bindings, names, search keys, differences, operations and events, a tenth as many cases and deletions,
+    a hundredth as many runs."""
+    from reconciliation.models import Binding, Case, Difference, Operation, PeerName, Run, RunEvent, SearchKey, SyncPass, Tombstone
 
     sync_pass, now = SyncPass.objects.select_related("crm", "peer").get(), timezone.now()
     run = Run.objects.create(sync_pass=sync_pass, state=Run.State.FINISHED, started_at=now, ended_at=now, seen=size, created=size)
@@ -91,6 +92,18 @@ def everything(size: int) -> None:
     copies(Binding, binding, size, crm_id="'' || n", peer_id="'' || n", name=name, name_key="'company ' || n")
     peer_name = PeerName.objects.create(**common, **_name(0), seen_at=now)
     copies(PeerName, peer_name, size, peer_id="'' || n", name=name, name_key="'company ' || n")
+    key = SearchKey.objects.create(
+        **common, ref="workbooks:organisation:0", kind="name", key="company 0", text="Company 0", seen_at=now
+    )  # fmt: skip
+    copies(SearchKey, key, size, ref="'workbooks:organisation:' || n", key="'company ' || n", text=name)
+    first = binding.pk + 1  # the copies follow
+    difference = Difference.objects.create(
+        **common, binding=binding, kind="linked", crm_field="industry", peer_field="industry", noted_at=now
+    )  # fmt: skip
+    kind = "CASE n %% 2 WHEN 0 THEN 'linked' ELSE 'blank' END"
+    copies(Difference, difference, size, binding=f"{first} + n - 1", kind=kind, name_key="'company ' || n")
+    stone = Tombstone.objects.create(**common, binding=binding, why="crm", crm_id="0", name="Company 0", found_at=now)
+    copies(Tombstone, stone, max(1, size // 10), crm_id="'' || n", name=name)
     operation = Operation.objects.create(
         run=run, connection=sync_pass.peer, kind="update", state="confirmed", object_type="account", target_id="0",
         source_ref="workbooks:organisation:0", writer_key="0", before={"industry": "Food"}, after={"industry": "Health"},

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from django.test import Client
 
 BLOCKS = 3  # of so many requests each; the quietest counts, since others use the machine too
-BIG = re.compile(r"reconciliation_(binding|operation|runevent|peername|case|run)\b")
+BIG = re.compile(r"reconciliation_(binding|operation|runevent|peername|case|run|searchkey|difference|tombstone)\b")
 
 
 def is_unbounded(sql: str) -> bool:
@@ -29,8 +29,12 @@ LEFT_OUT = {
     "run_export": "streams every event of a run",
     "run_undo": "asks the remote systems",
     **dict.fromkeys(("pass_run", "pass_pause", "pass_preview", "pass_resume", "run_apply", "connection_test"), "POST only"),
+    **dict.fromkeys(("tombstone_restore", "coverage_count", "case_refresh", "audit_verify"), "POST only"),
+    **dict.fromkeys(("tombstone_detail", "coverage_list", "difference_force"), "asks the remote systems"),
     **dict.fromkeys(("duplicate_decide", "duplicate_here", "error_decide", "error_retry", "owner_check"), "POST only"),
 }
+ONE = {"system": "workbooks", "object_type": "organisation", "record_id": "77"}  # pages whose address needs more than a key
+NAMED = {"record_detail": ONE, "record_history": ONE, "record_field": {**ONE, "name": "industry"}}
 # What people ask of the lists: (name of the page, query). Each finds a full page at every size, so that rows drawn are
 # the same.
 ASKED = [
@@ -41,6 +45,11 @@ ASKED = [
     ("error_list", "name=Case+1"),
     ("why", "q=company+1"),
     ("why", "q=77"),
+    ("record_list", "q=company+1"),
+    ("record_list", "q=77"),
+    ("difference_list", "kind=blank"),
+    ("difference_list", "kind=linked&field=industry&name=company+1"),
+    ("tombstone_list", "restored=no"),
     ("journal", "source_ref=workbooks:organisation:77"),
     ("journal", "kind=create&state=rejected"),
 ]
@@ -71,6 +80,8 @@ def addresses() -> dict[str, str]:
     rows = keys()
 
     def address(name: str) -> str:
+        if name in NAMED:
+            return reverse(f"admin:{name}", kwargs=NAMED[name])
         try:
             return reverse(f"admin:{name}")
         except NoReverseMatch:
