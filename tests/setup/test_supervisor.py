@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from reconciliation.engine.supervisor import Program, Supervisor
 
 # Writes the pid of a grandchild that ignores SIGTERM, then sleeps.
@@ -134,3 +136,16 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path, project_root: Pat
 
     if sys.platform.startswith("linux"):
         assert eventually(lambda: not is_alive(child))
+
+
+@pytest.mark.parametrize(("port", "names"), [(None, ["task cluster"]), (8000, ["task cluster", "web server"])])
+def test_a_worker_host_runs_the_cluster_and_no_pages(monkeypatch, port, names):
+    from reconciliation.management.commands import serve
+
+    started = []
+    supervisor = Supervisor(say=lambda sentence: None)
+    monkeypatch.setattr(supervisor, "start", started.append)
+    monkeypatch.setattr(serve, "is_listening", lambda port: True)
+
+    assert serve.Command().start(supervisor, sandbox=False, port=port, sandbox_port=8900) is None
+    assert [program.name for program in started] == names
