@@ -17,7 +17,7 @@ from django.views.debug import ExceptionReporter
 from reconciliation.models import AuditEntry, Case, Connection, Operation, RunEvent, SecondFactor
 from syncsite.logging import JsonFormatter, TextFormatter
 from tests.admin.test_log_in import enrol, enter
-from tests.admin.test_pages import HOSTILE, PAGES, address
+from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +71,7 @@ def world(written, monkeypatch):
     # The system echoes what it was sent, as some do.
     Connection.objects.filter(system="workbooks").update(last_error="refused")
     box.run(kind="preview")
+    leave_behind(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box

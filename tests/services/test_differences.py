@@ -200,8 +200,8 @@ def test_the_other_side_is_blanked_too_on_request(box, held, olga):
 
 def test_a_required_field_is_never_blanked(box, linked):
     row = Difference.objects.get(peer_field="locality")
-    Difference.objects.filter(pk=row.pk).update(peer_field="name", crm_field="refcode")
-    FieldRule.objects.filter(peer_field="name").update(crm_field="refcode")
+    Difference.objects.filter(pk=row.pk).update(peer_field="name", crm_field="organisation_category")
+    FieldRule.objects.filter(peer_field="name").update(crm_field="organisation_category")
 
     (line,) = plan(box, pk=row.pk)
 
