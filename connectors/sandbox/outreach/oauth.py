@@ -14,11 +14,14 @@ from urllib.parse import parse_qsl, urlencode
 from connectors.sandbox.wire import Request, Response
 
 LIFETIME = 7200
+EVERYTHING = "accounts.all prospects.all users.all tasks.all sequences.all sequenceStates.all mailings.all mailboxes.all webhooks.all"
+RIGHTS = {"GET": "read", "POST": "write", "PATCH": "write", "DELETE": "delete"}
 
 
 class TokenDesk:
     """Issues tokens. A replaced refresh token stays valid until its successor is used; `strict_rotation` kills it at
-    once; `one_mint_per_60s` answers 429 to the second request in a minute."""
+    once; `one_mint_per_60s` answers 429 to the second request in a minute. `withheld` are scopes that our app was not
+    registered for; a token made without a consent page has all."""
 
     def __init__(self, *, now: Callable[[], datetime], seed: int) -> None:
         self._now = now
@@ -30,7 +33,10 @@ class TokenDesk:
         self.codes: dict[str, dict[str, str]] = {}
         self.strict_rotation = False
         self.one_mint_per_60s = False
+        self.scopes: dict[str, str] = {}  # token -> what it may do, where a consent page said so
+        self.withheld: list[str] = []
         self._last_mint = 0.0
+        self._granted: str | None = None
         self.current_refresh = self._issue_refresh("")
         self.current_access = self._issue_access()
 
@@ -52,6 +58,14 @@ class TokenDesk:
         """Tells whether an Authorization header carries a token that is good now."""
         scheme, _, token = header.partition(" ")
         return scheme == "Bearer" and self.access.get(token, 0) > self._now().timestamp()
+
+    def missing_scope(self, header: str, collection: str, method: str) -> str:
+        """Returns the scope that a request needs and its token lacks, "" when it may go on."""
+        granted = self.scopes.get(header.partition(" ")[2])
+        wanted = f"{collection}.{RIGHTS.get(method, 'read')}"
+        if granted is None or wanted in granted.split() or f"{collection}.all" in granted.split():
+            return ""
+        return wanted
 
     def offered(self) -> str:
         """Returns an access token that works now."""
@@ -82,12 +96,15 @@ class TokenDesk:
             return _refused(400, "invalid_grant", "The provided authorization grant is invalid, expired or revoked.")
         self._last_mint = now
         self.current_access, self.current_refresh = self._issue_access(), self._issue_refresh(replaced)
+        scope = self._granted if given["grant_type"] == "authorization_code" else self.scopes.get(replaced)
+        if scope is not None:
+            self.scopes[self.current_access] = self.scopes[self.current_refresh] = scope
         body = {
             "access_token": self.current_access,
             "token_type": "Bearer",
             "expires_in": LIFETIME,
             "refresh_token": self.current_refresh,
-            "scope": "accounts.all prospects.all users.read tasks.all sequences.read sequenceStates.all mailings.read",
+            "scope": EVERYTHING if scope is None else scope,
             "created_at": int(now),
         }
         return Response(200, json.dumps(body).encode(), template="/oauth/token")
@@ -109,6 +126,7 @@ class TokenDesk:
             digest = hashlib.sha256(given.get("code_verifier", "").encode()).digest()
             if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != code["challenge"]:
                 return None
+        self._granted = code["scope"]
         return ""
 
     def authorize(self, request: Request) -> Response:
@@ -120,19 +138,25 @@ class TokenDesk:
                 400, b"<!doctype html><title>Refused</title><p>Unknown app or redirect address.", "text/html", template="/oauth/authorize"
             )
         if request.method == "POST":
-            code = self._make("code")
-            self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", "")}
-            where = f"{target}{'&' if '?' in target else '?'}{urlencode({'code': code, 'state': given.get('state', '')})}"
+            answer = {"error": "access_denied"} if given.pop("deny", "") else {"code": self._code(target, given)}
+            where = f"{target}{'&' if '?' in target else '?'}{urlencode({**answer, 'state': given.get('state', '')})}"
             return Response(302, b"", headers=[("Location", where)], template="/oauth/authorize")
         hidden = "".join(f'<input type="hidden" name="{html.escape(k)}" value="{html.escape(v)}">' for k, v in given.items())
         scope = html.escape(given.get("scope", "")).replace(" ", "<li>")
         page = f"<!doctype html><html lang=en><title>Allow access</title><h1>Allow access to Outreach (sandbox)?</h1><ul><li>{scope}</ul>"
-        page += f'<form method="post" action="/oauth/authorize">{hidden}<button>Allow</button></form>'
+        page += f'<form method="post" action="/oauth/authorize">{hidden}<button>Allow</button> '
+        page += '<button name="deny" value="1">Deny</button></form>'
         return Response(200, page.encode(), "text/html; charset=utf-8", template="/oauth/authorize")
 
+    def _code(self, target: str, given: dict[str, str]) -> str:
+        code = self._make("code")
+        scope = " ".join(s for s in given.get("scope", "").split() if s not in self.withheld)
+        self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", ""), "scope": scope}
+        return code
+
     def meta(self) -> dict[str, Any]:
-        names = ("_count", "client_secret", "access", "refresh", "codes", "strict_rotation", "current_access", "current_refresh")
-        return {name: getattr(self, name) for name in names}
+        names = ["_count", "client_secret", "access", "refresh", "codes", "scopes", "withheld", "strict_rotation"]
+        return {name: getattr(self, name) for name in [*names, "current_access", "current_refresh"]}
 
     def restore(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -77,7 +77,8 @@ RESOURCES = {
     r.collection: r
     for r in (
         _resource(
-            "account", "accounts", _ACCOUNT, "owner:user", "", {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")}
+            "account", "accounts", _ACCOUNT, "owner:user", "defaultPluginMapping:pluginMapping",
+            {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")},
         ),
         _resource(
             "prospect", "prospects", _PROSPECT, "account owner:user stage persona", "",

@@ -118,6 +118,10 @@ class OutreachSystem:
         if parts[2:3] != ["schema"] and not self.desk.accepts(request.headers.get("authorization", "")):
             body = {"error": "Invalid JWT token.", "description": "The JWT token could not be decoded."}
             return Response(401, json.dumps(body).encode(), template=_template(parts))
+        lacking = self.desk.missing_scope(request.headers.get("authorization", ""), parts[2], request.method) if parts[2:] else ""
+        if parts[2:3] != ["types"] and lacking:
+            detail = f"Your authorization is missing the required scope '{lacking}'."
+            return self._error(403, "unauthorizedOauthScope", detail, _template(parts))
         limited = self._count_call(_template(parts))
         response = limited or self._answer(request, parts)
         response.headers += self._allowance()
@@ -245,7 +249,7 @@ class OutreachSystem:
         found: dict[tuple[str, int], dict[str, Any]] = {}
         for name in query.include:
             type_ = resource.to_one.get(name)
-            if type_ is None:
+            if type_ is None or type_ not in BY_TYPE:
                 raise BadQuery(f"'{name}' cannot be included.")
             other = BY_TYPE[type_]
             for record in page:
@@ -369,8 +373,8 @@ class OutreachSystem:
     def _check_related(self, resource: Resource, name: str, value: Any) -> None:
         if value is None:
             return
-        other = BY_TYPE[resource.to_one[name]]
-        if value not in self.tables[other.collection].records:
+        other = BY_TYPE.get(resource.to_one[name])  # a plugin's mapping is no resource of its own
+        if other is not None and value not in self.tables[other.collection].records:
             raise Refused(422, "validationError", f"{name.capitalize()} must exist.", f"/data/relationships/{name}")
 
     def _check_unique(self, resource: Resource, before: Record | None, checked: Record) -> None:
