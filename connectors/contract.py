@@ -293,6 +293,10 @@ class Connector(Protocol):
         start with `own_prefix`. Two engines on one pair make false duplicates."""
         ...
 
+    def keep_alive(self) -> None:
+        """Uses what would die of not being used: a refresh token. Nothing to do where there is none."""
+        ...
+
     def identity(self) -> Identity:
         """Returns whom the system takes us for."""
         ...

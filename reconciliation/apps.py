@@ -19,6 +19,7 @@ SCHEDULES = (
     ("heartbeat", "reconciliation.engine.heartbeat.beat", (), 1),
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
+    ("Renew access tokens", "reconciliation.jobs.renew_tokens", (), 6 * 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
 )
 

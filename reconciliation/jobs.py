@@ -23,6 +23,7 @@ from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
+from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
 
 log = logging.getLogger(__name__)
@@ -180,6 +181,12 @@ def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str 
     arguments = (run_id, operation_ids, user_id, field, reason)
     what = f"Undo {len(operation_ids)} writes of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
+
+
+def renew_tokens() -> str:
+    """Renews what would die of not being used: looked at every six hours, done daily."""
+    done = tokens_keep_alive()
+    return "; ".join(f"{name}: {what}" for name, what in done.items()) or "none was idle"
 
 
 def ask_for(task: str, *arguments: object) -> None:

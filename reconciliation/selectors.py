@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from reconciliation.models import Binding, Case, Connection, RemoteUser, Run, SyncPass
+from reconciliation.models.connection import Expiry
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -44,6 +46,12 @@ def stopped_notice() -> str:
     """Returns what stops a connection, "" when nothing does."""
     row = Connection.objects.exclude(state__in=(Connection.State.OK, Connection.State.UNTESTED)).only("name", "state", "last_error").first()
     return f"{row.name}: {row.last_error}" if row else ""
+
+
+def near_expiries(connections: Iterable[Connection]) -> list[Expiry]:
+    """Returns the credentials that people must be warned of, soonest first."""
+    now = timezone.now()
+    return sorted((e for row in connections for e in row.expiries(now) if e.is_near), key=lambda e: e.on)
 
 
 @dataclass(frozen=True, slots=True)

@@ -285,6 +285,9 @@ class OutreachConnector:
             if error.status == 403:
                 raise
 
+    def keep_alive(self) -> None:
+        self._tokens.keep_alive()
+
     def identity(self) -> Identity:
         answer = self._client.get("/api/v2", template="/api/v2")
         data = answer.data.get("data")

@@ -242,6 +242,9 @@ class WorkbooksConnector:
             return Check(f"Change {noun}", True, said, is_warning=True)
         return Check(f"Change {noun}", True, f"Our user may change {noun}.")
 
+    def keep_alive(self) -> None:
+        """A key does not die of not being used."""
+
     def identity(self) -> Identity:
         said = self._client.log_in()
         database = said.get("logical_database_id") or said.get("default_database_id") or ""

@@ -81,7 +81,10 @@ class SyncAdminSite(AdminSite):
             page("journal/<int:pk>/", journal.show, "operation_detail"),
             page("schedule/", schedule.show, "schedule"),
             page("connections/", connections.show_list, "connection_list"),
+            page("connections/add/<slug:system>/", connections.add, "connection_add"),
+            page("connections/callback/", connections.callback, "connection_callback"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
+            page("connections/<int:pk>/connect/", connections.connect, "connection_connect"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),
         ]
         return [*ours, *super().get_urls()]

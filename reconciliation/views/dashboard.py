@@ -9,7 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation import jobs
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import last_day, open_case_counts, pass_states
+from reconciliation.selectors import last_day, near_expiries, open_case_counts, pass_states
 from reconciliation.services.audit import audit
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.views.page import action, page, render
@@ -17,6 +17,7 @@ from reconciliation.views.page import action, page, render
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
+    connections = list(Connection.objects.all())
     runs = Run.objects.select_related("sync_pass")[:8]
     bars = last_day()
     return render(
@@ -24,7 +25,8 @@ def show(request: HttpRequest) -> HttpResponse:
         "admin/reconciliation/dashboard/show.html",
         "Dashboard",
         passes=pass_states(),
-        connections=Connection.objects.all(),
+        connections=connections,
+        expiring=near_expiries(connections),
         bars=bars,
         changed=sum(b.changed for b in bars),
         busiest=max(b.changed + b.failed for b in bars),

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from reconciliation.services.connections import connection_test
-from reconciliation.services.set_up import connect_sandbox
+from reconciliation.services.set_up import SetUpRefused, connect_sandbox
 
 
 class Command(BaseCommand):
@@ -25,6 +25,9 @@ class Command(BaseCommand):
                 session.trust_env = False
                 description = session.get(options["url"], headers={"Accept": "application/json"}, timeout=10).json()
             sync_pass, forgot = connect_sandbox({**description, "control_url": options["url"]})
+        except SetUpRefused as refusal:
+            self.stderr.write(f"The sandbox was not connected. {refusal}")
+            raise SystemExit(2) from None
         except (requests.RequestException, ValueError, KeyError):
             self.stderr.write(f"No sandbox answers at {options['url']}. Start it with `manage.py sandbox`.")
             raise SystemExit(2) from None
