@@ -51,6 +51,8 @@ def tick(name: str) -> str:
 def run_now(name: str, started_by: str) -> str:
     """Runs the pass because somebody asked, also while it is paused or not due."""
     sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+    if not sync_pass.is_on:
+        return "off"
     return _run_in_channel(sync_pass, Run.Kind.MANUAL, started_by)
 
 

@@ -307,6 +307,8 @@ class OutreachConnector:
             rows = self._records(self._client.get(path, pairs, template=template), "account")
         except ConnectorError as error:
             return [Check(name, True, f"Could not be looked at: {error.sentence}.", LOOK_FOR_PLUGIN, is_warning=True)]
+        if not rows:
+            return [Check(name, True, "There are no accounts yet.")]
         plugin = [r for r in rows if r.fields.get("defaultPluginMapping")]
         foreign = [r for r in rows if _is_foreign(r, self.marker_field, own_prefix) and r not in plugin]
         lines = []

@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_GET
 
 from connectors.outreach.scopes import SCOPES
 from reconciliation.models import Connection
@@ -31,8 +32,7 @@ from reconciliation.services.connections import (
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
 from reconciliation.views.page import action, page, render, whole_number
 
-FLOWS, MOST_FLOWS = "oauth_flows", 5
-# What names a log-in that was begun; everything else in the answer may be logged by nobody.
+FLOWS, MOST_FLOWS = "oauth_flows", 5  # log-ins under way in one browser, by their state
 STATE_CHARACTERS = 100
 
 
@@ -215,6 +215,7 @@ def connect(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @page(ADMINISTER)
+@require_GET
 def callback(request: HttpRequest) -> HttpResponse:
     """Takes what comes back from the consent page. The state is forgotten before anything else: it is good once."""
     flows = request.session.get(FLOWS, {})

@@ -11,6 +11,7 @@ from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_day, near_expiries, open_case_counts, pass_states
 from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.views.page import action, page, render
 
@@ -53,6 +54,8 @@ def status(request: HttpRequest) -> JsonResponse:
 @action(OPERATE)
 def run_pass(request: HttpRequest, name: str) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass, name=name)
+    if not sync_pass.is_on:
+        raise DecisionRefused(f"“{sync_pass.title}” is switched off. Look at its preview; an admin switches it on under Schedule.")
     audit(request.user, "run pass", sync_pass.title)
     jobs.nudge(sync_pass.name, request.user.get_username())
     again = " It stays paused afterwards." if sync_pass.is_paused else ""

@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from connectors.sandbox.transport import SandboxAdapter
 from reconciliation.engine.connections import open_http
-from reconciliation.models import Connection, MappingTable, SyncPass
+from reconciliation.jobs import run_now
+from reconciliation.models import Connection, MappingTable, Run, SyncPass
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -186,6 +187,13 @@ def test_the_policy_lets_forms_end_at_allowed_log_in_hosts_only(client, box):
 
     (form,) = [part for part in policy.split("; ") if part.startswith("form-action")]
     assert "https://*.outreach.io" in form and "'self'" in form and " * " not in f"{form} " and "https: " not in f"{form} "
+
+
+def test_a_pass_that_is_switched_off_is_not_run_by_a_button_or_a_task(client, box, peer):
+    answer = client.post("/passes/organisations/run/", follow=True)
+
+    assert "is switched off. Look at its preview" in answer.content.decode() and "Run now</button>" not in answer.content.decode()
+    assert run_now("organisations", "ada") == "off" and not Run.objects.exists()
 
 
 def test_there_is_no_other_system_to_add(client, box):

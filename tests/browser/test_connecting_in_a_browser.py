@@ -66,6 +66,7 @@ def test_an_admin_adds_both_systems_and_connects_by_oauth(admin, live_server, se
     page.get_by_role("button", name="Connect", exact=True).click()
     page.get_by_role("button", name="Allow").click()
     expect(page.get_by_text("is connected as Sandbox, and what it needs was tested")).to_be_visible()
+    page.locator("summary", has_text="Reconnect").click()
     expect(page.get_by_role("button", name="Reconnect")).to_be_visible()
 
     sync_pass = SyncPass.objects.get()
