@@ -44,6 +44,7 @@ from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_record, write_do
 from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, condition_pairs, sparse
 from connectors.outreach.schema import built_in, with_labels
 from connectors.outreach.scopes import SCOPES, Scope, is_granted
+from connectors.text import clean
 
 PAGE, LEAST_PAGE = 1000, 50
 LOOKED_AT = 100  # accounts, the latest first, in which another engine's keys are looked for
@@ -292,7 +293,7 @@ class OutreachConnector:
         answer = self._client.get("/api/v2", template="/api/v2")
         data = answer.data.get("data")
         said = data.get("attributes") if isinstance(data, dict) else None
-        texts = {k: v for k, v in (said or {}).items() if isinstance(v, str) and v} if isinstance(said, dict) else {}
+        texts = {k: clean(v)[0] for k, v in said.items() if isinstance(v, str)} if isinstance(said, dict) else {}
         user = texts.get("username") or texts.get("user") or texts.get("email") or ""
         return Identity(user[:100], (texts.get("organisation") or texts.get("organization") or texts.get("orgName") or "")[:100])
 

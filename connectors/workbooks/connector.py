@@ -30,6 +30,7 @@ from connectors.contract import (
 )
 from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.http import Answer, HttpClient, unreadable
+from connectors.text import clean
 from connectors.workbooks.client import WorkbooksClient
 from connectors.workbooks.codec import NO_VALUE, SYSTEM, read_record, write_value
 from connectors.workbooks.query import Pairs, list_pairs, sweep_condition
@@ -248,7 +249,8 @@ class WorkbooksConnector:
     def identity(self) -> Identity:
         said = self._client.log_in()
         database = said.get("logical_database_id") or said.get("default_database_id") or ""
-        return Identity(str(said.get("person_name") or "")[:100], str(said.get("database_name") or "")[:100], str(database)[:20])
+        user, name = (clean(str(said.get(key) or ""))[0][:100] for key in ("person_name", "database_name"))
+        return Identity(user, name, clean(str(database))[0][:20])
 
     def rivals(self, own_prefix: str) -> list[Check]:
         """Looks for the vendor's own process, by its name, among the scheduled processes."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from django.utils import timezone
 from connectors.contract import Check, Connector
 from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
+from connectors.text import clean
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.passes.organisations import marker_of
@@ -54,18 +56,18 @@ class ConnectionChange:
 def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) -> Connection:
     """Returns a new connection. The second of a pair brings mapping table and pass with it, switched off (D27). Raises
     ConnectionRefused, storing nothing."""
-    try:
-        refuse_second(system)
-    except SetUpRefused as refusal:
-        raise ConnectionRefused(str(refusal)) from None
     missing = [name.replace("_", " ") for name in SECRETS[system] if not change.secrets.get(name)]
     if missing:
         raise ConnectionRefused(f"Enter the {' and the '.join(missing)}.")
     if system == Connection.System.OUTREACH and not change.page_address_template:
         raise ConnectionRefused("Enter the address of an account's page: Workbooks shows it as Outreach URL.")
     draft = Connection(system=system)
-    _check(draft, change)
     with transaction.atomic():
+        try:
+            refuse_second(system)
+        except SetUpRefused as refusal:
+            raise ConnectionRefused(str(refusal)) from None
+        _check(draft, change)
         row = Connection.objects.create(
             system=system,
             settings=_settings(draft, change),
@@ -79,11 +81,16 @@ def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) 
     return row
 
 
-def connection_save(connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None) -> None:
-    """Stores the change. Raises ConnectionRefused, storing nothing."""
+def connection_save(
+    connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None, *, wiring: Wiring | None = None
+) -> None:
+    """Stores the change. With `wiring`, a new key is asked for its database first: with one of another database the next
+    run would take its organisations for those that are linked. Raises ConnectionRefused, storing nothing."""
     _check(connection, change)
     known = SECRETS[connection.system]
     given = {k: v for k, v in change.secrets.items() if v and k in known}
+    if wiring is not None and "api_key" in given:
+        _refuse_other_database(connection, change, given, wiring)
     with transaction.atomic():
         row = Connection.objects.select_for_update().get(pk=connection.pk)  # a token may be rotated at this moment
         moved = {host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""}
@@ -102,6 +109,27 @@ def connection_save(connection: Connection, change: ConnectionChange, by: Abstra
         after = {n: getattr(row, n) if n in PLAIN else own.get(n) for n in before}
         changed = {n: [_shown(old), _shown(after[n])] for n, old in before.items() if old != after[n]}
         audit(by, "change connection", row.name, **changed, **({"secrets_replaced": sorted(given)} if given else {}))
+
+
+def _refuse_other_database(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
+    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's."""
+    draft = copy.copy(connection)
+    draft.base_url, draft.secrets, draft.settings = (
+        change.base_url.rstrip("/"),
+        {**connection.secrets, **given},
+        _settings(connection, change),
+    )
+    try:
+        connector = wiring.open_connector(draft)
+        try:
+            said = connector.identity()
+        finally:
+            connector.close()
+    except ConnectorError:
+        return  # its test will say so; nothing runs with a key that is refused
+    ours = str(draft.settings.get("database_id", ""))
+    if ours and said.organisation_id not in ("", ours):
+        raise ConnectionRefused(f"This key belongs to database {said.organisation_id} ({said}); the connection is of database {ours}.")
 
 
 def _plain(change: ConnectionChange) -> dict[str, Any]:
@@ -204,6 +232,7 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
                 lines += [_know_who(connection, connector), *connector.rivals(own_prefix(connection)), _keep_schema(connection, connector)]
         finally:
             connector.close()
+    lines = [replace(line, sentence=clean(line.sentence)[0]) for line in lines]  # systems' words may hold what no database can
     failing = [line for line in lines if not line.is_ok]
     now = timezone.now()
     Connection.objects.filter(pk=connection.pk).update(

@@ -81,6 +81,7 @@ def _connection(name: str, system: str, description: Mapping[str, Any], *, settl
             "secrets": secrets,
             "is_sandbox": True,
             "renewal_begun_at": None,
+            "refresh_used_at": None,  # these tokens are new
             "settle_seconds": settle_seconds,
         },
     )

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from connectors.outreach.scopes import SCOPES
+from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
 from reconciliation.selectors import near_expiries
@@ -97,7 +98,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
     if request.method == "POST":
         try:
-            connection_save(connection, _read(request, SECRETS[connection.system]), request.user)
+            connection_save(connection, _read(request, SECRETS[connection.system]), request.user, wiring=Wiring())
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
             return redirect("admin:connection_edit", pk)

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from connectors.sandbox.transport import SandboxAdapter
+from connectors.sandbox.workbooks.system import USERS
 from reconciliation.models import AuditEntry, Binding, Case, Connection, MappingTable, SyncPass
 from reconciliation.services.connections import ConnectionChange, ConnectionRefused, connection_add, connection_save, connection_test
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
@@ -137,6 +138,32 @@ def test_a_test_reads_the_database_and_tells_another_one(box, admin):
     assert [line.sentence for line in lines if not line.is_ok] == [
         "The key belongs to database 5 (Sync Service at Sandbox), but this connection is of database 3."
     ]
+
+
+def test_what_no_database_can_hold_is_replaced_in_what_a_system_says(box, admin, monkeypatch):
+    monkeypatch.setitem(USERS, 2, "Sync\0 <b>Service</b>\ud800")
+    box.world.workbooks.scheduled_actions = "no list"
+    crm = connection_add("workbooks", workbooks(box), admin)
+
+    assert all(line.is_ok for line in connection_test(crm, wiring=box.wiring))
+
+    crm.refresh_from_db()
+    assert crm.connected_as == "Sync\ufffd <b>Service</b>\ufffd at Sandbox" and "Could not be looked at" in str(crm.checks)
+
+
+def test_a_key_of_another_database_is_not_stored(box, admin):
+    crm = connection_add("workbooks", workbooks(box, database_id="3"), admin)
+    box.world.workbooks.api_key, box.world.workbooks.database_id = "key-of-database-5", "5"
+
+    with pytest.raises(ConnectionRefused, match="This key belongs to database 5"):
+        connection_save(crm, workbooks(box, secrets={"api_key": "key-of-database-5"}), admin, wiring=box.wiring)
+
+    crm.refresh_from_db()
+    assert crm.secrets["api_key"] != "key-of-database-5"
+    box.world.workbooks.database_id = "3"
+    connection_save(crm, workbooks(box, secrets={"api_key": "key-of-database-5"}), admin, wiring=box.wiring)
+    crm.refresh_from_db()
+    assert crm.secrets["api_key"] == "key-of-database-5"
 
 
 def test_the_database_cannot_be_changed_once_accounts_carry_it(box, admin):
