@@ -3,12 +3,14 @@
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from connectors.sandbox.outreach.oauth import ALL_SCOPES
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
 from reconciliation.models import Connection, SyncPass
+from tests.browser.test_pages_in_a_browser import AXE, RULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -32,6 +34,25 @@ def admin(page, live_server):
     page.get_by_label("Password").fill("secret-words")
     page.get_by_role("button", name="Log in").click()
     return page
+
+
+def accessibility_faults(page, addresses):
+    """Returns what axe and a ruler find on these pages, in light and dark, wide and narrow."""
+    found = []
+    for scheme, width in (("light", 1366), ("dark", 390)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        for address in addresses:
+            page.goto(address)
+            page.evaluate(AXE.read_text(encoding="utf-8"))
+            result = page.evaluate("rules => axe.run(document, rules)", RULES)
+            found += [
+                (address, scheme, v["id"], v["nodes"][0]["target"]) for v in result["violations"] if v["impact"] in ("serious", "critical")
+            ]
+            if page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") > 1:
+                found.append((address, scheme, "too wide"))
+    page.goto(addresses[0])
+    return found
 
 
 def add_both(page, live_server, server):
@@ -83,6 +104,8 @@ def test_a_missing_right_is_named_and_mended_by_reconnecting(admin, live_server,
     page.get_by_role("button", name="Connect", exact=True).click()
     page.get_by_role("button", name="Allow").click()
     expect(page.get_by_text("tick the scope users.read")).to_be_visible()
+    Connection.objects.update(secret_expires_on=timezone.now().date(), settings={"least_tls": "1.2", "database_id": "3"})
+    assert not accessibility_faults(page, [page.url, f"{live_server.url}/connections/", live_server.url])
 
     server.world.outreach.set_switches({"scopes": ALL_SCOPES})
     page.get_by_role("button", name="Reconnect").click()

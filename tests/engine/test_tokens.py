@@ -1,6 +1,7 @@
 """Tokens of connections: kept alive daily, renewed by one process at a time, stored before use, and lost with one sentence."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -120,13 +121,13 @@ def test_many_at_once_make_one_renewal(box):
     sources, tokens = [source(box) for _ in range(4)], []
 
     def renew(one):
-        for _ in range(200):
+        for _ in range(1000):
             try:
                 one.keep_alive()
                 tokens.append(one.token())
                 break
             except RateLimited:
-                continue
+                time.sleep(0.02)
         database.close()
 
     threads = [threading.Thread(target=renew, args=[one]) for one in sources]
