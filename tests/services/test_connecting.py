@@ -14,9 +14,11 @@ from connectors.sandbox.transport import SandboxAdapter
 from connectors.sandbox.workbooks.system import USERS
 from reconciliation.models import AuditEntry, Binding, Case, Connection, MappingTable, SyncPass
 from reconciliation.services.connections import ConnectionChange, ConnectionRefused, connection_add, connection_save, connection_test
+from reconciliation.services.fields import missing_fields
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
 from reconciliation.services.schedule import ScheduleRefused, schedule_of, schedule_set
 from reconciliation.services.set_up import SetUpRefused, organisations_pass
+from reconciliation.services.switch_on import SwitchRefused, pilot_start, preview_waive
 from tests.sandboxed import ERROR, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -188,10 +190,32 @@ def test_d27_the_pass_is_switched_on_with_a_known_database_and_begins_at_that_mo
         schedule_set(made, replace(schedule_of(made), is_on=True), admin)
     connection_test(crm, wiring=box.wiring)
     made = SyncPass.objects.get()
+    with pytest.raises(ScheduleRefused, match="first preview"):
+        schedule_set(made, replace(schedule_of(made), is_on=True), admin)
+    preview_waive(made)
+    made = SyncPass.objects.get()
     schedule_set(made, replace(schedule_of(made), is_on=True), admin)
 
     made.refresh_from_db()
     assert made.is_on and timezone.now() - made.last_run_time < timedelta(minutes=1)
+
+
+def test_no_pilot_runs_with_an_unknown_database(box, admin):
+    connection_add("workbooks", workbooks(box), admin)
+    connection_add("outreach", outreach(box), admin)
+    made = SyncPass.objects.get()
+    preview_waive(made)
+
+    with pytest.raises(SwitchRefused, match="database id"):
+        pilot_start(made, admin, most_new=3)
+
+
+def test_fields_read_before_the_pass_was_there_are_found_when_it_is_made(box, admin):
+    connection_test(connection_add("workbooks", workbooks(box), admin), wiring=box.wiring)
+
+    connection_add("outreach", outreach(box), admin)
+
+    assert missing_fields(SyncPass.objects.get()) == []
 
 
 def test_what_an_admin_allows_less_guarded_is_used_shown_and_recorded(box, admin, settings):
