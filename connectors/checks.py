@@ -9,13 +9,20 @@ from connectors.contract import Check
 from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention, connection_sentence
 
 
+def no_remedy(error: ConnectorError) -> str:
+    """Knows no more than the error itself."""
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One thing to try: what the line is called, what it says when all is well, and the call."""
+    """One thing to try: what the line is called, what it says when all is well, and the call, which may return a line of
+    its own. `remedy` says what to do about a refusal and who can do it, "" to say what the error says."""
 
     name: str
     good: str
     call: Callable[[], object]
+    remedy: Callable[[ConnectorError], str] = no_remedy
 
 
 def run_checks(tries: Iterable[Try]) -> list[Check]:
@@ -24,11 +31,12 @@ def run_checks(tries: Iterable[Try]) -> list[Check]:
     lines = []
     for step in tries:
         try:
-            step.call()
+            found = step.call()
         except ConnectorError as error:
-            lines.append(Check(step.name, False, connection_sentence(error)))
+            remedy = step.remedy(error)
+            lines.append(Check(step.name, False, f"{error.sentence}." if remedy else connection_sentence(error), remedy))
             if isinstance(error, ConnectionTrouble) and not isinstance(error, NeedsAttention):
                 break
         else:
-            lines.append(Check(step.name, True, step.good))
+            lines.append(found if isinstance(found, Check) else Check(step.name, True, step.good))
     return lines

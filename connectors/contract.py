@@ -177,11 +177,27 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of a connection test: what was tried, whether it went well, and what to do if not."""
+    """One line of a connection test: what was tried, whether it went well, what to do if not and who can do it. A warning
+    is a line that went well and still wants a look."""
 
     name: str
     is_ok: bool
     sentence: str
+    remedy: str = ""
+    is_warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a system takes us for: the user, what the organisation or database is called, and its id. "" where the system
+    does not say."""
+
+    user: str = ""
+    organisation: str = ""
+    organisation_id: str = ""
+
+    def __str__(self) -> str:
+        return " at ".join(part for part in (self.user, self.organisation) if part)
 
 
 @dataclass(slots=True)
@@ -269,7 +285,20 @@ class Connector(Protocol):
         ...
 
     def check(self) -> list[Check]:
-        """Tries what the product needs and returns a line for each."""
+        """Tries what the product needs and returns a line for each. Writes nothing."""
+        ...
+
+    def rivals(self, own_prefix: str) -> list[Check]:
+        """Looks for another engine at work on the same records and returns a line for each place looked at; our own keys
+        start with `own_prefix`. Two engines on one pair make false duplicates."""
+        ...
+
+    def keep_alive(self) -> None:
+        """Uses what would die of not being used: a refresh token. Nothing to do where there is none."""
+        ...
+
+    def identity(self) -> Identity:
+        """Returns whom the system takes us for."""
         ...
 
     def web_url(self, ref: Ref) -> str:

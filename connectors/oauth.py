@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from connectors.errors import ConnectionTrouble, NeedsAttention, RateLimited
+from connectors.errors import ConnectionTrouble, NeedsAttention, RateLimited, Unreachable
 from connectors.http import Answer, HttpClient, not_its_own, unreadable
 
 EARLY = timedelta(seconds=60)
@@ -30,6 +30,7 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     expires_at: datetime | None = None
+    scope: str = ""  # what was granted, as the endpoint says
 
 
 class TokenStore(Protocol):
@@ -37,7 +38,18 @@ class TokenStore(Protocol):
 
     def load(self) -> Tokens: ...
 
-    def save(self, tokens: Tokens) -> None: ...
+    def begin(self) -> bool:
+        """Notes that a renewal is under way. Returns whether an earlier one never came to its end: its new token, if there
+        was one, is lost."""
+        ...
+
+    def settle(self) -> None:
+        """Takes the note back: the endpoint was not reached, or said no."""
+        ...
+
+    def save(self, tokens: Tokens) -> None:
+        """Stores what a renewal gave, and takes the note back."""
+        ...
 
     def lock(self) -> AbstractContextManager[bool]:
         """Yields True to the one process that may refresh now, False when another is at it."""
@@ -82,6 +94,15 @@ class TokenSource:
                 self._refresh(refused)
             return self._tokens.access_token
 
+    def keep_alive(self) -> None:
+        """Renews now, whatever the present token's age: a refresh token dies of not being used. Raises as `token` does."""
+        with self._mutex:
+            self._refresh(self._tokens.access_token)
+
+    def close(self) -> None:
+        """Closes the sockets to the token endpoint."""
+        self._http.close()
+
     def _refresh(self, refused: str) -> None:
         with self._store.lock() as is_ours:
             newest = self._store.load()
@@ -90,13 +111,34 @@ class TokenSource:
             elif not is_ours:
                 raise RateLimited("another process is renewing the token", system=self._http.system, retry_after=5.0)
             else:
-                tokens = self._exchange({"grant_type": "refresh_token", "refresh_token": newest.refresh_token})
+                tokens = self._exchange(newest.refresh_token)
                 self._store.save(tokens)  # before first use: a crash here must not lose the rotated token
                 self._tokens = tokens
             self._hide(self._tokens)
 
-    def _exchange(self, fields: dict[str, str]) -> Tokens:
-        return request_tokens(self._http, self._app, fields, self._now())
+    def _exchange(self, refresh_token: str) -> Tokens:
+        """Returns the renewed tokens. What may have been renewed without an answer stays noted, so that a later refusal
+        can be told for what it is."""
+        if not refresh_token:
+            raise NeedsAttention("is not connected yet; press Connect", system=self._http.system)
+        was_cut_off = self._store.begin()
+        try:
+            return request_tokens(self._http, self._app, {"grant_type": "refresh_token", "refresh_token": refresh_token}, self._now())
+        except NeedsAttention as refusal:
+            if not was_cut_off:
+                self._store.settle()
+                raise
+            raise NeedsAttention(
+                "has replaced our access, and the new token was lost on its way to us; reconnect it",
+                system=self._http.system,
+                status=refusal.status,
+                code=refusal.code,
+                exchange=refusal.exchange,
+            ) from refusal
+        except (Unreachable, RateLimited):
+            if not was_cut_off:
+                self._store.settle()
+            raise
 
 
 def request_tokens(http: HttpClient, app: App, fields: dict[str, str], now: datetime) -> Tokens:
@@ -119,14 +161,20 @@ def _tokens(system: str, answer: Answer, fields: dict[str, str], now: datetime) 
     data = answer.data if isinstance(answer.data, dict) else {}
     if answer.status == 401 or (answer.status in (400, 403) and data):
         raise NeedsAttention(
-            f"refused to renew our access ({_code(answer)}); reconnect it", system=system, status=answer.status, exchange=answer.exchange
+            f"refused to renew our access ({_code(answer)}); reconnect it",
+            system=system,
+            status=answer.status,
+            code=_code(answer),
+            exchange=answer.exchange,
         )
     if answer.status != 200:
         raise not_its_own(system, answer, is_read=False)
     access, refresh = data.get("access_token"), data.get("refresh_token")
     if not isinstance(access, str) or not access:
         raise unreadable(system, answer, is_read=False)
-    return Tokens(access, str(refresh or fields.get("refresh_token", "")), _expiry(data.get("expires_in"), now))
+    scope = data.get("scope")
+    renewed = str(refresh or fields.get("refresh_token", ""))
+    return Tokens(access, renewed, _expiry(data.get("expires_in"), now), scope[:1000] if isinstance(scope, str) else "")
 
 
 def _expiry(seconds: Any, now: datetime) -> datetime | None:

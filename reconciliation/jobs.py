@@ -27,6 +27,7 @@ from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
+from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ def tick(name: str) -> str:
 def run_now(name: str, started_by: str) -> str:
     """Runs the pass because somebody asked, also while it is paused or not due."""
     sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
+    if not sync_pass.is_on:
+        return "off"
     return _run_in_channel(sync_pass, Run.Kind.MANUAL, started_by)
 
 
@@ -252,6 +255,12 @@ def force_differences(keys: list[str], user_id: int, reason: str = "", tries: in
 
     what = f"Force {len(keys)} fields to what Workbooks holds."
     return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+
+
+def renew_tokens() -> str:
+    """Renews what would die of not being used: looked at every six hours, done daily."""
+    done = tokens_keep_alive()
+    return "; ".join(f"{name}: {what}" for name, what in done.items()) or "none was idle"
 
 
 def ask_for(task: str, *arguments: object) -> None:

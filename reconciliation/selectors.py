@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from reconciliation.engine import gate, stop
 from reconciliation.models import Alert, Binding, Case, Connection, Operation, Policy, RemoteUser, Run, SearchKey, SyncPass
+from reconciliation.models.connection import Expiry
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
@@ -91,6 +92,12 @@ def notes() -> Notes:
     name, error, _ = found.get("connection", ("", "", None))
     by, reason, at = found.get("stop", ("", "", None))
     return Notes(f"{name}: {error}" if name else "", Stopped(stop.sentence(by, reason), at) if at else None)
+
+
+def near_expiries(connections: Iterable[Connection]) -> list[Expiry]:
+    """Returns the credentials that people must be warned of, soonest first."""
+    now = timezone.now()
+    return sorted((e for row in connections for e in row.expiries(now) if e.is_near), key=lambda e: e.on)
 
 
 @dataclass(frozen=True, slots=True)

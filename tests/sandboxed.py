@@ -9,7 +9,7 @@ from typing import Any
 
 from connectors.sandbox.transport import SandboxAdapter, base_url
 from connectors.sandbox.world import World
-from reconciliation.engine.connections import open_connector
+from reconciliation.engine.connections import open_connector, open_http
 from reconciliation.engine.runner import Order, run_pass
 from reconciliation.engine.wiring import Switches, Wiring
 from reconciliation.models import Connection, Run, SyncPass
@@ -103,6 +103,9 @@ def make(scenario: str = "empty", *, seed: int = 1, switches: Switches | None = 
     def connect(connection: Any, **options: Any) -> Any:
         return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)
 
+    def dial(connection: Any, **options: Any) -> Any:
+        return open_http(connection, adapter=adapter, clock=clock.seconds, sleep=clock.forward, **options)
+
     clocks = {"now": clock, "monotonic": clock.seconds, "db_now": clock, "sleep": clock.forward}
     wiring = Wiring(**clocks, open_connector=connect, workers=0, switches=switches or Switches())
-    return Sandboxed(world, clock, sync_pass, replace(wiring))
+    return Sandboxed(world, clock, sync_pass, replace(wiring, open_http=dial))

@@ -13,6 +13,7 @@ from connectors.contract import (
     CallCount,
     Check,
     Condition,
+    Identity,
     Op,
     Page,
     Position,
@@ -25,16 +26,38 @@ from connectors.contract import (
     WriteResult,
     one_by_one,
 )
-from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, RecordError, Rejected, ServerTrouble
+from connectors.errors import (
+    ConnectionTrouble,
+    ConnectorError,
+    MappingError,
+    NeedsAttention,
+    OutcomeUnknown,
+    RecordError,
+    RecordGone,
+    Rejected,
+    ServerTrouble,
+)
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
 from connectors.outreach.client import OutreachClient
 from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_record, write_document, write_instant
 from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, condition_pairs, sparse
 from connectors.outreach.schema import built_in, with_labels
+from connectors.outreach.scopes import SCOPES, Scope, is_granted
+from connectors.text import clean
 
 PAGE, LEAST_PAGE = 1000, 50
+LOOKED_AT = 100  # accounts, the latest first, in which another engine's keys are looked for
+OWN_SOURCES = ("", "outreach-api")  # what accounts made by hand or through the API say
 SEARCHABLE = ("id", "name", "customId", "domain")  # texts of an account that filters know (reference section 4)
+
+
+MISSING_SCOPE = "unauthorizedOauthScope"
+TWO_ENGINES = "Two engines on one pair of systems take each other's records for duplicates."
+LOOK_FOR_PLUGIN = (
+    "Ask an Outreach administrator to look under Settings, Plugins, and to switch the other one off for accounts before the pass is "
+    "switched on."
+)
 
 
 class OutreachConnector:
@@ -51,9 +74,12 @@ class OutreachConnector:
         settle_seconds: int = 120,
         concurrency: int = 8,
         marker_attribute: str = "customId",
+        granted_scope: str = "",
         spread: Spread = one_by_one,
     ) -> None:
         self._http = http
+        self._tokens = tokens
+        self._granted = granted_scope
         self._client = OutreachClient(http, tokens)
         self._template = page_address_template
         self.marker_field = marker_attribute
@@ -217,17 +243,83 @@ class OutreachConnector:
         schema = built_in(object_type)
         try:
             types = self._client.get("/api/v2/types", template="/api/v2/types").data.get("data")
-        except RecordError:
+        except (RecordError, NeedsAttention) as error:
+            if error.status != 403 and isinstance(error, NeedsAttention):
+                raise
             return schema  # the labels are a courtesy; an organisation without the right to them still maps fields
         return with_labels(schema, types)
 
     def check(self) -> list[Check]:
-        return run_checks(self._try(object_type) for object_type in ("account", "prospect", "user"))
+        return run_checks(self._try(scope) for scope in SCOPES)
 
-    def _try(self, object_type: str) -> Try:
-        path, template = self._collection(object_type)
-        call = partial(self._client.get, path, [("page[size]", "1"), ("count", "false")], template=template)
-        return Try(f"Read {object_type}s", f"Our token may read {COLLECTIONS[object_type]}.", call)
+    def _try(self, scope: Scope) -> Try:
+        collection, right = scope.name.split(".")
+        good = f"Our token may {right} {collection}."
+        return Try(scope.title, good, partial(self._prove, scope, collection, right), partial(_who_gives, scope))
+
+    def _prove(self, scope: Scope, collection: str, right: str) -> Check | None:
+        """Proves one right, without changing anything. Raises what Outreach says where it is missing; a right that we can
+        do without is a warning."""
+        path, template = f"/api/v2/{collection}", f"/api/v2/{collection}"
+        try:
+            if self._granted and not is_granted(scope.name, self._granted):
+                raise NeedsAttention(f"our access lacks the scope {scope.name}", system=SYSTEM, status=403, code=MISSING_SCOPE)
+            if right == "read":
+                self._client.get(path, [("page[size]", "1"), ("count", "false")], template=template)
+            elif right == "write":
+                self._prove_write(path, template, collection[:-1])
+        except NeedsAttention as error:
+            if not scope.is_optional or error.code != MISSING_SCOPE:
+                raise
+            return Check(scope.title, True, f"Not granted; it is needed {scope.purpose}.", _who_gives(scope, error), is_warning=True)
+        return None
+
+    def _prove_write(self, path: str, template: str, type_: str) -> None:
+        """Sends a change, without a field, of record 0, which no organisation has: whoever may write is told that it is
+        not there."""
+        document = {"data": {"type": type_, "id": 0, "attributes": {}}}
+        try:
+            self._client.send("PATCH", f"{path}/0", document, template=f"{template}/{{id}}")
+        except RecordGone:
+            return
+        except (Rejected, MappingError) as error:
+            if error.status == 403:
+                raise
+
+    def keep_alive(self) -> None:
+        self._tokens.keep_alive()
+
+    def identity(self) -> Identity:
+        answer = self._client.get("/api/v2", template="/api/v2")
+        data = answer.data.get("data")
+        said = data.get("attributes") if isinstance(data, dict) else None
+        texts = {k: clean(v)[0] for k, v in said.items() if isinstance(v, str)} if isinstance(said, dict) else {}
+        user = texts.get("username") or texts.get("user") or texts.get("email") or ""
+        return Identity(user[:100], (texts.get("organisation") or texts.get("organization") or texts.get("orgName") or "")[:100])
+
+    def rivals(self, own_prefix: str) -> list[Check]:
+        """Looks at the keys of the accounts changed last: a CRM plugin leaves a `defaultPluginMapping`, other engines a
+        `customId` or `externalSource` of their own."""
+        name = "Other engines on these accounts"
+        columns = ["name", self.marker_field, "externalSource", "defaultPluginMapping"]
+        pairs: Pairs = [("sort", "-updatedAt"), ("count", "false"), ("page[size]", str(LOOKED_AT)), *sparse("account", columns)]
+        path, template = self._collection("account")
+        try:
+            rows = self._records(self._client.get(path, pairs, template=template), "account")
+        except ConnectorError as error:
+            return [Check(name, True, f"Could not be looked at: {error.sentence}.", LOOK_FOR_PLUGIN, is_warning=True)]
+        if not rows:
+            return [Check(name, True, "There are no accounts yet.")]
+        plugin = [r for r in rows if r.fields.get("defaultPluginMapping")]
+        foreign = [r for r in rows if _is_foreign(r, self.marker_field, own_prefix) and r not in plugin]
+        lines = []
+        if plugin:
+            said = f"{len(plugin)} of the {len(rows)} accounts changed last are linked by a CRM plugin, “{_name(plugin)}” among them."
+            lines.append(Check(name, True, f"{said} {TWO_ENGINES}", LOOK_FOR_PLUGIN, is_warning=True))
+        if foreign:
+            said = f"{len(foreign)} of the {len(rows)} accounts changed last carry another program's key, “{_name(foreign)}” among them."
+            lines.append(Check(name, True, f"{said} {TWO_ENGINES}", LOOK_FOR_PLUGIN, is_warning=True))
+        return lines or [Check(name, True, f"None of the {len(rows)} accounts changed last carries another program's key.")]
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{id}", ref.id)
@@ -237,6 +329,33 @@ class OutreachConnector:
 
     def close(self) -> None:
         self._http.close()
+        self._tokens.close()
+
+
+def _who_gives(scope: Scope, error: ConnectorError) -> str:
+    """Returns what to do about a missing right, and who can do it."""
+    if not isinstance(error, NeedsAttention | Rejected):
+        return ""
+    if error.status == 403 and error.code == MISSING_SCOPE:
+        return (
+            f"Ask whoever registered our app with Outreach to tick the scope {scope.name} ({scope.purpose}), then press Reconnect: "
+            "a token keeps the scopes it was made with."
+        )
+    if error.status == 403:
+        return (
+            f"Ask an Outreach administrator to let the user who connected {scope.title.lower()} (Settings, Governance profiles), "
+            "then test again."
+        )
+    return "Press Reconnect." if error.status in (400, 401) else ""
+
+
+def _is_foreign(account: Record, marker_field: str, own_prefix: str) -> bool:
+    key, source = str(account.fields.get(marker_field) or ""), str(account.fields.get("externalSource") or "")
+    return bool(key and not (own_prefix and key.startswith(own_prefix))) or source not in OWN_SOURCES
+
+
+def _name(accounts: Sequence[Record]) -> str:
+    return str(accounts[0].fields.get("name") or accounts[0].ref.id)[:80]
 
 
 def _key(record: Record) -> tuple[Any, int]:

@@ -30,6 +30,13 @@ class WorkbooksClient:
             raise unreadable(SYSTEM, answer, is_read=True)
         return data["data"], answer
 
+    def log_in(self) -> dict[str, Any]:
+        """Returns what a log-in with the key says of user and database. Nothing is changed, and its session is not used."""
+        answer = self._call("login", "POST", [("api_version", "1"), ("_fast_login", "true")], is_read=True)
+        if not isinstance(answer.data, dict) or not ("logical_database_id" in answer.data or "database_name" in answer.data):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        return answer.data
+
     def change(self, path: str, pairs: Pairs) -> Answer:
         """Returns the answer to a PUT of rows; what it says of each row is for the connector to judge. Raises Rejected
         when the call as a whole was refused: nothing was done, and which row is at fault it does not say."""

@@ -15,6 +15,7 @@ from connectors.contract import (
     CallCount,
     Check,
     Condition,
+    Identity,
     Op,
     Page,
     Position,
@@ -27,8 +28,9 @@ from connectors.contract import (
     WriteResult,
     one_by_one,
 )
-from connectors.errors import ConnectorError, MappingError, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.http import Answer, HttpClient, unreadable
+from connectors.text import clean
 from connectors.workbooks.client import WorkbooksClient
 from connectors.workbooks.codec import NO_VALUE, SYSTEM, read_record, write_value
 from connectors.workbooks.query import Pairs, list_pairs, sweep_condition
@@ -41,6 +43,12 @@ ALWAYS = ("id", "lock_version", "updated_at", "is_deleted", "updated_by_user[per
 ROWS_A_CALL = 100
 Row = dict[str, str]  # one row of a PUT, as it goes out
 REFUSALS_OF_ALL = 3  # rows refused one by one while none went through: the call is at fault, not the rows
+RIVAL = "Outreach Send/Receive"
+LOOK_FOR_RIVAL = (
+    "Ask a Workbooks administrator to look at the scheduled processes (Configuration, Automation) and to disable "
+    f"“{RIVAL}” before the pass is switched on."
+)
+CHANGING = ("update", "edit", "modify", "change", "write")  # how an action of the metadata may call it
 _STALE = "already been updated elsewhere"
 _GONE = re.compile(r"^(?:this |the )?record(?: (\d+))? (?:was not found|could not be found|does not exist|no longer exists)", re.IGNORECASE)
 _UNKNOWN = re.compile(r"^unknown attribute '([^']+)'", re.IGNORECASE)
@@ -214,10 +222,60 @@ class WorkbooksConnector:
 
     def check(self) -> list[Check]:
         pairs = list_pairs(None, ["id"], ("id",), 1)
-        return run_checks(
-            Try(f"Read {object_type}s", f"Our key may read {path}.", partial(self._client.read, path, pairs))
+        reads = [
+            Try(
+                f"Read {path.split('/')[1]}",
+                f"Our key may read {path}.",
+                partial(self._client.read, path, pairs),
+                partial(_who_gives, "read", path),
+            )
+            for path in PATHS.values()
+        ]
+        changes = [
+            Try(f"Change {path.split('/')[1]}", "", partial(self._may_change, object_type, path), partial(_who_gives, "change", path))
             for object_type, path in PATHS.items()
-        )
+        ]
+        return run_checks([*reads, *changes])
+
+    def _may_change(self, object_type: str, path: str) -> Check:
+        """Returns what the metadata says of our right to change rows; nothing is written to find out."""
+        noun = path.split("/")[1]
+        pairs: Pairs = [("class_names[]", CLASSES[object_type]), *(("_select_columns[]", c) for c in ("class_name", "actions", "fields"))]
+        rows, _ = self._client.read("metadata/types", pairs)
+        row = next((r for r in rows if r.get("class_name") == CLASSES[object_type]), {})
+        fields = [f for f in row.get("fields") or () if isinstance(f, Mapping)]
+        actions = [a for a in row.get("actions") or () if isinstance(a, Mapping) and str(a.get("name", "")).lower() in CHANGING]
+        if any(a.get("permitted") is False for a in actions) or (fields and not any(f.get("is_updateable") is True for f in fields)):
+            return Check(f"Change {noun}", False, f"Workbooks: our user may not change {noun}.", _remedy("change", path))
+        if not actions:
+            said = f"Workbooks does not say whether our user may change {noun}; the first write will show it."
+            return Check(f"Change {noun}", True, said, is_warning=True)
+        return Check(f"Change {noun}", True, f"Our user may change {noun}.")
+
+    def keep_alive(self) -> None:
+        """A key does not die of not being used."""
+
+    def identity(self) -> Identity:
+        said = self._client.log_in()
+        database = said.get("logical_database_id") or said.get("default_database_id") or ""
+        user, name = (clean(str(said.get(key) or ""))[0][:100] for key in ("person_name", "database_name"))
+        return Identity(user, name, clean(str(database))[0][:20])
+
+    def rivals(self, own_prefix: str) -> list[Check]:
+        """Looks for the vendor's own process, by its name, among the scheduled processes."""
+        name = f"The vendor's process “{RIVAL}”"
+        pairs: Pairs = [("_start", "0"), ("_limit", str(ROWS_A_CALL)), ("_ff[]", "name"), ("_ft[]", "eq"), ("_fc[]", RIVAL)]
+        try:
+            rows, _ = self._client.read("automation/scheduled_actions", pairs)
+        except ConnectorError as error:
+            return [Check(name, True, f"Could not be looked at: {error.sentence}.", LOOK_FOR_RIVAL, is_warning=True)]
+        found = [row for row in rows if str(row.get("name", "")).strip().lower() == RIVAL.lower()]
+        if not found:
+            return [Check(name, True, "There is none.")]
+        if all(_is_off(row) for row in found):
+            return [Check(name, True, "It is there and switched off.")]
+        return [Check(name, True, "It is active. Two engines on one pair of systems take each other's records for duplicates.",
+                      LOOK_FOR_RIVAL, is_warning=True)]  # fmt: skip
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{object}", PATHS.get(ref.object_type, "")).replace("{id}", ref.id)
@@ -227,6 +285,28 @@ class WorkbooksConnector:
 
     def close(self) -> None:
         self._http.close()
+
+
+def _who_gives(right: str, path: str, error: ConnectorError) -> str:
+    """Returns what to do about a refusal, and who can do it."""
+    if isinstance(error, NeedsAttention) and error.status == 401:
+        return "Enter a new API key. A Workbooks administrator makes one for the integration's user (Configuration, Users, API keys)."
+    return _remedy(right, path) if isinstance(error, NeedsAttention | Rejected) and error.status in (403, 404, 406) else ""
+
+
+def _remedy(right: str, path: str) -> str:
+    noun = path.split("/")[1]
+    who = f"Ask a Workbooks administrator to give the key's user the capability to {right} {noun}"
+    return f"{who} (Configuration, Users, Capabilities), then test again."
+
+
+def _is_off(row: Mapping[str, Any]) -> bool:
+    """Tells whether a scheduled process says that it is off, under any of the names for it."""
+    said = {k: str(v).strip().lower() for k, v in row.items()}
+    on = [said[k] for k in ("enabled", "is_enabled", "active", "is_active") if k in said]
+    off = [said[k] for k in ("disabled", "is_disabled") if k in said]
+    status = [said[k] for k in ("status", "state") if k in said]
+    return "false" in on or "true" in off or any(s in ("disabled", "inactive", "off", "suspended") for s in status)
 
 
 def _with_always(columns: Sequence[str]) -> list[str]:

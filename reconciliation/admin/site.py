@@ -175,7 +175,10 @@ class SyncAdminSite(AdminSite):
             page("writes/stop/", stop_writes.stop, "writes_stop"),
             page("writes/allow/", stop_writes.allow, "writes_allow"),
             page("connections/", connections.show_list, "connection_list"),
+            page("connections/add/<slug:system>/", connections.add, "connection_add"),
+            page("connections/callback/", connections.callback, "connection_callback"),
             page("connections/<int:pk>/", connections.edit, "connection_edit"),
+            page("connections/<int:pk>/connect/", connections.connect, "connection_connect"),
             page("connections/<int:pk>/test/", connections.test, "connection_test"),
         ]
         return [*ours, *super().get_urls()]

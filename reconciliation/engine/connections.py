@@ -9,8 +9,10 @@ from typing import Any
 
 import requests
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from connectors.contract import Connector
 from connectors.errors import NeedsAttention
@@ -30,17 +32,27 @@ class ConnectionTokens:
     def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now) -> None:
         self._id = connection_id
         self._db_now = db_now
+        self._rests_on = ""
 
     def load(self) -> Tokens:
         secrets = Connection.objects.get(pk=self._id).secrets
+        self._rests_on = secrets.get("refresh_token", "")
         expires_at = datetime.fromisoformat(secrets["expires_at"]) if secrets.get("expires_at") else None
         return Tokens(secrets.get("access_token", ""), secrets.get("refresh_token", ""), expires_at)
 
+    def begin(self) -> bool:
+        won = Connection.objects.filter(pk=self._id, renewal_begun_at=None).update(renewal_begun_at=timezone.now())
+        return not won
+
+    def settle(self) -> None:
+        Connection.objects.filter(pk=self._id).update(renewal_begun_at=None)
+
     def save(self, tokens: Tokens) -> None:
-        row = Connection.objects.get(pk=self._id)
-        expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
-        secrets = {**row.secrets, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
-        Connection.objects.filter(pk=self._id).update(secrets=secrets)
+        """As the protocol says; tokens that somebody connected with meanwhile stay, for ours are of the older consent."""
+        with transaction.atomic():
+            row = Connection.objects.select_for_update().get(pk=self._id)
+            if row.secrets.get("refresh_token", "") == self._rests_on:
+                store_tokens(row, tokens)
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -56,6 +68,42 @@ class ConnectionTokens:
                 mine.filter(token_lock_until=until).update(token_lock_until=None)
 
 
+def store_tokens(row: Connection, tokens: Tokens, **changes: Any) -> None:
+    """Puts tokens into a row that the caller has locked; nothing of it was used yet."""
+    expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
+    secrets = {**row.secrets, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+    own = {**row.settings, "granted_scope": tokens.scope} if tokens.scope else row.settings
+    own = {**own, **changes.pop("settings", {})}
+    fields = {"secrets": secrets, "settings": own, "refresh_used_at": timezone.now(), "renewal_begun_at": None, **changes}
+    Connection.objects.filter(pk=row.pk).update(**fields)
+
+
+def open_http(
+    connection: Connection,
+    *,
+    base_url: str = "",
+    before_send: Callable[[float], None] | None = None,
+    adapter: requests.adapters.BaseAdapter | None = None,
+    **options: Any,
+) -> HttpClient:
+    """Returns a client of the row's address, or of another one of its system. Raises NeedsAttention when that address
+    cannot be used."""
+    own = connection.settings or {}
+    return HttpClient(
+        connection.system,
+        base_url or connection.base_url,
+        secrets=[v for k, v in (connection.secrets or {}).items() if isinstance(v, str) and k != "expires_at"],
+        allow_loopback=settings.ALLOW_LOOPBACK,
+        allow_private=bool(own.get("allow_private")),
+        least_tls=str(own.get("least_tls", "1.3")),
+        timeout=float(own.get("timeout_seconds", 30)),
+        concurrency=8,
+        before_send=before_send,
+        adapter=adapter,
+        **options,
+    )
+
+
 def open_connector(
     connection: Connection,
     *,
@@ -68,19 +116,8 @@ def open_connector(
     """Returns the connector of the row. Raises NeedsAttention when its address or credentials cannot be used."""
     own = connection.settings or {}
     secrets = connection.secrets or {}
-    http = HttpClient(
-        connection.system,
-        connection.base_url,
-        secrets=[v for k, v in secrets.items() if isinstance(v, str) and k != "expires_at"],
-        allow_loopback=settings.ALLOW_LOOPBACK,
-        allow_private=bool(own.get("allow_private")),
-        least_tls=str(own.get("least_tls", "1.3")),
-        timeout=float(own.get("timeout_seconds", 30)),
-        concurrency=8,
-        before_send=before_send,
-        adapter=adapter,
-        **options,
-    )
+    reach: dict[str, Any] = {"before_send": before_send, "adapter": adapter, **options}
+    http = open_http(connection, **reach)
     template = connection.page_address_template
     if connection.system == Connection.System.WORKBOOKS:
         if not secrets.get("api_key"):
@@ -90,7 +127,9 @@ def open_connector(
             http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds, spread=spread(width)
         )
     app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
-    tokens = TokenSource(ConnectionTokens(connection.pk, db_now), app, http)
+    is_elsewhere = connection.login_url not in ("", connection.base_url)
+    desk = open_http(connection, base_url=connection.login_url, **reach) if is_elsewhere else http
+    tokens = TokenSource(ConnectionTokens(connection.pk, db_now), app, desk)
     return OutreachConnector(
         http,
         tokens,
@@ -99,4 +138,5 @@ def open_connector(
         concurrency=int(own.get("concurrency", 8)),
         spread=spread(min(workers, int(own.get("concurrency", 8)))),
         marker_attribute=str(own.get("marker_attribute", "customId")),
+        granted_scope=str(own.get("granted_scope", "")),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models.functions import Now
 
 from connectors.contract import Connector
+from connectors.http import HttpClient
 from reconciliation.models import Connection
 
 
@@ -40,6 +41,12 @@ def _build(connection: Connection, **options: Any) -> Connector:
     return open_connector(connection, **options)
 
 
+def _build_http(connection: Connection, **options: Any) -> HttpClient:
+    from reconciliation.engine.connections import open_http
+
+    return open_http(connection, **options)
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """Clocks and makers. `now` is our wall clock (aware UTC), `db_now` the database's, `workers` caps the threads of
@@ -50,5 +57,6 @@ class Wiring:
     db_now: Callable[[], Any] = Now
     sleep: Callable[[float], None] = time.sleep
     open_connector: Callable[..., Connector] = _build
+    open_http: Callable[..., HttpClient] = _build_http
     workers: int = 8
     switches: Switches = field(default_factory=Switches)

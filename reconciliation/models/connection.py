@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
 from django.db import models
 
 from reconciliation.models.encrypted import EncryptedJSONField
+
+REFRESH_TOKEN_DAYS = 14  # Outreach's refresh tokens die after so many days without use
+SECRET_WARNING_DAYS = 30
+REFRESH_WARNING_DAYS = 10  # it is renewed daily: fewer days left mean that renewals have failed for days
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """One credential that ends of itself: which, on what day, in how many days, and from when on people are warned."""
+
+    connection: Connection
+    what: str
+    on: date
+    days: int
+    warning_days: int
+
+    @property
+    def is_near(self) -> bool:
+        return self.days <= self.warning_days
+
+    @property
+    def sentence(self) -> str:
+        """What staff read: how long it lasts, and what to do."""
+        if self.what == "refresh token":
+            when = f"dies in {self.days} days" if self.days >= 0 else "has died"
+            why = "it is renewed daily, which has failed for days. Test the connection, or reconnect it."
+            return f"{self.connection}: the refresh token {when}; {why}"
+        when = (
+            "has ended" if self.days < 0 else ("ends today", "ends tomorrow")[self.days] if self.days < 2 else f"ends in {self.days} days"
+        )
+        return f"{self.connection}: the {self.what} {when} ({self.on:%d %B %Y}). Make a new one there and enter it here, with its date."
 
 
 class Connection(models.Model):
@@ -41,7 +78,53 @@ class Connection(models.Model):
     calls_remaining = models.IntegerField(null=True, editable=False)
     calls_reset_at = models.DateTimeField(null=True, editable=False)
     token_lock_until = models.DateTimeField(null=True, editable=False)
+    renewal_begun_at = models.DateTimeField(null=True, editable=False)  # a renewal whose answer is not stored yet
+    refresh_used_at = models.DateTimeField(null=True, editable=False)
+    login_url = models.CharField(max_length=300, blank=True)  # "": people log in where the interface is
+    secret_expires_on = models.DateField(null=True, blank=True)
+    connected_at = models.DateTimeField(null=True, editable=False)
+    connected_by = models.CharField(max_length=150, blank=True, editable=False)  # one of our users, as named then
+    connected_as = models.CharField(max_length=210, blank=True, editable=False)  # as the system says
+    checks = models.JSONField(default=list, blank=True, editable=False)  # the lines of the last test
+    tested_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def authorise_base(self) -> str:
+        """Where people log in, and where tokens come from."""
+        return self.login_url or self.base_url
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there are credentials to work with."""
+        return bool(self.secrets.get("api_key" if self.system == self.System.WORKBOOKS else "refresh_token"))
+
+    @property
+    def refresh_expires_at(self) -> datetime | None:
+        """When the refresh token dies if nobody uses it."""
+        return self.refresh_used_at + timedelta(days=REFRESH_TOKEN_DAYS) if self.refresh_used_at else None
+
+    @property
+    def badges(self) -> list[dict[str, Any]]:
+        """What everybody must see of it: played, on this machine, or less guarded than the rule (D36)."""
+        is_here = (urlsplit(self.base_url).hostname or "") in LOOPBACK
+        found = [("SANDBOX", "sandbox", "Played systems on this machine, over plain http.")] if self.is_sandbox or is_here else []
+        if self.settings.get("least_tls") == "1.2":
+            found.append(("TLS 1.2", "held", "An admin allowed TLS 1.2 here; the rule is 1.3."))
+        if self.settings.get("allow_private"):
+            found.append(("PRIVATE ADDRESS", "held", "An admin allowed addresses of a private network here."))
+        return [{"text": text, "kind": kind, "why": why} for text, kind, why in found]
+
+    def expiries(self, now: datetime) -> list[Expiry]:
+        """Returns what will end of itself, soonest first."""
+        found = []
+        if self.secret_expires_on:
+            what = "API key" if self.system == self.System.WORKBOOKS else "client secret"
+            found.append(Expiry(self, what, self.secret_expires_on, (self.secret_expires_on - now.date()).days, SECRET_WARNING_DAYS))
+        if self.refresh_expires_at and self.is_connected:
+            on = self.refresh_expires_at.date()
+            found.append(Expiry(self, "refresh token", on, (on - now.date()).days, REFRESH_WARNING_DAYS))
+        return sorted(found, key=lambda e: e.on)

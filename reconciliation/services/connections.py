@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -10,17 +14,24 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from connectors.contract import Check
+from connectors.contract import Check, Connector
 from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
+from connectors.text import clean
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Connection, SyncPass
+from reconciliation.models import Binding, Connection, SyncPass
+from reconciliation.passes.organisations import marker_of
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
 from reconciliation.services.schemas import schemas_read
+from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 
-# What each system's connection needs; shown as fields that can be written and never read.
-SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret", "refresh_token", "access_token")}
+# What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
+SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
+TOKENS = ("access_token", "refresh_token", "expires_at")
+DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
+SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
+PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
 
 
 class ConnectionRefused(ValueError):
@@ -29,37 +40,128 @@ class ConnectionRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionChange:
-    """What an admin entered. A secret that is blank keeps its value."""
+    """What an admin entered. A secret that is blank keeps its value; so does a blank database id."""
 
     name: str
     base_url: str
     page_address_template: str
     settle_seconds: int
-    secrets: dict[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+    login_url: str = ""
+    secret_expires_on: date | None = None
+    allows_tls_12: bool = False
+    allows_private: bool = False
+    database_id: str = ""
 
 
-def connection_save(connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None) -> None:
-    """Stores the change. Raises ConnectionRefused, storing nothing."""
+def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) -> Connection:
+    """Returns a new connection. The second of a pair brings mapping table and pass with it, switched off (D27). Raises
+    ConnectionRefused, storing nothing."""
+    missing = [name.replace("_", " ") for name in SECRETS[system] if not change.secrets.get(name)]
+    if missing:
+        raise ConnectionRefused(f"Enter the {' and the '.join(missing)}.")
+    if system == Connection.System.OUTREACH and not change.page_address_template:
+        raise ConnectionRefused("Enter the address of an account's page: Workbooks shows it as Outreach URL.")
+    draft = Connection(system=system)
+    with transaction.atomic():
+        try:
+            refuse_second(system)
+        except SetUpRefused as refusal:
+            raise ConnectionRefused(str(refusal)) from None
+        _check(draft, change)
+        row = Connection.objects.create(
+            system=system,
+            settings=_settings(draft, change),
+            secrets={k: v for k, v in change.secrets.items() if v and k in SECRETS[system]},
+            **_plain(change),
+        )
+        audit(by, "add connection", row.name, system=system, base_url=row.base_url)
+        sync_pass = pair_up()
+        if sync_pass is not None:
+            audit(by, "make pass", sync_pass.title, crm=sync_pass.crm.name, peer=sync_pass.peer.name, is_on=sync_pass.is_on)
+            fields_find(sync_pass)  # Workbooks may have been tested before
+    return row
+
+
+def connection_save(
+    connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None, *, wiring: Wiring | None = None
+) -> None:
+    """Stores the change. With `wiring`, a new key is asked for its database first: with one of another database the next
+    run would take its organisations for those that are linked. Raises ConnectionRefused, storing nothing."""
     _check(connection, change)
     known = SECRETS[connection.system]
     given = {k: v for k, v in change.secrets.items() if v and k in known}
+    if wiring is not None and "api_key" in given:
+        _refuse_other_database(connection, change, given, wiring)
     with transaction.atomic():
         row = Connection.objects.select_for_update().get(pk=connection.pk)  # a token may be rotated at this moment
-        if _host(change.base_url) != _host(row.base_url) and (missing := [k for k in known if row.secrets.get(k) and k not in given]):
+        moved = {host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""}
+        if moved and (missing := [k for k in known if row.secrets.get(k) and k not in given]):
             names = ", ".join(name.replace("_", " ") for name in missing)
             raise ConnectionRefused(
                 f"The address names another host. Secrets are never sent to a host they were not given for: enter {names} anew."
             )
-        before = {n: getattr(row, n) for n in ("name", "base_url", "page_address_template", "settle_seconds")}
-        row.name, row.base_url = change.name.strip(), change.base_url.rstrip("/")
-        row.page_address_template, row.settle_seconds = change.page_address_template, change.settle_seconds
-        row.state, row.last_error = Connection.State.UNTESTED, ""
-        row.secrets = {**row.secrets, **given}
-        if {"access_token", "refresh_token"} & given.keys():
-            row.secrets.pop("expires_at", None)  # it belonged to the token that was replaced
-        row.save(update_fields=[*before, "state", "last_error", *(["secrets"] if given else [])])
-        changed = {n: [old, getattr(row, n)] for n, old in before.items() if old != getattr(row, n)}
+        own = _settings(row, change)
+        before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in ("least_tls", "allow_private", "database_id")}
+        for name, value in _plain(change).items():
+            setattr(row, name, value)
+        row.settings, row.state, row.last_error = own, Connection.State.UNTESTED, ""
+        row.secrets = {k: v for k, v in {**row.secrets, **given}.items() if not (moved and k in TOKENS)}
+        row.save(update_fields=[*PLAIN, "settings", "state", "last_error", *(["secrets"] if given or moved else [])])
+        after = {n: getattr(row, n) if n in PLAIN else own.get(n) for n in before}
+        changed = {n: [_shown(old), _shown(after[n])] for n, old in before.items() if old != after[n]}
         audit(by, "change connection", row.name, **changed, **({"secrets_replaced": sorted(given)} if given else {}))
+
+
+def _refuse_other_database(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
+    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's."""
+    draft = copy.copy(connection)
+    draft.base_url, draft.secrets, draft.settings = (
+        change.base_url.rstrip("/"),
+        {**connection.secrets, **given},
+        _settings(connection, change),
+    )
+    try:
+        connector = wiring.open_connector(draft)
+        try:
+            said = connector.identity()
+        finally:
+            connector.close()
+    except ConnectorError:
+        return  # its test will say so; nothing runs with a key that is refused
+    ours = str(draft.settings.get("database_id", ""))
+    if ours and said.organisation_id not in ("", ours):
+        raise ConnectionRefused(f"This key belongs to database {said.organisation_id} ({said}); the connection is of database {ours}.")
+
+
+def _plain(change: ConnectionChange) -> dict[str, Any]:
+    """Returns the columns that hold what was entered."""
+    return {
+        "name": change.name.strip(),
+        "base_url": change.base_url.rstrip("/"),
+        "login_url": change.login_url.rstrip("/"),
+        "page_address_template": change.page_address_template,
+        "settle_seconds": change.settle_seconds,
+        "secret_expires_on": change.secret_expires_on,
+    }
+
+
+def _settings(connection: Connection, change: ConnectionChange) -> dict[str, Any]:
+    """Returns the settings with what was entered. Raises ConnectionRefused for another database than the one whose id
+    stands in the keys of accounts."""
+    own = {k: v for k, v in (connection.settings or {}).items() if k not in ("least_tls", "allow_private")}
+    old, new = str(own.get("database_id", "")), change.database_id.strip()
+    if new and new != old:
+        if old and Binding.objects.filter(sync_pass__crm=connection).exists():
+            raise ConnectionRefused(f"The keys of accounts made so far name database {old}; it cannot become {new} any more.")
+        if not (new.isascii() and new.isalnum() and len(new) <= 20):
+            raise ConnectionRefused("The database id is a number, such as 3.")
+        own["database_id"] = new
+    return own | ({"least_tls": "1.2"} if change.allows_tls_12 else {}) | ({"allow_private": True} if change.allows_private else {})
+
+
+def _shown(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _check(connection: Connection, change: ConnectionChange) -> None:
@@ -72,22 +174,28 @@ def _check(connection: Connection, change: ConnectionChange) -> None:
     if change.page_address_template and "{id}" not in change.page_address_template:
         raise ConnectionRefused("The page address needs {id} where the record's id belongs.")
     if change.page_address_template:
-        _check_address("The page address", connection.system, change.page_address_template.replace("{id}", "1").replace("{object}", "x"))
-    _check_address("The address", connection.system, change.base_url)
-    if not is_allowed_host(connection.system, _host(change.base_url)):
-        hosts = ", ".join(settings.SYSTEM_HOSTS[connection.system])
-        raise ConnectionRefused(
-            f"{connection.get_system_display()} is reached at {hosts}. Another host must be allowed first, with the setting SYSTEM_HOSTS."
-        )
+        page = change.page_address_template.replace("{id}", "1").replace("{object}", "x")
+        _check_address("The page address", connection.system, page, change.allows_private)
+    for what, address in (("The address", change.base_url), ("The log-in address", change.login_url)):
+        if not address and what == "The log-in address":
+            continue
+        _check_address(what, connection.system, address, change.allows_private)
+        if not is_allowed_host(connection.system, host_of(address)):
+            hosts = ", ".join(settings.SYSTEM_HOSTS[connection.system])
+            name = connection.get_system_display()
+            raise ConnectionRefused(
+                f"{what}: {name} is reached at {hosts}. Another host must be allowed first, with the setting SYSTEM_HOSTS."
+            )
 
 
-def _check_address(what: str, system: str, address: str) -> None:
-    """Raises ConnectionRefused for an address that is none, is not https, names a private host, or holds a password."""
+def _check_address(what: str, system: str, address: str, allows_private: bool) -> None:
+    """Raises ConnectionRefused for an address that is none, is not https, names a private host where none is allowed, or
+    holds a password."""
     try:
         has_user = bool(urlsplit(address).username or urlsplit(address).password)
         if has_user:
             raise ConnectionRefused(f"{what} must not hold a user name or password; enter secrets in their own fields.")
-        HttpClient(system, address, allow_loopback=settings.ALLOW_LOOPBACK).close()
+        HttpClient(system, address, allow_loopback=settings.ALLOW_LOOPBACK, allow_private=allows_private).close()
     except ConnectorError as error:
         raise ConnectionRefused(f"{what}: {error.detail}.") from None
     except ConnectionRefused:
@@ -96,7 +204,7 @@ def _check_address(what: str, system: str, address: str) -> None:
         raise ConnectionRefused(f"{what} is not a web address.") from None
 
 
-def _host(address: str) -> str:
+def host_of(address: str) -> str:
     try:
         return (urlsplit(address).hostname or "").lower()
     except ValueError:
@@ -112,7 +220,8 @@ def is_allowed_host(system: str, host: str) -> bool:
 
 
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:
-    """Returns a line for everything the product needs of this connection, and keeps the schema it describes."""
+    """Returns a line for everything the product needs of this connection, a warning where another engine is at work on
+    the same records, and keeps the lines and the schema it describes."""
     wiring = wiring or Wiring()
     try:
         connector = wiring.open_connector(connection)
@@ -122,18 +231,61 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
         try:
             lines = connector.check()
             if all(line.is_ok for line in lines):
-                lines.append(_keep_schema(connection, connector))
+                lines += [_know_who(connection, connector), *connector.rivals(own_prefix(connection)), _keep_schema(connection, connector)]
         finally:
             connector.close()
+    lines = [replace(line, sentence=clean(line.sentence)[0]) for line in lines]  # systems' words may hold what no database can
     failing = [line for line in lines if not line.is_ok]
-    state = Connection.State.NEEDS_ATTENTION if failing else Connection.State.OK
+    now = timezone.now()
     Connection.objects.filter(pk=connection.pk).update(
-        state=state, last_error=failing[0].sentence if failing else "", last_error_at=timezone.now() if failing else None
+        state=Connection.State.NEEDS_ATTENTION if failing else Connection.State.OK,
+        last_error=failing[0].sentence if failing else "",
+        last_error_at=now if failing else None,
+        checks=[asdict(line) for line in lines],
+        tested_at=now,
     )
     return lines
 
 
-def _keep_schema(connection: Connection, connector) -> Check:
+def own_prefix(connection: Connection) -> str:
+    """Returns what our own keys of accounts start with, "" as long as the database is not known."""
+    crm = connection if connection.system == Connection.System.WORKBOOKS else None
+    if crm is None:
+        sync_pass = SyncPass.objects.select_related("crm").filter(peer=connection).first()
+        crm = sync_pass.crm if sync_pass else Connection.objects.filter(system=Connection.System.WORKBOOKS).first()
+    database = str(crm.settings.get("database_id", "")) if crm else ""
+    return marker_of(database, "") if database else ""
+
+
+def _know_who(connection: Connection, connector: Connector) -> Check:
+    """Remembers whom the system takes us for, and the database of a key when it is new."""
+    name = "Who we are there"
+    has_database = connection.system == Connection.System.WORKBOOKS
+    stored = str(connection.settings.get("database_id", ""))
+    ask = "Enter the database id on this page; Workbooks shows it under Configuration, Database."
+    try:
+        said = connector.identity()
+    except ConnectorError as error:
+        is_enough = bool(stored) or not has_database
+        return Check(name, is_enough, f"Could not be read: {error.sentence}.", "" if is_enough else ask, is_warning=True)
+    words = str(said) or "The system does not say."
+    Connection.objects.filter(pk=connection.pk).update(connected_as=str(said))
+    if not has_database:
+        return Check(name, True, words)
+    if not stored and said.organisation_id:
+        with transaction.atomic():
+            row = Connection.objects.select_for_update().get(pk=connection.pk)
+            Connection.objects.filter(pk=row.pk).update(settings={**row.settings, "database_id": said.organisation_id})
+        return Check(name, True, f"{words}, database {said.organisation_id}.")
+    if not stored:
+        return Check(name, False, "Workbooks does not say which database the key belongs to.", ask)
+    if said.organisation_id not in ("", stored):
+        sentence = f"The key belongs to database {said.organisation_id} ({words}), but this connection is of database {stored}."
+        return Check(name, False, sentence, f"Enter a key of database {stored}: the keys of accounts carry that number.")
+    return Check(name, True, f"{words}, database {stored}.")
+
+
+def _keep_schema(connection: Connection, connector: Connector) -> Check:
     try:
         count = schemas_read(connection, connector)
     except ConnectorError as error:

@@ -123,6 +123,7 @@ def pilot_start(sync_pass: SyncPass, user: AbstractBaseUser, *, most_new: int | 
     run itself asks again. Raises SwitchRefused."""
     if sync_pass.is_on:
         raise SwitchRefused("The pass is on; it takes every organisation by itself.")
+    _refuse_unknown_database(sync_pass)
     if why := gate.preview_wanted(sync_pass):
         raise SwitchRefused(why)
     if most_new is not None:
@@ -147,10 +148,16 @@ def refuse_switch_on(sync_pass: SyncPass) -> None:
             f"{taken.crm} is synced with {sync_pass.peer} already; an account holds one key, so a second CRM cannot be. "
             f"Switch “{taken}” off first."
         )
+    _refuse_unknown_database(sync_pass)
     if gate.is_closed(sync_pass) and (missing := missing_fields(sync_pass)):
         raise SwitchRefused(f"{len(missing)} of the plugin's fields are missing in {sync_pass.crm}; see Set-up, Fields.")
     if why := gate.preview_wanted(sync_pass):
         raise SwitchRefused(why)
+
+
+def _refuse_unknown_database(sync_pass: SyncPass) -> None:
+    if not sync_pass.crm.settings.get("database_id"):
+        raise SwitchRefused(f"Test “{sync_pass.crm}” first: the keys of accounts carry its database id, which is not known yet.")
 
 
 @transaction.atomic

@@ -1,48 +1,183 @@
-"""Connections: how each system is, and a test that says what is missing."""
+"""Connections: how each system is, a test that names what is missing, adding one, and connecting by OAuth."""
 
 from __future__ import annotations
 
-from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from dataclasses import dataclass
+from typing import Any
 
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from connectors.outreach.scopes import SCOPES
+from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
+from reconciliation.selectors import near_expiries
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import SECRETS, ConnectionChange, ConnectionRefused, connection_save, connection_test
+from reconciliation.services.connections import (
+    DEFAULTS,
+    SECRETS,
+    SETTLE_SECONDS,
+    ConnectionChange,
+    ConnectionRefused,
+    connection_add,
+    connection_save,
+    connection_test,
+)
+from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
 from reconciliation.views.page import action, page, render, whole_number
+
+FLOWS, MOST_FLOWS = "oauth_flows", 5  # log-ins under way in one browser, by their state
+STATE_CHARACTERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in the form: a connection as it is, or what was typed for a new one."""
+
+    name: str = ""
+    base_url: str = ""
+    login_url: str = ""
+    page_address_template: str = ""
+    settle_seconds: int = 0
+    secret_expires_on: Any = None
+    database_id: str = ""
+    allows_tls_12: bool = False
+    allows_private: bool = False
 
 
 @page(ADMINISTER)
 def show_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "admin/reconciliation/connection/list.html", "Connections", rows=Connection.objects.order_by("pk"))
+    rows = list(Connection.objects.order_by("pk"))
+    now = timezone.now()
+    return render(
+        request,
+        "admin/reconciliation/connection/list.html",
+        "Connections",
+        rows=[(row, row.expiries(now)) for row in rows],
+        expiring=near_expiries(rows),
+        absent=[(value, label) for value, label in Connection.System.choices if value not in {row.system for row in rows}],
+    )
+
+
+@page(ADMINISTER)
+def add(request: HttpRequest, system: str) -> HttpResponse:
+    if system not in SECRETS:
+        raise Http404
+    label = Connection.System(system).label
+    if request.method == "POST":
+        change = _read(request, SECRETS[system])
+        try:
+            connection = connection_add(system, change, request.user)
+        except ConnectionRefused as refusal:
+            messages.error(request, f"Nothing was added. {refusal}")
+            return _form(request, f"Add {label}", system, _typed(change))
+        return _added(request, connection)
+    name, address = DEFAULTS[system]
+    return _form(request, f"Add {label}", system, Entry(name, address, settle_seconds=SETTLE_SECONDS[system]))
+
+
+def _added(request: HttpRequest, connection: Connection) -> HttpResponse:
+    """Leads on: Workbooks is tested at once, which reads its database; Outreach is connected next."""
+    if connection.system == Connection.System.WORKBOOKS:
+        is_good = all(line.is_ok for line in connection_test(connection))
+        (messages.success if is_good else messages.warning)(request, f"“{connection}” is added and was tested.")
+    else:
+        messages.success(request, f"“{connection}” is added. Register the redirect URI below with your Outreach app, then press Connect.")
+    return redirect("admin:connection_edit", connection.pk)
 
 
 @page(ADMINISTER)
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
-    names = SECRETS[connection.system]
     if request.method == "POST":
         try:
-            connection_save(connection, _read(request, names), request.user)
+            connection_save(connection, _read(request, SECRETS[connection.system]), request.user, wiring=Wiring())
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
             return redirect("admin:connection_edit", pk)
         messages.success(request, "Saved. Test it now.")
         return redirect("admin:connection_list")
-    secrets = [{"name": n, "title": n.replace("_", " ").capitalize(), "is_set": bool(connection.secrets.get(n))} for n in names]
-    return render(request, "admin/reconciliation/connection/edit.html", f"Connection: {connection}", connection=connection, secrets=secrets)
+    own = connection.settings
+    entry = Entry(
+        connection.name,
+        connection.base_url,
+        connection.login_url,
+        connection.page_address_template,
+        connection.settle_seconds,
+        connection.secret_expires_on,
+        str(own.get("database_id", "")),
+        own.get("least_tls") == "1.2",
+        bool(own.get("allow_private")),
+    )
+    return _form(request, f"Connection: {connection}", connection.system, entry, connection)
+
+
+def _form(request: HttpRequest, title: str, system: str, entry: Entry, connection: Connection | None = None) -> HttpResponse:
+    """Shows one connection: how it is, its log-in, its settings; or the form of a new one."""
+    held = connection.secrets if connection else {}
+    is_oauth = system == Connection.System.OUTREACH
+    expiries = connection.expiries(timezone.now()) if connection else []
+    return render(
+        request,
+        "admin/reconciliation/connection/edit.html",
+        title,
+        connection=connection,
+        system=system,
+        entry=entry,
+        secrets=[
+            {"name": n, "title": n.replace("_", " ").capitalize().replace("Api", "API"), "is_set": bool(held.get(n))}
+            for n in SECRETS[system]
+        ],
+        hosts=", ".join(settings.SYSTEM_HOSTS[system]),
+        scopes=SCOPES if is_oauth else (),
+        redirect_uri=_redirect_uri(request) if is_oauth else "",
+        expiries=expiries,
+        expiring=[e for e in expiries if e.is_near],
+    )
+
+
+def _typed(change: ConnectionChange) -> Entry:
+    """Returns what was typed, secrets aside: those are entered again."""
+    names = (
+        "name",
+        "base_url",
+        "login_url",
+        "page_address_template",
+        "secret_expires_on",
+        "database_id",
+        "allows_tls_12",
+        "allows_private",
+    )
+    return Entry(settle_seconds=max(0, change.settle_seconds), **{n: getattr(change, n) for n in names})
 
 
 def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
     given = request.POST
     settle = whole_number(given.get("settle_seconds", ""))
+    typed = given.get("secret_expires_on", "").strip()
+    try:
+        expires_on = forms.DateField(input_formats=["%Y-%m-%d"]).clean(typed) if typed else None
+    except forms.ValidationError:
+        expires_on = None
+        messages.warning(request, "The expiry date could not be read and was left out; write it as 2027-03-31.")
     return ConnectionChange(
         name=given.get("name", "")[:100],
         base_url=given.get("base_url", "").strip()[:300],
+        login_url=given.get("login_url", "").strip()[:300],
         page_address_template=given.get("page_address_template", "").strip()[:300],
         settle_seconds=-1 if settle is None else settle,
         secrets={n: given.get(n, "").strip() for n in names},
+        secret_expires_on=expires_on,
+        allows_tls_12="allows_tls_12" in given,
+        allows_private="allows_private" in given,
+        database_id=given.get("database_id", "").strip()[:40],
     )
 
 
@@ -50,12 +185,61 @@ def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
     audit(request.user, "test connection", connection.name)
-    checks = connection_test(connection)
-    return render(
-        request,
-        "admin/reconciliation/connection/list.html",
-        "Connections",
-        rows=Connection.objects.order_by("pk"),
-        tested=connection,
-        checks=checks,
-    )
+    lines = connection_test(connection)
+    missing, warnings = sum(not line.is_ok for line in lines), sum(line.is_warning and line.is_ok for line in lines)
+    if missing:
+        messages.error(request, f"“{connection}”: {missing} of {len(lines)} lines of the test need a person.")
+    elif warnings:
+        messages.warning(request, f"“{connection}” works; {warnings} of {len(lines)} lines of the test want a look.")
+    else:
+        messages.success(request, f"“{connection}” works.")
+    if request.POST.get("from") == "connection":
+        return redirect("admin:connection_edit", pk)
+    return redirect(f"{reverse('admin:connection_list')}#connection-{pk}")
+
+
+@action(ADMINISTER)
+def connect(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sends the person to the system's consent page."""
+    connection = get_object_or_404(Connection, pk=pk)
+    try:
+        if connection.system != Connection.System.OUTREACH:
+            raise ConnectRefused(f"“{connection}” needs no log-in; it has an API key.")
+        url, state, flow = connect_begin(connection, request.user, _redirect_uri(request))
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("admin:connection_edit", pk)
+    flows = request.session.get(FLOWS, {})
+    latest = sorted(flows.items(), key=lambda item: item[1]["begun_at"])[-(MOST_FLOWS - 1) :]
+    request.session[FLOWS] = {**dict(latest), state: flow.as_dict()}
+    return HttpResponseRedirect(url)
+
+
+@page(ADMINISTER)
+@require_GET
+def callback(request: HttpRequest) -> HttpResponse:
+    """Takes what comes back from the consent page. The state is forgotten before anything else: it is good once."""
+    flows = request.session.get(FLOWS, {})
+    remembered = flows.pop(request.GET.get("state", "")[:STATE_CHARACTERS], None)
+    if remembered is not None:
+        request.session[FLOWS] = flows
+        request.session.save()
+    answer = {name: request.GET.get(name, "")[:4000] for name in ("code", "error")}
+    try:
+        connection, identity = connect_finish(remembered, answer, request.user)
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
+        known = Connection.objects.filter(pk=remembered["connection_id"]).exists() if remembered else False
+        return redirect("admin:connection_edit", remembered["connection_id"]) if known else redirect("admin:connection_list")
+    who = f" as {identity}" if str(identity) else ""
+    lines = connection_test(connection)
+    if all(line.is_ok for line in lines):
+        messages.success(request, f"“{connection}” is connected{who}, and what it needs was tested.")
+    else:
+        messages.warning(request, f"“{connection}” is connected{who}, but the test below says that something is missing.")
+    return redirect("admin:connection_edit", connection.pk)
+
+
+def _redirect_uri(request: HttpRequest) -> str:
+    """Returns the address that the system sends the browser back to, one for all connections."""
+    return request.build_absolute_uri(reverse("admin:connection_callback"))

@@ -10,8 +10,9 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation import jobs
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import last_day, open_case_counts, pass_states, standing_alerts
+from reconciliation.selectors import last_day, near_expiries, open_case_counts, pass_states, standing_alerts
 from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.views.page import action, page, render
 
@@ -30,6 +31,7 @@ def show(request: HttpRequest) -> HttpResponse:
         passes=passes,
         connections=connections,
         is_set_up=is_set_up,
+        expiring=near_expiries(connections),
         bars=bars,
         changed=sum(b.changed for b in bars),
         busiest=max(b.changed + b.failed for b in bars),
@@ -56,6 +58,8 @@ def status(request: HttpRequest) -> JsonResponse:
 @action(OPERATE)
 def run_pass(request: HttpRequest, name: str) -> HttpResponse:
     sync_pass = get_object_or_404(SyncPass, name=name)
+    if not sync_pass.is_on:
+        raise DecisionRefused(f"“{sync_pass.title}” is switched off. Look at its preview; an admin switches it on under Set-up.")
     audit(request.user, "run pass", sync_pass.title)
     jobs.nudge(sync_pass.name, request.user.get_username())
     again = " It stays paused afterwards." if sync_pass.is_paused else ""

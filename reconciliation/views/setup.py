@@ -68,7 +68,7 @@ def test(request: HttpRequest) -> HttpResponse:
         audit(request.user, "test connection", connection.name)
         failing = [line for line in connection_test(connection) if not line.is_ok]
         for line in failing:
-            messages.warning(request, f"{connection}: {line.name}. {line.sentence}")
+            messages.warning(request, f"{connection}: {line.name}. {line.sentence} {line.remedy}".rstrip())
         if not failing:
             messages.success(request, f"{connection} answers.")
     if sync_pass is None and len(found) == 2:

@@ -108,6 +108,9 @@ PAGES = {
     "connection_list": ("admin", "get"),
     "connection_edit": ("admin", "get"),
     "connection_test": ("admin", "post"),
+    "connection_add": ("admin", "get"),
+    "connection_connect": ("admin", "post"),
+    "connection_callback": ("admin", "get"),
 }
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
@@ -189,6 +192,8 @@ def address(name):
         "mapping_restore": lambda: {"pk": MappingTable.objects.first().pk, "version": 1},
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
+        "connection_add": lambda: {"system": "outreach"},
+        "connection_connect": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},

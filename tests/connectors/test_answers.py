@@ -1,8 +1,9 @@
 """Answers of every kind to the two connectors: what is a refusal of the record, what is trouble, what is in doubt."""
 
+import json
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ from connectors.errors import (
     Rejected,
     ServerTrouble,
     StaleVersion,
+    Unreachable,
 )
 from connectors.http import HttpClient
 from connectors.oauth import App, Tokens, TokenSource
@@ -41,7 +43,16 @@ class Store:
         return self.tokens
 
     def save(self, tokens):
-        self.tokens = tokens
+        self.tokens, self.is_begun = tokens, False
+
+    is_begun = False
+
+    def begin(self):
+        was, self.is_begun = self.is_begun, True
+        return was
+
+    def settle(self):
+        self.is_begun = False
 
     def lock(self):
         return nullcontext(True)
@@ -452,10 +463,173 @@ def test_a_test_whose_token_cannot_be_renewed_there_says_the_same():
     assert [line.sentence for line in nowhere.check()] == [NOBODY]
 
 
-def test_a_missing_right_is_said_for_what_needs_it_and_the_others_are_tried():
-    connector, _ = outreach(Said(403, errors("unauthorizedOauthScope")), Said(200, {"data": []}))
+def rights(**lacking):
+    """Answers reads and the change of record 0, except where `lacking` names what Outreach says instead."""
 
-    assert [line.is_ok for line in connector.check()] == [False, True, True]
+    def answer(request):
+        collection = urlsplit(request.url).path.split("/")[3]
+        code = lacking.get(f"{request.method}_{collection}")
+        if code:
+            return Said(403, errors(code))
+        return Said(404, errors("resourceNotFound")) if request.method == "PATCH" else Said(200, {"data": []})
+
+    return answer
+
+
+def test_each_missing_right_is_named_with_who_can_give_it_and_the_others_are_tried():
+    connector, script = outreach(rights(GET_accounts="unauthorizedOauthScope", PATCH_accounts="unauthorizedRequest"))
+
+    lines = {line.name: line for line in connector.check()}
+
+    assert [name for name, line in lines.items() if not line.is_ok] == ["Read accounts", "Write accounts"]
+    assert "scope accounts.read" in lines["Read accounts"].remedy and "press Reconnect" in lines["Read accounts"].remedy
+    assert "Outreach administrator" in lines["Write accounts"].remedy and "Reconnect" not in lines["Write accounts"].remedy
+    changes = [(urlsplit(r.url).path, r.body) for r in script.requests if r.method != "GET"]
+    assert {path for path, _ in changes} == {"/api/v2/accounts/0", "/api/v2/prospects/0"}
+    assert all(json.loads(body)["data"]["attributes"] == {} for _, body in changes)
+
+
+def test_scopes_that_were_not_granted_are_named_without_a_call():
+    http, script = client("outreach", rights())
+    source = TokenSource(Store(Tokens(SECRETS["access"])), App("id", SECRETS["client"]), http)
+    connector = OutreachConnector(http, source, granted_scope="accounts.all prospects.read")
+
+    lines = {line.name: line for line in connector.check()}
+
+    assert [name for name, line in lines.items() if not line.is_ok] == ["Write prospects", "Read users"]
+    assert not [r for r in script.requests if "users" in r.url]
+
+
+def test_a_right_that_only_an_undo_needs_is_a_warning():
+    http, _ = client("outreach", rights())
+    source = TokenSource(Store(Tokens(SECRETS["access"])), App("id", SECRETS["client"]), http)
+    granted = "accounts.read accounts.write prospects.all users.read"
+
+    line = OutreachConnector(http, source, granted_scope=granted).check()[-1]
+
+    assert (line.name, line.is_ok, line.is_warning) == ("Delete accounts", True, True) and "Undo" in line.sentence
+
+
+def about(class_name, **row):
+    return Said(200, {"success": True, "data": [{"class_name": class_name, **row}]})
+
+
+@pytest.mark.parametrize(
+    ("row", "is_ok", "is_warning"),
+    [
+        ({"actions": [{"name": "update", "permitted": True}], "fields": [{"name": "name", "is_updateable": True}]}, True, False),
+        ({"actions": [{"name": "update", "permitted": False}], "fields": [{"name": "name", "is_updateable": True}]}, False, False),
+        ({"actions": [], "fields": [{"name": "name", "is_updateable": False}]}, False, False),
+        ({"fields": [{"name": "name", "is_updateable": True}]}, True, True),
+    ],
+)
+def test_workbooks_change_rights_are_read_from_its_metadata_and_never_tried(row, is_ok, is_warning):
+    rows = Said(200, {"success": True, "data": []})
+    connector, script = workbooks(rows, rows, about("Private::Crm::Organisation", **row), about("Private::Crm::Person", **row))
+
+    lines = connector.check()
+
+    assert [(line.is_ok, line.is_warning) for line in lines[2:]] == [(is_ok, is_warning)] * 2
+    assert is_ok or "Workbooks administrator" in lines[2].remedy
+    assert not [r for r in script.requests if "_method=GET" not in r.body]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence", "is_warning"),
+    [
+        (Said(200, {"success": True, "data": []}), "There is none.", False),
+        (Said(200, {"success": True, "data": [{"name": "Outreach Send/Receive", "enabled": True}]}), "It is active.", True),
+        (Said(200, {"success": True, "data": [{"name": "Outreach Send/Receive"}]}), "It is active.", True),
+        (Said(200, {"success": True, "data": [{"name": "Outreach Send/Receive", "enabled": False}]}), "switched off", False),
+        (Said(200, {"success": True, "data": [{"name": "Outreach Send/Receive", "status": "Disabled"}]}), "switched off", False),
+        (Said(404, {"success": False}), "Could not be looked at", True),
+    ],
+)
+def test_the_vendors_own_process_is_looked_for(said, sentence, is_warning):
+    connector, _ = workbooks(said)
+
+    (line,) = connector.rivals("wb-3-")
+
+    assert sentence in line.sentence and line.is_warning is is_warning and line.is_ok
+    assert not is_warning or "Workbooks administrator" in line.remedy
+
+
+def an_account(id_, mapping=None, **attributes):
+    relationships = {"defaultPluginMapping": {"data": mapping}}
+    return {"type": "account", "id": id_, "attributes": {"name": f"Account {id_}", **attributes}, "relationships": relationships}
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (an_account(1, {"type": "pluginMapping", "id": 9}), "linked by a CRM plugin"),
+        (an_account(1, customId="0015000000Gv7qJ"), "another program's key"),
+        (an_account(1, externalSource="salesforce"), "another program's key"),
+        (an_account(1, customId="wb-3-226", externalSource="outreach-api"), "None of the 1"),
+    ],
+)
+def test_another_engines_marks_on_accounts_are_warned_of(account, said):
+    connector, _ = outreach(Said(200, {"data": [account]}))
+
+    (line,) = connector.rivals("wb-3-")
+
+    assert said in line.sentence and line.is_warning is ("None of" not in said)
+
+
+def test_whom_a_system_takes_us_for():
+    crm, _ = workbooks(Said(200, {"person_name": "Jo", "database_name": "Acme Live", "logical_database_id": 3}))
+    peer, _ = outreach(Said(200, {"data": {"attributes": {"organisation": "Acme"}}}))
+    shapeless, _ = outreach(Said(200, {"data": [], "meta": {}}))
+
+    assert (str(crm.identity()), crm.identity().organisation_id) == ("Jo at Acme Live", "3")
+    assert (str(peer.identity()), str(shapeless.identity())) == ("Acme", "")
+
+
+# --- tokens lost in between ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost", [requests.exceptions.ReadTimeout("late"), Said(502), Said(200, HTML)])
+def test_a_renewal_whose_answer_was_lost_is_told_from_a_refusal(lost):
+    refused = Said(400, {"error": "invalid_grant"})
+    store = Store(Tokens("", SECRETS["refresh"]))
+    http, script = client("outreach", lost, refused, refused)
+    source = TokenSource(store, App("id", SECRETS["client"]), http)
+
+    with pytest.raises((OutcomeUnknown, ServerTrouble)):
+        source.token()
+    for _ in range(2):  # and it is still said at the next try
+        with pytest.raises(NeedsAttention, match="lost on its way to us; reconnect it"):
+            source.token()
+
+
+def test_a_renewal_that_never_reached_the_endpoint_is_no_loss():
+    store = Store(Tokens("", SECRETS["refresh"]))
+    nothing = requests.exceptions.ConnectionError("NewConnectionError: Connection refused")
+    http, _ = client("outreach", nothing, Said(400, {"error": "invalid_grant"}))
+    source = TokenSource(store, App("id", SECRETS["client"]), http)
+
+    with pytest.raises(Unreachable):
+        source.token()
+    with pytest.raises(NeedsAttention, match=r"refused to renew our access \(invalid_grant\); reconnect it"):
+        source.token()
+
+
+def test_a_token_is_renewed_before_its_time_when_asked():
+    store = Store(Tokens(SECRETS["access"], SECRETS["refresh"], datetime(2999, 1, 1, tzinfo=UTC)))
+    http, script = client("outreach", Said(200, {"access_token": "new-token", "refresh_token": "r2", "expires_in": 7200}))
+    source = TokenSource(store, App("id", SECRETS["client"]), http)
+
+    source.keep_alive()
+
+    assert (store.tokens.refresh_token, source.token(), len(script.requests)) == ("r2", "new-token", 1)
+
+
+def test_without_a_refresh_token_nothing_is_asked():
+    http, script = client("outreach", Said(500))
+
+    with pytest.raises(NeedsAttention, match="press Connect"):
+        TokenSource(Store(Tokens("")), App("id", SECRETS["client"]), http).token()
+    assert not script.requests
 
 
 def test_a_test_that_meets_a_busy_system_says_so_once():

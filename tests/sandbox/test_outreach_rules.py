@@ -266,6 +266,33 @@ def test_consent_grants_what_was_asked_for_and_a_refresh_no_more(outreach):
     assert outreach.get("/accounts").status_code == 200 and outreach.get("/prospects").status_code == 403
 
 
+def test_consent_grants_no_scope_that_the_app_has_not_and_can_be_denied(outreach, control):
+    control.call("POST", "/switches", {"outreach": {"scopes": "accounts.all users.read"}})
+    desk, base = outreach.world.outreach.desk, outreach.world.base_urls["outreach"]
+    asked = {"client_id": desk.client_id, "redirect_uri": "http://127.0.0.1:1/back", "state": "s1"}
+    asked["scope"] = "accounts.read prospects.read users.read users.write"
+    back = outreach.session.post(f"{base}/oauth/authorize", data=asked, timeout=20, allow_redirects=False)
+    code = back.headers["Location"].partition("code=")[2].partition("&")[0]
+    given = {"grant_type": "authorization_code", "code": code, "redirect_uri": asked["redirect_uri"], "client_id": desk.client_id}
+    granted = outreach.session.post(f"{base}/oauth/token", data={**given, "client_secret": desk.client_secret}, timeout=20).json()
+    assert granted["scope"] == "accounts.read users.read"
+
+    page = outreach.session.get(f"{base}/oauth/authorize", params=asked, timeout=20)
+    assert 'name="deny"' in page.text
+    denied = outreach.session.post(f"{base}/oauth/authorize", data={**asked, "deny": "1"}, timeout=20, allow_redirects=False)
+    assert denied.headers["Location"] == "http://127.0.0.1:1/back?error=access_denied&state=s1"
+
+
+def test_the_mapping_of_a_plugin_is_named_and_can_be_neither_written_nor_included(outreach):
+    made = outreach.world.outreach.create_record("accounts", {"name": "Linked", "defaultPluginMapping": 9})
+    shown = outreach.get(f"/accounts/{made['id']}?fields[account]=defaultPluginMapping").json()["data"]
+    assert shown["relationships"] == {"defaultPluginMapping": {"data": {"type": "pluginMapping", "id": 9}}}
+    assert outreach.get("/accounts?include=defaultPluginMapping").status_code == 400
+    mapping = {"defaultPluginMapping": {"data": {"type": "pluginMapping", "id": 8}}}
+    body = {"data": {"type": "account", "id": made["id"], "relationships": mapping}}
+    assert outreach.call("PATCH", f"/accounts/{made['id']}", json=body).status_code == 400
+
+
 # --- schema -------------------------------------------------------------------------------------------------------------------
 def test_the_schemas_can_be_read_one_of_them_without_a_token(outreach):
     account = outreach.get("/schema.json").json()["definitions"]["account"]["properties"]

@@ -54,7 +54,7 @@ class TokenDesk:
         self.codes: dict[str, dict[str, str]] = {}
         self.strict_rotation = False
         self.one_mint_per_60s = False
-        self.scopes = ALL_SCOPES  # of the tokens offered on the control port
+        self.scopes = ALL_SCOPES  # what our app has: the tokens offered on the control port have all, a consent page gives no other
         self._last_mint = 0.0
         self.current_refresh = self._issue_refresh("", self.scopes)
         self.current_access = self._issue_access(self.scopes)
@@ -104,8 +104,8 @@ class TokenDesk:
         return {"strict_rotation": self.strict_rotation, "one_mint_per_60s": self.one_mint_per_60s, "scopes": self.scopes}
 
     def set_switches(self, given: Mapping[str, Any]) -> None:
-        """Sets the switches that are named; new scopes are those of the tokens offered from now on, and the tokens that
-        are out keep theirs. Raises ValueError for a scope that does not exist."""
+        """Sets the switches that are named; new scopes are those of the tokens offered, and the most that a consent page
+        gives, from now on: the tokens that are out keep theirs. Raises ValueError for a scope that does not exist."""
         scopes = given.get("scopes", self.scopes)
         if not isinstance(scopes, str) or not set(scopes.split()) <= KNOWN_SCOPES:
             raise ValueError("scopes must be a text of scopes with spaces between, such as 'accounts.all users.read'")
@@ -176,16 +176,27 @@ class TokenDesk:
                 400, b"<!doctype html><title>Refused</title><p>Unknown app or redirect address.", "text/html", template="/oauth/authorize"
             )
         if request.method == "POST":
-            code = self._make("code")
-            scope = " ".join(word for word in given.get("scope", "").split() if word in KNOWN_SCOPES) if given.get("scope") else ALL_SCOPES
-            self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", ""), "scope": scope}
-            where = f"{target}{'&' if '?' in target else '?'}{urlencode({'code': code, 'state': given.get('state', '')})}"
+            answer = {"error": "access_denied"} if given.pop("deny", "") else {"code": self._code(target, given)}
+            where = f"{target}{'&' if '?' in target else '?'}{urlencode({**answer, 'state': given.get('state', '')})}"
             return Response(302, b"", headers=[("Location", where)], template="/oauth/authorize")
         hidden = "".join(f'<input type="hidden" name="{html.escape(k)}" value="{html.escape(v)}">' for k, v in given.items())
         scope = html.escape(given.get("scope", "")).replace(" ", "<li>")
         page = f"<!doctype html><html lang=en><title>Allow access</title><h1>Allow access to Outreach (sandbox)?</h1><ul><li>{scope}</ul>"
-        page += f'<form method="post" action="/oauth/authorize">{hidden}<button>Allow</button></form>'
+        page += f'<form method="post" action="/oauth/authorize">{hidden}<button>Allow</button> '
+        page += '<button name="deny" value="1">Deny</button></form>'
         return Response(200, page.encode(), "text/html; charset=utf-8", template="/oauth/authorize")
+
+    def _code(self, target: str, given: dict[str, str]) -> str:
+        code = self._make("code")
+        scope = self._registered(given.get("scope", ""))
+        self.codes[code] = {"redirect_uri": target, "challenge": given.get("code_challenge", ""), "scope": scope}
+        return code
+
+    def _registered(self, asked: str) -> str:
+        """Returns the scopes of those asked for that our app has; all it has when none is named."""
+        own = set(self.scopes.split())
+        words = asked.split() or self.scopes.split()
+        return " ".join(w for w in words if w in KNOWN_SCOPES and own & {w, f"{w.partition('.')[0]}.all"})
 
     def meta(self) -> dict[str, Any]:
         tokens = {name: {t: asdict(token) for t, token in getattr(self, name).items()} for name in ("access", "refresh")}

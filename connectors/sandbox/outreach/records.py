@@ -9,7 +9,7 @@ from typing import Any
 from connectors.sandbox.outreach import actions, webhooks
 from connectors.sandbox.outreach.query import show_instant
 from connectors.sandbox.outreach.refusal import Refused
-from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Resource
+from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, UNLISTED, Resource
 from connectors.sandbox.outreach.table import Record, Table
 from connectors.sandbox.outreach.values import checked_value
 
@@ -159,6 +159,8 @@ class Records:
         """Raises Refused for a relationship to a record that is not there. Tools may name a record of several types by id
         alone, which then is the last type's."""
         if value is None:
+            return
+        if resource.to_one[name] in UNLISTED:
             return
         type_, id_ = (value.get("type"), value.get("id")) if isinstance(value, dict) else (resource.to_one[name].split("|")[-1], value)
         known = type_ in resource.to_one[name].split("|")

@@ -68,7 +68,8 @@ RESOURCES = {
     r.collection: r
     for r in (
         _resource(
-            "account", "accounts", words.ACCOUNT, "owner:user", "", {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")}
+            "account", "accounts", words.ACCOUNT, "owner:user", "defaultPluginMapping:pluginMapping",
+            {"prospects": ("prospects", "account"), "tasks": ("tasks", "account")},
         ),
         _resource(
             "prospect", "prospects", words.PROSPECT, "account owner:user stage persona", "",
@@ -94,6 +95,7 @@ RESOURCES = {
     )
 }  # fmt: skip
 BY_TYPE = {r.type: r for r in RESOURCES.values()}
+UNLISTED = ("pluginMapping",)  # named by relationships, and no resource of its own
 _ANY = ("*",)  # every attribute that the related resource filters by
 RELATION_FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "prospects": {"account": ("id", "customId", "name", "named", "updatedAt"), "owner": ("id",), "stage": ("id", "name")},

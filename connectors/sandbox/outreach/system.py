@@ -14,7 +14,7 @@ from connectors.sandbox.outreach.oauth import TokenDesk, require_scope
 from connectors.sandbox.outreach.query import BadQuery, Query, read_query, show_instant
 from connectors.sandbox.outreach.records import Records
 from connectors.sandbox.outreach.refusal import Refused
-from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, Resource, hyper_schema, open_api
+from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, UNLISTED, Resource, hyper_schema, open_api
 from connectors.sandbox.outreach.table import Record
 from connectors.sandbox.wire import Request, Response, masked, read_id, read_json, template_of
 
@@ -323,7 +323,7 @@ class OutreachSystem(Records):
             kind, records = resource, page
             for name in path.split("."):
                 type_ = kind.to_one.get(name)
-                if type_ is None or path.count(".") >= DEEPEST_INCLUDE:
+                if type_ is None or type_ in UNLISTED or path.count(".") >= DEEPEST_INCLUDE:
                     raise BadQuery(f"'{path[:60]}' cannot be included.")
                 related = [pair for record in records if (pair := self._related(record, name, type_)) is not None]
                 for other, record in related:

@@ -133,6 +133,7 @@ def describe(type_: ObjectType) -> dict[str, Any]:
         "human_class_name": human,
         "human_class_name_plural": type_.name.capitalize(),
         "controller_path": type_.path,
+        "actions": [{"name": name, "permitted": True} for name in ("read", "create", "update", "delete")],
         "fields": fields,
         "associations": [],
     }

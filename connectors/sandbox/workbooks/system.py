@@ -38,6 +38,8 @@ class WorkbooksSystem:
         self.tables = {name: Table(type_) for name, type_ in self.custom_fields.types.items()}
         self.sessions = Sessions(now=now, secret=self.api_key)
         self.is_migrated = False
+        self.may_change = True  # whether the metadata grants the key's user changes
+        self.scheduled_actions: list[dict[str, Any]] = []  # the database's own scheduled processes
         self._delayed: dict[str, Request] = {}
         self._last_read: tuple[Request, Pairs] | None = None
         self._exceptions = 0
@@ -210,6 +212,8 @@ class WorkbooksSystem:
             return self._metadata(pairs, template)
         if path in QUEUES and method == "GET":
             return _rows(queues(QUEUES[path]), template)
+        if path == "automation/scheduled_actions" and method == "GET":
+            return _rows(self.scheduled_actions, template)
         if path == "admin/custom_fields":
             return self._custom_fields(method, pairs, template)
         if path not in BY_PATH:
@@ -284,6 +288,8 @@ class WorkbooksSystem:
     def _metadata(self, pairs: Pairs, template: str) -> Response:
         wanted = {v for k, v in pairs if k.startswith("class_names")}
         rows = [describe(t) for t in self.custom_fields.types.values() if not wanted or t.class_name in wanted]
+        for row in rows:
+            row["actions"] = [{**a, "permitted": self.may_change or a["name"] == "read"} for a in row["actions"]]
         columns = {v for k, v in pairs if k.startswith("_select_columns")}
         if columns:
             rows = [{k: v for k, v in row.items() if k in columns} for row in rows]

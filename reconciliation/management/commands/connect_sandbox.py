@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from connectors.errors import ConnectorError
 from reconciliation.services.connections import connection_test
 from reconciliation.services.owner_check import owners_look
-from reconciliation.services.set_up import connect_sandbox
+from reconciliation.services.set_up import SetUpRefused, connect_sandbox
 
 
 class Command(BaseCommand):
@@ -28,6 +28,9 @@ class Command(BaseCommand):
                 session.trust_env = False
                 description = session.get(options["url"], headers={"Accept": "application/json"}, timeout=10).json()
             sync_pass, forgot = connect_sandbox({**description, "control_url": options["url"]})
+        except SetUpRefused as refusal:
+            self.stderr.write(f"The sandbox was not connected. {refusal}")
+            raise SystemExit(2) from None
         except (requests.RequestException, ValueError, KeyError):
             self.stderr.write(f"No sandbox answers at {options['url']}. Start it with `manage.py sandbox`.")
             raise SystemExit(2) from None

@@ -24,6 +24,8 @@
     for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, n) => { cell.dataset.label ??= heads[n] ?? ""; });
   }
 
+  for (const field of document.querySelectorAll("[data-select]")) field.addEventListener("focus", () => field.select());
+
   const board = document.querySelector("[data-live]");
   if (board) poll(board.dataset.live, (now) => {
     for (const node of document.querySelectorAll("[data-case]")) setText(node, now.cases[node.dataset.case] ?? 0);
