@@ -57,7 +57,7 @@ class Finder:
         return [sorted(set(_ASCII.findall(term)), key=len, reverse=True)[:MOST_PIECES] for term in self.terms]
 
     def finds(self, value: Any) -> bool:
-        return self.blank(value) != value
+        return bool(self.blank(value) != value)
 
     def blank(self, value: Any) -> Any:
         """Returns the value with the mark wherever a term stood, keys of objects included."""
