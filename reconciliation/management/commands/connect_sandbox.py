@@ -36,5 +36,5 @@ class Command(BaseCommand):
         for connection in (sync_pass.crm, sync_pass.peer):  # the mapping page offers the fields that were read here
             for line in connection_test(connection):
                 if not line.is_ok:
-                    self.stderr.write(f"{connection}: {line.name}: {line.sentence}")
+                    self.stderr.write(f"{connection}: {line.name}: {line.sentence} {line.remedy}".rstrip())
         self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")
