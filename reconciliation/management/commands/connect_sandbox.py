@@ -39,7 +39,7 @@ class Command(BaseCommand):
         for connection in (sync_pass.crm, sync_pass.peer):  # the mapping page offers the fields that were read here
             for line in connection_test(connection):
                 if not line.is_ok:
-                    self.stderr.write(f"{connection}: {line.name}: {line.sentence}")
+                    self.stderr.write(f"{connection}: {line.name}: {line.sentence} {line.remedy}".rstrip())
         with suppress(ConnectorError):  # said above; Set-up asks again
             owners_look(sync_pass)
         self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")
