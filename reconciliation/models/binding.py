@@ -84,7 +84,7 @@ class PeerName(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["sync_pass", "peer_id"], name="one_name_per_peer_record")]
-        indexes = [models.Index(fields=["sync_pass", "name_key"], name="peer_name_key")]
+        indexes = [models.Index(fields=["sync_pass", "name_key"], opclasses=["int8_ops", "varchar_pattern_ops"], name="peer_name_key")]
 
     def __str__(self) -> str:
         return self.name

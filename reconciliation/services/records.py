@@ -137,7 +137,7 @@ def _standing(sync_pass: SyncPass, refs: Iterable[Ref]) -> _Standing:
     peer_ids = {r.id for r in refs if r.object_type == ACCOUNT}
     if not crm_ids and not peer_ids:
         return _Standing({}, {}, {})
-    gone = Exists(Tombstone.objects.filter(binding=OuterRef("pk"), restored_at=None))
+    gone = Exists(Tombstone.objects.filter(sync_pass=sync_pass, crm_id=OuterRef("crm_id"), restored_at=None))
     bound = Binding.objects.filter(sync_pass=sync_pass).annotate(is_deleted=gone)
     # Two questions in one: each has an index of its own, and the one by account holds standing links only.
     rows = bound.filter(crm_type=ORGANISATION, crm_id__in=crm_ids).union(

@@ -15,7 +15,7 @@ from reconciliation import jobs
 from reconciliation.core.values import normalise_name
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.staff import Busy
-from reconciliation.models import Difference, FieldRule
+from reconciliation.models import Difference, FieldRule, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
@@ -40,11 +40,11 @@ class DifferenceFilter(django_filters.FilterSet):
         self.filters["field"].extra["choices"] = [(n, n) for n in dict.fromkeys(names)]
 
     def by_name(self, rows: QuerySet[Difference], name: str, value: str) -> QuerySet[Difference]:
-        return rows.filter(starts_with("name_key", normalise_name(value))).order_by("name_key", "-id")
+        return rows.filter(starts_with("name_key", normalise_name(value))).order_by("name_key", "id")
 
 
 def _rows(asked: QueryDict) -> DifferenceFilter:
-    rows = Difference.objects.filter(binding__is_tombstone=False).select_related("binding__sync_pass__crm", "binding__sync_pass__peer")
+    rows = Difference.objects.filter(binding__is_tombstone=False).select_related("binding")
     return DifferenceFilter(asked, rows.order_by("-id"))
 
 
@@ -53,13 +53,16 @@ def show_list(request: HttpRequest) -> HttpResponse:
     listed = _rows(request.GET)
     is_blank = listed.data.get("kind") == Difference.Kind.BLANK
     count = bounded_count(listed.qs)
+    rows, passes = paginate(request, listed.qs), {p.pk: p for p in SyncPass.objects.select_related("crm", "peer")}
+    for row in rows:  # joined in the query they would cost it the order of its index
+        row.binding.sync_pass = passes[row.sync_pass_id]
     title = f"{'Held blanks' if is_blank else 'Differences since linking'}: {count}"
     return render(
         request,
         "admin/reconciliation/record/differences.html",
         title,
         filter=listed,
-        rows=paginate(request, listed.qs),
+        rows=rows,
         count=count,
         is_blank=is_blank,
         most=MOST_AT_ONCE,

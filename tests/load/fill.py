@@ -103,7 +103,7 @@ def everything(size: int) -> None:
     kind = "CASE n %% 2 WHEN 0 THEN 'linked' ELSE 'blank' END"
     copies(Difference, difference, size, binding=f"{first} + n - 1", kind=kind, name_key="'company ' || n")
     stone = Tombstone.objects.create(**common, binding=binding, why="crm", crm_id="0", name="Company 0", found_at=now)
-    copies(Tombstone, stone, max(1, size // 10), crm_id="'' || n", name=name)
+    copies(Tombstone, stone, max(1, size // 10), binding=f"{first} + n - 1", crm_id="'' || n", name=name)
     operation = Operation.objects.create(
         run=run, connection=sync_pass.peer, kind="update", state="confirmed", object_type="account", target_id="0",
         source_ref="workbooks:organisation:0", writer_key="0", before={"industry": "Food"}, after={"industry": "Health"},
