@@ -287,8 +287,11 @@ def _columns(model: type[models.Model]) -> tuple[list[Any], list[Any]]:
 
 def _sweep(work: Work, model: type[models.Model], position: int) -> Iterator[int]:
     """Goes through a table by its keys and yields how far it came."""
-    last = model._default_manager.aggregate(m=models.Max("pk"))["m"]
-    while last is not None and position < last:
+    ends = model._default_manager.aggregate(first=models.Min("pk"), last=models.Max("pk"))
+    if ends["last"] is None:
+        return
+    position, last = max(position, ends["first"] - 1), ends["last"]  # what was pruned is not looked at
+    while position < last:
         reached = min(position + KEYS_A_LOOK, last)
         part: list[int] = []
         for key in _candidates(work, model, position, reached):
