@@ -64,11 +64,14 @@ class NothingToBundle(LookupError):
 
 def all_secrets() -> Iterator[str]:
     """Yields every secret this site holds: encrypted columns of every model, and the settings that are secret."""
-    for model in apps.get_models():
-        for column in model._meta.concrete_fields:
-            if isinstance(column, EncryptedJSONField):
-                for value in model._default_manager.values_list(column.attname, flat=True).iterator(chunk_size=200):
-                    yield from _strings(value)
+    columns = [
+        model._default_manager.order_by().values_list(column.attname, flat=True)
+        for model in apps.get_models()
+        for column in model._meta.concrete_fields
+        if isinstance(column, EncryptedJSONField)
+    ]
+    for value in columns[0].union(*columns[1:], all=True).iterator(chunk_size=200):
+        yield from _strings(value)
     for name in dir(settings):
         if name.isupper() and _SECRET_SETTING.search(name):
             yield from _strings(getattr(settings, name), least=8)

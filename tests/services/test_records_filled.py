@@ -14,7 +14,7 @@ from reconciliation.services.undo import undo, undoable
 from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
-fill = import_module("reconciliation.migrations.0011_fill_records")
+fill = import_module("reconciliation.migrations.0015_fill_records")
 
 
 def run_migration():
