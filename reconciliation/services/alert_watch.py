@@ -33,10 +33,11 @@ def watch(now: datetime) -> str:
     if missing:  # stood before, more than a day ago
         rows |= {row.key: row for row in Alert.objects.filter(key__in=missing)}
     moves = alerts.settle(now, holding, [_known(row) for row in rows.values()])
+    told_before = {key: row.told_at for key, row in rows.items()}
     for cause in moves.begin:
         rows[cause.key] = _begin(cause, now)
     _refresh(holding, rows)
-    told = sum(_tell(rows[cause.key], now) for cause in moves.tell)
+    told = sum(_tell(rows[cause.key], told_before.get(cause.key), now) for cause in moves.tell)
     for old, heir in moves.hand_over:
         if _end(rows[old], now):
             Alert.objects.filter(pk=rows[heir].pk).update(is_cure_owed=True)
@@ -84,8 +85,9 @@ def _refresh(holding: Iterable[alerts.Cause], rows: dict[str, Alert]) -> None:
             row.__dict__.update(values)
 
 
-def _tell(row: Alert, now: datetime) -> bool:
-    """Writes the messages of a cause that stands, unless nobody wants to know or another worker did so just now."""
+def _tell(row: Alert, told_before: datetime | None, now: datetime) -> bool:
+    """Writes the messages of a cause that stands, unless nobody wants to know or another worker did so since we looked,
+    when people were last told at `told_before`."""
     recipients = recipients_of(row.kind, row.limit)
     if not recipients:
         return False
@@ -98,7 +100,7 @@ def _tell(row: Alert, now: datetime) -> bool:
         is_again=row.is_cure_owed and row.told_at is not None,
     )
     with transaction.atomic():
-        if not Alert.objects.filter(pk=row.pk, is_open=True, told_at=row.told_at).update(told_at=now, is_cure_owed=True):
+        if not Alert.objects.filter(pk=row.pk, is_open=True, told_at=told_before).update(told_at=now, is_cure_owed=True):
             return False
         _post(said, Message.What.OPENED, recipients, now, row)
     return True

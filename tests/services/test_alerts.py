@@ -17,7 +17,7 @@ from django.utils import timezone
 from reconciliation import jobs
 from reconciliation.engine import outbox
 from reconciliation.models import Alert, AuditEntry, Binding, Case, ChatHook, Connection, FieldRule, Message, Run, Subscription, SyncPass
-from reconciliation.services import alerts
+from reconciliation.services import alert_watch, alerts
 from reconciliation.services.alert_watch import KINDS, restart_note, watch
 from reconciliation.services.alerts import AlertsRefused, Wanted, chat_hook_save, subscription_save
 from tests.mailbox import mail_server, webhook_receiver
@@ -385,6 +385,21 @@ def test_two_clusters_tell_it_once(olga, mailed):
     outbox.send_due(box.clock())
 
     assert failures == [] and len(mailed.mails) == 1 and Message.objects.count() == 1
+
+
+def test_a_cluster_that_looked_while_another_told_it_tells_nothing(olga, mailed, monkeypatch):
+    box, real, done = trouble(), alert_watch._begin, []
+
+    def late(cause, now):
+        if not done:
+            done.append(1)
+            watch(box.clock())  # the other one, from its look to its message
+        return real(cause, now)
+
+    monkeypatch.setattr(alert_watch, "_begin", late)
+    watch(box.clock())
+
+    assert Message.objects.count() == 1
 
 
 def test_a_look_costs_few_queries_however_much_there_is(olga, mailed, django_assert_max_num_queries):
