@@ -26,8 +26,8 @@ DUPLICATE, PEER_ID, PEER_URL = (
 class Clock:
     """A clock that moves when told."""
 
-    def __init__(self) -> None:
-        self.at = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+    def __init__(self, at: datetime | None = None) -> None:
+        self.at = at or datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.at
@@ -87,10 +87,17 @@ def _as_if_real(description: dict[str, Any]) -> SyncPass:
     return organisations_pass(*rows)
 
 
-def make(scenario: str = "empty", *, seed: int = 1, switches: Switches | None = None, is_real: bool = False) -> Sandboxed:
-    """Returns a connected sandbox whose clock stands still until a run moves it. With `is_real` the application takes it
-    for the systems of a company."""
-    clock = Clock()
+def make(
+    scenario: str = "empty",
+    *,
+    seed: int = 1,
+    switches: Switches | None = None,
+    is_real: bool = False,
+    at: datetime | None = None,
+) -> Sandboxed:
+    """Returns a connected sandbox whose clock stands still, at `at`, until a run moves it. With `is_real` the application
+    takes it for the systems of a company."""
+    clock = Clock(at)
     world = World(scenario=scenario, seed=seed, now=clock)
     adapter = SandboxAdapter(world)
     description: dict[str, Any] = {"world_id": world.world_id}

@@ -26,8 +26,7 @@ TOKEN = "a-token-for-the-monitor"
 @pytest.fixture
 def box():
     call_command("migrate", verbosity=0)
-    box = make()
-    box.clock.at = timezone.now()
+    box = make(at=timezone.now())
     box.run()
     Heartbeat.objects.update_or_create(id=1, defaults={"beat_at": timezone.now()})
     SyncPass.objects.update(next_due_at=timezone.now())
