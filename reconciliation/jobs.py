@@ -229,6 +229,8 @@ def prune(user_id: int | None = None) -> str:
     done = retention.prune(User.objects.filter(pk=user_id).first() if user_id else None)
     if not done.is_complete:
         ask_for("prune", user_id)
+    for task, pk in forgetting.left_lying(timezone.now()):
+        ask_for(task, pk)
     return done.sentence
 
 

@@ -28,13 +28,21 @@ def bounded_count(rows: QuerySet[Any]) -> str:
 
 def open_case_counts() -> dict[str, str]:
     """Returns the open cases per kind as people read them, "1,000+" at most, in one query of bounded cost."""
+    found = open_cases(MOST_ON_A_BADGE + 1)
+    return {kind: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in found.items() if n}
+
+
+def open_cases(most: int) -> dict[str, int]:
+    """Returns the open cases per kind, counted no further than `most`, in one query of bounded cost."""
     one = "(SELECT COUNT(*) FROM (SELECT 1 FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s) AS counted)"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, MOST_ON_A_BADGE + 1)])
+        cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, most)])
         found = cursor.fetchone()
-    return {kind.value: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in zip(Case.Kind, found, strict=True) if n}
+    return {kind.value: n for kind, n in zip(Case.Kind, found, strict=True)}
 
 
+# Of links that hold, as the list behind the count shows them.
+_OF_LINKS = "reconciliation_difference d JOIN reconciliation_binding b ON b.id = d.binding_id AND NOT b.is_tombstone"
 _COVERAGE = {
     "linked": "reconciliation_binding WHERE sync_pass_id = %s AND NOT is_tombstone",
     "without_owner": "reconciliation_binding WHERE sync_pass_id = %s AND is_without_owner AND NOT is_tombstone",
@@ -42,8 +50,8 @@ _COVERAGE = {
     "duplicates": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'duplicate' AND state = 'open'",
     "errors": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'error' AND state = 'open'",
     "deleted": "reconciliation_tombstone WHERE sync_pass_id = %s AND restored_at IS NULL",
-    "differences": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'linked'",
-    "blanks": "reconciliation_difference WHERE sync_pass_id = %s AND kind = 'blank'",
+    "differences": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'linked'",
+    "blanks": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'blank'",
 }
 
 

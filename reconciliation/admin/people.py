@@ -26,12 +26,29 @@ COLUMNS = (
     Column("last login", lambda u: u.last_login),
 )
 
+DELETED = {"user": "user", "group": "role"}  # model -> what the audit log calls it
+
 
 def role_names(user: User) -> str:
     return ", ".join(["superuser"] * user.is_superuser + [group.name for group in user.groups.all()])
 
 
-class PeopleAdmin(UserAdmin):
+class RecordedDeletes:
+    """Mixed into a stock admin: each row that is deleted, alone or with others, stands in the audit log."""
+
+    opts: Any  # of the admin it is mixed into
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        name = str(obj)
+        super().delete_model(request, obj)  # type: ignore[misc]
+        audit(request.user, f"delete {DELETED[self.opts.model_name]}", name)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
+
+
+class PeopleAdmin(RecordedDeletes, UserAdmin):
     """Stock users, with their roles in the list; a person with a role may log in (Staff status)."""
 
     list_display = ("username", "first_name", "last_name", "email", "roles", "is_active", "last_login")
@@ -61,13 +78,8 @@ class PeopleAdmin(UserAdmin):
         roles = sorted(user.groups.values_list("name", flat=True))
         audit(request.user, "change user" if change else "add user", user.get_username(), changed=form.changed_data, roles=roles)
 
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        name = obj.get_username()
-        super().delete_model(request, obj)
-        audit(request.user, "delete user", name)
 
-
-class RolesAdmin(GroupAdmin):
+class RolesAdmin(RecordedDeletes, GroupAdmin):
     """Stock groups; their changes are recorded."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:

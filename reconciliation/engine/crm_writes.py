@@ -155,7 +155,7 @@ def _forget(context: RunContext, write: CrmWrite, record: Record | None) -> None
     """The organisation was deleted meanwhile: its binding becomes a tombstone, nothing is owed any more."""
     rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=write.organisation_id)
     tombstones.note_deleted_in_crm(context, rows, {record.ref.id: record} if record is not None else {})
-    rows.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+    rows.end()
     Case.objects.filter(sync_pass=context.sync_pass, crm_id=write.organisation_id, state=Case.State.OPEN).update(flag=Case.Flag.NONE)
 
 

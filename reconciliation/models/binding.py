@@ -7,6 +7,14 @@ from django.db import models
 from reconciliation.models.sync_pass import SyncPass
 
 
+class BindingRows(models.QuerySet["Binding"]):
+    """Bindings, with what is done to many at once."""
+
+    def end(self) -> int:
+        """Makes them tombstones: what was bound once is remembered, and nothing is owed any more."""
+        return self.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+
+
 class Binding(models.Model):
     """Two records that are the same thing, with the values both sides held at the last agreement.
 
@@ -36,6 +44,8 @@ class Binding(models.Model):
     how = models.CharField(max_length=20, default="created")
     bound_at = models.DateTimeField()
     synced_at = models.DateTimeField()
+
+    objects = BindingRows.as_manager()
 
     class Meta:
         constraints = [

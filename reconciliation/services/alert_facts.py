@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import connection as database
 from django.db.models import Q
 
 from reconciliation.core.alerts import MOST_UNSENT, ConnectionFacts, Facts, PassFacts, Restart, Unsent
-from reconciliation.models import Case, ChatHook, Connection, Heartbeat, Message, Operation, Run, Subscription, SyncPass
+from reconciliation.models import ChatHook, Connection, Heartbeat, Message, Operation, Run, Subscription, SyncPass
 from reconciliation.models import Restart as RestartRow
+from reconciliation.selectors import open_cases
 
 PASS_RUNS = (Run.Kind.SCHEDULED, Run.Kind.MANUAL, Run.Kind.APPLY)
 THROUGH = (Run.State.FINISHED, Run.State.PARTIAL)
@@ -27,7 +27,7 @@ def alert_facts(now: datetime) -> Facts:
         now=now,
         connections=connection_facts(),
         passes=pass_facts(),
-        open_cases=open_cases(max(limits, default=0) + 1) if limits else {},
+        open_cases=open_cases(min(max(limits, default=0), MOST_COUNTED) + 1) if limits else {},
         limits=tuple(sorted(limits)),
         restarts=tuple(Restart(row.program, row.reason, row.at) for row in restarts),
         beat_at=last_beat(),
@@ -54,16 +54,6 @@ def last_beat() -> datetime | None:
 def connection_facts() -> tuple[ConnectionFacts, ...]:
     rows = Connection.objects.order_by("pk").values_list("pk", "name", "state", "last_error")
     return tuple(ConnectionFacts(*row) for row in rows)
-
-
-def open_cases(most: int) -> dict[str, int]:
-    """Returns the open cases per kind, counted no further than `most`, in one query of bounded cost."""
-    most = min(max(most, 1), MOST_COUNTED + 1)
-    one = "(SELECT COUNT(*) FROM (SELECT 1 FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s) AS counted)"
-    with database.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, most)])
-        found = cursor.fetchone()
-    return {kind.value: n for kind, n in zip(Case.Kind, found, strict=True)}
 
 
 def pass_facts() -> tuple[PassFacts, ...]:

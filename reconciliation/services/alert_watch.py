@@ -19,7 +19,8 @@ from django.utils.formats import date_format
 from reconciliation.core import alerts, messages
 from reconciliation.models import Alert, AlertKind, ChatHook, Message, Run, Subscription
 from reconciliation.models import Restart as RestartRow
-from reconciliation.services.alert_facts import MOST_COUNTED, alert_facts, connection_facts, open_cases, pass_facts
+from reconciliation.selectors import open_cases
+from reconciliation.services.alert_facts import MOST_COUNTED, alert_facts, connection_facts, pass_facts
 
 STATES = {"ok": "works", "untested": "is not tested", "waiting": "waits", "needs_attention": "needs a person"}
 Recipient = tuple[User | None, str]  # the chat is (None, "")

@@ -158,5 +158,5 @@ def _trial(user: AbstractBaseUser, message: Message) -> Said:
         message.state, message.sent_at = Message.State.SENT, timezone.now()
     message.says = outcome.words[:300]
     message.save(update_fields=["state", "sent_at", "says"])
-    audit(user, "send test message", "chat" if message.is_chat else message.address, is_sent=outcome.is_sent)
+    audit(user, "send test message", "chat" if message.is_chat else "mail", is_sent=outcome.is_sent)
     return outcome

@@ -60,15 +60,15 @@ def equal_domains() -> list[EqualDomain]:
 def duplicates_link(keys: Sequence[str], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> tuple[int, int]:
     """Links what was chosen, a hundred a call, and returns how many were linked and how many refused; each stands as an
     event in the run. A row that changed since it was shown is refused. Raises Busy, ConnectorError."""
-    chosen = [_chosen(key, user, wiring) for key in keys[:MOST_AT_ONCE]]
-    if not chosen:
+    keys = keys[:MOST_AT_ONCE]
+    if not keys:
         return 0, 0
-    sync_pass = chosen[0][0].sync_pass
-    what = f"Link {len(chosen)} duplicate{'s' if len(chosen) > 1 else ''} with equal domain."
+    sync_pass = _chosen(keys[0], user, wiring)[0].sync_pass
+    what = f"Link {len(keys)} duplicate{'s' if len(keys) > 1 else ''} with equal domain."
     refused = 0
     with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
-        for start in range(0, len(chosen), LINKS_A_CALL):
-            part = chosen[start : start + LINKS_A_CALL]
+        for start in range(0, len(keys), LINKS_A_CALL):
+            part = [_chosen(key, user, wiring) for key in keys[start : start + LINKS_A_CALL]]
             links = [link for _, link, refusal in part if not refusal]
             refusals = dict(zip((link.case.pk for link in links), link_all(context, links), strict=True))
             context.ledger.seen += len(part)
@@ -79,7 +79,7 @@ def duplicates_link(keys: Sequence[str], user: AbstractBaseUser, *, wiring: Wiri
                 outcome, reason = (Outcome.EXCLUDED, "changed_meanwhile") if sentence else (Outcome.UPDATED, "linked")
                 peer = str(Ref(sync_pass.peer.system, ACCOUNT, link.peer_id))
                 context.record([(Decided(record, outcome, reason, sentence or "Linked by staff: equal name and domain."), peer, None)])
-    return len(chosen) - refused, refused
+    return len(keys) - refused, refused
 
 
 def _chosen(key: str, user: AbstractBaseUser, wiring: Wiring | None) -> tuple[Case, Link, str]:

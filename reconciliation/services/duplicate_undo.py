@@ -61,6 +61,14 @@ def _writes(record: str, writes: list[tuple[str, str]]) -> tuple[PlannedWrite, .
 
 def duplicate_undo(decision: Decision) -> None:
     """Takes the decision back and opens the case again. Raises DecisionRefused, Busy, ConnectorError."""
+    with deciding(decision, f"Undo the decision about {decision.case.name}.", _check_decided) as (context, case):
+        {"link": _undo_link, "different": _undo_different, "unticked": _undo_stop}[case.decision](context, case)
+        _open_again(decision, case)
+        audit(decision.user, "duplicate: undo", case_subject(case), decision=case.decision)
+
+
+def _check_decided(decision: Decision) -> Case:
+    """Returns the case as it is now. Raises DecisionRefused when its decision cannot be taken back (any more)."""
     case = Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=decision.case.pk)
     if plan_undo(case) is None:
         raise DecisionRefused("This decision was already taken back, or it is of a kind that cannot be. Nothing was done.")
@@ -68,10 +76,7 @@ def duplicate_undo(decision: Decision) -> None:
         raise DecisionRefused("This case changed while you were looking at it. Look at it again, then decide.")
     if Case.objects.filter(sync_pass=case.sync_pass, kind=case.kind, crm_id=case.crm_id, state=Case.State.OPEN).exists():
         raise DecisionRefused("A newer case of this organisation is open. Decide that one instead.")
-    with deciding(decision, case, f"Undo the decision about {case.name}.") as context:
-        {"link": _undo_link, "different": _undo_different, "unticked": _undo_stop}[case.decision](context, case)
-        _open_again(decision, case)
-        audit(decision.user, "duplicate: undo", case_subject(case), decision=case.decision)
+    return case
 
 
 def created_since(case: Case) -> Operation | None:
@@ -113,7 +118,7 @@ def _undo_link(context: RunContext, case: Case) -> None:
     write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "A link was taken back.")])
     _prospects_back(context, case)
     _give_back(context, case, binding)
-    Binding.objects.filter(pk=binding.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+    Binding.objects.filter(pk=binding.pk).end()
 
 
 def _give_back(context: RunContext, case: Case, binding: Binding) -> None:
@@ -127,7 +132,7 @@ def _give_back(context: RunContext, case: Case, binding: Binding) -> None:
     fields: dict[str, Value] = {**owed.fields, context.terms.columns.sync: True}
     write(context, [CrmWrite("flag", holder.crm_id, holder.name, fields, "", "A moved link was taken back.")])
     with transaction.atomic():
-        Binding.objects.filter(pk=binding.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+        Binding.objects.filter(pk=binding.pk).end()
         rows.filter(pk=holder.pk).update(is_tombstone=False, are_people_due=True)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,9 +76,13 @@ def check_fresh(decision: Decision) -> Case:
     return case
 
 
-def deciding(decision: Decision, case: Case, what: str) -> AbstractContextManager[RunContext]:
-    """Returns the context in which a decision is carried out, under the lease of the case's pass."""
-    return at_work(case.sync_pass, by=str(decision.user), what=what, reason=decision.reason, wiring=decision.wiring)
+@contextmanager
+def deciding(decision: Decision, what: str, check: Callable[[Decision], Case] = check_fresh) -> Iterator[tuple[RunContext, Case]]:
+    """Yields the context in which a decision is carried out, under the lease of the case's pass, and the case as it is
+    then. `check` is asked before the wait for the lease, and again under it: somebody may have been quicker meanwhile."""
+    sync_pass = check(decision).sync_pass
+    with at_work(sync_pass, by=str(decision.user), what=what, reason=decision.reason, wiring=decision.wiring) as context:
+        yield context, check(decision)
 
 
 def holders_of(case: Case) -> dict[str, Binding]:
@@ -132,8 +137,7 @@ def _account_url(case: Case, peer_id: str) -> str:
 def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> None:
     """Binds the organisation to the account, writes Id and URL back and clears the flag. Fields follow *leave
     differences* (D25). Raises DecisionRefused, Busy, ConnectorError."""
-    case = check_fresh(decision)
-    with deciding(decision, case, f"Link {case.name} to account {peer_id}.") as context:
+    with deciding(decision, f"Link {decision.case.name} to account {peer_id}.") as (context, case):
         (refusal,) = link_all(context, [Link(decision, case, peer_id, move)])
         if refusal:
             raise DecisionRefused(refusal)
@@ -182,7 +186,7 @@ def link_all(context: RunContext, links: list[Link]) -> list[str]:
             continue
         with transaction.atomic():
             if holder is not None:
-                Binding.objects.filter(pk=holder.pk).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+                Binding.objects.filter(pk=holder.pk).end()
             bind(context, link.case, organisations[link.case.crm_id], accounts[link.peer_id])
         done = {"peer_id": link.peer_id, "moved_from": holder.crm_id if holder else "", "run": context.run.pk}
         if _closed(link.decision, link.case, "link", done):
@@ -276,15 +280,12 @@ def bind(context: RunContext, case: Case, record: Record, account: Record) -> Bi
 
 def unbind(case: Case) -> None:
     """Ends the link of a case's organisation; what was bound once is remembered as a tombstone."""
-    Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id).update(
-        is_tombstone=True, is_write_back_due=False, are_people_due=False
-    )
+    Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id).end()
 
 
 def duplicate_different(decision: Decision) -> None:
     """Remembers that none of the candidates is this organisation and clears the flag; the next pass creates."""
-    case = check_fresh(decision)
-    with deciding(decision, case, f"{case.name} is a different company.") as context:
+    with deciding(decision, f"{decision.case.name} is a different company.") as (context, case):
         pairs = [
             RememberedPair(sync_pass=case.sync_pass, crm_id=case.crm_id, peer_id=c["peer_id"], decided_by=decision.user)
             for c in case.candidates
@@ -294,14 +295,13 @@ def duplicate_different(decision: Decision) -> None:
         RememberedPair.objects.bulk_create(pairs, ignore_conflicts=True)  # refused above: nothing is remembered
         # A link that a person declares wrong ends: the organisation is a new one for the next pass.
         wrong = Binding.objects.filter(sync_pass=case.sync_pass, crm_type=ORGANISATION, crm_id=case.crm_id)
-        wrong.filter(peer_id__in=[pair.peer_id for pair in pairs]).update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+        wrong.filter(peer_id__in=[pair.peer_id for pair in pairs]).end()
         _resolve(decision, case, "different", {"run": context.run.pk})
 
 
 def duplicate_stop(decision: Decision) -> None:
     """Unticks *Sync to Outreach* of the organisation: it is the same as another, or not wanted."""
-    case = check_fresh(decision)
-    with deciding(decision, case, f"Stop syncing {case.name}.") as context:
+    with deciding(decision, f"Stop syncing {decision.case.name}.") as (context, case):
         fields: dict[str, Value] = {context.terms.columns.sync: False}
         write(context, [CrmWrite("flag", case.crm_id, case.name, fields, "", "Stopped by staff.")])
         _resolve(decision, case, "unticked", {"run": context.run.pk})

@@ -21,7 +21,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
-from reconciliation.services.duplicates import DecisionRefused, bind, case_subject, read_organisations, unbind, write
+from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
 
 
 def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> int:
@@ -31,6 +31,8 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         return 0
     sync_pass = cases[0].sync_pass
     with at_work(sync_pass, by=str(user), what=f"Retry {len(cases)} error{'s' if len(cases) > 1 else ''}.", wiring=wiring) as context:
+        # As they are now: somebody may have decided while this waited for the pass.
+        cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
         columns = context.terms.columns
         fields: dict[str, Value] = columns.error_cleared()
         # Where the flag was never written, the case alone held the record.
@@ -42,7 +44,7 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         won = Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
             state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
         )
-        subject = case_subject(cases[0]) if len(cases) == 1 else f"{won} errors"
+        subject = case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors"
         audit(user, "error: retry", subject, run=context.run.pk)
         return won
 
@@ -97,17 +99,25 @@ def account_link_another(case: Case, user: AbstractBaseUser, peer_id: str, *, wi
 
 @contextmanager
 def _deciding(case: Case, user: AbstractBaseUser, what: str, wiring: Wiring | None) -> Iterator[tuple[RunContext, PluginColumns]]:
+    _check_gone(case)
+    with at_work(case.sync_pass, by=str(user), what=what, wiring=wiring) as context:
+        _check_gone(case)  # somebody may have decided while this waited for the pass
+        yield context, context.terms.columns
+
+
+def _check_gone(case: Case) -> None:
+    """Reads the case anew. Raises DecisionRefused unless it is open and about an account that is gone."""
     case.refresh_from_db()
     if case.state != Case.State.OPEN:
         raise DecisionRefused(f"This case was already closed ({case.decision or 'by itself'}). Nothing was done.")
     if case.reason != "account_gone":  # a link that still holds must not be dissolved: it would make a second account
         raise DecisionRefused("Its account is not gone. Correct the record, then press Retry. Nothing was done.")
-    with at_work(case.sync_pass, by=str(user), what=what, wiring=wiring) as context:
-        yield context, context.terms.columns
 
 
 def _resolve(case: Case, user: AbstractBaseUser, decision: str) -> None:
-    Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
+    won = Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
         state=Case.State.RESOLVED, decision=decision[:40], decided_by=user, closed_at=timezone.now()
     )
+    if not won:
+        raise DecisionRefused(CLOSED_MEANWHILE)
     audit(user, f"error: {decision}", case_subject(case))

@@ -139,9 +139,9 @@ def _take_up_again(sync_pass: SyncPass) -> None:
         SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
 
 
-def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by: AbstractBaseUser | None = None) -> int:
-    """Stores which column stands for which of the plugin's fields; the next run works with them. Returns how many changed.
-    Raises FieldsRefused, storing nothing."""
+def fields_check(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], PluginField]:
+    """Returns the fields as they are now. Raises FieldsRefused when a chosen column is none of Workbooks, of another type,
+    chosen twice, or missing."""
     fields = {(f.record_type, f.key): f for f in plugin_fields(sync_pass)}
     for key, column in chosen.items():
         field = fields[key]
@@ -154,6 +154,13 @@ def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by
         twice = sorted({n for n in names if n and names.count(n) > 1})
         if twice:
             raise FieldsRefused(f"{twice[0]} cannot stand for two fields of {WHOSE[record_type]}.")
+    return fields
+
+
+def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by: AbstractBaseUser | None = None) -> int:
+    """Stores which column stands for which of the plugin's fields; the next run works with them. Returns how many changed.
+    Raises FieldsRefused, storing nothing."""
+    fields = fields_check(sync_pass, chosen)
     changed = {key: column for key, column in chosen.items() if column != fields[key].column}
     if changed:
         _store(sync_pass, changed)

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, or_
 from typing import Any
@@ -36,6 +36,7 @@ KEYS_A_LOOK, ROWS_A_BATCH = 5_000, 100
 BUDGET_SECONDS = 300.0
 MOST_WORDS, LEAST_LETTERS, LONGEST = 20, 5, 200
 SWEEPS = 2  # the second finds what a pass wrote behind the first one
+LOST_AFTER = timedelta(minutes=30)  # longer than a task may take
 KEPT_FOR = timedelta(days=1)  # what was counted and never confirmed
 EMAIL = "main_location[email]"
 NAMES = ("name", "person_first_name", "person_last_name")
@@ -217,6 +218,14 @@ def _prospects_of(connection: Connection, mails: set[str], wiring: Wiring) -> se
         return {record.ref.id for record in connector.find(PROSPECT, "emails", sorted(mails), ["emails"])}
     finally:
         connector.close()
+
+
+def left_lying(now: datetime) -> list[tuple[str, int]]:
+    """Returns (job, row) of the work whose task was lost, with its worker or its queue: the daily round asks for it again.
+    Both jobs bear being done twice."""
+    rows = Forgetting.objects.filter(asked_at__lt=now - LOST_AFTER)
+    jobs = {Forgetting.State.COUNTING: "forget_count", Forgetting.State.RUNNING: "forget"}
+    return [(jobs[Forgetting.State(row.state)], row.pk) for row in rows.filter(state__in=jobs)]
 
 
 # --- blanking -------------------------------------------------------------------------------------------------------

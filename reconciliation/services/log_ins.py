@@ -58,7 +58,7 @@ def lock_ends_at(username: str, address: str | None) -> datetime:
 
 def log_in_unlock(actor: AbstractBaseUser, username: str) -> None:
     """Forgets the wrong log-ins of a name, wherever they came from."""
-    if not AxesProxyHandler.reset_attempts(username=username):
+    if not username or not AxesProxyHandler.reset_attempts(username=username):
         raise DecisionRefused("That name is not locked any more.")
     audit(actor, "unlock log-in", username)
 

@@ -16,7 +16,8 @@ from django.db.models import Count, Sum
 from django_q.brokers import get_broker
 
 from reconciliation.models import Alert, Connection, Message, PassLease, Run, SyncPass
-from reconciliation.services.alert_facts import MOST_COUNTED, last_beat, open_cases, pass_facts
+from reconciliation.selectors import open_cases
+from reconciliation.services.alert_facts import MOST_COUNTED, last_beat, pass_facts
 
 log = logging.getLogger(__name__)
 OUTCOMES = ("created", "updated", "unchanged", "duplicates", "failed", "held")

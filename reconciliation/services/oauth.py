@@ -64,6 +64,9 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
     return url, state, flow
 
 
+KEPT = ("secrets", "settings", "connected_at", "connected_by", "state", "last_error")  # put back when a log-in is refused
+
+
 def connect_finish(
     remembered: Mapping[str, Any] | None, answer: Mapping[str, str], by: AbstractBaseUser, wiring: Wiring | None = None
 ) -> tuple[Connection, Identity]:
@@ -72,7 +75,7 @@ def connect_finish(
     wiring = wiring or Wiring()
     flow, connection = _known(remembered, by)
     _refuse_denial(answer)
-    before = connection.secrets, connection.settings
+    before = {name: getattr(connection, name) for name in KEPT}
     tokens = _exchange(connection, flow, answer["code"], wiring)
     again = connection.connected_at is not None or bool(connection.secrets.get("refresh_token"))
     with transaction.atomic():  # before their first use
@@ -89,10 +92,12 @@ def connect_finish(
     connection.refresh_from_db()
     identity = _identity(connection, wiring)
     known, said = str(connection.settings.get("organisation", "")), identity.organisation
-    if known and said and known != said and Binding.objects.filter(sync_pass__peer=connection).exists():
-        Connection.objects.filter(pk=connection.pk).update(secrets=before[0], settings=before[1])
-        audit(by, "refuse to connect", connection.name, organisation=said)
-        raise ConnectRefused(f"That log-in belongs to “{said}”, but the records linked so far are of “{known}”. Its access was not kept.")
+    if known and known != said and Binding.objects.filter(sync_pass__peer=connection).exists():
+        Connection.objects.filter(pk=connection.pk).update(**before)
+        audit(by, "refuse to connect", connection.name, organisation=said or "not said")
+        whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
+        again = "" if said else f" {AGAIN}"
+        raise ConnectRefused(f"{whose}, but the records linked so far are of “{known}”. Its access was not kept.{again}")
     own = {**connection.settings, **({"organisation": said} if said else {})}
     Connection.objects.filter(pk=connection.pk).update(connected_as=str(identity), settings=own)
     waiting = SyncPass.objects.filter(Q(crm=connection) | Q(peer=connection), trouble_count__gt=0)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from connectors.contract import Fields, Record, Ref, Value
 from connectors.errors import ConnectorError
 from reconciliation.core.operations import Intent
+from reconciliation.core.spellings import has_forgotten
 from reconciliation.core.values import is_blank, is_same, name_key
 from reconciliation.engine import gather, search_index
 from reconciliation.engine.context import RunContext
@@ -103,6 +104,7 @@ def _plan_organisation(desk: _Desk) -> RestorePlan:
         "Who is employed there: people name the deleted organisation as their employer and must be pointed to the new one.",
     ]
     not_back += [f"{name}: Workbooks lets nobody set it on a new record." for name in lost]
+    not_back += [f"{name}: it was forgotten on request." for name, value in stone.crm_values.items() if has_forgotten(value)]
     remarks = []
     if target is not None:
         remarks.append(
@@ -115,11 +117,12 @@ def _plan_organisation(desk: _Desk) -> RestorePlan:
 
 def _creatable(desk: _Desk) -> tuple[dict[str, Value], list[str]]:
     """Returns the last values that Workbooks takes on a new organisation, and the names of those it does not."""
-    values = {n: v for n, v in decode_fields(desk.tombstone.crm_values).items() if not is_blank(v)}
+    values = {n: v for n, v in decode_fields(desk.tombstone.crm_values).items() if not is_blank(v) and not has_forgotten(v)}
     known = desk.crm.schema(ORGANISATION).attributes
     lost = [n for n in values if n in known and not known[n].is_creatable]
     fields = {n: v for n, v in values.items() if n not in lost}
-    return {"name": desk.tombstone.name, **fields}, lost
+    name = "" if has_forgotten(desk.tombstone.name) else desk.tombstone.name
+    return {"name": name, **fields}, lost
 
 
 def _account_for(desk: _Desk) -> Record | None:

@@ -25,6 +25,8 @@ RUNS_A_BATCH = 200
 BUDGET_SECONDS = 300.0
 QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
 DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
+# A run's events are written until it ends: only runs that began this long before the limit are surely through with them.
+LONGEST_RUN = timedelta(days=1)
 LOSERS = "losers"  # in an operation's origin: values that lost a conflict and stand nowhere else
 # field -> what it is called, least and most days
 KEPT = {
@@ -175,9 +177,9 @@ def _old_cases(limit: datetime) -> QuerySet[Case]:
 
 
 def _prune_events(work: _Round, position: str, limit: datetime, kind: str, outcomes: tuple[str, ...]) -> None:
-    """Removes the events of runs that began before the limit, run by run; the position is kept, so that each round
+    """Removes the events of runs that were over before the limit, run by run; the position is kept, so that each round
     begins where the last one ended."""
-    for runs in _old_run_ids(position, limit):
+    for runs in _old_run_ids(position, limit - LONGEST_RUN):
         rows = RunEvent.objects.filter(run_id__in=runs, at__lt=limit)
         work.remove(kind, rows.filter(outcome__in=outcomes) if outcomes else rows)
         Retention.objects.filter(pk=1, **{f"{position}__lt": runs[-1]}).update(**{position: runs[-1]})

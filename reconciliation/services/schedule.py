@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 
 from reconciliation.models import SyncPass
 from reconciliation.services.audit import audit
@@ -63,12 +64,14 @@ def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | N
         except SwitchRefused as refusal:
             raise ScheduleRefused(str(refusal)) from None
     brakes = {"blanking_count": wanted.blanking_count, "blanking_share": wanted.blanking_percent / 100}
-    SyncPass.objects.filter(pk=sync_pass.pk).update(
-        interval_seconds=wanted.interval_seconds,
-        time_budget_seconds=wanted.time_budget_seconds,
-        full_every_days=wanted.full_every_days,
-        settings={**sync_pass.settings, "brakes": {**sync_pass.settings.get("brakes", {}), **brakes}},
-    )
+    with transaction.atomic():  # the fields of the plugin stand in the same column
+        stored = SyncPass.objects.select_for_update().get(pk=sync_pass.pk).settings
+        SyncPass.objects.filter(pk=sync_pass.pk).update(
+            interval_seconds=wanted.interval_seconds,
+            time_budget_seconds=wanted.time_budget_seconds,
+            full_every_days=wanted.full_every_days,
+            settings={**stored, "brakes": {**stored.get("brakes", {}), **brakes}},
+        )
     changes = {f.name: [getattr(before, f.name), getattr(wanted, f.name)] for f in fields(Schedule)}
     changed = {n: both for n, both in changes.items() if both[0] != both[1] and n != "is_on"}  # that has its own entry
     if changed:

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from importlib import metadata
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import connection
@@ -24,9 +23,9 @@ from connectors.contract import Ref
 from connectors.redaction import MASK, Redactor
 from reconciliation.core.spellings import Finder, without_addresses
 from reconciliation.models import Case, Connection, MappingVersion, Operation, Run, RunEvent, SyncPass
-from reconciliation.models.encrypted import EncryptedJSONField
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
+from reconciliation.services.keys import encrypted_columns
 from reconciliation.services.schedule import schedule_of
 from reconciliation.store import organisation_columns, person_columns
 
@@ -64,12 +63,7 @@ class NothingToBundle(LookupError):
 
 def all_secrets() -> Iterator[str]:
     """Yields every secret this site holds: encrypted columns of every model, and the settings that are secret."""
-    columns = [
-        model._default_manager.order_by().values_list(column.attname, flat=True)
-        for model in apps.get_models()
-        for column in model._meta.concrete_fields
-        if isinstance(column, EncryptedJSONField)
-    ]
+    columns = [model._base_manager.order_by().values_list(column, flat=True) for model, column in encrypted_columns()]
     for value in columns[0].union(*columns[1:], all=True).iterator(chunk_size=200):
         yield from _strings(value)
     for name in dir(settings):

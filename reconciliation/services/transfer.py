@@ -24,6 +24,7 @@ from reconciliation.models import Connection, MappingTable, SyncPass
 from reconciliation.models.mapping_version import ROW_FIELDS, rows_of
 from reconciliation.roles import ROLES
 from reconciliation.services.audit import audit
+from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose
 from reconciliation.services.mapping_versions import Proposal, proposal_of
 from reconciliation.services.mappings import MappingRefused, check, mapping_save
 from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_check, retention_of, retention_set
@@ -374,10 +375,20 @@ def _pass_part(wanted: dict[str, Any], sync_pass: SyncPass) -> Part:
             columns[key] = wanted[key]
             lines += found
 
+    chosen = {(kind, key): wanted[name][key] or "" for kind, name in SETTINGS.items() if name in columns for key in FIELDS[kind]}
+    is_known = fields_are_known(sync_pass)  # else the next run finds out, and holds the pass over a column that is not there
+    if is_known:
+        try:
+            fields_check(sync_pass, chosen)
+        except FieldsRefused as refusal:
+            raise TransferRefused(f"{title}: {refusal}") from None
+
     def apply(by: AbstractBaseUser | None) -> None:
         if schedule != present:
             schedule_set(sync_pass, schedule, by)
-        if columns:
+        if columns and is_known:
+            fields_choose(sync_pass, chosen, by)
+        elif columns:
             row = SyncPass.objects.select_for_update().get(pk=sync_pass.pk)
             SyncPass.objects.filter(pk=row.pk).update(settings={**row.settings, **columns})
 
@@ -424,7 +435,7 @@ def settings_import(text: str | bytes, by: AbstractBaseUser | None = None, *, st
             for part in plan.changed:
                 if part.apply is not None:
                     part.apply(by)
-        except (MappingRefused, ScheduleRefused, RetentionRefused) as refusal:
+        except (MappingRefused, ScheduleRefused, RetentionRefused, FieldsRefused) as refusal:
             raise TransferRefused(str(refusal)) from None
         changes = {
             part.title: [*(f"{n.name}: {n.before} → {n.after}" for n in part.lines), *(r.sentence for r in part.rows)]

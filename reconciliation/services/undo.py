@@ -237,7 +237,7 @@ def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:
             rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=source.id)
             for binding in rows:
                 tombstones.note_undone(context, binding, item.operation)
-            rows.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
+            rows.end()
             context.ledger.related["undone"] += 1
             _note_undone(context, item.operation)
         elif isinstance(item.error, ConnectorError):

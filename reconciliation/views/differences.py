@@ -9,18 +9,16 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import reverse
 
-from connectors.errors import ConnectorError
 from reconciliation import jobs
 from reconciliation.core.values import normalise_name
-from reconciliation.engine.lease import LeaseLost
-from reconciliation.engine.staff import Busy
 from reconciliation.models import Difference, FieldRule, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.differences import MOST_AT_ONCE, chosen, force, force_plan
-from reconciliation.views.page import page, paginate, render, whole_number
+from reconciliation.views.page import or_told, page, paginate, render, whole_number
 
 
 class DifferenceFilter(django_filters.FilterSet):
@@ -72,16 +70,12 @@ def show_list(request: HttpRequest) -> HttpResponse:
 @page(OPERATE)
 def show_force(request: HttpRequest) -> HttpResponse:
     """First what will be written, from what both systems hold at this moment; then doing it."""
-    try:
-        if request.method == "POST":
-            return _carry_out(request)
-        lines = force_plan(_chosen(request.GET))
-    except (Busy, LeaseLost):
-        messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
-        return redirect("admin:difference_list")
-    except ConnectorError as error:
-        messages.error(request, f"{error.sentence}. {error.remedy}")
-        return redirect("admin:difference_list")
+    do = _carry_out if request.method == "POST" else _show_plan
+    return or_told(request, reverse("admin:difference_list"), lambda: do(request))
+
+
+def _show_plan(request: HttpRequest) -> HttpResponse:
+    lines = force_plan(_chosen(request.GET))
     writes = [line for line in lines if not line.refusal and not line.agrees]
     return render(
         request,

@@ -82,15 +82,17 @@ def show_list(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def unlock(request: HttpRequest) -> HttpResponse:
-    log_in_unlock(request.user, request.POST.get("username", ""))
-    messages.success(request, f"“{request.POST['username']}” may log in again.")
+    name = request.POST.get("username", "")
+    log_in_unlock(request.user, name)
+    messages.success(request, f"“{name}” may log in again.")
     return redirect("admin:log_ins")
 
 
 @action(ADMINISTER)
 def remove_factor(request: HttpRequest) -> HttpResponse:
-    factors.second_factor_remove(request.user, request.POST.get("username", ""))
-    messages.success(request, f"“{request.POST['username']}” logs in with the password alone, and can set up a new app.")
+    name = request.POST.get("username", "")
+    factors.second_factor_remove(request.user, name)
+    messages.success(request, f"“{name}” logs in with the password alone, and can set up a new app.")
     return redirect("admin:log_ins")
 
 

@@ -50,19 +50,25 @@ def action(permission: str) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            try:
-                return view(request, *args, **kwargs)
-            except (Busy, LeaseLost):
-                messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
-            except (DecisionRefused, WritesStopped) as refusal:
-                messages.warning(request, str(refusal))
-            except ConnectorError as error:
-                messages.error(request, f"{error.sentence}. {error.remedy}")
-            return redirect(request.POST.get("back") if is_local(request.POST.get("back", "")) else "/")
+            back = request.POST.get("back", "")
+            return or_told(request, back if is_local(back) else "/", lambda: view(request, *args, **kwargs))
 
         return require_POST(page(permission)(guarded))
 
     return decorate
+
+
+def or_told(request: HttpRequest, back: str, do: Callable[[], HttpResponse]) -> HttpResponse:
+    """Returns what `do` answers; where it is refused or fails remotely, the way back with a message that says why."""
+    try:
+        return do()
+    except (Busy, LeaseLost):
+        messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
+    except (DecisionRefused, WritesStopped) as refusal:
+        messages.warning(request, str(refusal))
+    except ConnectorError as error:
+        messages.error(request, f"{error.sentence}. {error.remedy}")
+    return redirect(back)
 
 
 def whole_number(text: str) -> int | None:

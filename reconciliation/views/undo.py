@@ -5,39 +5,28 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 
-from connectors.errors import ConnectorError
 from reconciliation import jobs
-from reconciliation.engine.staff import Busy
-from reconciliation.engine.stop import WritesStopped
 from reconciliation.models import Operation, Run
 from reconciliation.roles import OPERATE
 from reconciliation.services.undo import MOST_AT_ONCE, UndoLine, undo, undo_plan, undoable
-from reconciliation.views.page import page, render, whole_number
+from reconciliation.views.page import or_told, page, render, whole_number
 
 
 @page(OPERATE)
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping"), pk=pk)
-    operations = _chosen(request, run)
-    try:
-        if request.method == "POST":
-            return _carry_out(request, run, operations)
-        lines = undo_plan(run.sync_pass, operations, field=_field(request)) if operations else []
-    except Busy:
-        messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
-        return redirect("admin:run_detail", run.pk)
-    except WritesStopped as refusal:
-        messages.warning(request, str(refusal))
-        return redirect("admin:run_detail", run.pk)
-    except ConnectorError as error:
-        messages.error(request, f"{error.sentence}. {error.remedy}")
-        return redirect("admin:run_detail", run.pk)
-    title = f"Undo run {run.pk}"
+    do = _carry_out if request.method == "POST" else _show_plan
+    return or_told(request, reverse("admin:run_detail", args=[run.pk]), lambda: do(request, run, _chosen(request, run)))
+
+
+def _show_plan(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
+    lines = undo_plan(run.sync_pass, operations, field=_field(request)) if operations else []
     return render(
         request,
         "admin/reconciliation/run/undo.html",
-        title,
+        f"Undo run {run.pk}",
         run=run,
         lines=lines,
         totals=_totals(lines),

@@ -17,7 +17,7 @@ from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 NOW = timezone.now()
-OLD, MIDDLE, YOUNG = NOW - timedelta(days=401), NOW - timedelta(days=15), NOW - timedelta(days=13)
+OLD, MIDDLE, YOUNG = NOW - timedelta(days=402), NOW - timedelta(days=16), NOW - timedelta(days=13)
 
 
 @pytest.fixture
