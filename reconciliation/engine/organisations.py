@@ -372,6 +372,7 @@ def _store_quiet(context: RunContext, work: PageWork) -> None:
     differences.note_page(context, work, [*linked, *compared])
     gone = [id_ for id_, d in work.decisions.items() if d.reason == "deleted"]
     tombstones.note_deleted_in_crm(context, [work.bindings[id_] for id_ in gone if id_ in work.bindings], work.records)
+    tombstones.note_never_linked(context, [work.records[id_] for id_ in gone if id_ not in work.bindings])
     Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id__in=gone).end()
 
 

@@ -8,6 +8,7 @@ from connectors.contract import Record
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Operation, Tombstone
 from reconciliation.models.bulk import insert_rows
+from reconciliation.store import pick
 
 
 def note_deleted_in_crm(context: RunContext, bindings: Iterable[Binding], records: Mapping[str, Record]) -> None:
@@ -27,6 +28,33 @@ def note_deleted_in_crm(context: RunContext, bindings: Iterable[Binding], record
             )
         )
     insert_rows(rows)
+
+
+def note_never_linked(context: RunContext, records: Iterable[Record]) -> None:
+    """Stores a tombstone for each deleted organisation that waited to be synced and has none yet: what was switched on
+    and never linked (a duplicate, an error) is remembered with its last values too."""
+    waited = {r.ref.id: r for r in records if r.fields.get(context.terms.columns.sync)}
+    if not waited:
+        return
+    rows = Tombstone.objects.filter(sync_pass=context.sync_pass, binding=None, crm_id__in=waited)
+    known = set(rows.values_list("crm_id", "deleted_at"))
+    insert_rows(
+        [
+            Tombstone(
+                sync_pass=context.sync_pass,
+                crm_id=id_,
+                name=str(record.fields.get("name") or "")[:255],
+                found_at=context.wiring.now(),
+                run=context.run,
+                crm_values=pick(record.fields, context.terms.mapping.crm_fields),
+                why=Tombstone.Why.CRM,
+                deleted_by=record.updated_by[:255],
+                deleted_at=record.updated_at,
+            )
+            for id_, record in waited.items()
+            if (id_, record.updated_at) not in known
+        ]
+    )
 
 
 def note_undone(context: RunContext, binding: Binding, operation: Operation) -> None:

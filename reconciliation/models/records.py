@@ -41,7 +41,8 @@ class Tombstone(models.Model):
         UNDO = "undo", "Its account was deleted by an undo"
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
-    binding = models.ForeignKey(Binding, on_delete=models.CASCADE, related_name="tombstones")
+    # None: it waited to be synced and was never linked
+    binding = models.ForeignKey(Binding, on_delete=models.CASCADE, null=True, blank=True, related_name="tombstones")
     why = models.CharField(max_length=10, choices=Why.choices)
     crm_id = models.CharField(max_length=64)
     peer_id = models.CharField(max_length=64, blank=True)

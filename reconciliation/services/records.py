@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Value
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
@@ -63,11 +63,12 @@ class _Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """What the store knows of the hits: bindings by either side, open cases by organisation."""
+    """What the store knows of the hits: bindings by either side; by organisation the kind and name of what waits for a
+    person, or "deleted" for one that was deleted before it was ever linked."""
 
     by_crm: dict[str, Binding]
     by_peer: dict[str, Binding]
-    cases: dict[str, Case]
+    waiting: dict[str, tuple[str, str]]
 
 
 def refs_of(sync_pass: SyncPass, text: str) -> list[Ref]:
@@ -107,9 +108,10 @@ def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> S
     is_cut = len(by_name) > MOST_FOUND or len(accounts) > MOST_FOUND
     standing = _standing(sync_pass, [*hits, *named])
     for ref in named:  # what was bound before the index knew it, or stands in a case
-        known = _binding_of(ref, standing) or (standing.cases.get(ref.id) if ref.object_type == ORGANISATION else None)
-        if ref not in hits and known is not None:
-            hits[ref] = _Hit(known.name, "id")
+        binding = _binding_of(ref, standing)
+        waits = ref.object_type == ORGANISATION and ref.id in standing.waiting
+        if ref not in hits and (binding is not None or waits):
+            hits[ref] = _Hit(binding.name if binding is not None else standing.waiting[ref.id][1], "id")
     found = [_found(ref, hit, standing) for ref, hit in hits.items() if not _is_other_side(ref, hits, standing)]
     if not found:
         found = _unseen(sync_pass, text, named, wiring or Wiring())
@@ -149,7 +151,10 @@ def _standing(sync_pass: SyncPass, refs: Iterable[Ref]) -> _Standing:
         by_crm[row.crm_id] = row
         by_peer[row.peer_id] = row
     cases = Case.objects.filter(sync_pass=sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN).exclude(kind=Case.Kind.MAPPING)
-    return _Standing(by_crm, by_peer, {c.crm_id: c for c in cases.only("crm_id", "kind", "name").order_by("pk")})
+    stones = Tombstone.objects.filter(sync_pass=sync_pass, crm_id__in=crm_ids, binding=None, restored_at=None)
+    told = cases.values_list("crm_id", "kind", "name").union(stones.values_list("crm_id", Value("deleted"), "name"))
+    waiting = {crm_id: (kind, name) for crm_id, kind, name in sorted(told, key=lambda row: row[1] != "deleted")}  # a case counts
+    return _Standing(by_crm, by_peer, waiting)
 
 
 def _binding_of(ref: Ref, standing: _Standing) -> Binding | None:
@@ -167,9 +172,9 @@ def _is_other_side(ref: Ref, hits: dict[Ref, _Hit], standing: _Standing) -> bool
 def _found(ref: Ref, hit: _Hit, standing: _Standing) -> Found:
     binding, name = _binding_of(ref, standing), hit.name
     if ref.object_type == ORGANISATION:
-        case = standing.cases.get(ref.id)
-        name = (binding.name if binding is not None else "") or (case.name if case is not None else "") or name or hit.text
-        state = case.kind if case is not None else _link_state(binding)
+        kind, told = standing.waiting.get(ref.id, ("", ""))
+        name = (binding.name if binding is not None else "") or told or name or hit.text
+        state = kind or _link_state(binding)
     elif ref.object_type == ACCOUNT:
         name, state = name or (binding.name if binding is not None else "") or hit.text, _link_state(binding)
     else:
@@ -223,6 +228,12 @@ def name_of(sync_pass: SyncPass, ref: Ref) -> str:
         return PeerName.objects.filter(sync_pass=sync_pass, peer_id=ref.id).values_list("name", flat=True).first() or ""
     rows = SearchKey.objects.filter(sync_pass=sync_pass, ref=str(ref), kind=SearchKey.Kind.NAME)
     return rows.order_by("-seen_at").values_list("text", flat=True).first() or ""
+
+
+def last_tombstone(sync_pass: SyncPass, organisation_id: str) -> Tombstone | None:
+    """Returns what is remembered of the last time the organisation was deleted."""
+    rows = Tombstone.objects.filter(sync_pass=sync_pass, crm_id=organisation_id).select_related("run")
+    return rows.order_by("-pk").first()
 
 
 def read_now(sync_pass: SyncPass, ref: Ref, wiring: Wiring | None = None) -> tuple[Record | None, str]:

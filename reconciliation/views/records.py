@@ -20,7 +20,7 @@ from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
-from reconciliation.services.records import Search, home_of, name_of, next_look, read_now, refs_of, search
+from reconciliation.services.records import Search, home_of, last_tombstone, name_of, next_look, read_now, refs_of, search
 from reconciliation.services.why import Explanation, explain_organisation, find
 from reconciliation.store import decode
 from reconciliation.views.exports import Column, export_rows
@@ -63,7 +63,7 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
     it = explain_organisation(sync_pass, record_id, with_history=False)
     name = str(it.record.fields.get("name") or "") if it.record is not None else ""
     name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref) or f"Organisation {record_id}"
-    tombstone = it.binding and it.binding.is_tombstone and it.binding.tombstones.select_related("run").order_by("-pk").first()
+    is_linked = it.binding is not None and not it.binding.is_tombstone
     return render(
         request,
         "admin/reconciliation/record/detail.html",
@@ -72,7 +72,7 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
         it=it,
         fields=_field_rows(sync_pass, it),
         columns=_plugin_rows(it),
-        tombstone=tombstone or None,
+        tombstone=None if is_linked else last_tombstone(sync_pass, record_id),
         next_look=next_look(sync_pass, it),
         sync_pass=sync_pass,
     )

@@ -191,3 +191,14 @@ def test_planned_and_refused_writes_are_no_changes_of_a_field(box, changed):
 
     assert Operation.objects.filter(state="planned").exists()
     assert history(box, id_).changes[0].after == "Bath"
+
+
+def test_a_case_that_no_name_leads_to_is_found_by_its_id(box):
+    refused = box.organisation("Refused")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    SearchKey.objects.all().delete()  # an installation older than the index
+
+    (hit,) = [f for f in search(box.sync_pass, str(refused), wiring=box.wiring).found if f.ref.object_type == "organisation"]
+
+    assert (hit.name, hit.state) == ("Refused", "error")

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from connectors.errors import ConnectorError
 from reconciliation.models import AuditEntry, Binding, Operation, Tombstone
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.records import search
 from reconciliation.services.restore import restore, restore_plan
 from reconciliation.services.undo import undo, undoable
 from tests.sandboxed import PEER_ID, SYNC, make
@@ -151,3 +152,30 @@ def test_an_account_whose_name_is_taken_by_now_becomes_a_duplicate_not_a_second_
 
     assert len(box.accounts()) == 1
     assert Tombstone.objects.get().restored_at is None
+
+
+def test_what_waited_and_was_never_linked_is_remembered_and_made_again(box, olga, client):
+    """A duplicate that somebody deleted in Workbooks instead of deciding it."""
+    box.world.outreach.create_record("accounts", {"name": "Northwind Pumps"})
+    id_ = box.organisation("Northwind Pumps", industry="Food")
+    other = box.organisation("Never ticked", **{SYNC: False})
+    box.run()
+    for gone in (id_, other):
+        box.world.workbooks.delete_record("organisations", gone)
+    box.run()
+    box.run()  # the overlap reads the deleted rows again
+
+    stone = Tombstone.objects.get()
+    assert (stone.binding, stone.crm_id, stone.name) == (None, str(id_), "Northwind Pumps")
+    assert stone.crm_values["industry"] == "Food" and stone.deleted_by
+    assert [
+        (f.state, f.ref.id)
+        for f in search(box.sync_pass, "northwind pumps", wiring=box.wiring).found
+        if f.ref.object_type == "organisation"
+    ] == [("deleted", str(id_))]
+
+    restore(stone, olga, wiring=box.wiring)
+    (made,) = [o for o in live(box) if o["name"] == "Northwind Pumps"]
+    assert (made["industry"], made[SYNC]) == ("Food", True)
+    box.run()
+    assert len(box.accounts("Northwind Pumps")) == 1  # a duplicate again, which a person decides
