@@ -20,6 +20,11 @@ MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
 
 
+def pass_named(name: str) -> SyncPass | None:
+    """Returns the pass with its connections and its mapping, None before both systems are connected."""
+    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=name).first()
+
+
 def bounded_count(rows: QuerySet[Any]) -> str:
     """Returns a count for people that costs the same at a million rows: "1,234" or "10,000+"."""
     found = rows.order_by()[: MOST_COUNTED + 1].count()

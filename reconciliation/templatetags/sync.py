@@ -65,6 +65,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
+def said(fields: dict[str, Any]) -> str:
+    """Returns the fields of a write in one line, for files."""
+    return "; ".join(f"{name}: {shown(value)}" for name, value in fields.items())
+
+
 @register.filter
 def named(text: Any, fallback: Any = "") -> str:
     """Returns a name that can be seen and clicked: one of blanks and invisible signs only gives way to the fallback."""

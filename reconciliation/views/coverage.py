@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 
+from connectors.contract import Record
 from connectors.errors import ConnectorError
+from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Binding, CoverageCount, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import coverage_counts
-from reconciliation.services.coverage import LISTS, Slice, coverage_count, live_list
+from reconciliation.selectors import coverage_counts, pass_named
+from reconciliation.services.coverage import LISTS, Slice, coverage_count, live_list, live_rows
 from reconciliation.store import organisation_columns
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
-
-def _pass() -> SyncPass | None:
-    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+PASS = "organisations"
 
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    sync_pass = _pass()
+    sync_pass = pass_named(PASS)
     counted = CoverageCount.objects.filter(sync_pass=sync_pass).first() if sync_pass else None
     ours = coverage_counts(sync_pass.pk) if sync_pass else {}
     counts = counted.counts if counted else {}
@@ -45,7 +48,7 @@ def show(request: HttpRequest) -> HttpResponse:
 @page()
 def show_list(request: HttpRequest, show: str) -> HttpResponse:
     """One list: what is linked from our own store, everything else as Workbooks has it now."""
-    sync_pass = _pass()
+    sync_pass = pass_named(PASS)
     if sync_pass is None or show not in (*LISTS, "linked"):
         raise Http404
     if show == "linked":
@@ -57,17 +60,10 @@ def show_list(request: HttpRequest, show: str) -> HttpResponse:
     except ConnectorError as error:
         trouble = f"{error.sentence}. {error.remedy}"
     columns = organisation_columns(sync_pass)
-    lines = [
-        {
-            "record": r,
-            "ticked": r.fields.get(columns.sync),
-            "duplicate": r.fields.get(columns.duplicate),
-            "error": r.fields.get(columns.error),
-            "peer_id": r.fields.get(columns.peer_id),
-        }
-        for r in rows
-    ]
-    return render(request, "admin/reconciliation/record/coverage_list.html", LISTS[show], lines=lines, trouble=trouble, following=following)
+    lines = [_line(r, columns) for r in rows]
+    return render(
+        request, "admin/reconciliation/record/coverage_list.html", LISTS[show], show=show, lines=lines, trouble=trouble, following=following
+    )
 
 
 def _after(request: HttpRequest) -> Slice | None:
@@ -79,19 +75,59 @@ def _after(request: HttpRequest) -> Slice | None:
     return Slice(at, id_) if id_.isascii() and id_.isdigit() and at.tzinfo is not None else None
 
 
-def _linked(request: HttpRequest, sync_pass: SyncPass) -> HttpResponse:
+def _line(record: Record, columns: PluginColumns) -> dict[str, Any]:
+    names = {"ticked": columns.sync, "duplicate": columns.duplicate, "error": columns.error, "peer_id": columns.peer_id}
+    return {"record": record, **{word: record.fields.get(name) for word, name in names.items()}}
+
+
+def _linked_rows(request: HttpRequest, sync_pass: SyncPass) -> QuerySet[Binding]:
     rows = Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False).select_related("sync_pass__crm", "sync_pass__peer")
-    text = request.GET.get("name", "")[:200]
-    if key := normalise_name(text):
-        rows = rows.filter(starts_with("name_key", key))
-    shown = paginate(request, rows.order_by("-id"))
+    key = normalise_name(request.GET.get("name", "")[:200])
+    return (rows.filter(starts_with("name_key", key)) if key else rows).order_by("-id")
+
+
+def _linked(request: HttpRequest, sync_pass: SyncPass) -> HttpResponse:
+    shown, text = paginate(request, _linked_rows(request, sync_pass)), request.GET.get("name", "")[:200]
     return render(request, "admin/reconciliation/record/linked.html", "In Outreach: linked organisations", rows=shown, name=text)
+
+
+LINKED_COLUMNS = (
+    Column("organisation", lambda b: b.name),
+    Column("Workbooks id", lambda b: b.crm_id),
+    Column("account", lambda b: b.peer_id),
+    Column("address", lambda b: b.peer_url),
+    Column("how", lambda b: b.how),
+    Column("Id owed", lambda b: b.is_write_back_due),
+    Column("since", lambda b: b.bound_at),
+    Column("last agreement", lambda b: b.synced_at),
+)
+LIVE_COLUMNS = (
+    Column("organisation", lambda it: it["record"].fields.get("name")),
+    Column("Workbooks id", lambda it: it["record"].ref.id),
+    Column("Sync to Outreach", lambda it: it["ticked"]),
+    Column("Outreach Duplicate", lambda it: it["duplicate"]),
+    Column("Outreach Sync Error", lambda it: it["error"]),
+    Column("Outreach Id", lambda it: it["peer_id"]),
+    Column("edited", lambda it: it["record"].updated_at),
+    Column("edited by", lambda it: it["record"].updated_by),
+)
+
+
+@page()
+def export_list(request: HttpRequest, show: str) -> StreamingHttpResponse:
+    sync_pass = pass_named(PASS)
+    if sync_pass is None or show not in (*LISTS, "linked"):
+        raise Http404
+    if show == "linked":
+        return export_rows(request, "linked", LINKED_COLUMNS, _linked_rows(request, sync_pass))
+    columns = organisation_columns(sync_pass)
+    return export_rows(request, show.replace("_", "-"), LIVE_COLUMNS, (_line(r, columns) for r in live_rows(sync_pass, show)))
 
 
 @action(OPERATE)
 def count(request: HttpRequest) -> HttpResponse:
     """Asks Workbooks for its counts now."""
-    sync_pass = _pass()
+    sync_pass = pass_named(PASS)
     if sync_pass is None:
         messages.warning(request, "Nothing is connected yet.")
     else:

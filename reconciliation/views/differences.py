@@ -7,7 +7,7 @@ from typing import Any
 import django_filters
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -18,7 +18,20 @@ from reconciliation.models.prefix import starts_with
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.differences import MOST_AT_ONCE, chosen, force, force_plan
+from reconciliation.templatetags.sync import shown
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import or_told, page, paginate, render, whole_number
+
+COLUMNS = (
+    Column("organisation", lambda d: d.binding.name),
+    Column("Workbooks id", lambda d: d.binding.crm_id),
+    Column("account", lambda d: d.binding.peer_id),
+    Column("field in Workbooks", lambda d: d.crm_field),
+    Column("field in Outreach", lambda d: d.peer_field),
+    Column("Workbooks holds", lambda d: shown(d.crm_value)),
+    Column("Outreach holds", lambda d: shown(d.peer_value)),
+    Column("since", lambda d: d.noted_at),
+)
 
 
 class DifferenceFilter(django_filters.FilterSet):
@@ -44,6 +57,13 @@ class DifferenceFilter(django_filters.FilterSet):
 def _rows(asked: QueryDict) -> DifferenceFilter:
     rows = Difference.objects.filter(binding__is_tombstone=False).select_related("binding")
     return DifferenceFilter(asked, rows.order_by("-id"))
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    listed = _rows(request.GET)
+    is_blank = listed.data.get("kind") == Difference.Kind.BLANK
+    return export_rows(request, "held-blanks" if is_blank else "differences", COLUMNS, listed.qs)
 
 
 @page()

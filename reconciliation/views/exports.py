@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
 
+from connectors.errors import ConnectorError
 from reconciliation.services.audit import audit
 
 ROWS_A_CHUNK = 500
@@ -48,26 +49,43 @@ def export_rows(
     request: HttpRequest,
     name: str,
     columns: Sequence[Column],
-    rows: QuerySet[Any],
+    rows: QuerySet[Any] | Iterable[Any],
     *,
     prepare: Callable[[list[Any]], object] | None = None,
 ) -> StreamingHttpResponse:
-    """Returns the rows, newest first, as a download. `prepare` completes a chunk of rows before it is written. Who took
-    which list away stands in the audit log."""
+    """Returns the rows as a download: those of a query newest first, others in their order. `prepare` completes a chunk
+    of rows before it is written. Rows that come from a remote system may fail on the way; the file then says so in its
+    last line. Who took which list away stands in the audit log."""
     asked = {key: value for key, value in request.GET.items() if value and key != "page"}
     audit(request.user, "export list", name, columns=len(columns), filters=sorted(asked))
 
     def lines() -> Iterator[str]:
         writer = csv.writer(_Echo())
         yield "\ufeff" + writer.writerow([column.title for column in columns])
-        for chunk in _chunks(rows):
-            if prepare is not None:
-                prepare(chunk)
-            yield "".join(writer.writerow([safe_cell(column.value(row)) for column in columns]) for row in chunk)
+        try:
+            for chunk in _chunks(rows) if isinstance(rows, QuerySet) else _parts(rows):
+                if prepare is not None:
+                    prepare(chunk)
+                yield "".join(writer.writerow([safe_cell(column.value(row)) for column in columns]) for row in chunk)
+        except ConnectorError as error:
+            yield writer.writerow([f"This list is not complete: {error.sentence}. {error.remedy}"])
 
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{timezone.localdate():%Y-%m-%d}.csv"'
     return response
+
+
+def _parts(rows: Iterable[Any]) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    try:
+        for row in rows:
+            part.append(row)
+            if len(part) == ROWS_A_CHUNK:
+                yield part
+                part = []
+    finally:  # also where the rows break off: what was read is written
+        if part:
+            yield part
 
 
 def _chunks(rows: QuerySet[Any]) -> Iterator[list[Any]]:

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
 from reconciliation.models import Forgetting
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.forgetting import ForgettingRefused, forget_ask, forget_confirm, forget_drop, words_of
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
+
+COLUMNS = (
+    Column("number", lambda f: f.pk),
+    Column("asked", lambda f: f.asked_at),
+    Column("by", lambda f: f.asked_by_name),
+    Column("state", lambda f: f.get_state_display()),
+    Column("ended", lambda f: f.ended_at),
+    Column("rows blanked", lambda f: sum(line["rows"] for line in f.counts.get("blanked", []))),
+)
+
+
+@page(ADMINISTER)
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "forgotten", COLUMNS, Forgetting.objects.all())
 
 
 @page(ADMINISTER)

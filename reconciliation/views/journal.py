@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import django_filters
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 
 from connectors.contract import Ref
-from reconciliation.models import Operation, SyncPass
+from reconciliation.models import Operation
 from reconciliation.passes.organisations import ORGANISATION
-from reconciliation.selectors import name_prospects
+from reconciliation.selectors import name_prospects, pass_named
 from reconciliation.services.why import find
-from reconciliation.templatetags.sync import shown
+from reconciliation.templatetags.sync import said
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
@@ -31,7 +29,7 @@ class JournalFilter(django_filters.FilterSet):
 
     def by_record(self, rows: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         """Writes made for an organisation, by its id, its reference, or the start of a name it has or had."""
-        sync_pass = SyncPass.objects.select_related("crm").filter(name="organisations").first()
+        sync_pass = pass_named("organisations")
         if sync_pass is None:
             return rows.none()
         refs = [str(Ref(sync_pass.crm.system, ORGANISATION, id_)) for id_, _ in find(sync_pass, value)]
@@ -46,18 +44,14 @@ COLUMNS = (
     Column("record", lambda o: o.source_ref),
     Column("written", lambda o: f"{o.object_type} {o.target_id}".strip()),
     Column("state", lambda o: o.get_state_display()),
-    Column("before", lambda o: _said(o.before)),
-    Column("after", lambda o: _said(o.after)),
+    Column("before", lambda o: said(o.before)),
+    Column("after", lambda o: said(o.after)),
     Column("reason", lambda o: o.origin.get("reason") or o.reason),
     Column("run", lambda o: o.run_id),
     Column("by", lambda o: o.origin.get("staff") or o.run.started_by),
     Column("taken back", lambda o: o.undone_at),
     Column("error", lambda o: o.error),
 )
-
-
-def _said(fields: dict[str, Any]) -> str:
-    return "; ".join(f"{name}: {shown(value)}" for name, value in fields.items())
 
 
 def _chosen(request: HttpRequest) -> JournalFilter:

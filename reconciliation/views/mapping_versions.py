@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
@@ -11,10 +11,26 @@ from reconciliation.models import MappingTable, MappingVersion, SyncPass
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.mapping_versions import diff_between, first_link_word, proposal_of, version_restore
 from reconciliation.services.mappings import MappingRefused, impact_of
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.mappings import WHEN_IT_ARRIVES
 from reconciliation.views.page import page, paginate, render, whole_number
 
 MOST_OFFERED = 200
+
+
+COLUMNS = (
+    Column("version", lambda v: v.version),
+    Column("saved", lambda v: v.saved_at),
+    Column("by", lambda v: v.saved_by_name),
+    Column("reason", lambda v: v.reason),
+    Column("rows", lambda v: len(v.rows)),
+)
+
+
+@page()
+def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
+    table = get_object_or_404(MappingTable, pk=pk)
+    return export_rows(request, "mapping-versions", COLUMNS, MappingVersion.objects.filter(table=table))
 
 
 @page()

@@ -8,6 +8,8 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 
 from connectors.contract import Ref
 from reconciliation import jobs
@@ -15,7 +17,7 @@ from reconciliation.core.values import is_same
 from reconciliation.models import Binding, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count, names_of_users
+from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.record_history import earliest_known, timeline
@@ -23,25 +25,38 @@ from reconciliation.services.record_history import field_history as history_of_f
 from reconciliation.services.records import Search, home_of, last_tombstone, name_of, next_look, read_now, refs_of, search
 from reconciliation.services.why import Explanation, explain_organisation, find
 from reconciliation.store import decode
+from reconciliation.templatetags.sync import said, shown
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
 
-
-def _pass_of_records() -> SyncPass | None:
-    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+PASS = "organisations"
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     """The one search: present and former names, e-mails and ids."""
-    text, sync_pass = request.GET.get("q", "").strip()[:300], _pass_of_records()
+    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
     result = search(sync_pass, text) if sync_pass and text else Search([])
     return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=bool(sync_pass))
 
 
+FOUND_COLUMNS = (
+    Column("record", lambda it: str(it.ref)),
+    Column("name", lambda it: it.name),
+    Column("state", lambda it: it.word),
+    Column("why it matched", lambda it: it.why or "by its name"),
+)
+
+
+@page()
+def export_list(request: HttpRequest) -> StreamingHttpResponse:
+    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
+    return export_rows(request, "records", FOUND_COLUMNS, search(sync_pass, text).found if sync_pass and text else [])
+
+
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
-    sync_pass = _pass_of_records()
+    sync_pass = pass_named(PASS)
     refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
     if not refs:
         raise Http404
@@ -115,6 +130,43 @@ def _plugin_rows(it: Explanation) -> list[tuple[str, Any]]:
     return [(title, getattr(it.columns, name), it.record.fields.get(getattr(it.columns, name))) for name, title in titles.items()]  # type: ignore[misc]
 
 
+HISTORY_COLUMNS = (
+    Column("when", lambda e: e.at),
+    Column("what", lambda e: e.what),
+    Column("outcome", lambda e: e.word),
+    Column("why", lambda e: e.sentence),
+    Column("before", lambda e: said(e.operation.before) if e.operation else ""),
+    Column("after", lambda e: said(e.operation.after) if e.operation else ""),
+    Column("who", lambda e: e.who or "the pass"),
+    Column("run", lambda e: e.run_id),
+)
+CHANGE_COLUMNS = (
+    Column("when", lambda c: c.at),
+    Column("where", lambda c: c.system),
+    Column("before", lambda c: shown(c.before)),
+    Column("after", lambda c: shown(c.after)),
+    Column("how", lambda c: c.how),
+    Column("who", lambda c: c.who),
+    Column("why", lambda c: c.why),
+    Column("rule", lambda c: f"{c.rule.crm_field} → {c.rule.peer_field}" if c.rule else ""),
+    Column("mapping version", lambda c: c.mapping_version),
+    Column("write", lambda c: c.operation.pk),
+    Column("taken back", lambda c: c.operation.undone_at),
+)
+
+
+@page()
+def export_history(request: HttpRequest, system: str, object_type: str, record_id: str) -> StreamingHttpResponse:
+    sync_pass, ref = _asked(system, object_type, record_id)
+    return export_rows(request, "history", HISTORY_COLUMNS, timeline(sync_pass, ref).entries)
+
+
+@page()
+def export_field(request: HttpRequest, system: str, object_type: str, record_id: str, name: str) -> StreamingHttpResponse:
+    sync_pass, ref = _asked(system, object_type, record_id)
+    return export_rows(request, "field-history", CHANGE_COLUMNS, history_of_field(sync_pass, ref, name[:120]).changes)
+
+
 @page()
 def show_history(request: HttpRequest, system: str, object_type: str, record_id: str) -> HttpResponse:
     """Everything that happened to one record, newest first."""
@@ -161,32 +213,12 @@ OWNER_COLUMNS = (
 
 @page()
 def why(request: HttpRequest) -> HttpResponse:
-    text = request.GET.get("q", "").strip()[:300]
-    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+    """The short address for people and mails: to the one record that the text names, else to the search."""
+    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
     found = find(sync_pass, text) if sync_pass and text else []
-    explanation = explain_organisation(sync_pass, found[0][0]) if sync_pass and len(found) == 1 else None
-    fields = []
-    if explanation and explanation.record:
-        account = explanation.account.fields if explanation.account else {}
-        fields = [
-            {
-                "crm": r.crm_field,
-                "peer": r.peer_field,
-                "left": explanation.record.fields.get(r.crm_field),
-                "right": account.get(r.peer_field),
-            }
-            for r in explanation.rules
-        ]
-    return render(
-        request,
-        "admin/reconciliation/record/why.html",
-        "Why?",
-        q=text,
-        found=found,
-        it=explanation,
-        fields=fields,
-        is_connected=bool(sync_pass),
-    )
+    if sync_pass and len(found) == 1:
+        return redirect("admin:record_detail", sync_pass.crm.system, ORGANISATION, found[0][0])
+    return redirect(f"{reverse('admin:record_list')}?{urlencode({'q': text})}")
 
 
 def _add_near(rows: list[Binding]) -> None:
@@ -213,7 +245,7 @@ def without_owner(request: HttpRequest) -> HttpResponse:
 @action(OPERATE)
 def check_owners(request: HttpRequest) -> HttpResponse:
     """Looks again for the owners, as the daily check does."""
-    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+    sync_pass = pass_named(PASS)
     if sync_pass is None:
         messages.warning(request, "Nothing is connected yet.")
         return redirect("admin:owner_list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
@@ -14,7 +14,22 @@ from reconciliation.models import Tombstone
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.restore import RestorePlan, restore, restore_plan
+from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
+
+COLUMNS = (
+    Column("organisation", lambda t: t.name),
+    Column("Workbooks id", lambda t: t.crm_id),
+    Column("account", lambda t: t.peer_id),
+    Column("what was deleted", lambda t: t.get_why_display()),
+    Column("by", lambda t: t.deleted_by),
+    Column("when", lambda t: t.deleted_at or t.found_at),
+    Column("learnt", lambda t: t.found_at),
+    Column("run", lambda t: t.run_id),
+    Column("restored", lambda t: t.restored_at),
+    Column("restored by", lambda t: t.restored_by),
+    Column("restored as", lambda t: t.restored_as),
+)
 
 
 class TombstoneFilter(django_filters.FilterSet):
@@ -35,9 +50,18 @@ def _rows() -> QuerySet[Tombstone]:
     return Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "run", "binding")
 
 
+def _chosen(request: HttpRequest) -> TombstoneFilter:
+    return TombstoneFilter(request.GET, _rows().order_by("-id"))
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "deleted", COLUMNS, _chosen(request).qs)
+
+
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = TombstoneFilter(request.GET, _rows().order_by("-id"))
+    chosen = _chosen(request)
     title = f"Deleted: {bounded_count(chosen.qs)}"
     return render(request, "admin/reconciliation/record/tombstones.html", title, filter=chosen, rows=paginate(request, chosen.qs))
 

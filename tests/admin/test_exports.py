@@ -2,14 +2,32 @@
 
 import csv
 import io
+import re
 import tracemalloc
+from unittest.mock import patch
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.paginator import Page
 from django.urls import reverse
 from django.utils import timezone
 
-from reconciliation.models import AuditEntry, Binding, Case, Operation, Run, RunEvent
+from connectors.errors import ServerTrouble
+from connectors.workbooks.connector import WorkbooksConnector
+from reconciliation.models import (
+    AuditEntry,
+    Binding,
+    Case,
+    Difference,
+    Forgetting,
+    MappingTable,
+    MappingVersion,
+    Operation,
+    Run,
+    RunEvent,
+    SearchKey,
+    Tombstone,
+)
 from reconciliation.services.audit import audit
 from reconciliation.views import exports
 from reconciliation.views.exports import safe_cell
@@ -51,21 +69,63 @@ def hostile(client, world):  # noqa: F811
     return world
 
 
-def test_there_is_an_export_beside_every_list():
-    assert EXPORTS == [
-        "audit_export",
-        "duplicate_export",
-        "error_export",
-        "journal_export",
-        "owner_export",
-        "run_export",
-        "run_list_export",
-    ]
+def list_of(name):
+    """Returns the page that an export belongs to."""
+    stem = {"run_export": "run_detail"}.get(name, name.removesuffix("_export"))
+    return next(page for page in (f"{stem}_list", stem) if page in PAGES)
+
+
+@pytest.fixture
+def full(hostile):
+    """Every list holds rows, those that are one record's own too."""
+    run, source = Run.objects.first(), Case.objects.get(kind="error", name="Refused").crm_ref
+    binding = Binding.objects.filter(is_tombstone=False).first()
+    table, now = MappingTable.objects.get(), timezone.now()
+    for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
+        Difference.objects.create(
+            sync_pass=hostile.sync_pass, binding=binding, kind="linked", crm_field=value[:120], peer_field=f"field {n}",
+            crm_value=value, peer_value=value, noted_at=now,
+        )  # fmt: skip
+        Tombstone.objects.create(
+            sync_pass=hostile.sync_pass, why="crm", crm_id=str(n), name=value[:255], deleted_by=value[:255], found_at=now
+        )
+        MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
+        Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
+        SearchKey.objects.create(
+            sync_pass=hostile.sync_pass, ref=f"workbooks:organisation:{n}7", kind="name", key="calc", text=value, seen_at=now
+        )
+        Operation.objects.create(
+            run=run, connection=hostile.sync_pass.peer, kind="update", object_type="account", state="confirmed", writer_key=f"full{n}",
+            source_ref=source, before={"industry": value}, after={"industry": value}, intended_at=now, reason=value,
+            origin={"staff": value},
+        )  # fmt: skip
+        hostile.world.workbooks.create_record("organisations", {"name": value[:100]})
+    return hostile
+
+
+def asked_for(name):
+    """Returns the address of an export or of its page, with a filter that this list has."""
+    queries = {"record_export": "?q=calc", "record_list": "?q=calc", "coverage_export": "", "coverage_list": ""}
+    return address(name) + queries.get(name, "?page=1&state=")
+
+
+def test_there_is_an_export_beside_every_list(client, full):
+    """A list is a page that turns leaves, or whose route calls it one."""
+    no_lists = {"connection_list", "mapping_list"}  # a handful of things that are opened, not read
+    lists = {name for name, (_, method) in PAGES.items() if method == "get" and (name.endswith("_list") or name == "mapping_versions")}
+    for name, (_, method) in PAGES.items():
+        if method == "get" and not name.endswith("_export"):
+            answer = client.get(asked_for(name))
+            if answer.context is not None and isinstance(answer.context.get("rows"), Page):
+                lists.add(name)
+
+    assert {list_of(name) for name in EXPORTS} >= lists - no_lists
+    assert len(lists) > 10
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_no_cell_of_any_export_is_a_formula(client, hostile, name):
-    rows = read(client, address(name))
+def test_no_cell_of_any_export_is_a_formula(client, full, name):
+    rows = read(client, asked_for(name))
 
     cells = [cell for row in rows for cell in row.values()]
     assert len(rows) >= 6 and any("calc" in cell for cell in cells)
@@ -74,13 +134,13 @@ def test_no_cell_of_any_export_is_a_formula(client, hostile, name):
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_every_list_links_its_export_with_the_filter_of_the_page(client, hostile, name):
-    lists = {"run_export": "run_detail", "run_list_export": "run_list", "audit_export": "audit", "journal_export": "journal"}
-    page = address(lists.get(name, name.replace("_export", "_list"))) if name != "run_export" else address(name).replace("events.csv", "")
+def test_every_list_links_its_export_with_the_filter_of_the_page(client, full, name):
+    page = address(name).replace("events.csv", "") if name == "run_export" else asked_for(list_of(name))
 
-    shown = client.get(page, {"page": "1", "state": ""}).content.decode()
+    shown = client.get(page).content.decode()
 
-    assert f'href="{address(name)}' in shown and "page=1" not in shown.split(address(name))[1][:40]
+    (link,) = re.findall(rf'href="({re.escape(address(name))}[^"]*)"', shown)
+    assert "page=" not in link and ("q=calc" in link) is ("q=calc" in page)
 
 
 def test_the_filter_of_a_list_is_that_of_its_export(client, world):  # noqa: F811
@@ -93,6 +153,23 @@ def test_the_filter_of_a_list_is_that_of_its_export(client, world):  # noqa: F81
     assert [row["organisation"] for row in read(client, "/errors/export.csv?state=resolved")] == ["Solved"]
     assert {row["kind"] for row in read(client, "/runs/export.csv?kind=preview")} == {"Preview"}
     assert {row["state"] for row in read(client, "/journal/export.csv?state=rejected")} == {"Rejected"}
+    Binding.objects.create(
+        sync_pass=world.sync_pass,
+        crm_id="78",
+        peer_id="78",
+        name="Solved",
+        name_key="solved",
+        bound_at=timezone.now(),
+        synced_at=timezone.now(),
+    )
+    assert [row["organisation"] for row in read(client, "/coverage/linked/export.csv?name=solv")] == ["Solved"]
+    assert len(read(client, "/coverage/linked/export.csv")) == 2
+    assert {row["what was deleted"] for row in read(client, "/deleted/export.csv?why=crm&restored=no")} == {"Deleted in Workbooks"}
+    assert read(client, "/deleted/export.csv?restored=yes") == []
+    assert [row["field in Outreach"] for row in read(client, "/differences/export.csv?field=industry")] == ["industry"]
+    assert read(client, "/differences/export.csv?kind=blank") == []
+    assert [row["organisation"] for row in read(client, "/coverage/duplicate/export.csv")] == [HOSTILE.replace("\u202e", "\u202e")[:255]]
+    assert read(client, "/records/export.csv?q=nosuchrecord") == []
     run = RunEvent.objects.first().run_id
     assert {row["outcome"] for row in read(client, f"/runs/{run}/events.csv?outcome=failed")} == {"failed"}
     assert read(client, f"/runs/{run}/events.csv?name=nosuchname") == []
@@ -153,3 +230,22 @@ def test_people_are_exported_as_the_list_shows_them_to_those_who_may_see_it(clie
 @pytest.mark.parametrize(("value", "cell"), [(-5, -5), (None, ""), (True, "yes"), ("a\0b", "a�b"), ("Acme", "Acme"), ("  =1", "'  =1")])
 def test_cells(value, cell):
     assert safe_cell(value) == cell
+
+
+def test_a_list_that_breaks_off_says_so_in_its_last_line(client, world):  # noqa: F811
+    log_in(client, "viewer")
+    for n in range(150):
+        world.world.workbooks.create_record("organisations", {"name": f"Name {n}"})
+    calls = iter(range(9))
+    scan = WorkbooksConnector.scan
+
+    def breaking(self, *arguments, **options):
+        for page in scan(self, *arguments, **options):
+            if next(calls):
+                raise ServerTrouble("it answered 503", system="workbooks", status=503)
+            yield page
+
+    with patch.object(WorkbooksConnector, "scan", breaking):
+        rows = read(client, "/coverage/organisations/export.csv")
+
+    assert len(rows) == 101 and rows[-1]["organisation"].startswith("This list is not complete: ")

@@ -91,6 +91,14 @@ PAGES = {
     "owner_export": ("viewer", "get"),
     "journal_export": ("viewer", "get"),
     "audit_export": ("admin", "get"),
+    "record_export": ("viewer", "get"),
+    "record_history_export": ("viewer", "get"),
+    "record_field_export": ("viewer", "get"),
+    "difference_export": ("viewer", "get"),
+    "coverage_export": ("viewer", "get"),
+    "tombstone_export": ("viewer", "get"),
+    "mapping_versions_export": ("viewer", "get"),
+    "forget_export": ("admin", "get"),
     "support": ("operator", "get"),
     "support_download": ("operator", "post"),
     "forget_list": ("admin", "get"),
@@ -161,7 +169,7 @@ def forgotten():
 
 def record():
     """Returns the organisation that has a case, events and a refused write."""
-    return {"system": "workbooks", "object_type": "organisation", "record_id": Case.objects.get(kind="error").crm_id}
+    return {"system": "workbooks", "object_type": "organisation", "record_id": Case.objects.filter(kind="error").earliest("pk").crm_id}
 
 
 def address(name):
@@ -177,17 +185,18 @@ def address(name):
         "run_progress": lambda: {"pk": Run.objects.first().pk},
         "run_export": lambda: {"pk": RunEvent.objects.first().run_id},
         "event_detail": lambda: {"pk": RunEvent.objects.first().pk},
-        "duplicate_detail": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
-        "duplicate_decide": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
-        "duplicate_here": lambda: {"pk": Case.objects.get(kind="duplicate").pk},
-        "error_decide": lambda: {"pk": Case.objects.get(kind="error").pk},
-        "error_detail": lambda: {"pk": Case.objects.get(kind="error").pk},
+        "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
+        "error_detail": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "forget_detail": lambda: {"pk": forgotten().pk},
         "forget_decide": lambda: {"pk": forgotten().pk},
-        "support": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
-        "support_download": lambda: {"kind": "case", "pk": Case.objects.get(kind="error").pk},
+        "support": lambda: {"kind": "case", "pk": Case.objects.filter(kind="error").earliest("pk").pk},
+        "support_download": lambda: {"kind": "case", "pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "mapping_edit": lambda: {"pk": MappingTable.objects.first().pk},
         "mapping_versions": lambda: {"pk": MappingTable.objects.first().pk},
+        "mapping_versions_export": lambda: {"pk": MappingTable.objects.first().pk},
         "mapping_version": lambda: {"pk": MappingTable.objects.first().pk, "version": 1},
         "mapping_restore": lambda: {"pk": MappingTable.objects.first().pk, "version": 1},
         "connection_edit": lambda: {"pk": Connection.objects.first().pk},
@@ -197,8 +206,11 @@ def address(name):
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},
-        "tombstone_detail": lambda: {"pk": Tombstone.objects.get().pk},
-        "tombstone_restore": lambda: {"pk": Tombstone.objects.get().pk},
+        "coverage_export": lambda: {"show": "organisations"},
+        "record_history_export": lambda: record(),
+        "record_field_export": lambda: {**record(), "name": "industry"},
+        "tombstone_detail": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
+        "tombstone_restore": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "record_history": lambda: record(),
         "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
@@ -265,7 +277,8 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
     for where in addresses:
         with CaptureQueriesContext(connection) as queries:
             client.get(where)
-        assert len(queries) <= 12, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
+        most = 16 if where.partition("?")[0].endswith(".csv") else 12  # a file also seals a row of the audit log
+        assert len(queries) <= most, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
 
 
 def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allows_them(client, world):
@@ -320,7 +333,6 @@ def test_pages_with_nothing_say_what_to_do(client):
         "owner_list",
         "mapping_list",
         "connection_list",
-        "why",
         "journal",
         "schedule",
         "record_list",
@@ -339,7 +351,7 @@ def test_s0_28_the_account_opens_from_the_pages_of_its_organisation(client, worl
     url = f"http://127.0.0.1:8900/browse/outreach/accounts/{event.peer_ref.rsplit(':', 1)[1]}"
 
     for address_ in (f"/events/{event.pk}/", f"/why/?q={event.crm_ref}", "/journal/"):
-        assert f'href="{url}"' in client.get(address_).content.decode(), address_
+        assert f'href="{url}"' in client.get(address_, follow=True).content.decode(), address_
 
 
 def test_retry_all_takes_what_the_filter_shows(client, world, monkeypatch):
@@ -394,10 +406,11 @@ def test_why_explains_what_a_reference_names_and_nothing_else(client, world, q, 
     world.run()
     account = RunEvent.objects.get(outcome="created").peer_ref.rsplit(":", 1)[1]
 
-    page = client.get("/why/", {"q": q.format(account=account)}).content.decode()
+    answer = client.get("/why/", {"q": q.format(account=account)}, follow=True)
 
-    assert ("<h2>Clickable</h2>" in page) is finds
-    assert finds or "Nothing known" in page
+    led_to = answer.redirect_chain[-1][0]
+    assert answer.status_code == 200 and led_to.startswith("/records/workbooks/organisation/" if finds else "/records/?q=")
+    assert ("<h1>Clickable</h1>" in answer.content.decode()) is finds
 
 
 def test_numbers_that_are_none_are_no_server_errors(client, world):

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from connectors.contract import Ref
-from reconciliation.models import SyncPass
+from reconciliation.selectors import pass_named
 from reconciliation.services.why import explain_organisation
 
 
@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("ref")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
+        sync_pass = pass_named("organisations")
         if sync_pass is None:
             self._refuse("Nothing is connected yet; connect a system first, e.g. with `manage.py connect_sandbox`.")
         try:
