@@ -1,7 +1,7 @@
 """Keeps the list of fields that differ (models.Difference) while bindings are settled, in the same transaction.
 
-A first link notes every field that differs (D25); a comparison adds blanks the rule holds back (D30) and strikes out
-what agrees by now. Created accounts cost nothing."""
+A first link notes every field that differs (D25), an undo those it puts back; a comparison adds blanks the rule holds
+back (D30) and strikes out what agrees by now. Created accounts cost nothing."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ Known = dict[int, list[Difference]]  # by the binding's key
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """One binding as it was just settled; `held` names the peer's fields whose blank the rule held back just now."""
+    """One binding as it was just settled; `held` names the peer's fields whose blank the rule held back just now, `left`
+    those that a person just left different."""
 
     binding: Binding
     is_link: bool
     held: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
 
 
 def note_page(context: RunContext, work: PageWork, bindings: Iterable[Binding]) -> None:
@@ -51,6 +53,11 @@ def note_link(context: RunContext, binding: Binding) -> None:
     _note(context, [Settled(binding, is_link=True)], known_differences([binding.pk]))
 
 
+def note_undone(context: RunContext, binding: Binding, fields: Iterable[str]) -> None:
+    """Notes the fields that an undo put back in the peer: they differ from now on, and no pass settles them."""
+    _note(context, [Settled(binding, is_link=False, left=frozenset(fields))], known_differences([binding.pk]))
+
+
 def known_differences(keys: Sequence[int]) -> Known:
     known: Known = {}
     for row in Difference.objects.filter(binding__in=keys) if keys else ():
@@ -59,7 +66,7 @@ def known_differences(keys: Sequence[int]) -> Known:
 
 
 def _note(context: RunContext, settled: list[Settled], known: Known) -> None:
-    concerned = [s for s in settled if s.is_link or s.held or known.get(s.binding.pk)]
+    concerned = [s for s in settled if s.is_link or s.held or s.left or known.get(s.binding.pk)]
     if not concerned:
         return
     mapping, now = context.terms.mapping, context.wiring.now()
@@ -82,7 +89,7 @@ def _kept(item: Settled, before: set[str], mapping: CoreMapping, users: Mapping[
     standing = standing_differences(mapping, decode_fields(item.binding.crm_base), decode_fields(item.binding.peer_base), users)
     if item.is_link:
         return standing
-    return {name: s for name, s in standing.items() if name in before or (s.is_held_blank and name in item.held)}
+    return {name: s for name, s in standing.items() if name in before or name in item.left or (s.is_held_blank and name in item.held)}
 
 
 def difference_row(binding: Binding, standing: Standing, at: datetime) -> Difference:

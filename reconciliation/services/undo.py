@@ -17,7 +17,7 @@ from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_blank, is_same
-from reconciliation.engine import crm_writes, gather, tombstones
+from reconciliation.engine import crm_writes, differences, gather, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.executor import Done
@@ -197,6 +197,7 @@ def _restored(context: RunContext, done: list[Done]) -> None:
                 row.peer_base = {**row.peer_base, **item.operation.after}
                 row.peer_version = item.record.version
                 row.save(update_fields=["peer_base", "peer_version"])
+                differences.note_undone(context, row, item.operation.after)
                 context.ledger.related["undone"] += 1
             _note_undone(context, item.operation)
 

@@ -4,11 +4,13 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.contract import Ref
-from reconciliation.models import AuditEntry, Binding, Case, Difference, FieldRule, MappingTable
+from reconciliation.models import AuditEntry, Binding, Case, Difference, FieldRule, MappingTable, Operation
+from reconciliation.selectors import coverage_counts
 from reconciliation.services.coverage import Slice, coverage_count, live_list
 from reconciliation.services.differences import chosen, force, force_plan
 from reconciliation.services.duplicates import Decision, duplicate_link
 from reconciliation.services.record_history import field_history
+from reconciliation.services.undo import undo, undoable
 from tests.sandboxed import PEER_ID, SYNC, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -221,3 +223,49 @@ def test_workbooks_is_counted_on_request_and_its_lists_are_live(box, olga):
     ids = [r.ref.id for r in (*first.records, *second.records)]
     assert len(ids) == len(set(ids)) == 61 and second.position is None
     assert live_list(box.sync_pass, "waiting", wiring=box.wiring).records == ()
+
+
+def test_a_forced_value_that_is_taken_back_stands_in_the_list_again_until_it_agrees(box, linked, olga):
+    id_, account = linked
+    (row,) = Difference.objects.filter(peer_field="industry")
+    (line,) = force_plan([row], wiring=box.wiring)
+    force([line.key], olga, wiring=box.wiring)
+    assert account_of(box, account)["industry"] == "Health" and "industry" not in listed()
+
+    operation = Operation.objects.filter(after__industry="Health", object_type="account").latest("pk")
+    undo(box.sync_pass, [operation], olga, wiring=box.wiring)
+
+    assert account_of(box, account)["industry"] == "Food" and listed("linked")["industry"] == ("Health", "Food")
+    box.run(is_full=True)
+    assert account_of(box, account)["industry"] == "Food" and "industry" in listed()
+    box.edit(id_, industry="Energy")
+    box.run()
+    assert account_of(box, account)["industry"] == "Energy" and "industry" not in listed()
+
+
+def test_a_write_of_a_pass_that_is_taken_back_is_listed_too(box, olga):
+    id_ = box.organisation("Fresh Foods", industry="Food")
+    box.run()
+    box.clock.forward(300)
+    box.edit(id_, industry="Energy")
+    run = box.run()
+
+    undo(box.sync_pass, list(undoable(run)), olga, wiring=box.wiring)
+
+    assert listed() == {"industry": ("Energy", "Food")}
+
+
+def test_the_number_on_the_coverage_page_is_that_of_its_list_also_after_an_undo(box, linked, olga, client):
+    olga.is_superuser = olga.is_staff = True
+    olga.save()
+    client.force_login(olga)
+    box.organisation("Fresh Foods", industry="Food")
+    box.clock.forward(300)
+    run = box.run()
+    count = Difference.objects.filter(kind="linked", binding__is_tombstone=False).count
+    assert coverage_counts(box.sync_pass.pk)["differences"] == str(count()) != "0"
+
+    undo(box.sync_pass, list(undoable(run)), olga, wiring=box.wiring)  # ends a link
+    Binding.objects.filter(crm_id=linked[0]).end()
+
+    assert Difference.objects.exists() and coverage_counts(box.sync_pass.pk)["differences"] == str(count()) == "0"
