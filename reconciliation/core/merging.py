@@ -34,7 +34,8 @@ class SideState:
 
 @dataclass(frozen=True, slots=True)
 class FieldWrite:
-    """One value for one field of one side, with the rule that decided and the value it replaces."""
+    """One value for one field of one side, with the rule that decided and the value it replaces. `has_loser` when that
+    value was an edit of that side's own users since the last agreement: the rule's winner, or its one direction, beats it."""
 
     rule: FieldRule
     side: Side
@@ -104,6 +105,8 @@ def merge_fields(
         is_fresh = rule.id in fresh
         crm_changed = is_fresh or rule.crm not in crm.base or not is_same(crm.base[rule.crm], crm.now.get(rule.crm))
         peer_changed = is_fresh or rule.peer not in peer.base or not is_same(peer.base[rule.peer], peer.now.get(rule.peer))
+        was_agreed = not is_fresh and rule.crm in crm.base and rule.peer in peer.base
+        collide = was_agreed and crm_changed and peer_changed
         if not rule.flows_to_crm:
             peer_changed = False  # one way: what the peer's users typed there is theirs until the CRM changes
         if not rule.flows_to_peer:
@@ -111,9 +114,9 @@ def merge_fields(
         if crm_changed and peer_changed:
             _settle_collision(merge, rule, crm, peer, users, margin_seconds)
         elif crm_changed:
-            _copy(merge, rule, "peer", crm, peer, users)
+            _copy(merge, rule, "peer", crm, peer, users, loser=collide)
         elif peer_changed:
-            _copy(merge, rule, "crm", peer, crm, users)
+            _copy(merge, rule, "crm", peer, crm, users, loser=collide)
     return merge
 
 

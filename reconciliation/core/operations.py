@@ -12,7 +12,8 @@ from reconciliation.core.ledger import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One remote write as it will stand in the journal. `side` is `crm` or `peer`; `target_id` is "" for a create."""
+    """One remote write as it will stand in the journal. `side` is `crm` or `peer`; `target_id` is "" for a create;
+    `losers` are the values of `before` that somebody had edited since the last agreement and that a rule beats."""
 
     kind: str
     side: str
@@ -26,6 +27,7 @@ class Intent:
     name_key: str = ""
     reason: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
+    losers: Fields = field(default_factory=dict)
 
     @property
     def writer_key(self) -> str:

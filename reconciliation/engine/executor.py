@@ -23,6 +23,7 @@ from reconciliation.engine.threads import spread
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Operation, Run
 from reconciliation.models.bulk import insert_rows, update_rows
+from reconciliation.models.journal import LOSERS
 from reconciliation.store import decode_fields, encode_fields, exchange_of
 
 CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
@@ -105,7 +106,7 @@ class Executor:
             before=encode_fields(intent.before),
             # A mark that stands for a forgotten person's value is written nowhere.
             after=encode_fields({name: value for name, value in intent.after.items() if not has_forgotten(value)}),
-            origin={**self.staff_origin, **intent.origin},
+            origin={**self.staff_origin, **intent.origin, **_losers(intent)},
             rests_on=intent.version,
             reason=intent.reason,
             lease_token=self.lease.token,
@@ -185,6 +186,10 @@ class Executor:
         Operation.objects.filter(pk__in=[op.pk for op in operations], state=Operation.State.INTENDED).update(
             state=Operation.State.VOID, settled_at=self.wiring.now()
         )
+
+
+def _losers(intent: Intent) -> dict[str, object]:
+    return {LOSERS: encode_fields(intent.losers)} if intent.losers else {}
 
 
 def _write_of(op: Operation) -> Write:

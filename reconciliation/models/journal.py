@@ -9,6 +9,7 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
+LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so
 
 
 class Operation(models.Model):

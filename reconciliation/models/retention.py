@@ -14,6 +14,7 @@ class Retention(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     write_days = models.PositiveIntegerField(default=400)
+    loser_days = models.PositiveIntegerField(default=400)
     decision_days = models.PositiveIntegerField(default=400)
     quiet_event_days = models.PositiveIntegerField(default=14)
     event_days = models.PositiveIntegerField(default=400)

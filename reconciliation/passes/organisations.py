@@ -149,6 +149,8 @@ def _explained(decision: Decision, merge: Merge, terms: Terms, users: Users) -> 
     """Adds warnings and the owner who was not found to a decision."""
     owner = _unknown_owner(decision.record, terms, users)
     notes = tuple(w.sentence for w in merge.warnings) + tuple(f"{r.crm}: held back, blank" for r in merge.held_blanks)
+    lost = [w for w in merge.to_peer.values() if w.has_loser]
+    notes += tuple(f"{w.name}: {_shown(w.loser)}, entered in Outreach meanwhile, gave way; the journal keeps it" for w in lost)
     if owner:
         notes += (f"No Outreach user has the username {owner[:80]!r}; the owner is left as it is.",)
     held = tuple(r.peer for r in merge.held_blanks)
@@ -258,6 +260,7 @@ def _update(record: Record, account: Record, merge: Merge, terms: Terms, reason:
         version=account.version,
         reason=reason,
         origin=_origin(record, terms, merge),
+        losers={name: write.loser for name, write in merge.to_peer.items() if write.has_loser},
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from connectors.contract import Ref
 from reconciliation.core.values import is_same
 from reconciliation.models import AuditEntry, Case, FieldRule, Operation, RunEvent, SyncPass
+from reconciliation.models.journal import LOSERS
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.store import decode
@@ -123,13 +124,23 @@ class Change:
     mapping_version: int | None
     undo_of: int | None
     edited_at: str
+    is_conflict: bool = False  # `before` was somebody's edit since the last agreement, and the rule beat it
 
     @property
     def how(self) -> str:
-        """What made it: a pass, a colleague's decision, an undo."""
+        """What made it: a pass, a conflict rule of a pass, a colleague's decision, an undo."""
         if self.undo_of:
             return "Undo"
-        return "Decision" if self.operation.origin.get("staff") else "Pass"
+        if self.operation.origin.get("staff"):
+            return "Decision"
+        return "Conflict rule" if self.is_conflict else "Pass"
+
+    @property
+    def winner(self) -> str:
+        """Why this side won a conflict, in words."""
+        if self.rule is None or self.rule.direction != "both":
+            return f"the mapping row goes one way, so {self.source.capitalize()} wins"
+        return f"the mapping row says: {self.rule.get_survivorship_display()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +190,7 @@ def _change(op: Operation, column: str, rules: dict[int, FieldRule]) -> Change:
         mapping_version=origin.get("mapping"),
         undo_of=origin.get("undo_of"),
         edited_at=str(origin.get("at") or ""),
+        is_conflict=column in origin.get(LOSERS, {}),
     )
 
 

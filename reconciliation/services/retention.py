@@ -1,7 +1,8 @@
 """How long history is kept: what an admin may set, and the daily round that removes what is older.
 
 What is never removed (engine-rules 26): bindings with their bases, tombstones, open cases and the runs and writes they
-name, open operations, plans that wait for approval, losers of conflicts, remembered pairs, the audit log."""
+name, open operations, plans that wait for approval, remembered pairs, the audit log. Writes that hold a value which lost
+a conflict are kept by a number of days of their own."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.models import Case, Operation, Retention, Run, RunEvent
+from reconciliation.models.journal import LOSERS
 from reconciliation.services.audit import audit
 from reconciliation.services.forgetting import drop_unconfirmed
 
@@ -27,10 +29,10 @@ QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
 DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
 # A run's events are written until it ends: only runs that began this long before the limit are surely through with them.
 LONGEST_RUN = timedelta(days=1)
-LOSERS = "losers"  # in an operation's origin: values that lost a conflict and stand nowhere else
 # field -> what it is called, least and most days
 KEPT = {
     "write_days": ("Writes with their values before and after", 30, 3_650),
+    "loser_days": ("Writes that hold a value which lost a conflict", 30, 3_650),
     "decision_days": ("Decided and closed cases", 30, 3_650),
     "quiet_event_days": ("Events of unchanged and excluded records", 1, 3_650),
     "event_days": ("All other events", 7, 3_650),
@@ -47,6 +49,7 @@ class Keep:
     """For how many days each kind of history is kept."""
 
     write_days: int = 400
+    loser_days: int = 400
     decision_days: int = 400
     quiet_event_days: int = 14
     event_days: int = 400
@@ -133,7 +136,8 @@ def prune(
     work = _Round(monotonic() + budget_seconds, now or timezone.now(), monotonic, Counter())
     is_complete = True
     try:
-        work.remove("writes", _old_writes(work.limit(keep.write_days)))
+        work.remove("writes", _old_writes(work.limit(keep.write_days)).exclude(origin__has_key=LOSERS))
+        work.remove("losing values", _old_writes(work.limit(max(keep.write_days, keep.loser_days))))
         work.remove("decisions", _old_cases(work.limit(keep.decision_days)))
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
@@ -169,7 +173,7 @@ def _old_writes(limit: datetime) -> QuerySet[Operation]:
     rows = Operation.objects.filter(pk__lt=_first_newer(Operation.objects.all(), "intended_at", limit), intended_at__lt=limit)
     plans = Q(state=Operation.State.PLANNED) & ~Q(run_id__in=Run.objects.filter(state=Run.State.HELD).values("pk"))
     of_open_cases = Case.objects.filter(state=Case.State.OPEN, operation_id__isnull=False).values("operation_id")
-    return rows.filter(Q(state__in=DONE) | plans).exclude(origin__has_key=LOSERS).exclude(pk__in=of_open_cases)
+    return rows.filter(Q(state__in=DONE) | plans).exclude(pk__in=of_open_cases)
 
 
 def _old_cases(limit: datetime) -> QuerySet[Case]:

@@ -148,6 +148,7 @@ CHANGE_COLUMNS = (
     Column("how", lambda c: c.how),
     Column("who", lambda c: c.who),
     Column("why", lambda c: c.why),
+    Column("lost a conflict", lambda c: shown(c.before) if c.is_conflict else ""),
     Column("rule", lambda c: f"{c.rule.crm_field} → {c.rule.peer_field}" if c.rule else ""),
     Column("mapping version", lambda c: c.mapping_version),
     Column("write", lambda c: c.operation.pk),

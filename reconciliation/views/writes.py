@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from reconciliation.models import Operation
+from reconciliation.models.journal import LOSERS
 from reconciliation.roles import OPERATE
 
 
@@ -15,7 +16,8 @@ def field_rows(operation: Operation | None) -> list[dict[str, Any]]:
     if operation is None:
         return []
     names = sorted({*operation.before, *operation.after})
-    return [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n)} for n in names]
+    lost = operation.origin.get(LOSERS, {})
+    return [{"name": n, "before": operation.before.get(n), "after": operation.after.get(n), "lost": n in lost} for n in names]
 
 
 def may_undo_fields(operation: Operation | None, user: AbstractBaseUser | AnonymousUser) -> bool:

@@ -9,8 +9,9 @@ from django.core.management import call_command
 from playwright.sync_api import expect
 
 from reconciliation.jobs import apply_preview, link_duplicates, preview, retry_errors, run_now, undo_writes
-from reconciliation.models import Case, Run, SecondFactor
+from reconciliation.models import Case, Difference, Run, SecondFactor
 from reconciliation.services.case_desk import sit_down
+from reconciliation.services.differences import force, force_plan
 from reconciliation.services.undo import undo, undoable
 from tests.admin.test_log_in import code_of
 from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
@@ -307,13 +308,20 @@ def test_axe_finds_nothing_serious_on_any_page(box, staff, live_server, scheme, 
 
 
 def test_who_changed_it_and_why_is_three_clicks_from_the_search_box(box, staff, live_server):
-    """Acceptance 3: for a change by a pass, by a colleague's decision, by an undo."""
+    """Acceptance 3: for a change by a pass, by a conflict rule, by a colleague's decision, by an undo."""
+    olga = User.objects.create(username="olga")
     fresh = box.organisation("Fresh <b>& Sons</b>", industry="Food")
     box.run()
     box.clock.forward(300)
     box.edit(fresh, industry="Energy")
     run = box.run()
-    undo(run.sync_pass, list(undoable(run)), User.objects.create(username="olga"), reason="wrong company", wiring=box.wiring)
+    undo(run.sync_pass, list(undoable(run)), olga, reason="wrong company", wiring=box.wiring)
+    (line,) = force_plan(list(Difference.objects.all()), wiring=box.wiring)
+    force([line.key], olga, reason="right after all", wiring=box.wiring)
+    box.clock.forward(300)
+    box.world.outreach.update_record("accounts", box.accounts("Fresh <b>& Sons</b>")[0]["id"], {"industry": "Typed there"})
+    box.edit(fresh, industry="Health")
+    box.run()
     page = staff("viewer")
     page.get_by_role("link", name="Records", exact=True).click()
     page.get_by_label("Name, former name").fill("fresh")
@@ -322,13 +330,16 @@ def test_who_changed_it_and_why_is_three_clicks_from_the_search_box(box, staff, 
     page.get_by_role("link", name="Fresh <b>& Sons</b>").click()
     page.get_by_role("link", name="Who changed industry").click()
 
-    newest, older = page.locator("table.rows tbody tr").nth(0), page.locator("table.rows tbody tr").nth(1)
-    expect(newest).to_contain_text("olga")
-    expect(newest).to_contain_text("wrong company")
-    expect(newest).to_contain_text("Undo")
-    expect(older).to_contain_text("Energy")
-    expect(older).to_contain_text("Pass")
-    expect(older).to_contain_text("Rule industry → industry")
+    rows = page.locator("table.rows tbody tr")
+    told = (
+        ("Conflict rule", "Typed there", "the mapping row goes one way, so Workbooks wins"),
+        ("Decision", "olga", "right after all"),
+        ("Undo", "olga", "wrong company"),
+        ("Pass", "Energy", "Rule industry → industry"),
+    )
+    for n, words in enumerate(told):
+        for word in words:
+            expect(rows.nth(n)).to_contain_text(word)
 
 
 def test_an_operator_forces_a_difference_and_restores_what_was_deleted(box, staff, live_server):

@@ -202,3 +202,32 @@ def test_a_case_that_no_name_leads_to_is_found_by_its_id(box):
     (hit,) = [f for f in search(box.sync_pass, str(refused), wiring=box.wiring).found if f.ref.object_type == "organisation"]
 
     assert (hit.name, hit.state) == ("Refused", "error")
+
+
+def test_who_changed_a_field_by_a_conflict_rule_and_what_gave_way(box):
+    """Both sides changed it: the row goes one way, so Workbooks wins, and what Outreach's people typed is kept."""
+    id_ = box.organisation("Northwind", industry="Food")
+    box.run()
+    box.clock.forward(300)
+    account = box.accounts()[0]["id"]
+    box.world.outreach.update_record("accounts", account, {"industry": "Typed in Outreach"})
+    box.edit(id_, industry="Energy")
+
+    run = box.run()
+
+    (change, _) = field_history(box.sync_pass, Ref("workbooks", "organisation", str(id_)), "industry").changes
+    assert (change.how, change.before, change.after) == ("Conflict rule", "Typed in Outreach", "Energy")
+    assert change.winner == "the mapping row goes one way, so Workbooks wins" and change.rule.crm_field == "industry"
+    assert change.operation.origin["losers"] == {"industry": "Typed in Outreach"}
+    event = run.events.get(outcome="updated")
+    assert "industry: “Typed in Outreach”, entered in Outreach meanwhile, gave way; the journal keeps it" in event.sentence
+
+
+def test_an_edit_of_one_side_and_a_create_beat_nobody(box):
+    id_ = box.organisation("Northwind", industry="Food")
+    box.run()
+    box.clock.forward(300)
+    box.edit(id_, industry="Energy")
+    box.run()
+
+    assert [op.origin.get("losers") for op in Operation.objects.all()] == [None] * Operation.objects.count() != []

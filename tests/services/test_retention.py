@@ -116,10 +116,14 @@ def test_a_plan_that_waits_for_approval_stays_and_a_forgotten_preview_goes(box):
     assert list(Operation.objects.values_list("run_id", flat=True)) == [held.pk]
 
 
-def test_values_that_lost_a_conflict_stay(box):
-    write(run_at(box, OLD), origin={"losers": {"phone": "1"}})
+def test_values_that_lost_a_conflict_have_days_of_their_own(box):
+    retention_set(Keep(write_days=30))
+    write(run_at(box, MIDDLE - timedelta(days=30)), origin={"losers": {"phone": "1"}})
+    write(run_at(box, OLD), origin={"losers": {"phone": "2"}})
+    write(run_at(box, MIDDLE - timedelta(days=30)))
 
-    assert prune(now=NOW).removed == {}
+    assert prune(now=NOW).removed == {"writes": 1, "losing values": 1, "runs": 1}
+    assert [op.origin for op in Operation.objects.all()] == [{"losers": {"phone": "1"}}]
 
 
 def test_bindings_bases_tombstones_remembered_pairs_and_the_audit_log_stay(box):
@@ -188,13 +192,13 @@ def test_settings_are_checked_recorded_and_used(box):
 
 def test_the_page_stores_days_and_refuses_nonsense(client, box):
     log_in(client, "admin")
-    values = {"write_days": "90", "decision_days": "90", "quiet_event_days": "7", "event_days": "90", "run_days": "90"}
+    values = {"write_days": "90", "loser_days": "90", "decision_days": "90", "quiet_event_days": "7", "event_days": "90", "run_days": "90"}
 
     saved = client.post("/retention/", values, follow=True).content.decode()
     refused = client.post("/retention/", {**values, "event_days": "²"}, follow=True).content.decode()
 
     assert "Saved." in saved and "Nothing was saved" in refused
-    assert retention_of() == Keep(90, 90, 7, 90, 90)
+    assert retention_of() == Keep(90, 90, 90, 7, 90, 90)
 
 
 def test_the_command_and_the_daily_schedule(box, capsys):
