@@ -25,6 +25,7 @@ from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
+from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
 from reconciliation.services.owners import owners_recheck
 from reconciliation.services.tokens import tokens_keep_alive
@@ -128,6 +129,8 @@ def _patiently(errand: Errand, work: Callable[[], str]) -> str:
         return _given_up(errand, Run.State.HELD, str(refusal))
     except ConnectorError as error:  # its run says what happened
         return error.sentence
+    except DecisionRefused as refusal:  # so does this one's
+        return str(refusal)
 
 
 def _given_up(errand: Errand, state: str, why: str) -> str:

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
@@ -40,8 +41,9 @@ class RecordedDeletes:
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         name = str(obj)
-        super().delete_model(request, obj)  # type: ignore[misc]
-        audit(request.user, f"delete {DELETED[self.opts.model_name]}", name)
+        with transaction.atomic():  # what cannot be recorded is not deleted
+            super().delete_model(request, obj)  # type: ignore[misc]
+            audit(request.user, f"delete {DELETED[self.opts.model_name]}", name)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for row in queryset:

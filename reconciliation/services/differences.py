@@ -147,21 +147,22 @@ class Forced:
 def force(keys: Sequence[str], user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> Forced:
     """Sends the CRM's values of the fields that were shown; one that changed since is refused. Raises Busy,
     ConnectorError."""
-    shown = dict(key.split("|", 1) for key in keys[:MOST_AT_ONCE] if key.partition("|")[0].isdigit())
-    rows = chosen([int(pk) for pk in shown])
+    shown = {int(pk): rests_on for pk, _, rests_on in (key.partition("|") for key in keys[:MOST_AT_ONCE]) if _is_key(pk)}
+    rows = chosen(list(shown))
     if not rows:
         return Forced(0, 0, ())
     sync_pass = rows[0].sync_pass
     what = f"Force {len(rows)} field{'s' if len(rows) > 1 else ''} to what Workbooks holds."
     with at_work(sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:
-        lines = _lines(_Desk(sync_pass, context.crm.connector, context.peer.connector, context.terms.mapping), rows)
+        now = chosen(list(shown))  # somebody may have forced one, or ended its link, while this waited for the pass
+        lines = _lines(_Desk(sync_pass, context.crm.connector, context.peer.connector, context.terms.mapping), now)
         refusals = []
         ready = []
         for line in lines:
             name = line.difference.binding.name
             if line.refusal:
                 refusals.append(f"{name}, {line.difference.peer_field}: {line.refusal}")
-            elif not line.agrees and line.key != f"{line.difference.pk}|{shown[str(line.difference.pk)]}":
+            elif not line.agrees and line.key != f"{line.difference.pk}|{shown[line.difference.pk]}":
                 refusals.append(f"{name}, {line.difference.peer_field}: {STALE.format('one side')}")
             else:
                 ready.append(line)
@@ -174,7 +175,12 @@ def force(keys: Sequence[str], user: AbstractBaseUser, *, reason: str = "", wiri
         fields = sorted({r.peer_field for r in rows})
         audit(user, "force values", subject, run=context.run.pk, fields=fields, written=written, refused=len(refusals), reason=reason)
         context.notes += refusals
-        return Forced(written, len(agreed), tuple(refusals))
+        return Forced(written, len(agreed) + len(rows) - len(now), tuple(refusals))
+
+
+def _is_key(text: str) -> bool:
+    """Tells whether a form names a row that a database could hold."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _send(context: RunContext, lines: list[Line]) -> tuple[int, list[str]]:

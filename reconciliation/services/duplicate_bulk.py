@@ -60,15 +60,18 @@ def equal_domains() -> list[EqualDomain]:
 def duplicates_link(keys: Sequence[str], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> tuple[int, int]:
     """Links what was chosen, a hundred a call, and returns how many were linked and how many refused; each stands as an
     event in the run. A row that changed since it was shown is refused. Raises Busy, ConnectorError."""
-    keys = keys[:MOST_AT_ONCE]
-    if not keys:
-        return 0, 0
-    sync_pass = _chosen(keys[0], user, wiring)[0].sync_pass
+    keys = _one_a_case(keys)[:MOST_AT_ONCE]
+    known = next(filter(None, (_chosen(key, user, wiring) for key in keys)), None)
+    if known is None:
+        return 0, len(keys)
+    sync_pass = known[0].sync_pass
     what = f"Link {len(keys)} duplicate{'s' if len(keys) > 1 else ''} with equal domain."
     refused = 0
     with at_work(sync_pass, by=str(user), what=what, wiring=wiring) as context:
         for start in range(0, len(keys), LINKS_A_CALL):
-            part = [_chosen(key, user, wiring) for key in keys[start : start + LINKS_A_CALL]]
+            wanted = keys[start : start + LINKS_A_CALL]
+            part = list(filter(None, (_chosen(key, user, wiring) for key in wanted)))
+            refused += len(wanted) - len(part)  # removed since they were shown
             links = [link for _, link, refusal in part if not refusal]
             refusals = dict(zip((link.case.pk for link in links), link_all(context, links), strict=True))
             context.ledger.seen += len(part)
@@ -82,10 +85,21 @@ def duplicates_link(keys: Sequence[str], user: AbstractBaseUser, *, wiring: Wiri
     return len(keys) - refused, refused
 
 
-def _chosen(key: str, user: AbstractBaseUser, wiring: Wiring | None) -> tuple[Case, Link, str]:
-    """Returns the case, the link and "" or why it is refused already."""
+def _one_a_case(keys: Sequence[str]) -> list[str]:
+    """Returns the first key of each case: an organisation has one account."""
+    first: dict[str, str] = {}
+    for key in keys:
+        first.setdefault(key.partition("|")[0], key)
+    return list(first.values())
+
+
+def _chosen(key: str, user: AbstractBaseUser, wiring: Wiring | None) -> tuple[Case, Link, str] | None:
+    """Returns the case, the link and "" or why it is refused already; None when there is no such case (any more)."""
     pk, peer_id, stamp = key.split("|", 2)
-    case = Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=int(pk))
+    rows = Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
+    case = rows.filter(pk=int(pk), kind=Case.Kind.DUPLICATE).first()
+    if case is None:
+        return None
     decision = Decision(case, user, stamp=stamp, reason="equal domain", wiring=wiring)
     try:
         return case, Link(decision, check_fresh(decision), peer_id), ""

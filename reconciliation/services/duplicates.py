@@ -62,7 +62,8 @@ class Decision:
 
 def stamp_of(case: Case) -> str:
     """Returns what a plan rests on, for the form that carries it out; a link adds "@" and who holds the account."""
-    return f"{case.pk}:{case.state}:{case.opened_at.isoformat()}:{case.run_id}"
+    closed_at = case.closed_at.isoformat() if case.closed_at is not None else ""  # it may have been taken back, and decided anew
+    return f"{case.pk}:{case.state}:{case.opened_at.isoformat()}:{case.run_id}:{closed_at}"
 
 
 def check_fresh(decision: Decision) -> Case:
@@ -137,6 +138,8 @@ def _account_url(case: Case, peer_id: str) -> str:
 def duplicate_link(decision: Decision, peer_id: str, *, move: bool = False) -> None:
     """Binds the organisation to the account, writes Id and URL back and clears the flag. Fields follow *leave
     differences* (D25). Raises DecisionRefused, Busy, ConnectorError."""
+    if not _is_candidate(decision.case, peer_id):  # before anything is read for it
+        raise DecisionRefused(NO_CANDIDATE)
     with deciding(decision, f"Link {decision.case.name} to account {peer_id}.") as (context, case):
         (refusal,) = link_all(context, [Link(decision, case, peer_id, move)])
         if refusal:
@@ -215,13 +218,18 @@ def _holder(link: Link) -> Binding | None:
 
 
 CLOSED_MEANWHILE = "Somebody else closed this case at the same moment."
+NO_CANDIDATE = "This account is not among the candidates of the case."
 NOT_TAKEN = "Workbooks did not take the change of organisation {}. Look at the journal for its answer, then try again."
+
+
+def _is_candidate(case: Case, peer_id: str) -> bool:
+    return peer_id in {c["peer_id"] for c in case.candidates}
 
 
 def _refusal(context: RunContext, link: Link, record: Record | None, account: Record | None, holder: Binding | None) -> str:
     """Returns why a link cannot be, "" when it can."""
-    if link.peer_id not in {c["peer_id"] for c in link.case.candidates}:
-        return "This account is not among the candidates of the case."
+    if not _is_candidate(link.case, link.peer_id):
+        return NO_CANDIDATE
     if record is None or record.is_deleted:
         return "The organisation was deleted in Workbooks. The case will close by itself."
     if account is None:
@@ -308,9 +316,10 @@ def duplicate_stop(decision: Decision) -> None:
 
 
 def duplicate_later(decision: Decision, assign_to: AbstractBaseUser | None = None) -> None:
-    """Keeps the case open with a note, for a colleague if one is named."""
+    """Keeps the case open with a note, for a colleague if one is named. Raises DecisionRefused."""
     case = check_fresh(decision)
-    Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason, assigned_to=assign_to)
+    if not Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason, assigned_to=assign_to):
+        raise DecisionRefused(CLOSED_MEANWHILE)
     audit(decision.user, "duplicate: later", case_subject(case), note=decision.reason, given_to=str(assign_to or ""))
 
 

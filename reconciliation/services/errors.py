@@ -26,13 +26,16 @@ from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused
 
 def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> int:
     """Clears the error flag of these cases' organisations, a hundred a call, and closes the cases; the next pass tries
-    each record once more. Returns how many were re-armed. Raises Busy, ConnectorError."""
+    each record once more. Returns how many were re-armed. Raises DecisionRefused when none of them is open any more, Busy,
+    ConnectorError."""
     if not cases:
         return 0
     sync_pass = cases[0].sync_pass
     with at_work(sync_pass, by=str(user), what=f"Retry {len(cases)} error{'s' if len(cases) > 1 else ''}.", wiring=wiring) as context:
         # As they are now: somebody may have decided while this waited for the pass.
         cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
+        if not cases:
+            raise DecisionRefused(f"{CLOSED_MEANWHILE} Nothing was done.")
         columns = context.terms.columns
         fields: dict[str, Value] = columns.error_cleared()
         # Where the flag was never written, the case alone held the record.

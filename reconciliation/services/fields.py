@@ -216,13 +216,12 @@ def fields_create(
     Available, and takes them. Each stands in the journal. Raises FieldsRefused, Busy, WritesStopped, ConnectorError."""
     wiring = wiring or Wiring()
     fields_read(sync_pass, wiring=wiring)
-    fields = [f for f in plugin_fields(sync_pass) if (f.record_type, f.key) in wanted and not f.column]
-    if several := [f for f in fields if f.candidates]:
-        raise FieldsRefused(f"Workbooks has more than one field {several[0].title} of {several[0].whose}; choose one of the list.")
-    if not fields:
-        raise FieldsRefused("Nothing is missing: Workbooks has these fields by now.")
+    fields = _to_create(sync_pass, wanted)
     what = f"Create {len(fields)} custom field{'s' if len(fields) > 1 else ''} in Workbooks."
     with at_work(sync_pass, by=user.get_username(), what=what, wiring=wiring) as context:
+        schemas_read(sync_pass.crm, context.crm.connector)  # somebody may have created one while this waited for the pass
+        fields_find(sync_pass)
+        fields = _to_create(sync_pass, wanted)
         done = _send(context, fields)
         refused = [f"{_named(f)}: {_why(d)}" for f, d in zip(fields, done, strict=True) if d is None or d.error is not None]
         made = {d.record.ref.id: f for f, d in zip(fields, done, strict=True) if d is not None and d.record is not None and d.error is None}
@@ -234,6 +233,16 @@ def fields_create(
     there = {(f.record_type, f.key) for f in plugin_fields(sync_pass) if f.column}
     late = [_named(f) for id_, f in made.items() if id_ in pending or (f.record_type, f.key) not in there]
     return Made([name for f in made.values() if (name := _named(f)) not in late], refused, late)
+
+
+def _to_create(sync_pass: SyncPass, wanted: Collection[tuple[str, str]]) -> list[PluginField]:
+    """Returns those of `wanted` that the CRM lacks, as far as was read. Raises FieldsRefused when it lacks none."""
+    fields = [f for f in plugin_fields(sync_pass) if (f.record_type, f.key) in wanted and not f.column]
+    if several := [f for f in fields if f.candidates]:
+        raise FieldsRefused(f"Workbooks has more than one field {several[0].title} of {several[0].whose}; choose one of the list.")
+    if not fields:
+        raise FieldsRefused("Nothing is missing: Workbooks has these fields by now.")
+    return fields
 
 
 def _named(field: PluginField) -> str:

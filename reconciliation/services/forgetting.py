@@ -37,6 +37,7 @@ BUDGET_SECONDS = 300.0
 MOST_WORDS, LEAST_LETTERS, LONGEST = 20, 5, 200
 SWEEPS = 2  # the second finds what a pass wrote behind the first one
 LOST_AFTER = timedelta(minutes=30)  # longer than a task may take
+ALIVE = "alive_at"  # in the position: when the work was last heard of
 KEPT_FOR = timedelta(days=1)  # what was counted and never confirmed
 EMAIL = "main_location[email]"
 NAMES = ("name", "person_first_name", "person_last_name")
@@ -122,7 +123,11 @@ def forget_ask(who: str, also: str, by: AbstractBaseUser) -> Forgetting:
 def forget_confirm(row: Forgetting, by: AbstractBaseUser) -> bool:
     """Lets the work begin. Returns whether it was this call that did."""
     won = Forgetting.objects.filter(pk=row.pk, state=Forgetting.State.COUNTED).update(
-        state=Forgetting.State.RUNNING, position={}, counts={**row.counts, "blanked": []}, asked_by=by, asked_by_name=by.get_username()
+        state=Forgetting.State.RUNNING,
+        position={ALIVE: timezone.now().isoformat()},
+        counts={**row.counts, "blanked": []},
+        asked_by=by,
+        asked_by_name=by.get_username(),
     )
     if won:
         audit(by, "forget a person", f"forgetting {row.pk}", untouched=row.untouched)
@@ -221,11 +226,22 @@ def _prospects_of(connection: Connection, mails: set[str], wiring: Wiring) -> se
 
 
 def left_lying(now: datetime) -> list[tuple[str, int]]:
-    """Returns (job, row) of the work whose task was lost, with its worker or its queue: the daily round asks for it again.
-    Both jobs bear being done twice."""
-    rows = Forgetting.objects.filter(asked_at__lt=now - LOST_AFTER)
+    """Returns (job, row) of the work whose task was lost, with its worker or its queue, for the daily round to ask for it
+    again, and notes that: what is under way, or was just asked for, is not begun once more. Both jobs bear it all the same."""
     jobs = {Forgetting.State.COUNTING: "forget_count", Forgetting.State.RUNNING: "forget"}
-    return [(jobs[Forgetting.State(row.state)], row.pk) for row in rows.filter(state__in=jobs)]
+    found = []
+    with transaction.atomic():
+        for row in Forgetting.objects.select_for_update().filter(state__in=jobs).order_by("pk"):
+            if now - _alive_at(row) > LOST_AFTER:
+                Forgetting.objects.filter(pk=row.pk).update(position={**row.position, ALIVE: now.isoformat()})
+                found.append((jobs[Forgetting.State(row.state)], row.pk))
+    return found
+
+
+def _alive_at(row: Forgetting) -> datetime:
+    """Returns when the work was last heard of."""
+    noted = row.position.get(ALIVE)
+    return datetime.fromisoformat(noted) if noted else row.asked_at
 
 
 # --- blanking -------------------------------------------------------------------------------------------------------
@@ -254,8 +270,8 @@ def forget_carry_on(pk: int, *, budget_seconds: float = BUDGET_SECONDS, monotoni
         _save(row, position, work)
     counts = {**row.counts, "left": work.left}
     ended = {"state": Forgetting.State.FINISHED, "ended_at": timezone.now(), "terms": {}, "position": {}, "counts": counts}
-    Forgetting.objects.filter(pk=pk, state=Forgetting.State.RUNNING).update(**ended)
-    audit(row.asked_by, "forget a person: done", f"forgetting {pk}", blanked=counts.get("blanked", []), left=work.left)
+    if Forgetting.objects.filter(pk=pk, state=Forgetting.State.RUNNING).update(**ended):
+        audit(row.asked_by, "forget a person: done", f"forgetting {pk}", blanked=counts.get("blanked", []), left=work.left)
     return True
 
 
@@ -264,7 +280,8 @@ def _save(row: Forgetting, position: dict[str, Any], work: Work) -> None:
     known.update(work.found)
     work.found.clear()
     row.counts = {**row.counts, "blanked": _listed(known)}
-    Forgetting.objects.filter(pk=row.pk).update(position=position, counts=row.counts)
+    here = {**position, ALIVE: timezone.now().isoformat()}
+    Forgetting.objects.filter(pk=row.pk, state=Forgetting.State.RUNNING).update(position=here, counts=row.counts)
 
 
 def _work(row: Forgetting, terms: dict[str, Any], *, changes: bool, ends: float, monotonic: Callable[[], float]) -> Work:

@@ -169,9 +169,11 @@ def _plan_account(desk: _Desk) -> RestorePlan:
 
 def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> str:
     """Makes the record again and returns what became of it, in words. Raises DecisionRefused, Busy, ConnectorError."""
-    stone = Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "binding").get(pk=tombstone.pk)
-    kind = "organisation" if stone.why == Tombstone.Why.CRM else "account"
-    with at_work(stone.sync_pass, by=user.get_username(), what=f"Restore {kind} of {stone.name}.", reason=reason, wiring=wiring) as context:
+    kind = "organisation" if tombstone.why == Tombstone.Why.CRM else "account"
+    what = f"Restore {kind} of {tombstone.name}."
+    with at_work(tombstone.sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:
+        # As it is now: somebody may have restored it while this waited for the pass, or forgotten a value of it.
+        stone = Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "binding").get(pk=tombstone.pk)
         desk = _Desk(stone, stone.sync_pass, context.crm.connector, context.peer.connector)
         plan = _plan(desk)
         if plan.refusal:

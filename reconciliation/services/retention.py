@@ -27,8 +27,6 @@ RUNS_A_BATCH = 200
 BUDGET_SECONDS = 300.0
 QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
 DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
-# A run's events are written until it ends: only runs that began this long before the limit are surely through with them.
-LONGEST_RUN = timedelta(days=1)
 # field -> what it is called, least and most days
 KEPT = {
     "write_days": ("Writes with their values before and after", 30, 3_650),
@@ -181,12 +179,18 @@ def _old_cases(limit: datetime) -> QuerySet[Case]:
 
 
 def _prune_events(work: _Round, position: str, limit: datetime, kind: str, outcomes: tuple[str, ...]) -> None:
-    """Removes the events of runs that were over before the limit, run by run; the position is kept, so that each round
-    begins where the last one ended."""
-    for runs in _old_run_ids(position, limit - LONGEST_RUN):
-        rows = RunEvent.objects.filter(run_id__in=runs, at__lt=limit)
-        work.remove(kind, rows.filter(outcome__in=outcomes) if outcomes else rows)
-        Retention.objects.filter(pk=1, **{f"{position}__lt": runs[-1]}).update(**{position: runs[-1]})
+    """Removes the events of runs that began before the limit, run by run. The position is kept, so that each round begins
+    where the last one ended: before the first run that still has some, or may still write some."""
+    is_through = True  # no run so far has anything left
+    for runs in _old_run_ids(position, limit):
+        rows = RunEvent.objects.filter(run_id__in=runs)
+        rows = rows.filter(outcome__in=outcomes) if outcomes else rows
+        work.remove(kind, rows.filter(at__lt=limit))
+        if is_through:
+            unfinished = Run.objects.filter(Q(pk__in=rows.values("run_id")) | Q(state=Run.State.RUNNING), pk__in=runs)
+            first = unfinished.order_by("pk").values_list("pk", flat=True).first()
+            is_through, done_to = first is None, runs[-1] if first is None else first - 1
+            Retention.objects.filter(pk=1, **{f"{position}__lt": done_to}).update(**{position: done_to})
 
 
 def _old_run_ids(position: str, limit: datetime) -> Iterator[list[int]]:

@@ -74,6 +74,8 @@ def _lines(desk: Desk, operations: list[Operation], field: str = "") -> list[Und
 
 def _line(desk: Desk, op: Operation, account: Record | None, field: str, crowded: set[str]) -> UndoLine:
     name = op.after.get("name") or op.source_ref
+    if op.undone_at is not None:
+        return UndoLine(op, f"Account {op.target_id}: this write was taken back already.", is_possible=False)
     if op.is_forgotten:
         return UndoLine(op, f"Account {op.target_id}: a value of this write was a person's who was forgotten.", is_possible=False)
     if account is None:
@@ -122,7 +124,7 @@ def undo(
     what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
         desk = Desk(sync_pass, context.peer.connector, context.terms.mapping)
-        lines = _lines(desk, operations[:MOST_AT_ONCE], field)
+        lines = _lines(desk, _as_they_are(operations[:MOST_AT_ONCE]), field)
         possible = [line for line in lines if line.is_possible]
         refusals = _restore(context, [line for line in possible if line.operation.kind == Operation.Kind.UPDATE])
         for line in possible:
@@ -139,6 +141,12 @@ def undo(
         told = [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
         context.notes += [line.sentence for line in told if not line.is_possible]
         return told
+
+
+def _as_they_are(operations: list[Operation]) -> list[Operation]:
+    """Returns the writes anew: while this waited for the pass, one may have been taken back or a value of it forgotten."""
+    rows = Operation.objects.select_related("connection", "run").in_bulk([op.pk for op in operations])
+    return [rows[op.pk] for op in operations if op.pk in rows]
 
 
 def _told(line: UndoLine, refusal: str) -> UndoLine:

@@ -118,6 +118,24 @@ def test_an_admin_unlocks_and_an_operator_may_not(client, person):
     assert ("ada", "unlock log-in", "vera") in said()
 
 
+@pytest.mark.parametrize("form", [{}, {"username": ""}, {"username": "nobody here"}])
+def test_a_form_without_a_name_unlocks_nobody_and_removes_no_second_factor(client, person, form):
+    enter(client)
+    enrol(client, person)
+    for _ in range(5):
+        enter(Client(), password="wrong")
+    admin = Client()
+    admin.force_login(make_person("ada", "admin"))
+    before = said()
+
+    unlocked = admin.post("/log-ins/unlock/", {**form, "back": "/log-ins/"}, follow=True)
+    removed = admin.post("/log-ins/remove-second-factor/", {**form, "back": "/log-ins/"}, follow=True)
+
+    assert "is not locked any more" in unlocked.content.decode() and "has no second factor" in removed.content.decode()
+    assert unlocked.redirect_chain == removed.redirect_chain == [("/log-ins/", 302)]
+    assert said() == before and [lock.username for lock in locks()] == ["vera"] and SecondFactor.objects.count() == 1
+
+
 @override_settings(PROXY_COUNT=1)
 def test_behind_a_proxy_the_lock_counts_by_the_visitors_address_and_believes_no_invented_one(person):
     for number in range(5):

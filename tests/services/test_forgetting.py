@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection, models
 from django.utils import timezone
 
+from reconciliation import jobs
 from reconciliation.engine.staff import at_work
 from reconciliation.models import (
     AuditEntry,
@@ -352,9 +353,85 @@ def test_what_is_not_confirmed_is_dropped_with_its_words(box, olga):
     assert not forget_confirm(row, olga)
 
 
-def test_the_pages_count_first_and_blank_after_confirmation(client, box, monkeypatch):
-    from reconciliation import jobs
+@pytest.fixture
+def asked(monkeypatch):
+    """Collects the tasks that would go to the queue."""
+    tasks = []
+    monkeypatch.setattr("reconciliation.jobs.async_task", lambda path, *a, **k: tasks.append((path.rsplit(".", 1)[-1], a)))
+    return tasks
 
+
+def test_a_count_that_a_dead_worker_lost_is_asked_for_again_once(box, olga, asked):
+    lost, young = forget_ask(MAIL, "", olga), forget_ask(MAIL, "", olga)
+    Forgetting.objects.filter(pk=lost.pk).update(asked_at=timezone.now() - timedelta(minutes=31))
+
+    jobs.prune()
+    jobs.prune()  # while the worker counts
+
+    assert asked == [("forget_count", (lost.pk,))]
+    forget_count(lost.pk, wiring=box.wiring)
+    jobs.prune()
+    assert asked == [("forget_count", (lost.pk,))] and young.state == "counting"
+
+
+def test_blanking_that_a_dead_worker_lost_is_asked_for_again_and_not_while_it_is_under_way(box, olga, asked, monkeypatch):
+    monkeypatch.setattr(forgetting, "KEYS_A_LOOK", 2)
+    plant(box)
+    row = forget_ask(MAIL, NAME, olga)
+    forget_count(row.pk, wiring=box.wiring)
+    Forgetting.objects.update(asked_at=timezone.now() - timedelta(hours=20))  # it was confirmed long after it was asked for
+    row.refresh_from_db()
+    forget_confirm(row, olga)
+
+    jobs.prune()
+    assert asked == []
+    heard_of(row, minutes_ago=31)
+    forget_carry_on(row.pk, budget_seconds=0)
+    jobs.prune()
+    assert asked == []
+
+    heard_of(row, minutes_ago=31)
+    jobs.prune()
+    jobs.prune()
+    assert asked == [("forget", (row.pk,))]
+    while not forget_carry_on(row.pk, budget_seconds=0):
+        pass
+    assert where(*SPELLED) == []
+    heard_of(row, minutes_ago=31)
+    jobs.prune()
+    assert asked == [("forget", (row.pk,))]
+
+
+def heard_of(row, *, minutes_ago):
+    row.refresh_from_db()
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    Forgetting.objects.filter(pk=row.pk).update(position={**row.position, forgetting.ALIVE: at.isoformat()})
+
+
+def test_work_that_is_done_twice_at_once_is_recorded_once(box, olga, monkeypatch):
+    plant(box)
+    row = forget_ask(MAIL, NAME, olga)
+    forget_count(row.pk, wiring=box.wiring)
+    row.refresh_from_db()
+    forget_confirm(row, olga)
+    save, before = forgetting._save, []
+
+    def slowly(*arguments):
+        if not before:
+            before.append(True)
+            assert forget_carry_on(row.pk)
+        save(*arguments)
+
+    monkeypatch.setattr(forgetting, "_save", slowly)
+
+    assert forget_carry_on(row.pk)
+
+    row.refresh_from_db()
+    assert (row.state, row.position, row.terms) == ("finished", {}, {})
+    assert AuditEntry.objects.filter(action="forget a person: done").count() == 1 and where(*SPELLED) == []
+
+
+def test_the_pages_count_first_and_blank_after_confirmation(client, box, monkeypatch):
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda path, *a, **k: getattr(jobs, path.rsplit(".", 1)[1])(*a))
     log_in(client, "admin")

@@ -17,7 +17,7 @@ from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 NOW = timezone.now()
-OLD, MIDDLE, YOUNG = NOW - timedelta(days=402), NOW - timedelta(days=16), NOW - timedelta(days=13)
+OLD, MIDDLE, YOUNG = NOW - timedelta(days=401), NOW - timedelta(days=15), NOW - timedelta(days=13)
 
 
 @pytest.fixture
@@ -143,6 +143,51 @@ def test_a_run_under_way_stays(box):
     run_at(box, OLD, state="running")
 
     assert prune(now=NOW).removed == {}
+
+
+@pytest.mark.parametrize("lasted", [timedelta(hours=3), timedelta(days=3)])
+@pytest.mark.parametrize("outcomes", [("created",), ("unchanged", "excluded", "created")])
+def test_no_event_of_a_run_that_straddles_the_limit_is_left_behind_for_good(box, lasted, outcomes):
+    run = run_at(box, NOW)
+    for hour in range(int(lasted.total_seconds() // 3600) + 1):
+        for outcome in outcomes:
+            event(run, outcome, at=NOW + timedelta(hours=hour))
+    later = run_at(box, NOW + timedelta(minutes=10))
+    event(later, at=later.started_at)
+    total = RunEvent.objects.count()
+
+    half = prune(now=NOW + lasted / 2 + timedelta(days=400))
+
+    assert 0 < half.removed["events"] < total and RunEvent.objects.filter(run=run).exists()
+    assert not RunEvent.objects.filter(run=later).exists()
+    prune(now=NOW + lasted + timedelta(days=400, hours=1))
+    assert not RunEvent.objects.exists() and not Run.objects.exists()
+
+
+@pytest.mark.parametrize("outcome", ["created", "unchanged"])
+def test_events_that_a_run_writes_after_it_was_looked_at_go_in_a_later_round(box, outcome):
+    run = run_at(box, OLD, state="running")
+    event(run, outcome)
+    after = run_at(box, OLD)
+    event(after, outcome)
+    assert sum(prune(now=NOW).removed.values()) == 3  # both events, and the run that is over
+
+    event(run, outcome, at=OLD + timedelta(hours=2))
+    Run.objects.filter(pk=run.pk).update(state="finished")
+
+    assert sum(prune(now=NOW).removed.values()) == 2 and not Run.objects.exists()
+
+
+def test_a_round_begins_behind_the_runs_that_have_nothing_left(box):
+    old = [run_at(box, OLD) for _ in range(3)]
+    write(old[-1], state="sent")  # they stay
+    for run in old:
+        event(run)
+    prune(now=NOW)
+
+    row = Retention.objects.get()
+
+    assert (row.quiet_done_to, row.events_done_to) == (old[-1].pk, old[-1].pk)
 
 
 def test_a_round_out_of_time_says_so_and_the_next_goes_on(box, monkeypatch):
