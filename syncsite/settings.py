@@ -106,6 +106,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "syncsite.urls"
 WSGI_APPLICATION = "syncsite.wsgi.application"
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # where the address asked for is none of ours
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -136,9 +136,11 @@ def test_looking_for_owners_goes_on_since_it_only_reads(box, olga):
     writes_stop(olga, "x")
     Binding.objects.update(is_without_owner=True)
 
+    box.calls()
     owners_recheck(box.sync_pass, "olga", wiring=box.wiring)
 
-    assert writes(box) == {}
+    calls = box.calls()
+    assert calls["GET /api/v2/users"] == 1 and all(call.startswith("GET ") for call in calls)
 
 
 @pytest.mark.parametrize("claims", range(5))

@@ -130,6 +130,12 @@ def in_content(kind, **values):
     return change
 
 
+def with_person_column(text, name):
+    content = json.loads(text)["content"]
+    content["passes"][0]["person_columns"]["sync"] = name
+    return changed(text, **content)
+
+
 @pytest.mark.parametrize(
     ("hostile", "said"),
     [
@@ -158,7 +164,7 @@ def in_content(kind, **values):
         (in_content("mappings", rows=[]), "must be filled in Outreach"),
         (in_content("mappings", crm_object="person"), "this site does not"),
         (in_content("passes", schedule={"interval_seconds": 1}), "lacks time_budget_seconds"),
-        (in_content("passes", name="organisations", person_columns={"sync": "x; DROP TABLE"}), "is no column name|lacks"),
+        (lambda t: with_person_column(t, "x; DROP TABLE"), "is no column name"),
         (in_content("retention", write_days=1), "between 30 and 3,650"),
         (in_content("retention", write_days=True), "must be a whole number"),
         (in_content("retention", write_days=10**30), "must be a whole number"),
