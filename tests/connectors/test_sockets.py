@@ -112,7 +112,7 @@ def drip(sock, data):
 def test_a_server_that_drips_does_not_outlive_the_deadline(dripped):
     def handle(sock, request):
         if dripped == "headers":
-            drip(sock, answer("{}"))
+            drip(sock, answer("{}", headers=f"X-Pad: {'x' * 400}\r\n"))
         elif dripped == "body":
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             drip(sock, b"x" * 1000)
@@ -125,7 +125,7 @@ def test_a_server_that_drips_does_not_outlive_the_deadline(dripped):
         with pytest.raises(OutcomeUnknown, match="in time") as caught:
             post(client(f"http://127.0.0.1:{port}", timeout=0.4))
 
-        assert caught.value.may_have_happened and time.monotonic() - started < 0.8
+        assert caught.value.may_have_happened and time.monotonic() - started < 8  # all of it takes 20 s at least
 
 
 def test_redirects_share_one_deadline_and_each_hop_is_guarded_and_counted():
@@ -136,11 +136,9 @@ def test_redirects_share_one_deadline_and_each_hop_is_guarded_and_counted():
     asked = []
     with serving(handle) as port:
         http = client(f"http://127.0.0.1:{port}", timeout=0.4, before_send=asked.append)
-        started = time.monotonic()
-        with pytest.raises(OutcomeUnknown, match="in time"):
+        with pytest.raises(OutcomeUnknown, match="in time"):  # with a deadline each it would be "too many redirects"
             post(http)
 
-        assert time.monotonic() - started < 0.8
     assert 2 <= len(asked) == http.counts.calls and asked == sorted(asked, reverse=True) and asked[0] <= 0.4
 
 
@@ -169,7 +167,7 @@ def test_a_reader_that_takes_nothing_does_not_hold_a_large_write():
                 "POST", PATH, template=PATH, is_read=False, json_body={"name": "x" * 20_000_000}
             )
 
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 8  # nobody ever reads
 
 
 @contextmanager
@@ -256,9 +254,9 @@ def test_a_server_without_tls_needs_a_person_and_one_that_hangs_up_was_never_rea
 
 
 def test_a_handshake_that_never_ends_was_not_done():
-    with raw(lambda sock: time.sleep(1)) as port:
+    with raw(lambda sock: time.sleep(30)) as port:
         started = time.monotonic()
         with pytest.raises(Unreachable) as caught:
             post(client(f"https://127.0.0.1:{port}", timeout=0.3))
 
-    assert not caught.value.may_have_happened and time.monotonic() - started < 0.9
+    assert not caught.value.may_have_happened and time.monotonic() - started < 8
