@@ -5,10 +5,12 @@ from django.contrib.auth.models import User
 
 from connectors.contract import Ref
 from reconciliation.models import AuditEntry, Binding, Case, Difference, FieldRule, MappingTable
+from reconciliation.selectors import coverage_counts
 from reconciliation.services.coverage import Slice, coverage_count, live_list
 from reconciliation.services.differences import chosen, force, force_plan
 from reconciliation.services.duplicates import Decision, duplicate_link
 from reconciliation.services.record_history import field_history
+from tests.admin.test_pages import log_in
 from tests.sandboxed import PEER_ID, SYNC, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -221,3 +223,18 @@ def test_workbooks_is_counted_on_request_and_its_lists_are_live(box, olga):
     ids = [r.ref.id for r in (*first.records, *second.records)]
     assert len(ids) == len(set(ids)) == 61 and second.position is None
     assert live_list(box.sync_pass, "waiting", wiring=box.wiring).records == ()
+
+
+def test_what_differs_on_an_ended_link_is_neither_listed_nor_counted(client):
+    box = make()
+    log_in(client, "viewer")
+    for n, kind in enumerate(("linked", "linked", "blank")):
+        bound = {"crm_id": str(n), "peer_id": str(n), "is_tombstone": n == 0, "bound_at": box.clock.at, "synced_at": box.clock.at}
+        binding = Binding.objects.create(sync_pass=box.sync_pass, **bound)
+        values = {"crm_field": "industry", "peer_field": "industry", "noted_at": box.clock.at}
+        Difference.objects.create(sync_pass=box.sync_pass, binding=binding, kind=kind, **values)
+
+    counts = coverage_counts(box.sync_pass.pk)
+
+    assert (counts["differences"], counts["blanks"]) == ("1", "1")
+    assert "Differences since linking: 1" in client.get("/differences/").content.decode()
