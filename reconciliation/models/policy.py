@@ -16,5 +16,12 @@ class Policy(models.Model):
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_policy")]
 
+    @classmethod
+    def lock(cls) -> None:
+        """Lets one transaction at a time go on, until it ends: for what there must not be two of, where no row can be
+        locked yet."""
+        cls.objects.get_or_create(pk=1)
+        cls.objects.select_for_update().get(pk=1)
+
     def __str__(self) -> str:
         return "writes stopped" if self.writes_stopped_at else "writes allowed"

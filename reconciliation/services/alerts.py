@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from connectors.http import refuse_address
 from connectors.sockets import Reach
 from reconciliation.core import messages
 from reconciliation.engine.outbox import Said, deliver
-from reconciliation.models import ChatHook, Message, Subscription
+from reconciliation.models import ChatHook, Message, Policy, Subscription
 from reconciliation.services.alert_watch import KINDS, link_to
 from reconciliation.services.audit import audit
 
@@ -85,10 +86,12 @@ def chat_hook() -> ChatHook:
     return ChatHook.objects.filter(pk=1).first() or ChatHook(kinds=list(KINDS))
 
 
+@transaction.atomic
 def chat_hook_save(wanted: Wanted, *, address: str, secret: str, is_on: bool, by: AbstractBaseUser) -> ChatHook:
     """Stores the chat's webhook. A blank address or secret keeps its value; a new host needs a new secret. Raises
     AlertsRefused."""
     _check(wanted)
+    Policy.lock()  # a secret that somebody enters at this moment must not be put back
     row = chat_hook()
     before = {"host": row.host, "kinds": row.kinds, "queue_limit": row.queue_limit, "is_on": row.is_on}
     address, secret = address.strip(), secret.strip()

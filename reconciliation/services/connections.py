@@ -19,7 +19,7 @@ from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
 from connectors.text import clean
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Connection, SyncPass
+from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
@@ -64,6 +64,7 @@ def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) 
         raise ConnectionRefused("Enter the address of an account's page: Workbooks shows it as Outreach URL.")
     draft = Connection(system=system)
     with transaction.atomic():
+        Policy.lock()  # somebody may be adding one at this moment
         try:
             refuse_second(system)
         except SetUpRefused as refusal:
@@ -94,6 +95,8 @@ def connection_save(
     if wiring is not None and "api_key" in given:
         _refuse_other_database(connection, change, given, wiring)
     with transaction.atomic():
+        Policy.lock()
+        _refuse_taken(connection, change.name)
         row = Connection.objects.select_for_update().get(pk=connection.pk)  # a token may be rotated at this moment
         moved = {host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""}
         if moved and (missing := [k for k in known if row.secrets.get(k) and k not in given]):
@@ -167,8 +170,7 @@ def _shown(value: Any) -> Any:
 def _check(connection: Connection, change: ConnectionChange) -> None:
     if not change.name.strip():
         raise ConnectionRefused("A connection needs a name.")
-    if Connection.objects.filter(name=change.name.strip()).exclude(pk=connection.pk).exists():
-        raise ConnectionRefused("Another connection has this name.")
+    _refuse_taken(connection, change.name)
     if not 0 <= change.settle_seconds <= 3600:
         raise ConnectionRefused("The settle time must lie between 0 and 3,600 seconds.")
     if change.page_address_template and "{id}" not in change.page_address_template:
@@ -186,6 +188,11 @@ def _check(connection: Connection, change: ConnectionChange) -> None:
             raise ConnectionRefused(
                 f"{what}: {name} is reached at {hosts}. Another host must be allowed first, with the setting SYSTEM_HOSTS."
             )
+
+
+def _refuse_taken(connection: Connection, name: str) -> None:
+    if Connection.objects.filter(name=name.strip()).exclude(pk=connection.pk).exists():
+        raise ConnectionRefused("Another connection has this name.")
 
 
 def _check_address(what: str, system: str, address: str, allows_private: bool) -> None:

@@ -149,17 +149,25 @@ def fields_check(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str]) -> 
             raise FieldsRefused(f"{field.title} of {field.whose} must be a field of Workbooks of the type {field.type_words}; choose one.")
         if not column and not field.is_optional:
             raise FieldsRefused(f"{field.title} of {field.whose} is needed; choose its field or create it.")
-    for record_type in FIELDS:
-        names = [chosen.get(key, f.column) for key, f in fields.items() if key[0] == record_type]
-        twice = sorted({n for n in names if n and names.count(n) > 1})
-        if twice:
-            raise FieldsRefused(f"{twice[0]} cannot stand for two fields of {WHOSE[record_type]}.")
+    refuse_twice(sync_pass, chosen)
     return fields
 
 
+def refuse_twice(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str]) -> None:
+    """Raises FieldsRefused when one column would stand for two fields of a record, with those that are chosen already."""
+    for record_type, columns in _in_force(sync_pass).items():
+        names = [chosen.get((record_type, key), getattr(columns, key)) for key in FIELDS[record_type]]
+        twice = sorted({n for n in names if n and names.count(n) > 1})
+        if twice:
+            raise FieldsRefused(f"{twice[0]} cannot stand for two fields of {WHOSE[record_type]}.")
+
+
+@transaction.atomic
 def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by: AbstractBaseUser | None = None) -> int:
     """Stores which column stands for which of the plugin's fields; the next run works with them. Returns how many changed.
     Raises FieldsRefused, storing nothing."""
+    # Checked against what is stored now: somebody may be choosing the same column for another field.
+    sync_pass.settings = SyncPass.objects.select_for_update().get(pk=sync_pass.pk).settings
     fields = fields_check(sync_pass, chosen)
     changed = {key: column for key, column in chosen.items() if column != fields[key].column}
     if changed:

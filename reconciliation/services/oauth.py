@@ -25,7 +25,7 @@ from reconciliation.engine.connections import store_tokens
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import host_of, is_allowed_host
+from reconciliation.services.connections import TOKENS, host_of, is_allowed_host
 
 LONGEST = timedelta(minutes=10)
 AGAIN = "Nothing was changed; press Connect to try again."
@@ -64,7 +64,9 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
     return url, state, flow
 
 
-KEPT = ("secrets", "settings", "connected_at", "connected_by", "state", "last_error")  # put back when a log-in is refused
+# What a log-in changes, and what is put back when it is refused.
+GRANTED = ("redirect_uri", "granted_scope")
+KEPT = ("connected_at", "connected_by", "state", "last_error", "refresh_used_at", "renewal_begun_at")
 
 
 def connect_finish(
@@ -75,13 +77,12 @@ def connect_finish(
     wiring = wiring or Wiring()
     flow, connection = _known(remembered, by)
     _refuse_denial(answer)
-    before = {name: getattr(connection, name) for name in KEPT}
     tokens = _exchange(connection, flow, answer["code"], wiring)
     again = connection.connected_at is not None or bool(connection.secrets.get("refresh_token"))
     with transaction.atomic():  # before their first use
-        row = Connection.objects.select_for_update().get(pk=connection.pk)
+        before = Connection.objects.select_for_update().get(pk=connection.pk)  # a run may have renewed its tokens meanwhile
         store_tokens(
-            row,
+            before,
             tokens,
             settings={"redirect_uri": flow.redirect_uri, "granted_scope": tokens.scope},
             connected_at=timezone.now(),
@@ -93,18 +94,36 @@ def connect_finish(
     identity = _identity(connection, wiring)
     known, said = str(connection.settings.get("organisation", "")), identity.organisation
     if known and known != said and Binding.objects.filter(sync_pass__peer=connection).exists():
-        Connection.objects.filter(pk=connection.pk).update(**before)
+        _put_back(before)
         audit(by, "refuse to connect", connection.name, organisation=said or "not said")
         whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
-        again = "" if said else f" {AGAIN}"
-        raise ConnectRefused(f"{whose}, but the records linked so far are of “{known}”. Its access was not kept.{again}")
-    own = {**connection.settings, **({"organisation": said} if said else {})}
-    Connection.objects.filter(pk=connection.pk).update(connected_as=str(identity), settings=own)
+        advice = "" if said else f" {AGAIN}"
+        raise ConnectRefused(f"{whose}, but the records linked so far are of “{known}”. Its access was not kept.{advice}")
+    with transaction.atomic():
+        row = Connection.objects.select_for_update().get(pk=connection.pk)
+        own = {**row.settings, **({"organisation": said} if said else {})}
+        Connection.objects.filter(pk=row.pk).update(connected_as=str(identity), settings=own)
     waiting = SyncPass.objects.filter(Q(crm=connection) | Q(peer=connection), trouble_count__gt=0)
     waiting.update(trouble_count=0, next_due_at=timezone.now())  # what waited for this goes on at the next tick
     audit(by, "reconnect" if again else "connect", connection.name, connected_as=str(identity), scopes=tokens.scope)
     connection.refresh_from_db()
     return connection, identity
+
+
+@transaction.atomic
+def _put_back(before: Connection) -> None:
+    """Restores what the log-in replaced, and leaves what an admin changed since."""
+    row = Connection.objects.select_for_update().get(pk=before.pk)
+    Connection.objects.filter(pk=row.pk).update(
+        secrets=_with(row.secrets, before.secrets, TOKENS),
+        settings=_with(row.settings, before.settings, GRANTED),
+        **{name: getattr(before, name) for name in KEPT},
+    )
+
+
+def _with(now: Mapping[str, Any], before: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Returns `now` with what `before` held, or did not hold, under these names."""
+    return {**{n: v for n, v in now.items() if n not in names}, **{n: before[n] for n in names if n in before}}
 
 
 def _app(connection: Connection, redirect_uri: str) -> App:

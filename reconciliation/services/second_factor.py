@@ -23,6 +23,7 @@ def second_factor_of(user: AbstractBaseUser) -> SecondFactor | None:
 def second_factor_start(user: AbstractBaseUser) -> SecondFactor:
     """Makes a fresh secret that counts once its first code was right. One in use is never replaced by this."""
     with transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)  # pressed twice, the second waits for the first
         if SecondFactor.objects.filter(user_id=user.pk, confirmed=True).exists():
             raise DecisionRefused("You have a second factor already. Take it away first to set up another app.")
         SecondFactor.objects.filter(user_id=user.pk).delete()

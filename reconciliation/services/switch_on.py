@@ -76,11 +76,16 @@ def pilot_pick(sync_pass: SyncPass, text: str, user: AbstractBaseUser, *, wiring
     records = _look_up(sync_pass, lines, wiring or Wiring())
     columns = organisation_columns(sync_pass)
     picked = [Picked(r.ref.id, str(r.fields.get("name") or ""), _against(columns, r)) for r in records]
-    stored = {**sync_pass.pilot, "organisations": [{"id": p.id, "name": p.name[:255]} for p in picked]}
-    SyncPass.objects.filter(pk=sync_pass.pk).update(pilot=stored)
-    sync_pass.pilot = stored
+    _note_pilot(sync_pass, organisations=[{"id": p.id, "name": p.name[:255]} for p in picked])
     audit(user, "pick pilot organisations", sync_pass.title, organisations=[f"{p.id} {p.name[:80]}" for p in picked])
     return picked
+
+
+@transaction.atomic
+def _note_pilot(sync_pass: SyncPass, **values: object) -> None:
+    """Stores what was chosen beside what somebody else may be choosing."""
+    sync_pass.pilot = {**SyncPass.objects.select_for_update().get(pk=sync_pass.pk).pilot, **values}
+    SyncPass.objects.filter(pk=sync_pass.pk).update(pilot=sync_pass.pilot)
 
 
 def _look_up(sync_pass: SyncPass, lines: list[str], wiring: Wiring) -> list[Record]:
@@ -129,7 +134,7 @@ def pilot_start(sync_pass: SyncPass, user: AbstractBaseUser, *, most_new: int | 
     if most_new is not None:
         if not LEAST_BATCH <= most_new <= MOST_BATCH:
             raise SwitchRefused(f"A batch takes between {LEAST_BATCH} and {MOST_BATCH:,} organisations.")
-        SyncPass.objects.filter(pk=sync_pass.pk).update(pilot={**sync_pass.pilot, "batch": most_new})
+        _note_pilot(sync_pass, batch=most_new)
         audit(user, "run pilot batch", sync_pass.title, most=most_new)
         return ()
     picked = tuple(o["id"] for o in sync_pass.pilot.get("organisations", []))

@@ -24,7 +24,7 @@ from reconciliation.models import Connection, MappingTable, SyncPass
 from reconciliation.models.mapping_version import ROW_FIELDS, rows_of
 from reconciliation.roles import ROLES
 from reconciliation.services.audit import audit
-from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose
+from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose, refuse_twice
 from reconciliation.services.mapping_versions import Proposal, proposal_of
 from reconciliation.services.mappings import MappingRefused, check, mapping_save
 from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_check, retention_of, retention_set
@@ -368,20 +368,20 @@ def _pass_part(wanted: dict[str, Any], sync_pass: SyncPass) -> Part:
     except ScheduleRefused as refusal:
         raise TransferRefused(f"{title}: {refusal}") from None
     lines = _lines(asdict(present), asdict(schedule), WORDS)
+    is_known = fields_are_known(sync_pass)  # else the next run finds out, and holds the pass over a column that is not there
     columns = {}
-    for key, now in (("organisation_columns", organisation_columns(sync_pass)), ("person_columns", person_columns(sync_pass))):
-        found = _lines(asdict(now), wanted[key], {n: f"{key.split('_')[0]} column {n}" for n in COLUMN_FIELDS})
+    for kind, now in (("organisation", organisation_columns(sync_pass)), ("person", person_columns(sync_pass))):
+        names = FIELDS[kind] if is_known else COLUMN_FIELDS  # the others follow from the field lists, or are not used
+        found = _lines(asdict(now), wanted[SETTINGS[kind]], {n: f"{kind} column {n}" for n in names})
         if found:
-            columns[key] = wanted[key]
+            columns[SETTINGS[kind]] = wanted[SETTINGS[kind]]
             lines += found
 
-    chosen = {(kind, key): wanted[name][key] or "" for kind, name in SETTINGS.items() if name in columns for key in FIELDS[kind]}
-    is_known = fields_are_known(sync_pass)  # else the next run finds out, and holds the pass over a column that is not there
-    if is_known:
-        try:
-            fields_check(sync_pass, chosen)
-        except FieldsRefused as refusal:
-            raise TransferRefused(f"{title}: {refusal}") from None
+    chosen = {(kind, key): wanted[name][key] for kind, name in SETTINGS.items() if name in columns for key in FIELDS[kind]}
+    try:
+        (fields_check if is_known else refuse_twice)(sync_pass, chosen)
+    except FieldsRefused as refusal:
+        raise TransferRefused(f"{title}: {refusal}") from None
 
     def apply(by: AbstractBaseUser | None) -> None:
         if schedule != present:

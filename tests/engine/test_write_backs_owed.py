@@ -87,3 +87,33 @@ def test_an_organisation_that_changes_under_every_write_is_a_case(box):
     (case,) = Case.objects.all()
     assert case.reason == "write_back_refused"
     assert "changed 5 times" in case.sentence
+
+
+def test_a_link_that_ends_owes_nothing_any_more_and_the_others_stay(box):
+    owing = {"sync_pass": box.sync_pass, "bound_at": box.clock.at, "synced_at": box.clock.at}
+    owing |= {"is_write_back_due": True, "are_people_due": True}
+    for id_ in ("1", "2"):
+        Binding.objects.create(**owing, crm_id=id_, peer_id=id_)
+
+    assert Binding.objects.filter(crm_id="1").end() == 1
+
+    flags = ("is_tombstone", "is_write_back_due", "are_people_due")
+    assert Binding.objects.values_list(*flags).get(crm_id="1") == (True, False, False)
+    assert Binding.objects.values_list(*flags).get(crm_id="2") == (False, True, True)
+
+
+def test_an_organisation_that_is_deleted_while_its_id_is_owed_is_asked_for_no_more(box):
+    id_ = box.organisation("Northwind Pumps")
+    fail_write_backs(box, 503, times=1000)
+    box.run()
+    assert Binding.objects.get().is_write_back_due
+    box.world.faults.clear()
+    box.world.workbooks.delete_record("organisations", id_)
+    box.run(forward=600)
+    box.calls()
+
+    box.run(forward=600)
+
+    binding = Binding.objects.get()
+    assert (binding.is_tombstone, binding.is_write_back_due, binding.are_people_due) == (True, False, False)
+    assert not any(call.startswith("PUT") for call in box.calls())

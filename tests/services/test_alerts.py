@@ -622,6 +622,8 @@ def test_the_test_button_says_what_the_mail_server_answered(olga, mailed, client
 
     assert "wait half a minute" in client.post("/alerts/test/", follow=True).content.decode()
     assert len(mailed.mails) == 1
+    entry = AuditEntry.objects.get(action="send test message")
+    assert (entry.subject, entry.detail) == ("mail", {"is_sent": True})  # no address: the row can never be changed
 
 
 @pytest.mark.parametrize(

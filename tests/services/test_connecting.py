@@ -9,10 +9,16 @@ import requests
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from connectors.contract import Identity
+from connectors.errors import Unreachable
+from connectors.oauth import Tokens
+from connectors.outreach.connector import OutreachConnector
 from connectors.sandbox.outreach.oauth import ALL_SCOPES
 from connectors.sandbox.transport import SandboxAdapter
 from connectors.sandbox.workbooks.system import USERS
+from reconciliation.engine.connections import ConnectionTokens
 from reconciliation.models import AuditEntry, Binding, Case, Connection, MappingTable, SyncPass
+from reconciliation.services import oauth
 from reconciliation.services.connections import ConnectionChange, ConnectionRefused, connection_add, connection_save, connection_test
 from reconciliation.services.fields import missing_fields
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
@@ -379,6 +385,86 @@ def test_a_log_in_of_another_organisation_is_not_taken_once_records_are_linked(b
         connect(box, connection, admin)
 
     assert Connection.objects.get(pk=peer.pk).secrets == connection.secrets
+
+
+def linked_to(box, peer, admin, organisation):
+    """Connects, and says whose the records are that were linked since."""
+    connection, _ = connect(box, peer, admin)
+    bind(SyncPass.objects.get())
+    Connection.objects.filter(pk=peer.pk).update(settings={**connection.settings, "organisation": organisation})
+    connection.refresh_from_db()
+    return connection
+
+
+@pytest.mark.parametrize("trouble", ["it does not answer", "it does not say"])
+def test_a_log_in_of_an_unknown_organisation_is_not_taken_once_records_are_linked(box, peer, admin, monkeypatch, trouble):
+    connection = linked_to(box, peer, admin, "Acme")
+
+    def unknown(connector):
+        if trouble == "it does not answer":
+            raise Unreachable("broke off", system="outreach")
+        return Identity()
+
+    monkeypatch.setattr(OutreachConnector, "identity", unknown)
+
+    with pytest.raises(ConnectRefused, match="did not say whose log-in that is, but .* are of “Acme”. Its access was not kept. .*again"):
+        connect(box, connection, admin)
+
+    after = Connection.objects.get(pk=peer.pk)
+    kept = ("secrets", "settings", "connected_at", "connected_by", "state", "refresh_used_at")
+    assert [getattr(after, n) for n in kept] == [getattr(connection, n) for n in kept]
+    assert AuditEntry.objects.first().detail == {"organisation": "not said"}
+
+
+def test_before_anything_is_linked_an_unknown_organisation_is_no_hindrance(box, peer, admin, monkeypatch):
+    connect(box, peer, admin)
+    monkeypatch.setattr(OutreachConnector, "identity", lambda connector: Identity())
+
+    connection, _ = connect(box, Connection.objects.get(pk=peer.pk), admin)
+
+    assert connection.settings["organisation"] == "Sandbox"
+
+
+def test_a_refused_log_in_puts_back_the_tokens_of_that_moment_and_leaves_what_an_admin_changed(box, peer, admin, monkeypatch):
+    connection = linked_to(box, peer, admin, "Acme")
+    exchange, identity = oauth._exchange, oauth._identity
+
+    def renewed_meanwhile(*arguments):
+        tokens = exchange(*arguments)
+        ConnectionTokens.save(loaded, Tokens("fresh access", "fresh refresh", None))  # a run, while the person logs in
+        return tokens
+
+    def changed_meanwhile(row, wiring):
+        secrets = {"client_id": "another app", "client_secret": "its secret"}
+        connection_save(row, outreach(box, name="Renamed", secrets=secrets, allows_tls_12=True), admin)
+        return identity(row, wiring)
+
+    loaded = ConnectionTokens(peer.pk)
+    loaded.load()
+    monkeypatch.setattr(oauth, "_exchange", renewed_meanwhile)
+    monkeypatch.setattr(oauth, "_identity", changed_meanwhile)
+
+    with pytest.raises(ConnectRefused, match="belongs to “Sandbox”"):
+        connect(box, connection, admin)
+
+    after = Connection.objects.get(pk=peer.pk)
+    assert (after.secrets["access_token"], after.secrets["refresh_token"]) == ("fresh access", "fresh refresh")
+    assert (after.name, after.secrets["client_id"], after.settings["least_tls"]) == ("Renamed", "another app", "1.2")
+    assert after.settings["organisation"] == "Acme"
+
+
+def test_a_taken_log_in_leaves_what_an_admin_changed_meanwhile(box, peer, admin, monkeypatch):
+    identity = oauth._identity
+
+    def changed_meanwhile(row, wiring):
+        connection_save(row, outreach(box, allows_tls_12=True), admin)
+        return identity(row, wiring)
+
+    monkeypatch.setattr(oauth, "_identity", changed_meanwhile)
+
+    connection, _ = connect(box, peer, admin)
+
+    assert (connection.settings["least_tls"], connection.settings["organisation"]) == ("1.2", "Sandbox")
 
 
 def test_a_missing_right_is_named_in_the_test(box, peer, admin):

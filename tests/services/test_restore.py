@@ -4,8 +4,10 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.errors import ConnectorError
+from reconciliation.engine import staff
 from reconciliation.models import AuditEntry, Binding, Operation, Tombstone
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.forgetting import forget_ask, forget_carry_on, forget_confirm, forget_count
 from reconciliation.services.records import search
 from reconciliation.services.restore import restore, restore_plan
 from reconciliation.services.undo import undo, undoable
@@ -120,6 +122,70 @@ def test_what_is_back_in_workbooks_is_not_made_again(box, deleted, olga):
 
     with pytest.raises(DecisionRefused, match="there again"):
         restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+
+
+def forget(box, olga, who, also=""):
+    row = forget_ask(who, also, olga)
+    forget_count(row.pk, wiring=box.wiring)
+    row.refresh_from_db()
+    assert forget_confirm(row, olga) and forget_carry_on(row.pk)
+
+
+def test_what_was_forgotten_is_neither_promised_nor_written(box, olga):
+    id_ = box.organisation("Practice", industry="Zoë Ødegård", **{"main_location[town]": "Leeds"})
+    box.run()
+    box.clock.forward(300)
+    box.run()
+    box.world.workbooks.delete_record("organisations", id_)
+    box.run()
+    forget(box, olga, "zoe@practice.example", "Zoë Ødegård")
+    stone = Tombstone.objects.get()
+    assert "(forgotten" in stone.crm_values["industry"]
+
+    plan = restore_plan(stone, wiring=box.wiring)
+    restore(stone, olga, wiring=box.wiring)
+
+    assert "industry: it was forgotten on request." in plan.not_back
+    assert {w.field for w in plan.writes} >= {"main_location[town]"} and "industry" not in {w.field for w in plan.writes}
+    assert not any("forgotten" in w.value for w in plan.writes)
+    (made,) = live(box)
+    assert (made["name"], made["main_location[town]"], made["industry"] or "") == ("Practice", "Leeds", "")
+    assert not any("(forgotten" in str(value) for value in made.values())
+
+
+def test_a_record_whose_name_was_forgotten_is_not_made_under_a_mark(box, olga):
+    id_ = box.organisation("Zoë Ødegård")
+    box.run()
+    box.clock.forward(300)
+    box.run()
+    box.world.workbooks.delete_record("organisations", id_)
+    box.run()
+    forget(box, olga, "zoe@practice.example", "Zoë Ødegård")
+
+    with pytest.raises(DecisionRefused, match="hold no name"):
+        restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+
+    assert live(box) == []
+
+
+def test_what_was_forgotten_while_a_restore_waited_is_not_written(box, olga, monkeypatch):
+    id_ = box.organisation("Practice", industry="Zoë Ødegård")
+    box.run()
+    box.clock.forward(300)
+    box.run()
+    box.world.workbooks.delete_record("organisations", id_)
+    box.run()
+    stone, wait = Tombstone.objects.get(), staff._wait_for_lease
+
+    def forgotten_meanwhile(*arguments):
+        forget(box, olga, "zoe@practice.example", "Zoë Ødegård")
+        return wait(*arguments)
+
+    monkeypatch.setattr(staff, "_wait_for_lease", forgotten_meanwhile)
+
+    restore(stone, olga, wiring=box.wiring)
+
+    assert (live(box)[0]["industry"] or "") == ""
 
 
 @pytest.fixture

@@ -7,13 +7,17 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 
-from reconciliation.models import AuditEntry, Connection, FieldRule, MappingVersion, SyncPass
+from connectors.sandbox.workbooks.metadata import Column
+from reconciliation.models import AuditEntry, Case, Connection, FieldRule, MappingVersion, SyncPass
+from reconciliation.services.fields import fields_read
 from reconciliation.services.mappings import RowChange, mapping_save
 from reconciliation.services.retention import Keep, retention_of, retention_set
 from reconciliation.services.schedule import schedule_of, schedule_set
 from reconciliation.services.transfer import TransferRefused, checksum, export_text, import_plan, read_document, settings_import
+from reconciliation.store import organisation_columns
 from tests.admin.test_pages import log_in
 from tests.sandboxed import make
+from tests.services.test_fields import columns_of
 from tests.services.test_mappings import rows_of, with_schemas
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -196,6 +200,74 @@ def test_a_row_that_cannot_work_here_refuses_the_whole_file(box):
 
     with pytest.raises(TransferRefused, match="has no field 'nowhere'"):
         import_plan(changed(text, **content))
+
+
+# --- the plugin's columns ------------------------------------------------------------------------------------------------
+def with_columns(kind="organisation_columns", **columns):
+    """Returns the file of this site with other columns of the plugin."""
+    content = json.loads(export_text())["content"]
+    content["passes"][0][kind].update(columns)
+    return changed(export_text(), **content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "said"),
+    [
+        ("organisation_columns", {"sync": "cf_nowhere"}, "Sync to Outreach of organisations must be a field .* of the type Checkbox"),
+        ("person_columns", {"peer_id": "cf_nowhere"}, "Outreach Id of people must be a field of Workbooks of the type Text"),
+        ("organisation_columns", {"sync": "cf_organisation_outreach_url"}, "Sync to Outreach of organisations must be a field"),
+        ("organisation_columns", {"peer_id": "cf_organisation_outreach_url"}, "cannot stand for two fields of organisations"),
+        ("organisation_columns", {"error": "cf_organisation_outreach_duplicate"}, "cannot stand for two fields of organisations"),
+        ("person_columns", {"error": "cf_person_outreach_duplicate"}, "cannot stand for two fields of people"),
+    ],
+)
+def test_columns_that_cannot_serve_here_refuse_the_whole_file(box, kind, columns, said):
+    fields_read(box.sync_pass, wiring=box.wiring)
+    before, audited = export_text(), AuditEntry.objects.count()
+    text = with_columns(kind, **columns)
+
+    with pytest.raises(TransferRefused, match=f"^Pass Outreach Send/Receive: .*{said}"):
+        import_plan(text)
+    with pytest.raises(TransferRefused, match=said):
+        settings_import(text, stamp="")
+
+    assert json.loads(export_text())["checksum"] == json.loads(before)["checksum"] and AuditEntry.objects.count() == audited
+
+
+def test_columns_that_serve_are_taken_as_the_fields_page_takes_them(box):
+    columns = columns_of(box, "organisations")
+    columns["cf_other"] = Column("cf_other", "Another tick", "boolean")
+    columns["cf_said"] = Column("cf_said", "Outreach Error", "boolean")
+    fields_read(box.sync_pass, wiring=box.wiring)
+    SyncPass.objects.update(settings={})
+    text = with_columns(sync="cf_other", error_text="cf_said", error_text_is_checkbox=False)  # it is one here
+
+    settings_import(text, stamp=import_plan(text).stamp)
+
+    stored = organisation_columns(SyncPass.objects.get())
+    assert (stored.sync, stored.error_text, stored.error_text_is_checkbox) == ("cf_other", "cf_said", True)
+    assert AuditEntry.objects.filter(action="choose fields").exists() and import_plan(text).changed == []
+
+
+def test_columns_are_stored_unseen_while_the_field_lists_are_unknown_and_the_next_run_holds_the_pass(box):
+    box.organisation("Waits")
+    text = with_columns(sync="cf_nowhere")
+
+    settings_import(text, stamp=import_plan(text).stamp)
+    box.sync_pass.refresh_from_db()
+    held = box.run()
+
+    case = Case.objects.get()
+    assert (held.state, held.created, case.kind) == ("held", 0, "mapping")
+    assert "cf_nowhere, which stands for Sync to Outreach" in case.sentence and "Set-up, Fields" in case.remedy
+    fields_read(box.sync_pass, wiring=box.wiring)
+    box.sync_pass.refresh_from_db()
+    assert box.run().created == 1
+
+
+def test_a_column_that_stands_twice_is_refused_while_the_field_lists_are_unknown_too(box):
+    with pytest.raises(TransferRefused, match="cannot stand for two fields"):
+        import_plan(with_columns(error="cf_organisation_outreach_duplicate"))
 
 
 def test_a_preview_that_was_overtaken_is_refused(box):
