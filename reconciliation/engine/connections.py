@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from connectors.workbooks.connector import WorkbooksConnector
 from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
+CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
 TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
 
 
@@ -37,8 +38,7 @@ class ConnectionTokens:
     def load(self) -> Tokens:
         secrets = Connection.objects.get(pk=self._id).secrets
         self._rests_on = secrets.get("refresh_token", "")
-        expires_at = datetime.fromisoformat(secrets["expires_at"]) if secrets.get("expires_at") else None
-        return Tokens(secrets.get("access_token", ""), secrets.get("refresh_token", ""), expires_at)
+        return _tokens_in(secrets)
 
     def begin(self) -> bool:
         won = Connection.objects.filter(pk=self._id, renewal_begun_at=None).update(renewal_begun_at=timezone.now())
@@ -68,10 +68,48 @@ class ConnectionTokens:
                 mine.filter(token_lock_until=until).update(token_lock_until=None)
 
 
+class CandidateTokens(ConnectionTokens):
+    """Tokens of a log-in that was not taken yet: stored apart, so that no run works with them before it is known whose
+    they are. They are fresh, and have one user."""
+
+    def load(self) -> Tokens:
+        return _tokens_in(Connection.objects.get(pk=self._id).secrets.get(CANDIDATE, {}))
+
+    def begin(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        """Nothing was noted."""
+
+    def save(self, tokens: Tokens) -> None:
+        with transaction.atomic():
+            row = Connection.objects.select_for_update().get(pk=self._id)
+            store_candidate(row, tokens)
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        yield True
+
+
+def store_candidate(row: Connection, tokens: Tokens | None) -> None:
+    """Keeps the tokens apart, or forgets those that were kept; the caller has locked the row."""
+    others = {k: v for k, v in row.secrets.items() if k != CANDIDATE}
+    Connection.objects.filter(pk=row.pk).update(secrets=others | ({CANDIDATE: _secrets_of(tokens)} if tokens is not None else {}))
+
+
+def _secrets_of(tokens: Tokens) -> dict[str, str]:
+    expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
+    return {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+
+
+def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
+    expires_at = datetime.fromisoformat(secrets["expires_at"]) if secrets.get("expires_at") else None
+    return Tokens(secrets.get("access_token", ""), secrets.get("refresh_token", ""), expires_at)
+
+
 def store_tokens(row: Connection, tokens: Tokens, **changes: Any) -> None:
     """Puts tokens into a row that the caller has locked; nothing of it was used yet."""
-    expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
-    secrets = {**row.secrets, "access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+    secrets = {k: v for k, v in row.secrets.items() if k != CANDIDATE} | _secrets_of(tokens)
     own = {**row.settings, "granted_scope": tokens.scope} if tokens.scope else row.settings
     own = {**own, **changes.pop("settings", {})}
     fields = {"secrets": secrets, "settings": own, "refresh_used_at": timezone.now(), "renewal_begun_at": None, **changes}
@@ -111,9 +149,11 @@ def open_connector(
     adapter: requests.adapters.BaseAdapter | None = None,
     db_now: Callable[[], Any] = Now,
     workers: int = 0,
+    is_candidate: bool = False,
     **options: Any,
 ) -> Connector:
-    """Returns the connector of the row. Raises NeedsAttention when its address or credentials cannot be used."""
+    """Returns the connector of the row; with `is_candidate` it works with a log-in that was not taken yet. Raises
+    NeedsAttention when its address or credentials cannot be used."""
     own = connection.settings or {}
     secrets = connection.secrets or {}
     reach: dict[str, Any] = {"before_send": before_send, "adapter": adapter, **options}
@@ -129,7 +169,7 @@ def open_connector(
     app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
     is_elsewhere = connection.login_url not in ("", connection.base_url)
     desk = open_http(connection, base_url=connection.login_url, **reach) if is_elsewhere else http
-    tokens = TokenSource(ConnectionTokens(connection.pk, db_now), app, desk)
+    tokens = TokenSource((CandidateTokens if is_candidate else ConnectionTokens)(connection.pk, db_now), app, desk)
     return OutreachConnector(
         http,
         tokens,

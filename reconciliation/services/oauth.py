@@ -1,14 +1,15 @@
 """Connecting by OAuth: a person is sent to the system's consent page and comes back with a code, once.
 
-The flow's memory (state, PKCE verifier, who began it) travels in the session; the tokens are stored, encrypted, before
-anything is done with them. Connecting again replaces tokens and nothing else: bindings, cursors and cases stay.
+The flow's memory (state, PKCE verifier, who began it) travels in the session; the tokens are stored, encrypted and apart,
+before anything is done with them, and taken once it is known whose they are. Connecting again replaces tokens and nothing
+else: bindings, cursors and cases stay.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,11 +22,11 @@ from connectors.contract import Identity
 from connectors.errors import ConnectorError, NeedsAttention, RateLimited, connection_sentence
 from connectors.oauth import App, Tokens, authorize_url, request_tokens
 from connectors.outreach import scopes
-from reconciliation.engine.connections import store_tokens
+from reconciliation.engine.connections import CandidateTokens, store_candidate, store_tokens
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import TOKENS, host_of, is_allowed_host
+from reconciliation.services.connections import host_of, is_allowed_host
 
 LONGEST = timedelta(minutes=10)
 AGAIN = "Nothing was changed; press Connect to try again."
@@ -64,11 +65,6 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
     return url, state, flow
 
 
-# What a log-in changes, and what is put back when it is refused.
-GRANTED = ("redirect_uri", "granted_scope")
-KEPT = ("connected_at", "connected_by", "state", "last_error", "refresh_used_at", "renewal_begun_at")
-
-
 def connect_finish(
     remembered: Mapping[str, Any] | None, answer: Mapping[str, str], by: AbstractBaseUser, wiring: Wiring | None = None
 ) -> tuple[Connection, Identity]:
@@ -78,52 +74,50 @@ def connect_finish(
     flow, connection = _known(remembered, by)
     _refuse_denial(answer)
     tokens = _exchange(connection, flow, answer["code"], wiring)
-    again = connection.connected_at is not None or bool(connection.secrets.get("refresh_token"))
-    with transaction.atomic():  # before their first use
-        before = Connection.objects.select_for_update().get(pk=connection.pk)  # a run may have renewed its tokens meanwhile
-        store_tokens(
-            before,
-            tokens,
-            settings={"redirect_uri": flow.redirect_uri, "granted_scope": tokens.scope},
-            connected_at=timezone.now(),
-            connected_by=by.get_username(),
-            state=Connection.State.UNTESTED,
-            last_error="",
-        )
-    connection.refresh_from_db()
+    with transaction.atomic():  # before their first use, and apart: no run works with them before we know whose they are
+        store_candidate(Connection.objects.select_for_update().get(pk=connection.pk), tokens)
     identity = _identity(connection, wiring)
-    known, said = str(connection.settings.get("organisation", "")), identity.organisation
-    if known and known != said and Binding.objects.filter(sync_pass__peer=connection).exists():
-        _put_back(before)
-        audit(by, "refuse to connect", connection.name, organisation=said or "not said")
-        whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
-        advice = "" if said else f" {AGAIN}"
-        raise ConnectRefused(f"{whose}, but the records linked so far are of “{known}”. Its access was not kept.{advice}")
     with transaction.atomic():
-        row = Connection.objects.select_for_update().get(pk=connection.pk)
-        own = {**row.settings, **({"organisation": said} if said else {})}
-        Connection.objects.filter(pk=row.pk).update(connected_as=str(identity), settings=own)
-    waiting = SyncPass.objects.filter(Q(crm=connection) | Q(peer=connection), trouble_count__gt=0)
-    waiting.update(trouble_count=0, next_due_at=timezone.now())  # what waited for this goes on at the next tick
-    audit(by, "reconnect" if again else "connect", connection.name, connected_as=str(identity), scopes=tokens.scope)
+        row = Connection.objects.select_for_update().get(pk=connection.pk)  # an admin may have changed it meanwhile
+        refusal = _refuse_others(row, identity)
+        if refusal:
+            store_candidate(row, None)
+            audit(by, "refuse to connect", row.name, organisation=identity.organisation or "not said")
+        else:
+            _take(row, flow, tokens, identity, by)
+    if refusal:
+        raise ConnectRefused(refusal)
     connection.refresh_from_db()
     return connection, identity
 
 
-@transaction.atomic
-def _put_back(before: Connection) -> None:
-    """Restores what the log-in replaced, and leaves what an admin changed since."""
-    row = Connection.objects.select_for_update().get(pk=before.pk)
-    Connection.objects.filter(pk=row.pk).update(
-        secrets=_with(row.secrets, before.secrets, TOKENS),
-        settings=_with(row.settings, before.settings, GRANTED),
-        **{name: getattr(before, name) for name in KEPT},
+def _refuse_others(connection: Connection, identity: Identity) -> str:
+    """Returns why a log-in is not taken: the records linked so far are another organisation's. "" when it is."""
+    known, said = str(connection.settings.get("organisation", "")), identity.organisation
+    if not known or known == said or not Binding.objects.filter(sync_pass__peer=connection).exists():
+        return ""
+    whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
+    advice = "" if said else f" {AGAIN}"
+    return f"{whose}, but the records linked so far are of “{known}”. Its access was not kept.{advice}"
+
+
+def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: AbstractBaseUser) -> None:
+    again = row.connected_at is not None or bool(row.secrets.get("refresh_token"))
+    stored = CandidateTokens(row.pk).load()  # renewed since, if it lasted
+    own = {"redirect_uri": flow.redirect_uri, "granted_scope": tokens.scope}
+    store_tokens(
+        row,
+        replace(stored, scope=tokens.scope),
+        settings={**own, **({"organisation": identity.organisation} if identity.organisation else {})},
+        connected_at=timezone.now(),
+        connected_by=by.get_username(),
+        connected_as=str(identity),
+        state=Connection.State.UNTESTED,
+        last_error="",
     )
-
-
-def _with(now: Mapping[str, Any], before: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Returns `now` with what `before` held, or did not hold, under these names."""
-    return {**{n: v for n, v in now.items() if n not in names}, **{n: before[n] for n in names if n in before}}
+    waiting = SyncPass.objects.filter(Q(crm=row) | Q(peer=row), trouble_count__gt=0)
+    waiting.update(trouble_count=0, next_due_at=timezone.now())  # what waited for this goes on at the next tick
+    audit(by, "reconnect" if again else "connect", row.name, connected_as=str(identity), scopes=tokens.scope)
 
 
 def _app(connection: Connection, redirect_uri: str) -> App:
@@ -183,7 +177,7 @@ def _exchange(connection: Connection, flow: Flow, code: str, wiring: Wiring) -> 
 def _identity(connection: Connection, wiring: Wiring) -> Identity:
     """Returns whom the system takes us for; unknown where it does not say so just now."""
     try:
-        connector = wiring.open_connector(connection)
+        connector = wiring.open_connector(connection, is_candidate=True)
         try:
             return connector.identity()
         finally:

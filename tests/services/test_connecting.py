@@ -257,14 +257,16 @@ def test_connecting_stores_tokens_encrypted_before_their_first_use_and_says_who_
 
     def watch(request):
         if request.path == "/api/v2":
-            seen.append(Connection.objects.get(pk=peer.pk).secrets["access_token"] == desk.current_access)
+            secrets = Connection.objects.get(pk=peer.pk).secrets
+            seen.append((secrets["candidate"]["access_token"] == desk.current_access, secrets.get("access_token")))
         return handle(request)
 
     box.world.outreach.handle = watch
 
     connection, identity = connect(box, peer, admin)
 
-    assert seen == [True] and str(identity) == "Sandbox"
+    assert seen == [(True, None)] and str(identity) == "Sandbox"  # stored, and not in use before we know whose it is
+    assert "candidate" not in connection.secrets and connection.secrets["access_token"] == desk.current_access
     assert (connection.connected_by, connection.connected_as) == ("ada", "Sandbox")
     assert connection.settings["redirect_uri"] == BACK and "accounts.write" in connection.settings["granted_scope"]
     assert connection.refresh_expires_at.date() == (timezone.now() + timedelta(days=14)).date()
@@ -414,6 +416,31 @@ def test_a_log_in_of_an_unknown_organisation_is_not_taken_once_records_are_linke
     kept = ("secrets", "settings", "connected_at", "connected_by", "state", "refresh_used_at")
     assert [getattr(after, n) for n in kept] == [getattr(connection, n) for n in kept]
     assert AuditEntry.objects.first().detail == {"organisation": "not said"}
+
+
+def test_a_log_in_that_is_refused_or_cut_off_was_never_in_use(box, peer, admin, monkeypatch):
+    connection = linked_to(box, peer, admin, "Acme")
+    used, identity = [], oauth._identity
+
+    def watched(row, wiring):
+        used.append(ConnectionTokens(peer.pk).load().access_token)  # what a run would work with at this moment
+        return identity(row, wiring)
+
+    def cut_off(row, wiring):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(oauth, "_identity", watched)
+    with pytest.raises(ConnectRefused):
+        connect(box, connection, admin)
+    monkeypatch.setattr(oauth, "_identity", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        connect(box, Connection.objects.get(pk=peer.pk), admin)
+
+    used.append(ConnectionTokens(peer.pk).load().access_token)
+    assert used == [connection.secrets["access_token"]] * 2
+    monkeypatch.setattr(oauth, "_identity", lambda row, wiring: Identity("Ada", "Acme"))
+    taken, _ = connect(box, Connection.objects.get(pk=peer.pk), admin)
+    assert taken.secrets["access_token"] == box.world.outreach.desk.current_access and "candidate" not in taken.secrets
 
 
 def test_before_anything_is_linked_an_unknown_organisation_is_no_hindrance(box, peer, admin, monkeypatch):
