@@ -18,6 +18,7 @@ from connectors.contract import Check, Connector
 from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
 from connectors.text import clean
+from reconciliation.engine.connections import CANDIDATE
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
@@ -28,7 +29,8 @@ from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
-TOKENS = ("access_token", "refresh_token", "expires_at")
+TOKENS = ("access_token", "refresh_token", "expires_at", CANDIDATE)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
@@ -117,7 +119,8 @@ def connection_save(
 
 
 def _refuse_other_database(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
-    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's."""
+    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's, and when
+    nobody can say so while organisations are linked."""
     draft = copy.copy(connection)
     draft.base_url, draft.secrets, draft.settings = (
         change.base_url.rstrip("/"),
@@ -130,8 +133,13 @@ def _refuse_other_database(connection: Connection, change: ConnectionChange, giv
             said = connector.identity()
         finally:
             connector.close()
-    except ConnectorError:
-        return  # its test will say so; nothing runs with a key that is refused
+    except ConnectorError as error:
+        if not Binding.objects.filter(sync_pass__crm=connection).exists():
+            return  # its test will say so
+        why = "a key of another database would take its organisations for those that are linked"
+        raise ConnectionRefused(
+            f"Whose key this is could not be asked: {connection_sentence(error)} Nothing was stored, for {why}."
+        ) from None
     ours = str(draft.settings.get("database_id", ""))
     if ours and said.organisation_id not in ("", ours):
         raise ConnectionRefused(f"This key belongs to database {said.organisation_id} ({said}); the connection is of database {ours}.")
@@ -182,6 +190,8 @@ def _check(connection: Connection, change: ConnectionChange) -> None:
         if not address and what == "The log-in address":
             continue
         _check_address(what, connection.system, address, change.allows_private)
+        if connection.is_sandbox and host_of(address) not in LOOPBACK:
+            raise ConnectionRefused(f"{what}: this connection is the demonstration's. Give real systems an installation of their own.")
         if not is_allowed_host(connection.system, host_of(address)):
             hosts = ", ".join(settings.SYSTEM_HOSTS[connection.system])
             name = connection.get_system_display()
@@ -220,7 +230,7 @@ def host_of(address: str) -> str:
 
 def is_allowed_host(system: str, host: str) -> bool:
     """Tells whether a connection of the system may name this host: one of SYSTEM_HOSTS, or this machine in demonstrations."""
-    if settings.ALLOW_LOOPBACK and host in ("127.0.0.1", "localhost", "::1"):
+    if settings.ALLOW_LOOPBACK and host in LOOPBACK:
         return True
     names = settings.SYSTEM_HOSTS[system]
     return any(host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name for name in names)
