@@ -58,6 +58,11 @@ def note_undone(context: RunContext, binding: Binding, fields: Iterable[str]) ->
     _note(context, [Settled(binding, is_link=False, left=frozenset(fields))], known_differences([binding.pk]))
 
 
+def note_agreed(context: RunContext, binding: Binding) -> None:
+    """Strikes out what agrees by now."""
+    _note(context, [Settled(binding, is_link=False)], known_differences([binding.pk]))
+
+
 def known_differences(keys: Sequence[int]) -> Known:
     known: Known = {}
     for row in Difference.objects.filter(binding__in=keys) if keys else ():

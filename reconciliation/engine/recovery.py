@@ -1,8 +1,8 @@
 """Settles what an earlier run left in doubt, before a new one reads anything (design section 6, engine-rules 11, 12).
 
 Intended but never claimed: void. Sent creates: asked by marker, many a call; found = adopted at once, absent = sent
-again only after time-out + settle time. Everything else that was in doubt is idempotent: void, and planned anew from
-what both sides hold. Then the steps that are owed: Id and URL, flags, people.
+again only after time-out + settle time. Everything else that was in doubt is looked at (`doubtful`): done, or void and
+planned anew from what both sides hold. Then the steps that are owed: Id and URL, flags, people.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from connectors.contract import Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
 from reconciliation.engine import cases, crm_writes, gather, people, search_index
+from reconciliation.engine import doubtful as doubtful_writes
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
@@ -38,13 +39,16 @@ def recover(context: RunContext, left: WorkLeft) -> None:
 
 
 def void_unsent(context: RunContext) -> None:
-    """Puts aside what earlier runs of the pass intended and never sent, and what they sent without an answer that may
-    simply be sent again. Creates in doubt are not touched. Whoever holds the lease may do this."""
+    """Puts aside what earlier runs of the pass intended and never sent, and what they sent without an answer that is not
+    found done and may simply be sent again. Creates in doubt are not touched. Whoever holds the lease may do this. Raises
+    ConnectionTrouble."""
     now = context.wiring.now()
     mine = Operation.objects.filter(run__sync_pass=context.sync_pass).exclude(run=context.run)
     mine.filter(state=Operation.State.INTENDED).update(state=Operation.State.VOID, settled_at=now, error="Never sent.")
     doubtful = mine.filter(state=Operation.State.SENT).exclude(kind=Operation.Kind.CREATE)
-    doubtful.update(state=Operation.State.VOID, settled_at=now, error="In doubt; planned anew from what both sides hold.")
+    if doubtful.exists():
+        doubtful_writes.settle(context)
+        doubtful.update(state=Operation.State.VOID, settled_at=now, error="It was not answered, and not found done.")
 
 
 def _settle_creates(context: RunContext) -> None:

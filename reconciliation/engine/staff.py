@@ -47,8 +47,8 @@ def at_work(
         context = build_context(sync_pass, run, lease, sides, wiring)
         context.reason = reason
         context.executor.staff_origin = context.staff_origin()
-        recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
         try:
+            recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
             yield context
         except ConnectorError as error:
             close(context, Run.State.INTERRUPTED, f"{what} {error.sentence}")
