@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
+
+from django.db.models import Min
 
 from connectors.contract import All, AnyOf, Op, Record, Ref, Test
 from reconciliation.core.operations import Candidate, CaseOpening
@@ -20,11 +22,9 @@ from reconciliation.engine import cases, gather
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Case, Operation, SyncPass
 from reconciliation.passes import organisations as rules
-from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Restore, Terms
+from reconciliation.passes.organisations import ACCOUNT, CLOCKS_DIFFER, ORGANISATION, Restore, Terms
 
 log = logging.getLogger(__name__)
-
-CLOCKS_DIFFER = timedelta(minutes=15)
 
 
 def notice(context: RunContext, named: Mapping[str, Record | None]) -> None:
@@ -70,10 +70,20 @@ def add_own_accounts(context: RunContext, records: Sequence[Record], found: dict
     key_of = {rules.marker_of(context.terms.database, r.ref.id): name_key(r.fields.get("name")) for r in records}
     connector = context.peer.connector
     columns = gather.account_columns(connector, context.terms.mapping)
-    for account in connector.find_marked(ACCOUNT, sorted(key_of), columns, since=restore.to - CLOCKS_DIFFER):
+    for account in connector.find_marked(ACCOUNT, sorted(key_of), columns, since=_made_since(context, restore, records) - CLOCKS_DIFFER):
         same = found.setdefault(key_of[str(account.fields.get(connector.marker_field))], [])
         if account.ref.id not in {a.ref.id for a in same}:
             same.append(account)
+
+
+def _made_since(context: RunContext, restore: Restore, records: Sequence[Record]) -> datetime:
+    """Returns the time from which accounts of these organisations may have been made without our remembering it: since
+    the backup, or since the first create that was in doubt in it."""
+    refs = [str(r.ref) for r in records]
+    creates = Operation.objects.filter(source_ref__in=refs, connection=context.peer.connection, kind=Operation.Kind.CREATE)
+    doubtful = creates.filter(state=Operation.State.VOID, settled_at__gte=restore.at, intended_at__lt=restore.at)
+    first = doubtful.aggregate(first=Min("intended_at"))["first"]
+    return min(first, restore.to) if first else restore.to
 
 
 def flags_without_case(context: RunContext) -> None:

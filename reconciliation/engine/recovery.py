@@ -18,11 +18,10 @@ from reconciliation.engine import cases, crm_writes, gather, people, search_inde
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
-from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.passes.organisations import ACCOUNT, CLOCKS_DIFFER, ORGANISATION
 from reconciliation.store import encode_fields
 
 OWED_A_RUN = 1000
-CLOCKS_DIFFER = timedelta(minutes=15)
 
 
 def recover(context: RunContext, left: WorkLeft) -> None:
@@ -69,11 +68,24 @@ def _settle_creates(context: RunContext) -> None:
         free = [a for a in found.get(op.marker, []) if holders.get(a.ref.id, own) == own]  # a moved link keeps its first key
         accounts = sorted(free, key=lambda a: int(a.ref.id))
         with transaction.atomic():
-            if accounts:
+            if accounts and _is_of_the_backup(context, op):
+                _void(context, op, "In doubt when the backup was made; the sweep looks for its account.")
+            elif accounts:
                 _adopt(context, op, accounts)
             elif _may_be_sent_again(context, op):
-                op.state, op.settled_at, op.error = Operation.State.VOID, context.wiring.now(), "Not found by its key; may be sent again."
-                op.save(update_fields=["state", "settled_at", "error"])
+                _void(context, op, "Not found by its key; may be sent again.")
+
+
+def _is_of_the_backup(context: RunContext, op: Operation) -> bool:
+    """Tells whether a create was in doubt in the backup our database was restored from. Its account may have been agreed
+    on, edited and parted from since: what adopting would send sets back what people entered."""
+    restore = context.terms.restore
+    return restore is not None and op.intended_at < restore.at
+
+
+def _void(context: RunContext, op: Operation, why: str) -> None:
+    op.state, op.settled_at, op.error = Operation.State.VOID, context.wiring.now(), why
+    op.save(update_fields=["state", "settled_at", "error"])
 
 
 def _settle_restored(context: RunContext, doubtful: list[Operation]) -> None:

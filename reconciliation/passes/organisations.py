@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as ReadOnly
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,7 @@ PERSON = "person"
 ACCOUNT = "account"
 PROSPECT = "prospect"
 OWNER = "owner"
+CLOCKS_DIFFER = timedelta(minutes=15)  # the most that two systems' clocks are trusted to be apart
 RESTORED = "restored"  # reason of the case for what cannot be known after a restore
 
 
@@ -64,7 +65,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Our database is a backup: agreements after `to` (remote clock) may have been made and forgotten. `at` is when it
+    """Our database is a backup: agreements after `to` (Workbooks' clock) may have been made and forgotten. `at` is when it
     was put back (our clock)."""
 
     at: datetime
@@ -74,7 +75,8 @@ class Restore:
         """Whether the account may have been written after the agreement we know of, by us or by its people."""
         is_older = bound.synced_at is None or bound.synced_at < self.at
         is_touched = not account.version or account.version != bound.peer_version
-        return is_older and is_touched and (account.updated_at is None or account.updated_at >= self.to)
+        # The account's time is by Outreach's clock, `to` by Workbooks'.
+        return is_older and is_touched and (account.updated_at is None or account.updated_at >= self.to - CLOCKS_DIFFER)
 
 
 @dataclass(frozen=True, slots=True)

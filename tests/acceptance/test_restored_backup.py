@@ -3,6 +3,7 @@
 The remote systems go on; only our database is a day older."""
 
 import random
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -255,6 +256,95 @@ def test_an_account_that_was_in_doubt_then_and_deleted_since_is_not_created_agai
 
     assert box.accounts("Doubtful") == []
     assert Case.objects.get(crm_id=str(new)).reason == "account_gone"
+
+
+@pytest.fixture
+def doubtful(box, tmp_path):
+    """An organisation whose create was not answered before the backup, and got its account afterwards."""
+    id_ = box.organisation("Doubtful", industry="Food")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    assert Operation.objects.filter(state="sent", kind="create").count() == 1
+    box.backup = backups.take(tmp_path)
+    box.run(forward=600)
+    box.run(forward=600)
+    assert box.show(id_)[PEER_ID]
+    box.clock.forward(3600)
+    return id_
+
+
+def test_an_account_that_was_in_doubt_then_and_edited_since_keeps_what_was_typed(box, doubtful):
+    account = account_of(box, doubtful)["id"]
+    box.world.outreach.update_record("accounts", account, {"industry": "typed there"})
+    restore(box)
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert account_of(box, doubtful)["industry"] == "typed there" and written(box) == {}
+    case = Case.objects.get()
+    assert case.reason == "restored" and "“Food” here and “typed there” in Outreach" in case.sentence
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == str(account)
+    assert len(box.accounts()) == 2
+
+
+@pytest.mark.parametrize("age", [60, 7200])  # of the unanswered create when the backup was made
+def test_an_account_that_was_in_doubt_then_and_renamed_since_is_no_second_one(box, doubtful, age, monkeypatch):
+    monkeypatch.setattr("connectors.outreach.connector.SEARCHABLE", ("id", "name"))  # keys are found by reading what is new
+    account = account_of(box, doubtful)["id"]
+    box.world.outreach.update_record("accounts", account, {"name": "Beyond Doubt"})
+    box.edit(doubtful, **{PEER_ID: ""})
+    restore(box)
+    SyncPass.objects.update(restored_to=Operation.objects.get(state="sent", kind="create").intended_at + timedelta(seconds=age))
+    box.sync_pass.refresh_from_db()
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert account_of(box, doubtful)["name"] == "Beyond Doubt" and len(box.accounts()) == 2
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == str(account)
+    assert Case.objects.get().reason == "restored"
+
+
+def test_an_account_that_was_in_doubt_then_and_is_as_it_was_made_is_linked(box, doubtful):
+    accounts = box.accounts()
+    restore(box)
+
+    run = box.run()
+
+    assert (run.state, run.created, run.failed) == ("finished", 0, 0) and written(box) == {}
+    assert box.accounts() == accounts and not Case.objects.exists()
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == box.show(doubtful)[PEER_ID]
+
+
+def test_a_create_in_doubt_after_the_restore_is_adopted_as_ever(backup):
+    box = backup
+    restore(box)
+    new = box.organisation("Doubtful", industry="Food")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    assert SyncPass.objects.get().restored_at is not None  # the sweep did not end
+
+    box.run(forward=600)
+
+    assert Binding.objects.get(crm_id=str(new)).how == "adopted"
+    assert account_of(box, new)["industry"] == "Food" and not Case.objects.exists()
+
+
+def test_an_outreach_whose_clock_is_behind_has_nothing_set_back(box, tmp_path):
+    box.world.faults.add({"kind": "clock_skew", "system": "outreach", "seconds": -600})
+    box.run()
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(300)
+    box.edit(box.known, industry="Health")
+    box.run()
+    box.world.outreach.update_record("accounts", account_of(box, box.known)["id"], {"industry": "typed there"})
+    restore(box)
+
+    box.run()
+
+    assert account_of(box, box.known)["industry"] == "typed there"
+    assert Case.objects.get().reason == "restored"
 
 
 def test_a_flag_that_was_owed_then_and_is_settled_since_is_not_set(box, tmp_path):
