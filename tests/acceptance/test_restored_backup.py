@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 
-from reconciliation.models import Binding, Case, Connection, Operation, SyncPass
+from reconciliation.models import Binding, Case, Connection, Difference, MappingTable, Operation, SyncPass
 from reconciliation.services.duplicates import Decision, duplicate_different, duplicate_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.restored_backup import database_restored
@@ -199,6 +199,57 @@ def test_a_token_used_up_since_stops_the_pass_and_flags_nobody(backup):
     assert run.state == "interrupted"
     assert Connection.objects.get(system="outreach").state == "needs_attention"
     assert not Case.objects.exists() and len(box.accounts()) == 2
+
+
+def link_left_different(box, user):
+    """Returns an organisation that somebody linked to an account whose industry is blank, and left it so."""
+    box.clock.forward(3600)
+    case = Case.objects.get()
+    duplicate_link(Decision(case, user, wiring=box.wiring), case.candidates[0]["peer_id"])
+    box.run()
+    return int(case.crm_id)
+
+
+def test_what_was_left_different_by_a_link_since_stays_and_is_listed(box, tmp_path, django_user_model):
+    box.world.outreach.create_record("accounts", {"name": "Linked", "industry": ""})
+    box.organisation("Linked", industry="Food")
+    box.run()
+    box.backup = backups.take(tmp_path)
+    id_ = link_left_different(box, django_user_model.objects.create_superuser("olga"))
+    restore(box)
+
+    first, second = box.run(), box.run(forward=600)
+
+    assert not account_of(box, id_)["industry"] and written(box) == {}
+    assert (first.failed, first.duplicates, second.failed) == (0, 0, 0)
+    assert list(Difference.objects.filter(binding__crm_id=str(id_), kind="linked").values_list("peer_field", flat=True)) == ["industry"]
+    assert not Case.objects.filter(state="open").exists()
+
+
+@pytest.mark.parametrize("policy", ["fill_blanks", "crm"])
+def test_a_first_link_made_since_fills_nothing_again(box, tmp_path, policy):
+    """Somebody typed the Id into Workbooks, and blanked in Outreach what the link had filled."""
+    MappingTable.objects.update(on_first_link=policy)
+    account = box.world.outreach.create_record("accounts", {"name": "By hand", "industry": ""})["id"]
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(3600)
+    id_ = box.organisation("By hand", industry="Food", **{PEER_ID: str(account)})
+    box.run()
+    assert account_of(box, id_)["industry"] == "Food"
+    box.world.outreach.update_record("accounts", account, {"industry": ""})
+    elsewhere = box.world.outreach.create_record("accounts", {"name": "Where she works now"})["id"]
+    prospect = box.world.outreach.create_record("prospects", {"firstName": "Ann", "emails": ["ann@x.example"], "account": elsewhere})["id"]
+    person = {"name": "Ann", "employer_link": id_, "cf_person_sync_to_outreach": True, "cf_person_outreach_id": str(prospect)}
+    box.world.workbooks.create_record("people", person)
+    before = box.world.outreach.get_record("prospects", prospect)
+    restore(box)
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert not account_of(box, id_)["industry"] and written(box) == {}
+    assert box.world.outreach.get_record("prospects", prospect) == before
+    assert Difference.objects.get(binding__crm_id=str(id_), peer_field="industry").kind == "linked"
 
 
 def test_flags_set_since_become_cases_and_stay_as_they_are(backup):
