@@ -14,7 +14,7 @@ from django.db import transaction
 from connectors.contract import Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
-from reconciliation.engine import cases, crm_writes, gather, people, search_index
+from reconciliation.engine import after_restore, cases, crm_writes, gather, people, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
@@ -160,7 +160,7 @@ def finish_owed(context: RunContext) -> None:
     """Does what earlier runs still owe: write-backs and flags first, then people (engine-rules 11, 14)."""
     refused = cases.open_ids(context, (cases.WRITE_BACK_REFUSED,))  # a person resets these
     due = Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)
-    bindings = list(due.exclude(crm_id__in=refused)[:OWED_A_RUN])
+    bindings = after_restore.still_owed(context, list(due.exclude(crm_id__in=refused)[:OWED_A_RUN]))
     flags = list(Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN, flag=Case.Flag.OWED)[:OWED_A_RUN])
     owed = [crm_writes.owed_write_back(context, b) for b in bindings] + [crm_writes.owed_flag(context, c) for c in flags]
     crm_writes.write_all(context, owed)

@@ -12,6 +12,7 @@ from reconciliation.models import Binding, Case, Connection, Difference, Mapping
 from reconciliation.services.duplicates import Decision, duplicate_different, duplicate_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.restored_backup import database_restored
+from reconciliation.services.undo import undo, undoable
 from tests.acceptance import backups
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, SYNC, make
 
@@ -396,6 +397,77 @@ def test_an_outreach_whose_clock_is_behind_has_nothing_set_back(box, tmp_path):
 
     assert account_of(box, box.known)["industry"] == "typed there"
     assert Case.objects.get().reason == "restored"
+
+
+@pytest.fixture
+def owed(box, tmp_path):
+    """An organisation whose account exists and whose Id was owed to it when the backup was made. Nobody ran since."""
+    id_ = box.organisation("Owed")
+    fault = {"kind": "status", "status": 503, "system": "workbooks", "method": "PUT", "path": "/crm/organisations.api", "times": 1}
+    box.world.faults.add(fault)
+    box.run()
+    assert Binding.objects.get(crm_id=str(id_)).is_write_back_due and not box.show(id_)[PEER_ID]
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(3600)
+    return id_
+
+
+def test_an_id_that_was_owed_then_is_written_where_nothing_changed(box, owed):
+    restore(box)
+
+    box.run()
+
+    assert box.show(owed)[PEER_ID] == Binding.objects.get(crm_id=str(owed)).peer_id
+    assert not Case.objects.exists() and len(box.accounts("Owed")) == 1
+
+
+def test_an_id_that_was_owed_then_is_not_written_after_the_create_was_undone(box, owed, django_user_model):
+    box.run()
+    run = Operation.objects.get(kind="create", origin__name="Owed").run
+    undo(box.sync_pass, list(undoable(run)), django_user_model.objects.create_superuser("olga"), wiring=box.wiring)
+    before = box.show(owed)
+    restore(box)
+
+    for _ in range(3):
+        assert box.run(forward=600).state == "finished"
+
+    assert box.show(owed) == before and not before[PEER_ID] and not before[SYNC]
+    assert box.accounts("Owed") == []
+
+
+@pytest.mark.parametrize("what", ["unticked", "account deleted", "key removed"])
+def test_an_id_that_was_owed_then_is_left_to_the_sweep_where_somebody_took_it_away(box, owed, what):
+    account = box.accounts("Owed")[0]["id"]
+    if what == "unticked":
+        box.edit(owed, **{SYNC: False})
+    elif what == "account deleted":
+        box.world.outreach.delete_record("accounts", account)
+    else:
+        box.world.outreach.update_record("accounts", account, {"customId": ""})
+    accounts = box.accounts()
+    restore(box)
+
+    box.run()
+    box.run(forward=600)
+
+    assert not box.show(owed)[PEER_ID] and box.accounts() == accounts
+    assert [c.reason for c in Case.objects.all()] == ([] if what == "unticked" else ["id_blanked"])
+
+
+def test_an_id_that_was_owed_then_and_was_written_since_is_not_written_again(box, owed):
+    box.run()
+    elsewhere = box.world.outreach.create_record("accounts", {"name": "Where she works now"})["id"]
+    prospect = box.world.outreach.create_record("prospects", {"firstName": "Ann", "emails": ["ann@x.example"], "account": elsewhere})["id"]
+    person = {"name": "Ann", "employer_link": owed, "cf_person_sync_to_outreach": True, "cf_person_outreach_id": str(prospect)}
+    box.world.workbooks.create_record("people", person)
+    before = box.show(owed), box.world.outreach.get_record("prospects", prospect)
+    assert before[0][PEER_ID]
+    restore(box)
+
+    box.run()
+
+    assert (box.show(owed), box.world.outreach.get_record("prospects", prospect)) == before and not Case.objects.exists()
+    assert not Binding.objects.get(crm_id=str(owed)).is_write_back_due
 
 
 def test_a_flag_that_was_owed_then_and_is_settled_since_is_not_set(box, tmp_path):
