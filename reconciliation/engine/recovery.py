@@ -7,16 +7,18 @@ what both sides hold. Then the steps that are owed: Id and URL, flags, people.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from connectors.contract import Record, Ref
+from connectors.contract import Connector, Record, Ref
 from reconciliation.core.operations import Candidate, CaseOpening
 from reconciliation.core.values import name_key
-from reconciliation.engine import after_restore, cases, crm_writes, gather, people, search_index
+from reconciliation.engine import after_restore, cases, crm_writes, gather, people, restored, search_index
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Binding, Case, Operation, Tombstone
+from reconciliation.models import Binding, Case, Operation, SyncPass
 from reconciliation.models.work_left import WorkLeft
 from reconciliation.passes.organisations import ACCOUNT, CLOCKS_DIFFER, ORGANISATION
 from reconciliation.store import encode_fields
@@ -30,7 +32,7 @@ def recover(context: RunContext, left: WorkLeft) -> None:
     if left.open_operations:
         void_unsent(context)
         if not context.wiring.switches.names_before_journal:
-            _settle_creates(context)
+            settle_creates(context, creates_in_doubt(context.sync_pass))
             adopted = True
     if adopted or left.write_backs or left.flags or left.people:
         finish_owed(context)
@@ -46,9 +48,15 @@ def void_unsent(context: RunContext) -> None:
     doubtful.update(state=Operation.State.VOID, settled_at=now, error="In doubt; planned anew from what both sides hold.")
 
 
-def _settle_creates(context: RunContext) -> None:
-    rows = Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT)
-    sent = list(rows.order_by("pk"))
+def creates_in_doubt(sync_pass: SyncPass) -> QuerySet[Operation]:
+    """Returns the creates of the pass that were sent and not answered."""
+    return Operation.objects.filter(run__sync_pass=sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).order_by("pk")
+
+
+def settle_creates(context: RunContext, sent: Iterable[Operation]) -> None:
+    """Asks by our key whether these creates in doubt happened. What is there is taken up, what is not is void once it
+    cannot happen any more; the rest stays in doubt. Changes the operations given. Raises ConnectionTrouble."""
+    sent = list(sent)
     _settle_restored(context, [op for op in sent if op.object_type == ORGANISATION])
     doubtful = [op for op in sent if op.object_type != ORGANISATION]
     if not doubtful:
@@ -72,7 +80,7 @@ def _settle_creates(context: RunContext) -> None:
                 _void(context, op, "In doubt when the backup was made; the sweep looks for its account.")
             elif accounts:
                 _adopt(context, op, accounts)
-            elif _may_be_sent_again(context, op):
+            elif _may_be_sent_again(context, op, context.peer.connector):
                 _void(context, op, "Not found by its key; may be sent again.")
 
 
@@ -89,28 +97,28 @@ def _void(context: RunContext, op: Operation, why: str) -> None:
 
 
 def _settle_restored(context: RunContext, doubtful: list[Operation]) -> None:
-    """Asks Workbooks by our key for organisations whose restoring was not answered. What is there is taken up by the
-    pass, as an organisation that names its account; what is not may be restored again."""
+    """Asks Workbooks by our key for organisations whose restoring was not answered. What is there is linked as the
+    restore would have linked it; what is not may be restored again."""
     if not doubtful:
         return
     connector, now = context.crm.connector, context.wiring.now()
-    found = connector.find(ORGANISATION, connector.marker_field, [op.marker for op in doubtful], ["name", connector.marker_field])
+    columns = dict.fromkeys(["name", connector.marker_field, *context.terms.columns.names, *context.terms.mapping.crm_fields])
+    found = connector.find(ORGANISATION, connector.marker_field, [op.marker for op in doubtful], list(columns))
     by_marker = {str(r.fields.get(connector.marker_field)): r for r in found}
     for op in doubtful:
         record = by_marker.get(op.marker)
         if record is not None:
             op.state, op.settled_at, op.target_id, op.error = Operation.State.CONFIRMED, now, record.ref.id, ""
-            stones = Tombstone.objects.filter(pk=op.origin.get("tombstone"), restored_at=None)
-            stones.update(restored_at=now, restored_by=str(op.origin.get("staff") or "")[:150], restored_as=str(record.ref))
-        elif _may_be_sent_again(context, op):
-            op.state, op.settled_at, op.error = Operation.State.VOID, now, "Not found by its key; may be restored again."
-        op.save(update_fields=["state", "settled_at", "target_id", "error"])
+            with transaction.atomic():
+                restored.settle_found(context, op.origin, record)
+                op.save(update_fields=["state", "settled_at", "target_id", "error"])
+        elif _may_be_sent_again(context, op, connector):
+            _void(context, op, "Not found by its key; may be restored again.")
 
 
-def _may_be_sent_again(context: RunContext, op: Operation) -> bool:
+def _may_be_sent_again(context: RunContext, op: Operation, connector: Connector) -> bool:
     if context.wiring.switches.ignores_settle_time:
         return True
-    connector = context.peer.connector
     waits = timedelta(seconds=connector.request_timeout + connector.settle_seconds)
     return op.sent_at is not None and context.wiring.now() - op.sent_at >= waits
 
@@ -170,4 +178,4 @@ def finish_owed(context: RunContext) -> None:
 
 def open_creates(context: RunContext) -> int:
     """Returns how many creates are still in doubt."""
-    return Operation.objects.filter(run__sync_pass=context.sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).count()
+    return creates_in_doubt(context.sync_pass).count()
