@@ -330,9 +330,9 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         owner_text=decision.owner_text[:255],
         is_without_owner=decision.is_without_owner,
         is_write_back_due=not has_id and not context.wiring.switches.forgets_owed_write_back,
-        are_people_due=decision.reason not in (rules.RESTORED, "agreed_again"),  # those may have been moved on since
+        are_people_due=decision.reason not in (rules.RESTORED, rules.LINKED_AGAIN, "agreed_again"),  # those may have been moved on since
         owed_since=None if has_id else now,
-        how={"adopted": "adopted", "linked": "linked"}.get(decision.reason, "created"),
+        how={"adopted": "adopted", rules.LINKED: "linked", rules.LINKED_AGAIN: "linked"}.get(decision.reason, "created"),
         bound_at=now,
         synced_at=now,
     )
@@ -429,6 +429,6 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
     refused = set(crm_writes.write_all(context, owed))
     # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
     crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])
-    moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == "linked"]
+    moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == rules.LINKED]
     cases.close_solved(context, [i for i in moved if i not in refused])
     people.relate(context, moved)
