@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from connectors.contract import Condition, Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
@@ -100,8 +101,13 @@ def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: W
     if run.kind != Run.Kind.PREVIEW:
         wait_for_mend(sync_pass, error, wiring)
     mark_trouble(sync_pass, error, wiring)
-    run.state, run.note, run.ended_at = Run.State.INTERRUPTED, error.sentence, wiring.now()
-    run.save()
+    return end_run(run, Run.State.INTERRUPTED, error.sentence, wiring)
+
+
+def end_run(run: Run, state: str, note: str, wiring: Wiring) -> Run:
+    """Closes a run that came to nothing, without a ledger."""
+    run.state, run.note, run.ended_at = state, note, wiring.now()
+    run.save(update_fields=["state", "note", "ended_at"])
     return run
 
 
@@ -429,9 +435,10 @@ def wait_for_mend(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) ->
     """Nobody is flagged; the pass waits 1, 2, 4, 8, 15 minutes, or what Retry-After says (engine-rules 2)."""
     minutes = BACK_OFF_MINUTES[min(sync_pass.trouble_count, len(BACK_OFF_MINUTES) - 1)]
     wait = error.retry_after if error.retry_after is not None else minutes * 60
-    sync_pass.trouble_count += 1
-    sync_pass.next_due_at = wiring.now() + timedelta(seconds=wait)
-    sync_pass.save(update_fields=["trouble_count", "next_due_at"])
+    # Somebody may have reconnected while this run failed: then the count began anew, and it is tried at once.
+    same = SyncPass.objects.filter(pk=sync_pass.pk, trouble_count=sync_pass.trouble_count)
+    same.update(trouble_count=sync_pass.trouble_count + 1, next_due_at=wiring.now() + timedelta(seconds=wait))
+    sync_pass.refresh_from_db(fields=["trouble_count", "next_due_at"])
 
 
 def mark_trouble(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) -> None:
@@ -451,5 +458,9 @@ def _cured(context: RunContext) -> None:
     if context.sync_pass.trouble_count and not context.is_preview:
         SyncPass.objects.filter(pk=context.sync_pass.pk).update(trouble_count=0)
         context.sync_pass.trouble_count = 0
-    ids = [context.crm.connection.pk, context.peer.connection.pk]
-    Connection.objects.filter(pk__in=ids).exclude(state=Connection.State.OK).update(state=Connection.State.OK, last_error="")
+    sides = (context.crm, context.peer)
+    rows = Connection.objects.filter(pk__in=[side.connection.pk for side in sides]).exclude(state=Connection.State.OK)
+    # Trouble on the way is over when a run gets through; a refused access only when the system answered this run.
+    answered = [side.connection.pk for side in sides if side.connector.counts().calls]
+    over = rows.exclude(~Q(pk__in=answered), state=Connection.State.NEEDS_ATTENTION)
+    over.update(state=Connection.State.OK, last_error="")

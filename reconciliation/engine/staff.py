@@ -11,7 +11,7 @@ from reconciliation.engine import lease as leases
 from reconciliation.engine import recovery, stop
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
-from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
+from reconciliation.engine.runner import build_context, close, end_run, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, SyncPass
 from syncsite.logging import during_run
@@ -40,9 +40,13 @@ def at_work(
     sides: list[Side] = []
     logged = ExitStack()
     try:
-        for connection in (sync_pass.crm, sync_pass.peer):
-            sides.append(open_side(connection, lease, wiring))
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
+        try:
+            for connection in (sync_pass.crm, sync_pass.peer):
+                sides.append(open_side(connection, lease, wiring))
+        except ConnectorError as error:  # a connection that cannot even be opened
+            end_run(run, Run.State.INTERRUPTED, f"{what} {error.sentence}", wiring)
+            raise
         logged.enter_context(during_run(run.pk))
         context = build_context(sync_pass, run, lease, sides, wiring)
         context.reason = reason
