@@ -402,7 +402,7 @@ def _with_old_error(context: RunContext, work: PageWork) -> list[str]:
     column = context.terms.columns.error_text
     if not column:
         return []
-    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED)]
+    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED)]
     return [i for i in went if work.records[i].fields.get(column) not in (None, "", False)]
 
 

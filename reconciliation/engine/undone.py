@@ -14,7 +14,8 @@ from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 def note_restored(context: RunContext, undo: Operation, record: Record) -> None:
     """The account holds its earlier values again. The base of the peer follows, so that the next pass sees no edit in it;
     the base of the CRM stays, so that the value is sent again only when it is edited again."""
-    row = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=undo.target_id).first()
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=undo.target_id)
+    row = rows.order_by("is_tombstone").first()  # a link that was moved left a tombstone with the same account
     if row is not None:
         row.peer_base = {**row.peer_base, **undo.after}
         row.peer_version = record.version
