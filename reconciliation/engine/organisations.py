@@ -220,7 +220,8 @@ def _guarded(context: RunContext, work: PageWork, record: Record, decide) -> Non
     except Exception as error:  # one bad record never stops a pass; the traceback goes with the case
         sentence = f"This organisation could not be worked out ({type(error).__name__})."
         opening = CaseOpening("error", "internal", sentence, "Send the case to support, then press Retry.")
-        cases.open_case(context, record, opening, trace=traceback.format_exc())
+        if not context.is_preview:
+            cases.open_case(context, record, opening, trace=traceback.format_exc())
         work.decide(Decision(record, Outcome.FAILED, "internal", sentence, case=opening))
 
 

@@ -16,9 +16,10 @@ from connectors.contract import Condition, Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, pilot_selection, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import after_restore, brakes, cases, gate, mapping_trouble, previews, recovery, search_index, stop
+from reconciliation.engine import after_restore, brakes, cases, gate, mapping_trouble, previews, recovery, stop
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
+from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
@@ -32,7 +33,6 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 100
 TAKEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.FAILED)  # what counts as one of a pilot's batch
 BATCH_ROWS = 500
-DIED = "Its process ended before the run did; the next one went on from there."
 BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
 
 
@@ -89,18 +89,11 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
 
 
-def _close_dead_runs(context: RunContext) -> None:
-    """A run that still says *running* belongs to a process that died: only one holds the lease. Its page begins anew."""
-    dead = Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.RUNNING).exclude(pk=context.run.pk)
-    now = context.wiring.now()
-    if dead.update(state=Run.State.INTERRUPTED, ended_at=now, note=DIED):
-        search_index.catch_up(Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.INTERRUPTED, ended_at=now, note=DIED), now)
-
-
 def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:
     if run.kind != Run.Kind.PREVIEW:
         wait_for_mend(sync_pass, error, wiring)
     mark_trouble(sync_pass, error, wiring)
+    close_dead_runs(sync_pass, run, wiring.now())
     return end_run(run, Run.State.INTERRUPTED, error.sentence, wiring)
 
 
@@ -143,6 +136,9 @@ def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: lis
 
 def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
     context = build_context(sync_pass, run, lease, sides, wiring)
+    left = work_left(sync_pass, run.pk)
+    if left.dead_runs:
+        close_dead_runs(sync_pass, run, wiring.now())
     held = "" if order.kind == Run.Kind.PREVIEW else gate.held_because(sync_pass, order.kind)
     if held and (order.apply_of or order.kind == Run.Kind.PILOT):
         return close(context, Run.State.HELD, held)
@@ -158,9 +154,6 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         if context.is_preview:
             previews.begin(context)
         else:
-            left = work_left(sync_pass, run.pk)
-            if left.dead_runs:
-                _close_dead_runs(context)
             recovery.recover(context, left)
             if left.retries and not context.is_pilot:
                 _retry_owed(context)

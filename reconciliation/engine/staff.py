@@ -10,6 +10,7 @@ from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine import recovery, stop
 from reconciliation.engine.context import RunContext
+from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Side
 from reconciliation.engine.runner import build_context, close, end_run, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
@@ -49,6 +50,7 @@ def at_work(
             raise
         logged.enter_context(during_run(run.pk))
         context = build_context(sync_pass, run, lease, sides, wiring)
+        close_dead_runs(sync_pass, run, wiring.now())
         context.reason = reason
         context.executor.staff_origin = context.staff_origin()
         try:

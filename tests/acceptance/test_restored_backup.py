@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 
-from reconciliation.models import Binding, Case, Connection, Difference, MappingTable, Operation, SyncPass
+from reconciliation.models import Binding, Case, Connection, Difference, MappingTable, Operation, Run, SyncPass
 from reconciliation.services.duplicates import Decision, duplicate_different, duplicate_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.restored_backup import database_restored
@@ -155,6 +155,18 @@ def test_a_person_decides_and_workbooks_value_goes(backup, django_user_model):
 
     assert run.updated == 1 and account_of(box, box.known)["industry"] == "Health"
     assert not Case.objects.filter(state="open").exists()
+
+
+def test_a_decision_that_was_under_way_then_keeps_saying_what_it_was(box, tmp_path):
+    Run.objects.create(sync_pass=box.sync_pass, kind="staff", started_at=box.clock.at, note="Undo 300 writes.", started_by="olga")
+    box.backup = backups.take(tmp_path)
+    restore(box)
+
+    run = Run.objects.get(kind="staff")
+    assert (run.state, run.note) == (
+        "interrupted",
+        "Undo 300 writes. The database was restored from a backup made while this run was under way.",
+    )
 
 
 def test_an_edit_that_was_never_sent_is_sent_when_the_account_was_not_touched(backup):
