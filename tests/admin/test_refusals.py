@@ -198,6 +198,7 @@ def test_every_answer_carries_the_headers(world):
         assert got.status_code in (status, 405), where
         policy = got.headers["Content-Security-Policy"]
         assert "unsafe" not in policy and "default-src 'self'" in policy and "frame-ancestors 'none'" in policy, where
+        assert got.headers["Content-Type"] == "text/html; charset=utf-8", where
         assert got.headers["X-Content-Type-Options"] == "nosniff" and got.headers["X-Frame-Options"] == "DENY"
         assert got.headers["Referrer-Policy"] == "same-origin" and got.headers["Cross-Origin-Opener-Policy"] == "same-origin"
         if where not in ("/passes/organisations/run/",):

@@ -32,6 +32,20 @@ def test_production_settings_pass_the_deploy_check(project_root: Path) -> None:
     assert "no issues (0 silenced)" in done.stdout
 
 
+def test_cookies_belong_to_this_host_and_to_no_script(project_root: Path) -> None:
+    names = ("NAME", "SECURE", "HTTPONLY", "SAMESITE", "PATH", "DOMAIN")
+    script = (
+        "from django.conf import settings as s\n"
+        f"for kind in ('SESSION', 'CSRF'): print(*[getattr(s, f'{{kind}}_COOKIE_{{name}}') for name in {names}])"
+    )
+    done = manage(project_root, "shell", "-v", "0", "-c", script)
+
+    assert done.stdout.splitlines() == [
+        "__Host-sessionid True True Lax / None",
+        "__Host-csrftoken True True Lax / None",
+    ], done.stderr
+
+
 def test_the_deploy_check_reports_loopback(project_root: Path) -> None:
     done = manage(project_root, "check", "--deploy", ALLOW_LOOPBACK="1", SECURE_SSL="1")
 
