@@ -78,9 +78,7 @@ def test_a_silent_server_is_a_time_out_in_doubt(server):
     started = time.monotonic()
 
     with pytest.raises(OutcomeUnknown) as caught:
-        HttpClient("outreach", server.urls["outreach"], allow_loopback=True, timeout=1).request(
-            "POST", PATH, template=PATH, is_read=False
-        )
+        HttpClient("outreach", server.urls["outreach"], allow_loopback=True, timeout=1).request("POST", PATH, template=PATH, is_read=False)
 
     assert caught.value.may_have_happened and time.monotonic() - started < 10
 
