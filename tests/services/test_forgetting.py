@@ -16,7 +16,6 @@ from reconciliation.models import (
     AuditEntry,
     Binding,
     Case,
-    Connection,
     Forgetting,
     Operation,
     PeerName,
