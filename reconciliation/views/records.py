@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from connectors.contract import Ref
 from reconciliation import jobs
@@ -20,8 +22,8 @@ from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
-from reconciliation.services.records import Search, home_of, name_of, next_look, read_now, refs_of, search
-from reconciliation.services.why import Explanation, explain_organisation, find
+from reconciliation.services.records import Search, home_of, meant, name_of, next_look, read_now, refs_of, search
+from reconciliation.services.why import Explanation, explain_organisation
 from reconciliation.store import decode
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
@@ -60,7 +62,7 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
         name = str(record.fields.get("name") or "") if record is not None else ""
         title = name or name_of(sync_pass, ref) or f"{object_type.capitalize()} {record_id}"
         return render(request, "admin/reconciliation/record/other.html", title, ref=ref, record=record, trouble=trouble)
-    it = explain_organisation(sync_pass, record_id, with_history=False)
+    it = explain_organisation(sync_pass, record_id)
     name = str(it.record.fields.get("name") or "") if it.record is not None else ""
     name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref) or f"Organisation {record_id}"
     tombstone = it.binding and it.binding.is_tombstone and it.binding.tombstones.select_related("run").order_by("-pk").first()
@@ -161,32 +163,14 @@ OWNER_COLUMNS = (
 
 @page()
 def why(request: HttpRequest) -> HttpResponse:
-    text = request.GET.get("q", "").strip()[:300]
-    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(name="organisations").first()
-    found = find(sync_pass, text) if sync_pass and text else []
-    explanation = explain_organisation(sync_pass, found[0][0]) if sync_pass and len(found) == 1 else None
-    fields = []
-    if explanation and explanation.record:
-        account = explanation.account.fields if explanation.account else {}
-        fields = [
-            {
-                "crm": r.crm_field,
-                "peer": r.peer_field,
-                "left": explanation.record.fields.get(r.crm_field),
-                "right": account.get(r.peer_field),
-            }
-            for r in explanation.rules
-        ]
-    return render(
-        request,
-        "admin/reconciliation/record/why.html",
-        "Why?",
-        q=text,
-        found=found,
-        it=explanation,
-        fields=fields,
-        is_connected=bool(sync_pass),
-    )
+    """An address that explains one record, however it is named: it leads to that record's page, or to the search."""
+    text, sync_pass = request.GET.get("q", "").strip()[:300], _pass_of_records()
+    ref = meant(sync_pass, text) if sync_pass and text else None
+    if ref is not None:
+        return redirect("admin:record_detail", ref.system, ref.object_type, ref.id)
+    if text:
+        messages.info(request, f"“{text}” names no one record that is known. This is what the search finds.")
+    return redirect(f"{reverse('admin:record_list')}?{urlencode({'q': text})}")
 
 
 def _add_near(rows: list[Binding]) -> None:

@@ -320,7 +320,6 @@ def test_pages_with_nothing_say_what_to_do(client):
         "owner_list",
         "mapping_list",
         "connection_list",
-        "why",
         "journal",
         "schedule",
         "record_list",
@@ -339,7 +338,7 @@ def test_s0_28_the_account_opens_from_the_pages_of_its_organisation(client, worl
     url = f"http://127.0.0.1:8900/browse/outreach/accounts/{event.peer_ref.rsplit(':', 1)[1]}"
 
     for address_ in (f"/events/{event.pk}/", f"/why/?q={event.crm_ref}", "/journal/"):
-        assert f'href="{url}"' in client.get(address_).content.decode(), address_
+        assert f'href="{url}"' in client.get(address_, follow=True).content.decode(), address_
 
 
 def test_retry_all_takes_what_the_filter_shows(client, world, monkeypatch):
@@ -385,19 +384,41 @@ def test_missing_and_forbidden_pages_lead_on(client, world):
 
 
 @pytest.mark.parametrize(
-    ("q", "finds"),
-    [("outreach:account:{account}", True), ("workbooks:person:1", False), ("outreach:account:999", False), ("a:b:c", False), ("²", False)],
+    ("q", "leads_to"),
+    [
+        ("{organisation}", "/records/workbooks/organisation/{organisation}/"),
+        ("clickab", "/records/workbooks/organisation/{organisation}/"),
+        ("outreach:account:{account}", "/records/workbooks/organisation/{organisation}/"),
+        ("workbooks:person:1", "/records/workbooks/person/1/"),
+        ("outreach:account:999", "/records/outreach/account/999/"),
+    ],
 )
-def test_why_explains_what_a_reference_names_and_nothing_else(client, world, q, finds):
+def test_why_leads_to_the_page_of_the_record_that_is_meant(client, world, q, leads_to):
     log_in(client, "viewer")
     world.organisation("Clickable")
     world.run()
-    account = RunEvent.objects.get(outcome="created").peer_ref.rsplit(":", 1)[1]
+    event = RunEvent.objects.get(outcome="created")
+    ids = {"organisation": event.crm_ref.rsplit(":", 1)[1], "account": event.peer_ref.rsplit(":", 1)[1]}
 
-    page = client.get("/why/", {"q": q.format(account=account)}).content.decode()
+    answer = client.get("/why/", {"q": q.format(**ids)}, follow=True)
 
-    assert ("<h2>Clickable</h2>" in page) is finds
-    assert finds or "Nothing known" in page
+    assert answer.status_code == 200
+    assert answer.redirect_chain[-1][0] == leads_to.format(**ids)
+
+
+@pytest.mark.parametrize("q", ["a:b:c", "²", "Clicka", f"Nobody {HOSTILE}"])
+def test_why_leads_to_the_search_when_no_one_record_is_meant(client, world, q):
+    log_in(client, "viewer")
+    for name in ("Clickable", "Clickatoo"):
+        world.organisation(name)
+    world.run()
+
+    answer = client.get("/why/", {"q": q}, follow=True)
+
+    assert answer.redirect_chain[-1][0].startswith("/records/?q=")
+    page = answer.content.decode()
+    assert "names no one record that is known" in page and "<script>alert" not in page
+    assert ("Clickatoo" in page) is (q == "Clicka")
 
 
 def test_numbers_that_are_none_are_no_server_errors(client, world):
