@@ -25,6 +25,7 @@ from reconciliation.services.record_history import field_history as history_of_f
 from reconciliation.services.records import Search, home_of, meant, name_of, next_look, read_now, refs_of, search
 from reconciliation.services.why import Explanation, explain_organisation
 from reconciliation.store import decode
+from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
 
@@ -60,16 +61,16 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
     if ref.object_type != ORGANISATION:
         record, trouble = read_now(sync_pass, ref)
         name = str(record.fields.get("name") or "") if record is not None else ""
-        title = name or name_of(sync_pass, ref) or f"{object_type.capitalize()} {record_id}"
+        title = _title(name or name_of(sync_pass, ref), ref)
         return render(request, "admin/reconciliation/record/other.html", title, ref=ref, record=record, trouble=trouble)
     it = explain_organisation(sync_pass, record_id)
     name = str(it.record.fields.get("name") or "") if it.record is not None else ""
-    name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref) or f"Organisation {record_id}"
+    name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref)
     tombstone = it.binding and it.binding.is_tombstone and it.binding.tombstones.select_related("run").order_by("-pk").first()
     return render(
         request,
         "admin/reconciliation/record/detail.html",
-        name,
+        _title(name, ref),
         ref=ref,
         it=it,
         fields=_field_rows(sync_pass, it),
@@ -78,6 +79,12 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
         next_look=next_look(sync_pass, it),
         sync_pass=sync_pass,
     )
+
+
+def _title(name: str, ref: Ref) -> str:
+    """Returns what a page about a record is called, also when the record has no name that could be read."""
+    unnamed = f"{ref.object_type.capitalize()} {ref.id}"
+    return named(name or unnamed, ref.id)
 
 
 def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
@@ -122,7 +129,7 @@ def show_history(request: HttpRequest, system: str, object_type: str, record_id:
     """Everything that happened to one record, newest first."""
     sync_pass, ref = _asked(system, object_type, record_id)
     found = timeline(sync_pass, ref)
-    title = f"History of {name_of(sync_pass, ref) or f'{object_type} {record_id}'}"
+    title = f"History of {_title(name_of(sync_pass, ref), ref)}"
     rows = Paginator(found.entries, ROWS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "admin/reconciliation/record/history.html", title, ref=ref, rows=rows, is_cut=found.is_cut)
 
@@ -132,14 +139,14 @@ def show_field(request: HttpRequest, system: str, object_type: str, record_id: s
     """Who changed one field, when, from where, by which rule and why."""
     sync_pass, ref = _asked(system, object_type, record_id)
     history = history_of_field(sync_pass, ref, name[:120])
-    called = name_of(sync_pass, ref) or f"{object_type} {record_id}"
+    called = name_of(sync_pass, ref)
     titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
     field = (titles.get(history.crm_field) or {}).get("title") or history.crm_field or history.peer_field
     rows = Paginator(history.changes, ROWS_A_PAGE).get_page(request.GET.get("page"))
     return render(
         request,
         "admin/reconciliation/record/field.html",
-        f"{field} of {called}",
+        f"{field} of {_title(called, ref)}",
         ref=ref,
         history=history,
         rows=rows,
