@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path
 
+from reconciliation.admin.navigation import navigation_of
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.admin.routes import ROUTES
 from reconciliation.roles import VIEW
@@ -37,7 +38,8 @@ class SyncAdminSite(AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         if request.user.is_authenticated and request.user.has_perm(VIEW):
-            context["queue_counts"] = open_case_counts()
+            context["queue_counts"] = counts = open_case_counts()
+            context["navigation"] = navigation_of(request, counts)
             above = notes()
             context["notice"], context["writes_stopped"] = above.notice, above.writes_stopped
         return context

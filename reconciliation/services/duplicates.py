@@ -102,7 +102,7 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
         PlannedWrite("Workbooks", name, "Outreach Duplicate", "FALSE"),
     ]
     holder = (holders_of(case) if holders is None else holders).get(peer_id)
-    remarks = ["Fields that differ are left as they are on both sides; Why? shows them side by side."]
+    remarks = ["Fields that differ are left as they are on both sides; the table above shows them side by side."]
     remarks.append("Prospects of people employed there are then hung on this account in Outreach.")
     if holder is not None and holder.crm_id != case.crm_id:
         other = f"organisation {holder.crm_id} {holder.name}"

@@ -15,7 +15,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, PeerName, SearchKey, SyncPass, Tombstone
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, PERSON, PROSPECT
-from reconciliation.services.why import Explanation, find_by_exact_name
+from reconciliation.services.why import Explanation, find, find_by_exact_name
 
 MOST_FOUND = 50
 STATES = {
@@ -81,6 +81,16 @@ def refs_of(sync_pass: SyncPass, text: str) -> list[Ref]:
     if len(parts) == 3 and tuple(parts[:2]) in types and parts[2].isascii() and parts[2].isdigit():
         return [Ref(*parts)]
     return []
+
+
+def meant(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> Ref | None:
+    """Returns the one record that a person means by an organisation's number, a reference or the start of a name; None
+    where it may be several, or none that is known."""
+    named = refs_of(sync_pass, text)
+    if named:
+        return named[0]
+    found = find(sync_pass, text, wiring=wiring)
+    return Ref(sync_pass.crm.system, ORGANISATION, found[0][0]) if len(found) == 1 else None
 
 
 def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> Search:

@@ -6,6 +6,7 @@ import segno
 from django.contrib.auth.models import AbstractBaseUser, Group, User
 from django.db import transaction
 from django.db.models import Value
+from django.utils.safestring import SafeString
 from django_otp import verify_token
 
 from reconciliation.models import RoleRule, SecondFactor
@@ -98,13 +99,14 @@ def what_log_in_lacks(user: AbstractBaseUser) -> str:
     return "code" if "code" in found else "set-up" if found else ""
 
 
-def enrolment_picture(user: AbstractBaseUser, device: SecondFactor) -> str:
-    """Returns the QR code as SVG: shapes only, no style, no script."""
+def enrolment_picture(user: AbstractBaseUser, device: SecondFactor) -> SafeString:
+    """Returns the QR code as SVG for a page: shapes only, no style, no script, and no text of anybody's."""
     from urllib.parse import quote, urlencode
 
     label = quote(f"{ISSUER}:{user.get_username()}", safe="")
     address = f"otpauth://totp/{label}?{urlencode({'secret': device.key_text, 'issuer': ISSUER, 'digits': 6, 'period': 30})}"
-    return str(segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title="QR code", omitsize=False))
+    drawn = segno.make(address, error="m").svg_inline(scale=5, border=4, dark="#000", light="#fff", title="QR code", omitsize=False)
+    return SafeString(drawn)
 
 
 def people_with_second_factor() -> list[User]:

@@ -3,6 +3,7 @@ be left and found again at any time, on any day, by anybody."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from reconciliation.engine import gate
@@ -80,8 +81,6 @@ def _connect(sync_pass: SyncPass | None) -> Step:
             missing.append(f"{connection} has not been tested.")
         elif connection.state != Connection.State.OK:
             missing.append(f"{connection}: {connection.last_error or connection.get_state_display()}")
-    if sync_pass is None and not missing:
-        missing.append("The pass between them is made by the test.")
     acts = [Act("Connections", "connection_list")]
     if len({c.system for c in found}) == len(Connection.System):
         acts.insert(0, Act("Test both", "setup_test", is_post=True))
@@ -184,5 +183,7 @@ def _on(sync_pass: SyncPass) -> Step:
     return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
 
 
-def is_set_up(steps: list[Step]) -> bool:
-    return all(step.is_done for step in steps)
+def is_set_up(passes: Collection[SyncPass], connections: Iterable[Connection]) -> bool:
+    """Tells whether the way was gone to its end: every pass is on, every connection was tested. What fails later is no
+    matter of set-up: alerts tell of it."""
+    return bool(passes) and all(p.is_on for p in passes) and all(c.state != Connection.State.UNTESTED for c in connections)

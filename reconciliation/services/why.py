@@ -1,4 +1,4 @@
-"""Why did this record sync, or not? Both sides now, each condition with its value, binding, cases and history."""
+"""Why did this record sync, or not? Both sides now, each condition with its value, binding and cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from connectors.errors import ConnectorError
 from reconciliation.core.eligibility import ConditionValue, PluginColumns, explain, is_selected
 from reconciliation.engine.gather import accounts_by_id
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, Operation, RunEvent, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, RunEvent, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.store import mapping_of, organisation_columns
@@ -27,8 +27,6 @@ class Explanation:
     conditions: tuple[ConditionValue, ...]
     binding: Binding | None
     cases: list[Case]
-    events: list[RunEvent]
-    operations: list[Operation]
     trouble: str = ""
     rules: tuple[FieldRule, ...] = ()
     columns: PluginColumns | None = None
@@ -37,6 +35,10 @@ class Explanation:
     @property
     def peer_ref(self) -> str:
         return str(Ref(self.binding.sync_pass.peer.system, ACCOUNT, self.binding.peer_id)) if self.binding is not None else ""
+
+    def latest_events(self, most: int) -> list[RunEvent]:
+        """Returns what the newest runs came to for it, newest first."""
+        return list(RunEvent.objects.filter(crm_ref=str(self.ref)).order_by("-id")[:most])
 
 
 def find(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> list[tuple[str, str]]:
@@ -83,7 +85,7 @@ def _by_reference(sync_pass: SyncPass, text: str) -> list[tuple[str, str]]:
     return []
 
 
-def explain_organisation(sync_pass: SyncPass, id_: str, *, with_history: bool = True, wiring: Wiring | None = None) -> Explanation:
+def explain_organisation(sync_pass: SyncPass, id_: str, *, wiring: Wiring | None = None) -> Explanation:
     """Returns the explanation; a system that does not answer is said in `trouble`, what we know ourselves is shown."""
     wiring = wiring or Wiring()
     ref = Ref(sync_pass.crm.system, ORGANISATION, id_)
@@ -95,8 +97,6 @@ def explain_organisation(sync_pass: SyncPass, id_: str, *, with_history: bool = 
     conditions: tuple[ConditionValue, ...] = ()
     if record is not None:
         conditions = explain(organisation_columns(sync_pass), record.fields, record.updated_at, sync_pass.last_run_time)
-    events = RunEvent.objects.filter(crm_ref=str(ref)).order_by("-id")
-    operations = Operation.objects.filter(source_ref=str(ref)).select_related("run", "connection").order_by("-id")
     return Explanation(
         ref,
         _sentence(record, conditions, binding, cases, trouble),
@@ -105,8 +105,6 @@ def explain_organisation(sync_pass: SyncPass, id_: str, *, with_history: bool = 
         conditions,
         binding,
         cases,
-        list(events[:20]) if with_history else [],
-        list(operations[:20]) if with_history else [],
         trouble,
         tuple(rule for rule in rules if rule.is_enabled),
         organisation_columns(sync_pass),

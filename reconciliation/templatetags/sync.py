@@ -52,7 +52,7 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
 
 @register.filter
 def shown(value: Any) -> str:
-    """Returns a value as people read it: yes and no, a dash for blank, long text cut with its length."""
+    """Returns a value as people read it: yes and no, a dash for blank, words for what nobody can see, long text cut with its length."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value is None or value == "" or value == () or value == []:
@@ -62,6 +62,8 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         value = ", ".join(str(v) for v in value)
     text = str(value)
+    if not _is_visible(text):
+        return f"({len(text)} invisible characters)" if len(text) > 1 else "(an invisible character)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
@@ -70,11 +72,14 @@ def said(fields: dict[str, Any]) -> str:
     return "; ".join(f"{name}: {shown(value)}" for name, value in fields.items())
 
 
+def _is_visible(text: str) -> bool:
+    return any(unicodedata.category(c)[0] not in "ZC" for c in text)
+
+
 @register.filter
 def named(text: Any, fallback: Any = "") -> str:
     """Returns a name that can be seen and clicked: one of blanks and invisible signs only gives way to the fallback."""
-    visible = any(unicodedata.category(c)[0] not in "ZC" for c in str(text or ""))
-    return str(text) if visible else f"(no visible name) {fallback}".rstrip()
+    return str(text) if _is_visible(str(text or "")) else f"(no visible name) {fallback}".rstrip()
 
 
 @register.filter

@@ -20,7 +20,9 @@ from reconciliation.views.page import action, page, paginate, render
 class AuditFilter(django_filters.FilterSet):
     username = django_filters.CharFilter(label="Who", lookup_expr="exact")
     action = django_filters.CharFilter(label="What begins with", lookup_expr="startswith")
-    since = django_filters.DateFilter(field_name="at", lookup_expr="date__gte", widget=forms.DateInput(attrs={"type": "date"}))
+    since = django_filters.DateFilter(
+        field_name="at", lookup_expr="date__gte", label="Since", widget=forms.DateInput(attrs={"type": "date"})
+    )
 
     class Meta:
         model = AuditEntry

@@ -14,6 +14,7 @@ from reconciliation.selectors import last_day, near_expiries, open_case_counts, 
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.passes import pass_pause, pass_resume
+from reconciliation.services.setup_steps import is_set_up
 from reconciliation.views.page import action, page, render
 
 
@@ -21,7 +22,6 @@ from reconciliation.views.page import action, page, render
 def show(request: HttpRequest) -> HttpResponse:
     runs = Run.objects.select_related("sync_pass")[:8]
     bars, passes, connections = last_day(), pass_states(), list(Connection.objects.all())
-    is_set_up = passes and all(p.sync_pass.is_on for p in passes) and all(c.state != Connection.State.UNTESTED for c in connections)
     return render(
         request,
         "admin/reconciliation/dashboard/show.html",
@@ -30,7 +30,7 @@ def show(request: HttpRequest) -> HttpResponse:
         is_mail_configured=settings.MAIL_IS_CONFIGURED,
         passes=passes,
         connections=connections,
-        is_set_up=is_set_up,
+        is_set_up=is_set_up([state.sync_pass for state in passes], connections),
         expiring=near_expiries(connections),
         bars=bars,
         changed=sum(b.changed for b in bars),

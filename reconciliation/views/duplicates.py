@@ -24,6 +24,7 @@ from reconciliation.services.duplicate_bulk import MOST_AT_ONCE, equal_domains
 from reconciliation.services.duplicate_undo import created_since, duplicate_undo, plan_undo
 from reconciliation.services.duplicates import Decision, DecisionRefused
 from reconciliation.store import decode_fields
+from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
@@ -120,7 +121,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     return render(
         request,
         "admin/reconciliation/duplicate/detail.html",
-        f"Duplicate: {case.name}",
+        f"Duplicate: {named(case.name, case.crm_id)}",
         case=case,
         rows=compare(case),
         candidates=candidates,

@@ -14,6 +14,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import account_create_again, account_link_another, account_stop, error_retry
+from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
@@ -71,7 +72,8 @@ def _open_of(asked: QueryDict) -> QuerySet[Case]:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     case = get_object_or_404(Case.objects.select_related("sync_pass__crm"), pk=pk, kind=KIND)
     url = case.sync_pass.crm.page_address_template.replace("{id}", case.crm_id)
-    return render(request, "admin/reconciliation/error/detail.html", f"Error: {case.name}", case=case, crm_url=url)
+    title = f"Error: {named(case.name, case.crm_id)}"
+    return render(request, "admin/reconciliation/error/detail.html", title, case=case, crm_url=url)
 
 
 @action(OPERATE)

@@ -12,7 +12,7 @@ from reconciliation.models import Operation
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.selectors import name_prospects, pass_named
 from reconciliation.services.why import find
-from reconciliation.templatetags.sync import said
+from reconciliation.templatetags.sync import named, said
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
@@ -76,7 +76,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
     operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
     name_prospects([operation])
-    title = f"{operation.get_kind_display()}: {operation.record_name or operation.source_ref}"
+    title = f"{operation.get_kind_display()}: {named(operation.record_name or operation.source_ref, operation.source_ref)}"
     return render(
         request,
         "admin/reconciliation/journal/detail.html",

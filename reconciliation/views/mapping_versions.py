@@ -89,11 +89,11 @@ def restore(request: HttpRequest, pk: int, version: int) -> HttpResponse:
         messages.success(request, f"Saved as version {new}, with the rows of version {version}. {WHEN_IT_ARRIVES}")
         return redirect("admin:mapping_versions", pk)
     proposal = proposal_of(sync_pass.mapping, kept.rows, kept.on_first_link)
-    shown, trouble = None, ""
+    shown, refused, trouble = None, "", ""
     try:
         shown = impact_of(sync_pass, proposal.changes, proposal.added) if not proposal.is_empty else None
     except MappingRefused as refusal:
-        trouble = f"It cannot be saved as it was: {refusal}"
+        refused = f"It cannot be saved as it was: {refusal}"
     except ConnectorError as error:
         trouble = f"What it would write could not be worked out: {error.sentence}. {error.remedy}"
     return render(
@@ -105,5 +105,6 @@ def restore(request: HttpRequest, pk: int, version: int) -> HttpResponse:
         proposal=proposal,
         changed=[line for line in proposal.diff if line.kind != "same"],
         impact=shown,
+        refused=refused,
         trouble=trouble,
     )

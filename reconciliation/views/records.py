@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.http import urlencode
 
 from connectors.contract import Ref
 from reconciliation import jobs
@@ -22,10 +22,10 @@ from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
-from reconciliation.services.records import Search, home_of, last_tombstone, name_of, next_look, read_now, refs_of, search
-from reconciliation.services.why import Explanation, explain_organisation, find
+from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
+from reconciliation.services.why import Explanation, explain_organisation
 from reconciliation.store import decode
-from reconciliation.templatetags.sync import said, shown
+from reconciliation.templatetags.sync import named, said, shown
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
 
@@ -73,16 +73,16 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
     if ref.object_type != ORGANISATION:
         record, trouble = read_now(sync_pass, ref)
         name = str(record.fields.get("name") or "") if record is not None else ""
-        title = name or name_of(sync_pass, ref) or f"{object_type.capitalize()} {record_id}"
+        title = _title(name or name_of(sync_pass, ref), ref)
         return render(request, "admin/reconciliation/record/other.html", title, ref=ref, record=record, trouble=trouble)
-    it = explain_organisation(sync_pass, record_id, with_history=False)
+    it = explain_organisation(sync_pass, record_id)
     name = str(it.record.fields.get("name") or "") if it.record is not None else ""
-    name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref) or f"Organisation {record_id}"
+    name = name or (it.binding.name if it.binding else "") or name_of(sync_pass, ref)
     is_linked = it.binding is not None and not it.binding.is_tombstone
     return render(
         request,
         "admin/reconciliation/record/detail.html",
-        name,
+        _title(name, ref),
         ref=ref,
         it=it,
         fields=_field_rows(sync_pass, it),
@@ -91,6 +91,12 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
         next_look=next_look(sync_pass, it),
         sync_pass=sync_pass,
     )
+
+
+def _title(name: str, ref: Ref) -> str:
+    """Returns what a page about a record is called, also when the record has no name that could be read."""
+    unnamed = f"{ref.object_type.capitalize()} {ref.id}"
+    return named(name or unnamed, ref.id)
 
 
 def _field_rows(sync_pass: SyncPass, it: Explanation) -> list[dict[str, Any]]:
@@ -173,7 +179,7 @@ def show_history(request: HttpRequest, system: str, object_type: str, record_id:
     """Everything that happened to one record, newest first."""
     sync_pass, ref = _asked(system, object_type, record_id)
     found = timeline(sync_pass, ref)
-    title = f"History of {name_of(sync_pass, ref) or f'{object_type} {record_id}'}"
+    title = f"History of {_title(name_of(sync_pass, ref), ref)}"
     rows = Paginator(found.entries, ROWS_A_PAGE).get_page(request.GET.get("page"))
     return render(request, "admin/reconciliation/record/history.html", title, ref=ref, rows=rows, is_cut=found.is_cut)
 
@@ -183,14 +189,14 @@ def show_field(request: HttpRequest, system: str, object_type: str, record_id: s
     """Who changed one field, when, from where, by which rule and why."""
     sync_pass, ref = _asked(system, object_type, record_id)
     history = history_of_field(sync_pass, ref, name[:120])
-    called = name_of(sync_pass, ref) or f"{object_type} {record_id}"
+    called = name_of(sync_pass, ref)
     titles = (sync_pass.crm.schema_cache or {}).get(sync_pass.mapping.crm_object, {})
     field = (titles.get(history.crm_field) or {}).get("title") or history.crm_field or history.peer_field
     rows = Paginator(history.changes, ROWS_A_PAGE).get_page(request.GET.get("page"))
     return render(
         request,
         "admin/reconciliation/record/field.html",
-        f"{field} of {called}",
+        f"{field} of {_title(called, ref)}",
         ref=ref,
         history=history,
         rows=rows,
@@ -214,11 +220,13 @@ OWNER_COLUMNS = (
 
 @page()
 def why(request: HttpRequest) -> HttpResponse:
-    """The short address for people and mails: to the one record that the text names, else to the search."""
+    """An address that explains one record, however it is named: it leads to that record's page, or to the search."""
     text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    found = find(sync_pass, text) if sync_pass and text else []
-    if sync_pass and len(found) == 1:
-        return redirect("admin:record_detail", sync_pass.crm.system, ORGANISATION, found[0][0])
+    ref = meant(sync_pass, text) if sync_pass and text else None
+    if ref is not None:
+        return redirect("admin:record_detail", ref.system, ref.object_type, ref.id)
+    if text:
+        messages.info(request, f"“{text}” names no one record that is known. This is what the search finds.")
     return redirect(f"{reverse('admin:record_list')}?{urlencode({'q': text})}")
 
 

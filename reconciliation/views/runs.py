@@ -15,7 +15,7 @@ from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.switch_on import may_be_confirmed
-from reconciliation.templatetags.sync import REASONS, in_words
+from reconciliation.templatetags.sync import REASONS, in_words, named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
@@ -122,7 +122,7 @@ def show_event(request: HttpRequest, pk: int) -> HttpResponse:
         if event.operation_id
         else None
     )
-    title = f"{event.name or event.crm_ref}: {event.get_outcome_display().lower()}"
+    title = f"{named(event.name or event.crm_ref, event.crm_ref)}: {event.get_outcome_display().lower()}"
     return render(
         request,
         "admin/reconciliation/run/event.html",

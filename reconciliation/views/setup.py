@@ -18,15 +18,13 @@ from reconciliation.services.fields import (
     FieldsRefused,
     fields_choose,
     fields_create,
-    fields_find,
     fields_read,
     missing_fields,
     plugin_fields,
     to_copy,
 )
 from reconciliation.services.owner_check import owners_look
-from reconciliation.services.set_up import organisations_pass
-from reconciliation.services.setup_steps import is_set_up, setup_pass, setup_steps
+from reconciliation.services.setup_steps import setup_pass, setup_steps
 from reconciliation.services.switch_on import (
     MOST_BATCH,
     MOST_PICKED,
@@ -52,7 +50,6 @@ def show(request: HttpRequest) -> HttpResponse:
         "admin/reconciliation/setup/show.html",
         "Set-up",
         steps=steps,
-        is_done=is_set_up(steps),
         done=sum(step.is_done for step in steps),
         sync_pass=sync_pass,
         is_real=sync_pass is not None and gate.is_real(sync_pass),
@@ -61,29 +58,15 @@ def show(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def test(request: HttpRequest) -> HttpResponse:
-    """Tests both connections, which reads their fields, and makes the pass between them when there is none."""
-    sync_pass = setup_pass()
-    found = [sync_pass.crm, sync_pass.peer] if sync_pass else _first_of_each()
-    for connection in found:
+    """Tests the connections, which reads their fields. The pass between them was made when the second was added."""
+    for connection in Connection.objects.order_by("pk"):
         audit(request.user, "test connection", connection.name)
         failing = [line for line in connection_test(connection) if not line.is_ok]
         for line in failing:
             messages.warning(request, f"{connection}: {line.name}. {line.sentence} {line.remedy}".rstrip())
         if not failing:
             messages.success(request, f"{connection} answers.")
-    if sync_pass is None and len(found) == 2:
-        for connection in found:
-            connection.refresh_from_db()
-        made = organisations_pass(*found)
-        audit(request.user, "make pass", made.title, crm=found[0].name, peer=found[1].name)
-        fields_find(made)
     return redirect("admin:setup")
-
-
-def _first_of_each() -> list[Connection]:
-    """Returns a connection of each system, the CRM first; fewer when one is not there yet."""
-    rows = {c.system: c for c in Connection.objects.order_by("-pk")}
-    return [rows[system] for system in (Connection.System.WORKBOOKS, Connection.System.OUTREACH) if system in rows]
 
 
 @page(ADMINISTER)

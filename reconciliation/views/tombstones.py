@@ -14,6 +14,7 @@ from reconciliation.models import Tombstone
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.restore import RestorePlan, restore, restore_plan
+from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
@@ -76,7 +77,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
             plan = restore_plan(stone)
         except ConnectorError as error:
             trouble = f"{error.sentence}. {error.remedy}"
-    title = f"Deleted: {stone.name or stone.crm_id}"
+    title = f"Deleted: {named(stone.name or stone.crm_id, stone.crm_id)}"
     return render(request, "admin/reconciliation/record/restore.html", title, t=stone, plan=plan, trouble=trouble)
 
 

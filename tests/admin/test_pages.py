@@ -126,7 +126,7 @@ PAGES = {
     "connection_callback": ("admin", "get"),
 }
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
-LEADS_ON = {"connection_callback": "/connections/", "why": "/records/?q="}
+LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
@@ -229,8 +229,8 @@ def address(name):
 def shown(client, name, query=None):
     """Returns the answer to a GET of that page, which is the page itself and no way round it."""
     answer = client.get(address(name), query)
-    expected = (302, LEADS_ON[name]) if name in LEADS_ON else (200, None)
-    assert (answer.status_code, answer.headers.get("Location")) == expected, name
+    where = answer.headers.get("Location", "")
+    assert answer.status_code == (302 if name in LEADS_ON else 200) and where.startswith(LEADS_ON.get(name, "")), name
     return answer
 
 
@@ -440,20 +440,41 @@ def test_missing_and_forbidden_pages_lead_on(client, world):
 
 
 @pytest.mark.parametrize(
-    ("q", "finds"),
-    [("outreach:account:{account}", True), ("workbooks:person:1", False), ("outreach:account:999", False), ("a:b:c", False), ("²", False)],
+    ("q", "leads_to"),
+    [
+        ("{organisation}", "/records/workbooks/organisation/{organisation}/"),
+        ("clickab", "/records/workbooks/organisation/{organisation}/"),
+        ("outreach:account:{account}", "/records/workbooks/organisation/{organisation}/"),
+        ("workbooks:person:1", "/records/workbooks/person/1/"),
+        ("outreach:account:999", "/records/outreach/account/999/"),
+    ],
 )
-def test_why_explains_what_a_reference_names_and_nothing_else(client, world, q, finds):
+def test_why_leads_to_the_page_of_the_record_that_is_meant(client, world, q, leads_to):
     log_in(client, "viewer")
     world.organisation("Clickable")
     world.run()
-    account = RunEvent.objects.get(outcome="created").peer_ref.rsplit(":", 1)[1]
+    event = RunEvent.objects.get(outcome="created")
+    ids = {"organisation": event.crm_ref.rsplit(":", 1)[1], "account": event.peer_ref.rsplit(":", 1)[1]}
 
-    answer = client.get("/why/", {"q": q.format(account=account)}, follow=True)
+    answer = client.get("/why/", {"q": q.format(**ids)}, follow=True)
 
-    led_to = answer.redirect_chain[-1][0]
-    assert answer.status_code == 200 and led_to.startswith("/records/workbooks/organisation/" if finds else "/records/?q=")
-    assert ("<h1>Clickable</h1>" in answer.content.decode()) is finds
+    assert answer.status_code == 200
+    assert answer.redirect_chain[-1][0] == leads_to.format(**ids)
+
+
+@pytest.mark.parametrize("q", ["a:b:c", "²", "Clicka", f"Nobody {HOSTILE}"])
+def test_why_leads_to_the_search_when_no_one_record_is_meant(client, world, q):
+    log_in(client, "viewer")
+    for name in ("Clickable", "Clickatoo"):
+        world.organisation(name)
+    world.run()
+
+    answer = client.get("/why/", {"q": q}, follow=True)
+
+    assert answer.redirect_chain[-1][0].startswith("/records/?q=")
+    page = answer.content.decode()
+    assert "names no one record that is known" in page and "<script>alert" not in page
+    assert ("Clickatoo" in page) is (q == "Clicka")
 
 
 def test_numbers_that_are_none_are_no_server_errors(client, world):

@@ -28,6 +28,7 @@ def test_an_admin_carries_settings_over_after_seeing_what_changes(box, staff, li
     retention_set(Keep())
     page = staff("admin")
 
+    page.locator("nav summary", has_text="Settings").click()
     page.get_by_role("link", name="Transfer").click()
     page.get_by_label("Settings file").set_input_files(file)
     page.get_by_role("button", name="Show what would change").click()
@@ -61,6 +62,7 @@ def test_an_admin_forgets_a_person_after_counting(box, staff, live_server, tasks
     Case.objects.filter(kind="error").update(sentence="jane.doe@acme.example was refused.")
     page = staff("admin")
 
+    page.locator("nav summary", has_text="Settings").click()
     page.get_by_role("link", name="Data kept").click()
     page.get_by_role("link", name="Forget a person").click()
     page.get_by_label("E-mail address, or number").fill("jane.doe@acme.example")

@@ -66,7 +66,20 @@ def test_the_way_from_connected_to_on(monkeypatch):
     box.run(kind=Run.Kind.PILOT, most_new=5)
     assert (states()["pilot"], states()["on"]) == ("done", "to do")
     pass_switch_on(box.sync_pass, olga)
-    assert is_set_up(setup_steps(setup_pass()))
+    assert set(states().values()) == {"done"}
+
+
+def test_set_up_is_over_once_the_pass_is_on_and_its_connections_were_tested():
+    box = make(is_real=True)
+    assert not is_set_up([], [])
+    assert not is_set_up([setup_pass()], Connection.objects.all())
+
+    SyncPass.objects.update(is_on=True)
+    assert not is_set_up([setup_pass()], Connection.objects.all())
+    connect(box)
+    assert is_set_up([setup_pass()], Connection.objects.all())
+    Connection.objects.filter(system="outreach").update(state=Connection.State.NEEDS_ATTENTION)
+    assert is_set_up([setup_pass()], Connection.objects.all())  # an alert says so, not the set-up
 
 
 def make_whole(box):

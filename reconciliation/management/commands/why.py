@@ -51,5 +51,5 @@ class Command(BaseCommand):
             )
         for case in found.cases:
             self.stdout.write(f"  case {case.pk} {case.kind} {case.state}: {case.sentence}")
-        for event in found.events[:5]:
+        for event in found.latest_events(5):
             self.stdout.write(f"  run {event.run_id}: {event.outcome} {event.reason} {event.sentence}".rstrip())

@@ -18,10 +18,32 @@
   };
   const setText = (node, text) => { if (node && node.textContent !== String(text)) node.textContent = text; };
 
+  // A click anywhere on a row opens what its first cells name; links, boxes and marked text stay what they are.
+  for (const row of document.querySelectorAll("table.rows tbody tr")) {
+    const link = row.cells[0]?.querySelector("a") ?? row.cells[1]?.querySelector("a");
+    if (!link) continue;
+    row.classList.add("opens");
+    row.addEventListener("click", (event) => {
+      if (!event.target.closest("a, button, input, select, label, summary") && !String(getSelection())) link.click();
+    });
+  }
+
   // On a phone rows become cards: each cell then names its column.
   for (const table of document.querySelectorAll("table.rows")) {
     const heads = [...table.querySelectorAll("thead th")].map((th) => th.textContent.trim());
     for (const row of table.tBodies[0]?.rows ?? []) [...row.cells].forEach((cell, n) => { cell.dataset.label ??= heads[n] ?? ""; });
+  }
+
+  // Menus close as menus do: by Escape, by a click elsewhere, by leaving them.
+  const menus = [...document.querySelectorAll("details.menu")];
+  document.addEventListener("click", (event) => { for (const menu of menus) if (!menu.contains(event.target)) menu.open = false; });
+  for (const menu of menus) {
+    menu.addEventListener("focusout", (event) => { if (event.relatedTarget && !menu.contains(event.relatedTarget)) menu.open = false; });
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
   }
 
   for (const field of document.querySelectorAll("[data-select]")) field.addEventListener("focus", () => field.select());
