@@ -172,6 +172,7 @@ def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", w
     stone = Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "binding").get(pk=tombstone.pk)
     kind = "organisation" if stone.why == Tombstone.Why.CRM else "account"
     with at_work(stone.sync_pass, by=user.get_username(), what=f"Restore {kind} of {stone.name}.", reason=reason, wiring=wiring) as context:
+        stone.refresh_from_db(fields=["restored_at", "restored_as"])  # somebody may have restored it while this waited
         desk = _Desk(stone, stone.sync_pass, context.crm.connector, context.peer.connector)
         plan = _plan(desk)
         if plan.refusal:
