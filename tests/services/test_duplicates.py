@@ -67,6 +67,35 @@ def test_stop_unticks_the_organisation(duplicate):
     assert box.run().seen == 0
 
 
+@pytest.mark.parametrize("decide", [duplicates.duplicate_different, duplicates.duplicate_stop])
+def test_a_decision_that_workbooks_does_not_take_is_refused_and_remembers_nothing(duplicate, decide):
+    box, id_, _, case, olga = duplicate
+    box.world.faults.add({"kind": "status", "status": 400, "system": "workbooks", "method": "PUT", "times": 1})
+
+    with pytest.raises(DecisionRefused, match=f"did not take the change of organisation {id_}"):
+        decide(Decision(case, olga, wiring=box.wiring))
+
+    case.refresh_from_db()
+    assert (case.state, RememberedPair.objects.count()) == ("open", 0)
+    assert (box.show(id_)[SYNC], box.show(id_)[DUPLICATE]) == (True, True)
+
+
+def test_a_different_company_keeps_the_link_to_the_account_that_is_its_own():
+    box, olga = make(), User.objects.create(username="olga")
+    id_, other = box.organisation("Northwind Pumps"), box.organisation("Other")
+    box.run()
+    own, others = box.show(id_)[PEER_ID], box.show(other)[PEER_ID]
+    box.edit(id_, **{PEER_ID: others})
+    box.run(forward=300)
+    case = Case.objects.get(reason="bound_elsewhere")
+    assert [c["peer_id"] for c in case.candidates] == [others]
+
+    duplicates.duplicate_different(Decision(case, olga, wiring=box.wiring))
+
+    live = dict(Binding.objects.filter(is_tombstone=False).values_list("crm_id", "peer_id"))
+    assert live == {str(id_): own, str(other): others}
+
+
 def test_a_stale_decision_is_refused(duplicate):
     box, id_, account_id, case, olga = duplicate
     plan = duplicates.plan_link(case, str(account_id))
@@ -168,6 +197,33 @@ def test_an_id_that_was_typed_in_workbooks_since_is_not_overwritten(duplicate):
     box.edit(id_, **{PEER_ID: str(account_id)})
     duplicates.duplicate_link(Decision(case, olga, wiring=box.wiring), str(account_id))
     assert Binding.objects.get().peer_id == str(account_id)
+
+
+def test_an_organisation_whose_id_was_blanked_is_linked_to_its_own_account_again():
+    box, olga = make(), User.objects.create(username="olga")
+    id_ = box.organisation("Northwind Pumps")
+    box.run()
+    account = box.show(id_)[PEER_ID]
+    box.edit(id_, **{PEER_ID: ""})
+    box.run(forward=300)
+    case = Case.objects.get(reason="id_blanked")
+    plan = duplicates.plan_link(case, account)
+    assert len(plan.writes) == 3 and not plan.needs_move
+
+    duplicates.duplicate_link(Decision(case, olga, stamp=plan.stamp, wiring=box.wiring), account)
+
+    assert box.show(id_)[PEER_ID] == Binding.objects.get().peer_id == account
+
+
+def test_only_a_candidate_of_the_case_can_be_linked(duplicate):
+    """The form names an account by its number; another number is no decision about this case."""
+    box, id_, _, case, olga = duplicate
+    other = box.world.outreach.create_record("accounts", {"name": "Somebody else"})["id"]
+
+    with pytest.raises(DecisionRefused, match="not among the candidates"):
+        duplicates.duplicate_link(Decision(case, olga, wiring=box.wiring), str(other))
+
+    assert (box.show(id_)[PEER_ID], Binding.objects.count()) == ("", 0)
 
 
 def test_an_id_that_stood_there_when_the_case_was_opened_may_be_replaced():
