@@ -184,8 +184,9 @@ def link_all(context: RunContext, links: list[Link]) -> list[str]:
         if link.case.pk in refusals:
             continue
         holder = moves.get(link.case.crm_id)
-        if link.case.crm_id in left or (holder is not None and holder.crm_id in left):
-            refusals[link.case.pk] = NOT_TAKEN.format(link.case.crm_id)
+        written = [link.case.crm_id, *([holder.crm_id] if holder is not None else [])]
+        if not_taken := [crm_id for crm_id in written if crm_id in left]:
+            refusals[link.case.pk] = NOT_TAKEN.format(not_taken[0])
             continue
         with transaction.atomic():
             if holder is not None:
