@@ -20,6 +20,7 @@ from connectors.http import HttpClient
 from connectors.oauth import App, Tokens, TokenSource
 from connectors.outreach.connector import OutreachConnector
 from connectors.workbooks.connector import WorkbooksConnector
+from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
@@ -126,10 +127,13 @@ def open_http(
 ) -> HttpClient:
     """Returns a client of the row's address, or of another one of its system. Raises NeedsAttention when that address
     cannot be used."""
-    own = connection.settings or {}
+    own, address = connection.settings or {}, base_url or connection.base_url
+    if not is_allowed_host(connection.system, host_of(address)):  # SYSTEM_HOSTS may have been narrowed since it was entered
+        sentence = f"leads to {host_of(address)}, which the setting SYSTEM_HOSTS does not allow"
+        raise NeedsAttention(sentence, system=connection.system)
     return HttpClient(
         connection.system,
-        base_url or connection.base_url,
+        address,
         secrets=[v for k, v in (connection.secrets or {}).items() if isinstance(v, str) and k != "expires_at"],
         allow_loopback=settings.ALLOW_LOOPBACK,
         allow_private=bool(own.get("allow_private")),

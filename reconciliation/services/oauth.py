@@ -23,10 +23,10 @@ from connectors.errors import ConnectorError, NeedsAttention, RateLimited, conne
 from connectors.oauth import App, Tokens, authorize_url, request_tokens
 from connectors.outreach import scopes
 from reconciliation.engine.connections import CandidateTokens, store_candidate, store_tokens
+from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import host_of, is_allowed_host
 
 LONGEST = timedelta(minutes=10)
 AGAIN = "Nothing was changed; press Connect to try again."

@@ -206,6 +206,26 @@ def test_d34_an_error_whose_flag_was_cleared_in_workbooks_is_emptied_when_it_goe
     assert box.run().updated == 0
 
 
+def test_d34_an_error_is_emptied_when_the_organisation_turns_out_to_need_no_write():
+    box = make()
+    columns_of(box, "organisations")["cf_e"] = Column("cf_e", "Outreach Error", "string")
+    connection_test(box.sync_pass.crm, wiring=box.wiring)
+    box.sync_pass.refresh_from_db()
+    id_ = box.organisation("Bound", industry="Food")
+    box.run()
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 1})
+    box.edit(id_, industry="Health")
+    box.run()
+    assert box.show(id_)["cf_e"]
+    box.edit(id_, industry="Food", **{ERROR: False})
+
+    run = box.run()
+
+    assert (run.unchanged, box.show(id_)["cf_e"] or "") == (1, "")
+    box.calls()
+    assert box.run().updated == 0 and not any(call.startswith("PUT") for call in box.calls())
+
+
 def test_a_plugin_field_that_is_gone_holds_the_pass_until_the_fields_are_mended():
     box = make()
     box.organisation("Waits")
