@@ -36,6 +36,7 @@ class Call:
     writer: Writer
     given: Any = None
     is_inner: bool = False
+    base_url: str = ""
 
     @property
     def root(self) -> str:

@@ -131,6 +131,7 @@ def _inner_call(call: Call, method: str, url: str, body: Any, headers: dict[str,
         writer=call.writer,
         given=body,
         is_inner=True,
+        base_url=call.base_url,
     )
 
 

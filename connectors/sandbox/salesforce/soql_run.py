@@ -294,10 +294,7 @@ class _Run:
         operator, value, field = condition.operator, condition.value, column.field
         get = self._getter(column)
         if operator == "LIKE":
-            if not field.is_text:
-                self._refuse_operator(condition)
-            pattern = re.compile(value.text, re.IGNORECASE | re.DOTALL)
-            return lambda row: (text := get(row)) is not None and pattern.fullmatch(text) is not None
+            return self._like(column, condition)
         if operator not in ("=", "!=") and (field.type == "boolean" or value.kind == "null"):
             self._refuse_operator(condition)
         if value.kind == "literal":
@@ -315,6 +312,17 @@ class _Run:
         }
         compare = comparisons[operator]
         return lambda row: (present := get(row)) is not None and bool(compare(present))
+
+    def _like(self, column: Column, condition: Comparison) -> Test:
+        if not column.field.is_text:
+            self._refuse_operator(condition)
+        pattern, view, sees_deleted = re.compile(condition.value.text, re.IGNORECASE | re.DOTALL), self._view, self._sees_deleted
+
+        def fits(row: Row) -> bool:
+            text = _value(view, sees_deleted, column, row)
+            return text is not None and pattern.fullmatch(text) is not None
+
+        return fits
 
     def _refuse_operator(self, condition: Comparison) -> None:
         told = f"invalid operator on {condition.path.text} field"

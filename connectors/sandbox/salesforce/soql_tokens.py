@@ -69,7 +69,7 @@ def tokens(statement: str) -> list[Token]:
         match = _TOKEN.match(statement, at)
         if match is None:
             if statement[at] == "'":
-                raise malformed(statement, at, "unexpected token: '<EOF>' (is a quotation mark missing?)")
+                raise malformed(statement, at, "unexpected token: '<EOF>'")  # a quotation mark is missing
             raise malformed(statement, at, f"unexpected token: '{statement[at]}'")
         if match.lastgroup != "blank":
             found.append(Token(str(match.lastgroup), match.group(), at))

@@ -315,7 +315,7 @@ class SalesforceSystem:
         writer = Writer(session.user, lock=self.lock)
         body = _unzipped(request)
         version = parts[2].removeprefix("v")
-        return Call(request.method, version, tuple(parts[3:]), request.query, request.headers, body, writer)
+        return Call(request.method, version, tuple(parts[3:]), request.query, request.headers, body, writer, base_url=request.base_url)
 
     def _inner(self, call: Call) -> Answer:
         """Answers one call, or one part of a composite; what it wrote before it was refused is taken back."""
@@ -359,7 +359,7 @@ class SalesforceSystem:
         if not call.reads:
             raise method_not_allowed(call, "HEAD", "GET")
         paths = {name: f"{call.root}/{name}" for name in RESOURCES}
-        base = self.records.switches.instance_url or f"http://{call.headers.get('host', '')}"
+        base = self.records.switches.instance_url or call.base_url
         return Answer(200, {**paths, "identity": f"{base}/id/{self.desk.org_id}/{call.writer.user}"})
 
     def _sobjects(self, call: Call) -> Answer:
