@@ -161,7 +161,7 @@ class World:
             system = self.systems[name]
             method = system.method_of(request)
             faults = self.faults.for_call(name, method, request.path, system.template(request.path), request.query)
-            self.salesforce.lock = next((f.options for f in faults if f.kind == "lock_row"), None)
+            self.salesforce.locks = tuple(f.options for f in faults if f.kind == "lock_row")
             outcome = self._early(name, request, faults)
             if outcome is None:
                 outcome = Outcome(self._carried_out(name, request), self.now(name))

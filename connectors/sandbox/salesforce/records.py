@@ -21,15 +21,15 @@ Rule = Callable[[Row], bool]
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Who writes, and how. A person (or another program) may set what the API may not; `lock` is a fault that keeps rows
-    from this call: all, or those of and under one record."""
+    """Who writes, and how. A person (or another program) may set what the API may not; `locks` are faults that keep rows
+    from this call: all, or those of and under one `record`."""
 
     user: str
     is_person: bool = False
     may_save_duplicates: bool = False
     wants_details: bool = False
     may_assign: bool = True
-    lock: Mapping[str, Any] | None = None
+    locks: tuple[Mapping[str, Any], ...] = ()
     root: str = ""
 
 
@@ -261,7 +261,7 @@ class Records:
 
     def _check_lock(self, writer: Writer, table: Table, id_: str) -> None:
         """Raises Refused for a row that another transaction holds."""
-        is_struck = writer.lock is not None and ids.read(writer.lock.get("record", id_)) == id_
+        is_struck = any(ids.read(lock.get("record", id_)) == id_ for lock in writer.locks)
         if is_struck or (not writer.is_person and table.is_open(id_, self.stamp())):
             told = f"unable to obtain exclusive access to this record or 1 records: {id_}"
             raise Refused(self.switches.lock_status, "UNABLE_TO_LOCK_ROW", told, [])

@@ -53,7 +53,7 @@ class SalesforceSystem:
         self._rows = Rows(self.records, lambda: self._schema_changed_at)
         self._collections, self._views = Collections(self.records), ListViews(self.records)
         self._composite = Composite(self.records, self._inner, self.limits.count)
-        self.lock: Mapping[str, Any] | None = None  # a fault that keeps rows from this call; the world sets it
+        self.locks: tuple[Mapping[str, Any], ...] = ()  # faults that keep rows from this call; the world sets them
         first = Writer(ids.make(OBJECTS["User"].prefix, 1), is_person=True)
         self.desk.user = self.records.create("User", {**SYNC_USER, "Alias": "sync"}, first)["Id"]
         self._admin = self.records.create("User", {**ADMIN_USER, "Alias": "jadmin"}, first)["Id"]
@@ -312,7 +312,7 @@ class SalesforceSystem:
         return answer.response("")
 
     def _call(self, request: Request, parts: list[str], session: Session) -> Call:
-        writer = Writer(session.user, lock=self.lock)
+        writer = Writer(session.user, locks=self.locks)
         body = _unzipped(request)
         version = parts[2].removeprefix("v")
         return Call(request.method, version, tuple(parts[3:]), request.query, request.headers, body, writer, base_url=request.base_url)
