@@ -58,6 +58,8 @@ def test_a_change_is_looked_at_when_what_the_rule_goes_by_changes(force, twin):
     other = force.create("Contact", LastName="Two", Email="c@d.example")
     assert force.change("Contact", force.first, Title="X").status_code == 204
     assert refusal(force.change("Contact", other, Email="a@b.example")) == (400, "DUPLICATES_DETECTED")
+    force.system.create_record("Contact", twin)  # a person may
+    assert force.change("Contact", force.first, Title="Y").status_code == 204
     force.create("Account", Name="Acme")
     assert refusal(force.call("POST", "/sobjects/Account", json={"Name": "acme"})) == (400, "DUPLICATES_DETECTED")
 
@@ -164,6 +166,21 @@ def test_one_row_is_locked_with_what_hangs_on_it(force):
     force.world.faults.add({"kind": "lock_row", "system": "salesforce", "record": account})
     made = force.call("POST", "/sobjects/Contact", json={"LastName": "C", "AccountId": account})
     assert refusal(made) == (500, "UNABLE_TO_LOCK_ROW") and force.create("Contact", LastName="D")
+
+
+def test_what_cannot_go_whole_does_not_go(force):
+    account = force.create("Account", Name="Acme")
+    free, held = (force.create("Contact", LastName=name, AccountId=account) for name in ("A", "B"))
+    force.world.faults.add({"kind": "lock_row", "system": "salesforce", "record": held})
+
+    answers = [force.call("DELETE", f"/sobjects/Account/{account}"), force.call("DELETE", f"/composite/sobjects?ids={account}")]
+    job = force.call("POST", "/jobs/ingest", json={"object": "Account", "operation": "delete"}).json()
+    force.call("PUT", f"/{job['contentUrl']}", data=f"Id\n{account}\n", headers={"Content-Type": "text/csv"})
+    force.call("PATCH", f"/jobs/ingest/{job['id']}", json={"state": "UploadComplete"})
+
+    assert [a.status_code for a in answers] == [400, 200] and answers[1].json()[0]["success"] is False
+    assert force.get(f"/jobs/ingest/{job['id']}").json()["numberRecordsFailed"] == 1
+    assert force.row("Account", account)["Name"] == "Acme" and force.row("Contact", free)["LastName"] == "A"
 
 
 def test_what_people_change_is_seen_when_it_is_committed_with_the_stamp_of_its_beginning(force):

@@ -372,6 +372,11 @@ def test_the_batch_size_is_a_hint_within_bounds(force):
     assert force.page("SELECT Id FROM Contact", sforce_query_options="batchSize=many").status_code == 400
 
 
+def test_parameters_that_are_not_played_are_not_passed_over(force):
+    for params in ({"columns": "true", "q": "SELECT Id FROM Contact"}, {"explain": "SELECT Id FROM Contact"}, {}):
+        assert force.get("/query", **params).status_code == 400
+
+
 # --- laws ---------------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def crowd():

@@ -43,6 +43,8 @@ class Queries:
             raise method_not_allowed(call, "HEAD", "GET")
         if len(call.parts) == 2:
             return self._next_page(call, call.parts[1])  # a `q` that is repeated there is ignored
+        if unplayed := [name for name in ("columns", "explain") if name in call.parameters]:
+            raise bad_parameter(f"{unplayed[0]} is not supported here")
         statement = call.parameters.get("q")
         if statement is None:
             raise bad_parameter("q is missing")

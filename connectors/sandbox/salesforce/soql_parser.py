@@ -279,10 +279,8 @@ class _Parser:
         parts = [self._part()]
         word = self._next.word
         if word in ("AND", "OR"):
-            while self._has(word):
+            while self._has(word):  # the other word, without parentheses, is unexpected wherever the condition ends
                 parts.append(self._part())
-            if self._next.word in ("AND", "OR"):  # mixed without parentheses
-                raise unexpected(self._statement, self._next)
         self._depth -= 1
         return parts[0] if len(parts) == 1 else Group(word, tuple(parts))
 
