@@ -86,8 +86,9 @@ class SalesforceConnector:
         self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required)
         self._log = ReplicationLog(self._client)
         self._views = ListViews(self._client)
-        self._schemas = dict(schemas or {})
-        self._kinds_of = {object_type: kinds_of(schema) for object_type, schema in self._schemas.items()}
+        known = schemas or {}
+        self._kinds_of = {object_type: kinds_of(schema) for object_type, schema in known.items()}
+        self._known_required = {t: frozenset(a.name for a in schema.attributes.values() if a.is_required) for t, schema in known.items()}
         self._described: set[str] = set()
         self._template = page_address_template
         self._spread = spread
@@ -202,7 +203,8 @@ class SalesforceConnector:
     def _columns(self, object_type: str, columns: Sequence[str]) -> list[str]:
         """Returns what is asked for, and learns how to read it where that is not known yet."""
         names = list(dict.fromkeys([*always(object_type), *columns]))
-        if unknown_among(names, self._kinds(object_type)) and object_type not in self._described:
+        unknown = unknown_among(names, self._kinds(object_type))
+        if set(unknown) - {self.marker_field} and object_type not in self._described:  # the marker is text
             self.schema(object_type)
         return names
 
@@ -234,9 +236,8 @@ class SalesforceConnector:
         return read_record(row, object_type, (), self._kinds(object_type))
 
     def _required(self, object_type: str) -> frozenset[str]:
-        schema = self._schemas.get(object_type)
-        known = [a.name for a in schema.attributes.values() if a.is_required] if schema is not None else []
-        return frozenset([*REQUIRED.get(object_type, ()), *known])
+        """Returns the fields that were known to be required when the connector was opened: what became so since is news."""
+        return frozenset(REQUIRED.get(object_type, ())) | self._known_required.get(object_type, frozenset())
 
     # --- records that took the place of others ------------------------------------------------------------------------
 
@@ -294,7 +295,7 @@ class SalesforceConnector:
     def schema(self, object_type: str) -> Schema:
         path = f"{self._client.root}/sobjects/{query.name(object_type)}/describe"
         schema = read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe"))
-        self._schemas[object_type], self._kinds_of[object_type] = schema, kinds_of(schema)
+        self._kinds_of[object_type] = kinds_of(schema)
         self._described.add(object_type)
         return schema
 

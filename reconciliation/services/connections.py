@@ -18,6 +18,7 @@ from connectors.contract import Check, Connector
 from connectors.errors import ConnectorError, connection_sentence
 from connectors.http import HttpClient
 from connectors.text import clean
+from reconciliation.engine.connections import is_allowed_host
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
@@ -28,7 +29,7 @@ from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
-TOKENS = ("access_token", "refresh_token", "expires_at")
+TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity")
 DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
@@ -216,14 +217,6 @@ def host_of(address: str) -> str:
         return (urlsplit(address).hostname or "").lower()
     except ValueError:
         return ""
-
-
-def is_allowed_host(system: str, host: str) -> bool:
-    """Tells whether a connection of the system may name this host: one of SYSTEM_HOSTS, or this machine in demonstrations."""
-    if settings.ALLOW_LOOPBACK and host in ("127.0.0.1", "localhost", "::1"):
-        return True
-    names = settings.SYSTEM_HOSTS[system]
-    return any(host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name for name in names)
 
 
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:

@@ -21,12 +21,12 @@ from django.utils import timezone
 from connectors.contract import Identity
 from connectors.errors import ConnectorError, NeedsAttention, RateLimited, connection_sentence
 from connectors.oauth import App, Tokens, authorize_url, request_tokens
-from connectors.outreach import scopes
-from reconciliation.engine.connections import CandidateTokens, store_candidate, store_tokens
+from connectors.registry import consent_of
+from reconciliation.engine.connections import CandidateTokens, is_allowed_host, store_candidate, store_tokens
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import host_of, is_allowed_host
+from reconciliation.services.connections import host_of
 
 LONGEST = timedelta(minutes=10)
 AGAIN = "Nothing was changed; press Connect to try again."
@@ -60,7 +60,7 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
         raise ConnectRefused("The log-in address is on no host that SYSTEM_HOSTS allows.")
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     flow = Flow(connection.pk, by.pk, verifier, redirect_uri, timezone.now().isoformat())
-    url = authorize_url(connection.authorise_base, app, scope=scopes.ALL, state=state, verifier=verifier)
+    url = authorize_url(connection.authorise_base, app, scope=consent_of(connection.system).scope, state=state, verifier=verifier)
     audit(by, "begin to connect", connection.name)
     return url, state, flow
 
@@ -121,7 +121,7 @@ def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: A
 
 
 def _app(connection: Connection, redirect_uri: str) -> App:
-    return App(connection.secrets.get("client_id", ""), connection.secrets.get("client_secret", ""), redirect_uri)
+    return consent_of(connection.system).app_of(connection.secrets, redirect_uri)
 
 
 def _known(remembered: Mapping[str, Any] | None, by: AbstractBaseUser) -> tuple[Flow, Connection]:
