@@ -96,14 +96,20 @@ class TokenSource:
     ) -> None:
         self._store, self._app, self._http, self._now = store, app, http, now
         self._grant: Grant = grant or RefreshGrant()
+        self._logs = [http]
         self._tokens = store.load()
         self._mutex = threading.Lock()
         self._hide(self._tokens)
 
+    def hide_from(self, http: HttpClient) -> None:
+        """Masks the tokens, these and later ones, in what another client of the system logs."""
+        self._logs.append(http)
+        self._hide(self._tokens)
+
     def _hide(self, tokens: Tokens) -> None:
-        self._http.redact.add(tokens.access_token)
-        self._http.redact.add(tokens.refresh_token)
-        self._http.redact.add(self._app.client_secret)
+        for http in self._logs:
+            for secret in (tokens.access_token, tokens.refresh_token, self._app.client_secret):
+                http.redact.add(secret)
 
     @property
     def held(self) -> Tokens:

@@ -18,7 +18,7 @@ _NAMES = (
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
 _JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*(?:"|\\?$)')  # a body may be cut in the middle of a secret
-_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.\-~+/]{4,}=*")
+_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.\-~+/!]{4,}=*")
 _COOKIE = re.compile(r"(?i)\b((?:set-)?cookie|authorization|x-api-key)([\"']?\s*[:=]\s*[\"']?)(?!Bearer|Basic)[^\r\n\"']+")
 
 

@@ -24,7 +24,7 @@ NO_NEW_TOKEN_MENDS = (  # answers with the code of an ended session that mean so
     "Connected app is not attached to Agent",
 )
 # "api-usage=18/15000; per-app-api-usage=17/250(appName=x)": each is an allowance of its own.
-_USAGE = re.compile(r"(?<![\w-])(?:per-app-)?api-usage=(\d{1,12})/(\d{1,12})")
+_USAGE = re.compile(r"(?:^|[;\s])(?:per-app-)?api-usage=(\d{1,12})/(\d{1,12})(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class SalesforceClient:
         said = data if isinstance(data, dict) else {}
         rows, total, is_done, link = said.get("records"), said.get("totalSize"), said.get("done"), said.get("nextRecordsUrl")
         is_sound = isinstance(rows, list) and isinstance(total, int) and isinstance(is_done, bool)
-        leads_on = isinstance(link, str) and link.startswith("/") and bool(rows)  # else a sweep would end early, or never
+        leads_on = isinstance(link, str) and link.startswith(VERSIONS) and bool(rows)  # else a sweep would end early, or never
         if not is_sound or answer.server_time is None or (not is_done and not leads_on):
             raise unreadable(SYSTEM, answer, is_read=True)
         return Rows(said["records"], said["totalSize"], "" if is_done else str(link), answer.server_time, answer)

@@ -87,7 +87,7 @@ def _check(block: str) -> str:
     return _CHECK[sum(1 << place for place, c in enumerate(block) if c.isupper())]
 
 
-def _given_id(raw: Any) -> str:
+def given_id(raw: Any) -> str:
     """Returns an id of an answer in its 18 characters, "" when it is none. Its check characters are Salesforce's matter."""
     text = raw if isinstance(raw, str) and _ID.fullmatch(raw) else ""
     return text if len(text) != 15 else full_id(text) or ""
@@ -95,7 +95,7 @@ def _given_id(raw: Any) -> str:
 
 def read_ref(raw: Any, object_type: str) -> Ref | None:
     """Returns the ref of an id in an answer, None when there is none."""
-    id_ = _given_id(raw)
+    id_ = given_id(raw)
     return Ref(SYSTEM, object_type, id_) if id_ else None
 
 
@@ -162,7 +162,7 @@ def read_record(row: Any, object_type: str, columns: Sequence[str] = (), kinds: 
         fields,
         version=write_instant(changed) if isinstance(changed, datetime) else "",
         updated_at=changed if isinstance(changed, datetime) else None,
-        updated_by=_given_id(row.get("LastModifiedById")),
+        updated_by=given_id(row.get("LastModifiedById")),
         is_deleted=row.get("IsDeleted") is True,
         damaged=frozenset(damaged),
         edited_at=edited if isinstance(edited, datetime) else None,

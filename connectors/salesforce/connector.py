@@ -35,7 +35,18 @@ from connectors.http import HttpClient, unreadable
 from connectors.oauth import TokenSource
 from connectors.salesforce import query
 from connectors.salesforce.client import Rows, SalesforceClient
-from connectors.salesforce.codec import NO_RECYCLE_BIN, STANDARD, SYSTEM, Kinds, always, full_id, read_record, read_ref, unknown_among
+from connectors.salesforce.codec import (
+    NO_RECYCLE_BIN,
+    STANDARD,
+    SYSTEM,
+    Kinds,
+    always,
+    full_id,
+    given_id,
+    read_record,
+    read_ref,
+    unknown_among,
+)
 from connectors.salesforce.faults import LOCATOR_GONE
 from connectors.salesforce.log import ReplicationLog
 from connectors.salesforce.rights import Rights
@@ -80,6 +91,7 @@ class SalesforceConnector:
     ) -> None:
         self._http = http
         self._tokens = tokens
+        tokens.hide_from(http)
         self._settings = settings or SalesforceSettings()
         self._client = SalesforceClient(http, tokens, self._settings, may_reach)
         self._rights = Rights(self._client, self._settings, granted_scope)
@@ -345,7 +357,7 @@ class SalesforceConnector:
         if not _IDENTITY.search(said):
             said = str(self._client.get_object(self._client.root, template="/").get("identity") or "")
         found = _IDENTITY.search(said)
-        ids = [full_id(found[1]) or "", full_id(found[2]) or ""] if found else ["", ""]
+        ids = [given_id(found[1]), given_id(found[2])] if found else ["", ""]
         if not all(ids):
             raise OutcomeUnknown("did not say whom it takes us for", system=SYSTEM)
         return ids[0], ids[1]

@@ -140,10 +140,10 @@ def error_of(
         return NeedsAttention(f"refuses our token: {said}", **common)
     if first.code == _NO_OBJECT:
         return NeedsAttention(f"has no such object, or our user may not see it: {said}", **common)
-    if first.code in _FAILED or status >= 500:
-        return ServerTrouble(f"failed: {said}", may_have_happened=not is_read, **common)
     if first.code == LOCKED:
         return StaleVersion(f"somebody else is writing this record or its account: {said}", **common)
+    if first.code in _FAILED or status >= 500:
+        return ServerTrouble(f"failed: {said}", may_have_happened=not is_read, **common)
     if first.code in _UNKNOWN_FIELD or _NO_EXTERNAL_ID.search(first.message):
         return MappingError(said, field=first.field, **common)
     is_hidden = status in (403, 404) or first.code.startswith("INSUFFICIENT_ACCESS")

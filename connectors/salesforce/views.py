@@ -9,7 +9,7 @@ from connectors.contract import SavedView
 from connectors.errors import Rejected
 from connectors.http import Answer, unreadable
 from connectors.salesforce import query
-from connectors.salesforce.client import SalesforceClient
+from connectors.salesforce.client import VERSIONS, SalesforceClient
 from connectors.salesforce.codec import SYSTEM, full_id
 from connectors.text import clean
 
@@ -53,7 +53,7 @@ def _page(answer: Answer) -> tuple[list[Any], str]:
     """Returns the rows of a page and where the next one is, "" at the end."""
     data = answer.data if isinstance(answer.data, dict) else {}
     rows, is_done, following = data.get("listviews"), data.get("done"), data.get("nextRecordsUrl")
-    leads_on = isinstance(following, str) and following.startswith("/")
+    leads_on = isinstance(following, str) and following.startswith(VERSIONS)
     if not isinstance(rows, list) or not isinstance(is_done, bool) or (not is_done and not leads_on):
         raise unreadable(SYSTEM, answer, is_read=True)
     return rows, "" if is_done else str(following)

@@ -155,7 +155,7 @@ class Writer:
                 alone += refused if isinstance(refusal, Rejected) else []
                 if len(alone) >= REFUSALS_OF_ALL and not went_through and waiting:
                     trouble = _of_all(refusal)
-                    settled |= _unsent([row for rows in [alone, *waiting, held] for row in rows], trouble)
+                    settled |= {row.at: _failed(row, trouble) for rows in [alone, *waiting, held] for row in rows}
                     return trouble
             except ConnectionTrouble as found:
                 settled |= {row.at: _failed(row, found) for row in part}
