@@ -51,12 +51,9 @@ class Rights:
 
     def lines(self, wanted: Sequence[Wanted] = WANTED) -> list[Check]:
         """Returns a line for everything that is needed, naming each right that is missing, and who can give it."""
-        found = run_checks(
-            [
-                Try("Use the API", "Our user may use the API.", self._open, _who_opens),
-                Try("API version", f"Version {self._settings.api_version} is there.", self._version),
-            ]
-        )
+        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, _who_opens)])
+        if all(line.is_ok for line in found):
+            found += run_checks([Try("API version", f"Version {self._settings.api_version} is there.", self._version)])
         if not all(line.is_ok for line in found):
             return found
         for want in wanted:

@@ -84,8 +84,8 @@ def salesforce(
 
 
 def id18(number: int, prefix: str = "003") -> str:
-    """Returns an id with digits only behind its prefix, whose check characters are known: digits set no bit."""
-    return f"{prefix}{number:012d}AAA"
+    """Returns an id whose check characters are known: of "00Q" the third character sets bit 2, digits set none."""
+    return f"{prefix}{number:012d}{'E' if prefix[2].isupper() else 'A'}AA"
 
 
 def row(number: int, type_: str = "Contact", at: str = SHOWN, **fields: Any) -> dict[str, Any]:
