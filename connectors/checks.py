@@ -34,8 +34,10 @@ def run_checks(tries: Iterable[Try]) -> list[Check]:
             found = step.call()
         except ConnectorError as error:
             remedy = step.remedy(error)
-            lines.append(Check(step.name, False, f"{error.sentence}." if remedy else connection_sentence(error), remedy))
-            if isinstance(error, ConnectionTrouble) and not isinstance(error, NeedsAttention):
+            passes = isinstance(error, ConnectionTrouble) and not isinstance(error, NeedsAttention)
+            sentence = f"{error.sentence}." if remedy else connection_sentence(error)
+            lines.append(Check(step.name, False, sentence, remedy, passes=passes))
+            if passes:
                 break
         else:
             lines.append(found if isinstance(found, Check) else Check(step.name, True, step.good))

@@ -183,13 +183,14 @@ class Schema:
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of a connection test: what was tried, whether it went well, what to do if not and who can do it. A warning
-    is a line that went well and still wants a look."""
+    is a line that went well and still wants a look; `passes` a failure that passes by itself: nobody has to do anything."""
 
     name: str
     is_ok: bool
     sentence: str
     remedy: str = ""
     is_warning: bool = False
+    passes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +291,9 @@ class Connector(Protocol):
         """Returns the attributes of the object type as the system describes them."""
         ...
 
-    def check(self) -> list[Check]:
-        """Tries what the product needs and returns a line for each. Writes nothing."""
+    def check(self, *, may_send: bool = True) -> list[Check]:
+        """Tries what the product needs and returns a line for each. Writes nothing; without `may_send` it sends not even
+        what only proves the right to write."""
         ...
 
     def rivals(self, own_prefix: str) -> list[Check]:

@@ -170,8 +170,9 @@ class TokenSource:
         try:
             return request_tokens(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
         except NeedsAttention as refusal:
-            if not was_cut_off:
-                self._store.settle()
+            if not was_cut_off or refusal.code != "invalid_grant":
+                if not was_cut_off:
+                    self._store.settle()
                 raise
             raise NeedsAttention(
                 "has replaced our access, and the new token was lost on its way to us; reconnect it",

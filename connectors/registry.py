@@ -23,7 +23,7 @@ from connectors.workbooks.connector import WorkbooksConnector
 @dataclass(frozen=True, slots=True)
 class Access:
     """What a connector is opened with. `open_http` makes a client of an address, `spread` a map over at most so many
-    threads; `may_reach` tells whether tokens may be sent to a host; `schemas` are descriptions kept from earlier."""
+    threads; `may_reach` tells whether tokens may be sent to a host; `schemas` gives descriptions kept from earlier."""
 
     open_http: Callable[[str], HttpClient]
     store: TokenStore
@@ -35,7 +35,7 @@ class Access:
     settle_seconds: int = 0
     spread: Callable[[int], Spread] = lambda most: one_by_one
     may_reach: Callable[[str], bool] = lambda host: True
-    schemas: Mapping[str, Schema] = field(default_factory=dict)
+    schemas: Callable[[], Mapping[str, Schema]] = dict
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _open_salesforce(access: Access) -> Connector:
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
         granted_scope=str(own.get("granted_scope", "")) if grant.may_replace else "",
-        schemas=access.schemas,
+        schemas=access.schemas(),
         may_reach=access.may_reach,
         spread=access.spread(settings.concurrency),
     )

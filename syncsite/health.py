@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 BEAT_IS_OLD_SECONDS = 180  # as the watchdog of `serve`
 BROKEN = (DatabaseError, InterfaceError, OSError)
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PLAIN = "text/plain; charset=utf-8"
 
 
 @never_cache
@@ -60,14 +61,14 @@ def _look() -> dict[str, Any]:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Returns what the database says, in Prometheus' text format 0.0.4, to who knows the token."""
     if not settings.METRICS_TOKEN:
-        return HttpResponse("There is no such page.\n", status=404, content_type="text/plain")
+        return HttpResponse("There is no such page.\n", status=404, content_type=PLAIN)
     given = request.headers.get("Authorization", "")
     if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), f"Bearer {settings.METRICS_TOKEN}".encode()):
-        answer = HttpResponse("The token is missing or wrong.\n", status=401, content_type="text/plain")
+        answer = HttpResponse("The token is missing or wrong.\n", status=401, content_type=PLAIN)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
         return answer
     try:
         return HttpResponse(exposition(timezone.now()), content_type=METRICS_TYPE)
     except BROKEN:
         log.exception("the metrics found no database")
-        return HttpResponse("The database does not answer.\n", status=503, content_type="text/plain")
+        return HttpResponse("The database does not answer.\n", status=503, content_type=PLAIN)

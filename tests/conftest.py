@@ -25,11 +25,12 @@ TEST_ENVIRONMENT = {
     "TIME_ZONE": "UTC",
     "DJANGO_SETTINGS_MODULE": "syncsite.settings",
 }
-# Every variable that .env.example names: what a developer or a CI machine sets must not change a test.
-KNOWN = re.findall(r"^#?([A-Z][A-Z_]+)=", (Path(__file__).parents[1] / ".env.example").read_text(), re.MULTILINE)
-for name in KNOWN:
-    if name != "DATABASE_URL":
-        os.environ.pop(name, None)
+# What the machine sets for its own site must not change a test either. `.env.example` lists every variable the site reads,
+# which test_settings.py holds it to, so a new one is cleared here by itself.
+EXAMPLE = Path(__file__).resolve().parent.parent / ".env.example"
+SITE_VARIABLES = frozenset(re.findall(r"^#?([A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
+for name in SITE_VARIABLES - {"DATABASE_URL"}:
+    os.environ.pop(name, None)
 os.environ.update(TEST_ENVIRONMENT)
 # `make test` names PostgreSQL here for its second round. Each process gets its own SQLite file (see below).
 os.environ.setdefault("DATABASE_URL", f"sqlite:///{tempfile.gettempdir()}/syncsite-tests-{os.getpid()}.sqlite3")

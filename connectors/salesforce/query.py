@@ -12,6 +12,7 @@ from connectors.salesforce.codec import NO_RECYCLE_BIN, SYSTEM, full_id
 from connectors.text import clean
 
 LONGEST_TEXT = 4000  # characters of one text in WHERE; no field that can be asked for holds as many
+LONGEST_LIST = 80_000  # characters of one list of values; a statement holds 100,000
 EARLIEST, LATEST = datetime(1700, 1, 1, tzinfo=UTC), datetime(4000, 12, 31, tzinfo=UTC)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
 _ESCAPES = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
@@ -75,8 +76,18 @@ def askable(field: str, values: Iterable[str]) -> list[str]:
 
 
 def chunks(values: Sequence[str], most: int) -> Iterator[list[str]]:
-    for start in range(0, len(values), most):
-        yield list(values[start : start + most])
+    """Yields the values in groups that one statement holds."""
+    part: list[str] = []
+    size = 0
+    for value in values:
+        length = len(quote(value)) + 1
+        if part and (len(part) >= most or size + length > LONGEST_LIST):
+            yield part
+            part, size = [], 0
+        part.append(value)
+        size += length
+    if part:
+        yield part
 
 
 def where(condition: Condition) -> str:

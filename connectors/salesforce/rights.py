@@ -59,7 +59,7 @@ class Rights:
         for want in wanted:
             lines = self._of_object(want)
             found += lines
-            if _is_out_of_reach(lines):
+            if any(line.passes for line in lines):
                 break
         return found
 
@@ -176,8 +176,3 @@ def _who_opens(error: ConnectorError) -> str:
 
 def _who_shows(want: Wanted, error: ConnectorError) -> str:
     return _give("Read", want) if isinstance(error, NeedsAttention) and error.status in (400, 403, 404) else ""
-
-
-def _is_out_of_reach(lines: Sequence[Check]) -> bool:
-    """Tells whether a line failed for a cause that is no right: the next would only say so again."""
-    return any(not line.is_ok and not line.remedy for line in lines)

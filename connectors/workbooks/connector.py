@@ -220,7 +220,7 @@ class WorkbooksConnector:
         ready = {str(row.get("id")) for row in rows if str(row.get("status", "")).casefold() == "available"}
         return set(ids) - ready
 
-    def check(self) -> list[Check]:
+    def check(self, *, may_send: bool = True) -> list[Check]:
         pairs = list_pairs(None, ["id"], ("id",), 1)
         reads = [
             Try(

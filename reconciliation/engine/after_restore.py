@@ -11,20 +11,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime
+
+from django.db.models import Min
 
 from connectors.contract import All, AnyOf, Op, Record, Ref, Test
 from reconciliation.core.operations import Candidate, CaseOpening
-from reconciliation.core.values import name_key
+from reconciliation.core.values import is_blank, name_key
 from reconciliation.engine import cases, gather
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Case, Operation, SyncPass
+from reconciliation.models import Binding, Case, Operation, SyncPass
 from reconciliation.passes import organisations as rules
-from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Restore, Terms
+from reconciliation.passes.organisations import ACCOUNT, CLOCKS_DIFFER, ORGANISATION, Restore, Terms
 
 log = logging.getLogger(__name__)
-
-CLOCKS_DIFFER = timedelta(minutes=15)
 
 
 def notice(context: RunContext, named: Mapping[str, Record | None]) -> None:
@@ -70,10 +70,44 @@ def add_own_accounts(context: RunContext, records: Sequence[Record], found: dict
     key_of = {rules.marker_of(context.terms.database, r.ref.id): name_key(r.fields.get("name")) for r in records}
     connector = context.peer.connector
     columns = gather.account_columns(connector, context.terms.mapping)
-    for account in connector.find_marked(ACCOUNT, sorted(key_of), columns, since=restore.to - CLOCKS_DIFFER):
+    for account in connector.find_marked(ACCOUNT, sorted(key_of), columns, since=_made_since(context, restore, records) - CLOCKS_DIFFER):
         same = found.setdefault(key_of[str(account.fields.get(connector.marker_field))], [])
         if account.ref.id not in {a.ref.id for a in same}:
             same.append(account)
+
+
+def still_owed(context: RunContext, bindings: list[Binding]) -> list[Binding]:
+    """Returns the bindings whose Id is still to be written back. What was owed in the backup was written since, and its
+    account may have been parted from: it is written only to an organisation that is switched on and names none, for an
+    account that exists with our key. The rest is owed no more; the sweep says what it finds there."""
+    restore = context.terms.restore
+    then = [b for b in bindings if restore is not None and (b.owed_since is None or b.owed_since < restore.at)]
+    if not then:
+        return bindings
+    organisations = {r.ref.id: r for r in context.crm.connector.read(ORGANISATION, [b.crm_id for b in then], context.terms.columns.names)}
+    accounts = gather.accounts_by_id(context.peer.connector, context.terms.mapping, [b.peer_id for b in then])
+    over = [b for b in then if not _awaits_its_id(context.terms, b, organisations.get(b.crm_id), accounts.get(b.peer_id))]
+    # Its people are not moved either: they were since, or their account is not this organisation's any more.
+    Binding.objects.filter(pk__in=[b.pk for b in over]).update(is_write_back_due=False, owed_since=None, are_people_due=False)
+    cases.close_written_back(context, [b.crm_id for b in over], "Owed in the backup our database was restored from, and not any more.")
+    return [b for b in bindings if b not in over]
+
+
+def _awaits_its_id(terms: Terms, binding: Binding, record: Record | None, account: Record | None) -> bool:
+    if record is None or record.is_deleted:
+        return True  # the write ends the link of what was deleted
+    is_open = bool(record.fields.get(terms.columns.sync)) and is_blank(record.fields.get(terms.columns.peer_id))
+    return is_open and account is not None and account.fields.get(terms.marker_field) == rules.marker_of(terms.database, binding.crm_id)
+
+
+def _made_since(context: RunContext, restore: Restore, records: Sequence[Record]) -> datetime:
+    """Returns the time from which accounts of these organisations may have been made without our remembering it: since
+    the backup, or since the first create that was in doubt in it."""
+    refs = [str(r.ref) for r in records]
+    creates = Operation.objects.filter(source_ref__in=refs, connection=context.peer.connection, kind=Operation.Kind.CREATE)
+    doubtful = creates.filter(state=Operation.State.VOID, settled_at__gte=restore.at, intended_at__lt=restore.at)
+    first = doubtful.aggregate(first=Min("intended_at"))["first"]
+    return min(first, restore.to) if first else restore.to
 
 
 def flags_without_case(context: RunContext) -> None:

@@ -112,7 +112,7 @@ def open_ids(context: RunContext, reasons: tuple[str, ...]) -> list[str]:
     return list(rows.values_list("crm_id", flat=True))
 
 
-def close_written_back(context: RunContext, crm_ids: list[str]) -> None:
-    """Closes the cases of accounts whose Id stands in the CRM now."""
+def close_written_back(context: RunContext, crm_ids: list[str], note: str = "Id and URL were written back.") -> None:
+    """Closes the cases of accounts whose Id is owed to the CRM no more."""
     rows = Case.objects.filter(sync_pass=context.sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN, reason=WRITE_BACK_LATE)
-    rows.update(state=Case.State.CLOSED, decision="solved", note="Id and URL were written back.", closed_at=context.wiring.now())
+    rows.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())

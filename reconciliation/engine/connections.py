@@ -16,9 +16,11 @@ from django.utils import timezone
 
 from connectors import registry
 from connectors.contract import Attribute, Connector, Schema
+from connectors.errors import NeedsAttention
 from connectors.http import HttpClient
 from connectors.oauth import Tokens
 from connectors.registry import Access
+from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
@@ -134,10 +136,13 @@ def open_http(
 ) -> HttpClient:
     """Returns a client of the row's address, or of another one of its system. Raises NeedsAttention when that address
     cannot be used."""
-    own = connection.settings or {}
+    own, address = connection.settings or {}, base_url or connection.base_url
+    if not is_allowed_host(connection.system, host_of(address)):  # SYSTEM_HOSTS may have been narrowed since it was entered
+        sentence = f"leads to {host_of(address)}, which the setting SYSTEM_HOSTS does not allow"
+        raise NeedsAttention(sentence, system=connection.system)
     return HttpClient(
         connection.system,
-        base_url or connection.base_url,
+        address,
         secrets=[v for k, v in (connection.secrets or {}).items() if isinstance(v, str) and k not in NO_SECRETS],
         allow_loopback=settings.ALLOW_LOOPBACK,
         allow_private=bool(own.get("allow_private")),
@@ -174,7 +179,7 @@ def open_connector(
         settle_seconds=connection.settle_seconds,
         spread=lambda most: spread(min(workers, most)),
         may_reach=lambda host: is_allowed_host(connection.system, host),
-        schemas=_schemas_of(connection),
+        schemas=lambda: _schemas_of(connection),
     )
     return registry.open_connector(connection.system, access)
 
@@ -191,11 +196,3 @@ def _schemas_of(connection: Connection) -> dict[str, Schema]:
         )
         for object_type, rows in (connection.schema_cache or {}).items()
     }
-
-
-def is_allowed_host(system: str, host: str) -> bool:
-    """Tells whether a connection of the system may name this host: one of SYSTEM_HOSTS, or this machine in demonstrations."""
-    if settings.ALLOW_LOOPBACK and host in ("127.0.0.1", "localhost", "::1"):
-        return True
-    names = settings.SYSTEM_HOSTS[system]
-    return any(host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name for name in names)

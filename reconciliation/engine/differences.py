@@ -16,7 +16,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
 from reconciliation.models import Binding, Connection, Difference, RemoteUser
 from reconciliation.models.bulk import insert_rows
-from reconciliation.passes.organisations import OWNER
+from reconciliation.passes.organisations import LINKED, LINKED_AGAIN, OWNER
 from reconciliation.store import decode_fields
 
 Known = dict[int, list[Difference]]  # by the binding's key
@@ -38,7 +38,7 @@ def note_page(context: RunContext, work: PageWork, bindings: Iterable[Binding]) 
     settled = []
     for row in bindings:
         decision = work.decisions[row.crm_id]
-        item = Settled(row, decision.bind_to is not None and decision.reason == "linked", frozenset(decision.held_blanks))
+        item = Settled(row, decision.bind_to is not None and decision.reason in (LINKED, LINKED_AGAIN), frozenset(decision.held_blanks))
         if item.is_link or item.held or row.crm_id in work.bindings:
             settled.append(item)
     if not settled:
@@ -56,6 +56,11 @@ def note_link(context: RunContext, binding: Binding) -> None:
 def note_undone(context: RunContext, binding: Binding, fields: Iterable[str]) -> None:
     """Notes the fields that an undo put back in the peer: they differ from now on, and no pass settles them."""
     _note(context, [Settled(binding, is_link=False, left=frozenset(fields))], known_differences([binding.pk]))
+
+
+def note_agreed(context: RunContext, binding: Binding) -> None:
+    """Strikes out what agrees by now."""
+    _note(context, [Settled(binding, is_link=False)], known_differences([binding.pk]))
 
 
 def known_differences(keys: Sequence[int]) -> Known:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciliation.engine import stop
-from reconciliation.models import Run, SyncPass
+from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.store import organisation_columns, person_columns
 
 NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
@@ -27,9 +27,15 @@ def is_closed(sync_pass: SyncPass) -> bool:
 
 
 def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
-    """Returns what a preview was made with: another mapping or other fields make another plan."""
+    """Returns what a preview was made with: another mapping, other fields or other systems make another plan."""
     columns = {"organisation": asdict(organisation_columns(sync_pass)), "person": asdict(person_columns(sync_pass))}
-    return {"mapping": sync_pass.mapping.version, "columns": columns}
+    systems = {side.system: _whose(side) for side in (sync_pass.crm, sync_pass.peer)}
+    return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems}
+
+
+def _whose(connection: Connection) -> list[str]:
+    own = connection.settings or {}
+    return [connection.base_url, str(own.get("database_id", "")), str(own.get("organisation", ""))]
 
 
 def preview_wanted(sync_pass: SyncPass) -> str:
@@ -40,7 +46,7 @@ def preview_wanted(sync_pass: SyncPass) -> str:
     if not seen:
         return "Its first preview has not been looked at. Make one with Preview, open it, and confirm there that you looked at it."
     if seen.get("rests_on") != what_it_rests_on(sync_pass):
-        return "The mapping or the fields were changed since the preview was looked at. Make a new one with Preview and confirm it."
+        return "Mapping, fields or a connection were changed since the preview was looked at. Make a new one with Preview and confirm it."
     return ""
 
 

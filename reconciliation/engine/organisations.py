@@ -220,7 +220,8 @@ def _guarded(context: RunContext, work: PageWork, record: Record, decide) -> Non
     except Exception as error:  # one bad record never stops a pass; the traceback goes with the case
         sentence = f"This organisation could not be worked out ({type(error).__name__})."
         opening = CaseOpening("error", "internal", sentence, "Send the case to support, then press Retry.")
-        cases.open_case(context, record, opening, trace=traceback.format_exc())
+        if not context.is_preview:
+            cases.open_case(context, record, opening, trace=traceback.format_exc())
         work.decide(Decision(record, Outcome.FAILED, "internal", sentence, case=opening))
 
 
@@ -330,9 +331,9 @@ def _binding(context: RunContext, decision: Decision, account: Record | None) ->
         owner_text=decision.owner_text[:255],
         is_without_owner=decision.is_without_owner,
         is_write_back_due=not has_id and not context.wiring.switches.forgets_owed_write_back,
-        are_people_due=decision.reason not in (rules.RESTORED, "agreed_again"),  # those may have been moved on since
+        are_people_due=decision.reason not in (rules.RESTORED, rules.LINKED_AGAIN, "agreed_again"),  # those may have been moved on since
         owed_since=None if has_id else now,
-        how={"adopted": "adopted", "linked": "linked"}.get(decision.reason, "created"),
+        how={"adopted": "adopted", rules.LINKED: "linked", rules.LINKED_AGAIN: "linked"}.get(decision.reason, "created"),
         bound_at=now,
         synced_at=now,
     )
@@ -402,7 +403,7 @@ def _with_old_error(context: RunContext, work: PageWork) -> list[str]:
     column = context.terms.columns.error_text
     if not column:
         return []
-    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED)]
+    went = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED, Outcome.UNCHANGED)]
     return [i for i in went if work.records[i].fields.get(column) not in (None, "", False)]
 
 
@@ -429,6 +430,6 @@ def _follow_up(context: RunContext, work: PageWork) -> None:
     refused = set(crm_writes.write_all(context, owed))
     # What Workbooks refused may have become a case with a flag of its own, which is worth one more try now.
     crm_writes.write_all(context, [crm_writes.owed_flag(context, c) for c in cases.with_owed_flag(context, list(refused))])
-    moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == "linked"]
+    moved = [i for i, d in work.decisions.items() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason == rules.LINKED]
     cases.close_solved(context, [i for i in moved if i not in refused])
     people.relate(context, moved)

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from connectors.contract import Condition, Page, Position, Record
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.eligibility import explain, pilot_selection, selection
 from reconciliation.core.ledger import LedgerDoesNotAddUp, Outcome
-from reconciliation.engine import after_restore, brakes, cases, gate, mapping_trouble, previews, recovery, search_index, stop
+from reconciliation.engine import after_restore, brakes, cases, gate, mapping_trouble, previews, recovery, stop
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
+from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
@@ -31,7 +33,6 @@ log = logging.getLogger(__name__)
 PAGE_SIZE = 100
 TAKEN = (Outcome.CREATED, Outcome.UPDATED, Outcome.DUPLICATE, Outcome.FAILED)  # what counts as one of a pilot's batch
 BATCH_ROWS = 500
-DIED = "Its process ended before the run did; the next one went on from there."
 BACK_OFF_MINUTES = (1, 2, 4, 8, 15)
 
 
@@ -88,20 +89,18 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
     return Run.objects.create(sync_pass=sync_pass, started_at=wiring.now(), lease_token=lease.token, **values)
 
 
-def _close_dead_runs(context: RunContext) -> None:
-    """A run that still says *running* belongs to a process that died: only one holds the lease. Its page begins anew."""
-    dead = Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.RUNNING).exclude(pk=context.run.pk)
-    now = context.wiring.now()
-    if dead.update(state=Run.State.INTERRUPTED, ended_at=now, note=DIED):
-        search_index.catch_up(Run.objects.filter(sync_pass=context.sync_pass, state=Run.State.INTERRUPTED, ended_at=now, note=DIED), now)
-
-
 def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:
     if run.kind != Run.Kind.PREVIEW:
         wait_for_mend(sync_pass, error, wiring)
     mark_trouble(sync_pass, error, wiring)
-    run.state, run.note, run.ended_at = Run.State.INTERRUPTED, error.sentence, wiring.now()
-    run.save()
+    close_dead_runs(sync_pass, run, wiring.now())
+    return end_run(run, Run.State.INTERRUPTED, error.sentence, wiring)
+
+
+def end_run(run: Run, state: str, note: str, wiring: Wiring) -> Run:
+    """Closes a run that came to nothing, without a ledger."""
+    run.state, run.note, run.ended_at = state, note, wiring.now()
+    run.save(update_fields=["state", "note", "ended_at"])
     return run
 
 
@@ -137,6 +136,9 @@ def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: lis
 
 def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], order: Order, wiring: Wiring) -> Run:
     context = build_context(sync_pass, run, lease, sides, wiring)
+    left = work_left(sync_pass, run.pk)
+    if left.dead_runs:
+        close_dead_runs(sync_pass, run, wiring.now())
     held = "" if order.kind == Run.Kind.PREVIEW else gate.held_because(sync_pass, order.kind)
     if held and (order.apply_of or order.kind == Run.Kind.PILOT):
         return close(context, Run.State.HELD, held)
@@ -152,9 +154,6 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         if context.is_preview:
             previews.begin(context)
         else:
-            left = work_left(sync_pass, run.pk)
-            if left.dead_runs:
-                _close_dead_runs(context)
             recovery.recover(context, left)
             if left.retries and not context.is_pilot:
                 _retry_owed(context)
@@ -429,9 +428,10 @@ def wait_for_mend(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) ->
     """Nobody is flagged; the pass waits 1, 2, 4, 8, 15 minutes, or what Retry-After says (engine-rules 2)."""
     minutes = BACK_OFF_MINUTES[min(sync_pass.trouble_count, len(BACK_OFF_MINUTES) - 1)]
     wait = error.retry_after if error.retry_after is not None else minutes * 60
-    sync_pass.trouble_count += 1
-    sync_pass.next_due_at = wiring.now() + timedelta(seconds=wait)
-    sync_pass.save(update_fields=["trouble_count", "next_due_at"])
+    # Somebody may have reconnected while this run failed: then the count began anew, and it is tried at once.
+    same = SyncPass.objects.filter(pk=sync_pass.pk, trouble_count=sync_pass.trouble_count)
+    same.update(trouble_count=sync_pass.trouble_count + 1, next_due_at=wiring.now() + timedelta(seconds=wait))
+    sync_pass.refresh_from_db(fields=["trouble_count", "next_due_at"])
 
 
 def mark_trouble(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) -> None:
@@ -451,5 +451,9 @@ def _cured(context: RunContext) -> None:
     if context.sync_pass.trouble_count and not context.is_preview:
         SyncPass.objects.filter(pk=context.sync_pass.pk).update(trouble_count=0)
         context.sync_pass.trouble_count = 0
-    ids = [context.crm.connection.pk, context.peer.connection.pk]
-    Connection.objects.filter(pk__in=ids).exclude(state=Connection.State.OK).update(state=Connection.State.OK, last_error="")
+    sides = (context.crm, context.peer)
+    rows = Connection.objects.filter(pk__in=[side.connection.pk for side in sides]).exclude(state=Connection.State.OK)
+    # Trouble on the way is over when a run gets through; a refused access only when the system answered this run.
+    answered = [side.connection.pk for side in sides if side.connector.counts().calls]
+    over = rows.exclude(~Q(pk__in=answered), state=Connection.State.NEEDS_ATTENTION)
+    over.update(state=Connection.State.OK, last_error="")

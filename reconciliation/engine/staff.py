@@ -10,8 +10,9 @@ from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine import recovery, stop
 from reconciliation.engine.context import RunContext
+from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Side
-from reconciliation.engine.runner import build_context, close, holder_name, open_run, open_side
+from reconciliation.engine.runner import build_context, close, end_run, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, SyncPass
 from syncsite.logging import during_run
@@ -40,15 +41,20 @@ def at_work(
     sides: list[Side] = []
     logged = ExitStack()
     try:
-        for connection in (sync_pass.crm, sync_pass.peer):
-            sides.append(open_side(connection, lease, wiring))
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
+        try:
+            for connection in (sync_pass.crm, sync_pass.peer):
+                sides.append(open_side(connection, lease, wiring))
+        except ConnectorError as error:  # a connection that cannot even be opened
+            end_run(run, Run.State.INTERRUPTED, f"{what} {error.sentence}", wiring)
+            raise
         logged.enter_context(during_run(run.pk))
         context = build_context(sync_pass, run, lease, sides, wiring)
+        close_dead_runs(sync_pass, run, wiring.now())
         context.reason = reason
         context.executor.staff_origin = context.staff_origin()
-        recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
         try:
+            recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
             yield context
         except ConnectorError as error:
             close(context, Run.State.INTERRUPTED, f"{what} {error.sentence}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping as ReadOnly
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -27,7 +27,9 @@ PERSON = "person"
 ACCOUNT = "account"
 PROSPECT = "prospect"
 OWNER = "owner"
+CLOCKS_DIFFER = timedelta(minutes=15)  # the most that two systems' clocks are trusted to be apart
 RESTORED = "restored"  # reason of the case for what cannot be known after a restore
+LINKED, LINKED_AGAIN = "linked", "linked_again"  # a first link, and one that may have been forgotten with a restore
 
 
 class Look(StrEnum):
@@ -64,7 +66,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """Our database is a backup: agreements after `to` (remote clock) may have been made and forgotten. `at` is when it
+    """Our database is a backup: agreements after `to` (Workbooks' clock) may have been made and forgotten. `at` is when it
     was put back (our clock)."""
 
     at: datetime
@@ -74,7 +76,8 @@ class Restore:
         """Whether the account may have been written after the agreement we know of, by us or by its people."""
         is_older = bound.synced_at is None or bound.synced_at < self.at
         is_touched = not account.version or account.version != bound.peer_version
-        return is_older and is_touched and (account.updated_at is None or account.updated_at >= self.to)
+        # The account's time is by Outreach's clock, `to` by Workbooks'.
+        return is_older and is_touched and (account.updated_at is None or account.updated_at >= self.to - CLOCKS_DIFFER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +269,8 @@ def _update(record: Record, account: Record, merge: Merge, terms: Terms, reason:
 
 def decide_link(record: Record, account: Record | None, bound_elsewhere: str, terms: Terms, users: Users) -> Decision:
     """Decides for an organisation that names an account it is not bound to (engine-rules 16): missing account is an
-    error, an account bound elsewhere a duplicate, else both are bound and differences follow *On first link* (D25)."""
+    error, an account bound elsewhere a duplicate, else both are bound and differences follow *On first link* (D25); after
+    a restore they are left."""
     stored = str(record.fields.get(terms.columns.peer_id) or "")
     if account is None:
         return failed(record, "account_gone", f"Outreach has no account {stored}.", "Correct the Outreach Id, or blank it and press Retry.")
@@ -289,13 +293,17 @@ def decide_link(record: Record, account: Record | None, bound_elsewhere: str, te
             return replace(_unknowable(record, account, merge), bind_to=account)
         sentence = "Linked again; both sides hold the same."
         return _explained(Decision(record, Outcome.UNCHANGED, "agreed_again", sentence, bind_to=account), merge, terms, users)
-    writes = {name: w for name, w in merge.to_peer.items() if _first_link_writes(terms.on_first_link, w.before)}
-    merge.to_peer = writes
     merge.warnings = [w for w in merge.warnings if not w.is_fatal]
-    if not writes:
-        return _explained(Decision(record, Outcome.UNCHANGED, "linked", "Linked; nothing to write.", bind_to=account), merge, terms, users)
+    if terms.restore is not None:
+        # It may have been linked since the backup, and what differs may have been left or typed then: it is listed.
+        sentence = f"Linked; nothing is written{', what differs is listed' if merge.to_peer else ''}."
+        merge.to_peer = {}
+        return _explained(Decision(record, Outcome.UNCHANGED, LINKED_AGAIN, sentence, bind_to=account), merge, terms, users)
+    merge.to_peer = {name: w for name, w in merge.to_peer.items() if _first_link_writes(terms.on_first_link, w.before)}
+    if not merge.to_peer:
+        return _explained(Decision(record, Outcome.UNCHANGED, LINKED, "Linked; nothing to write.", bind_to=account), merge, terms, users)
     intent = _update(record, account, merge, terms, "First link.")
-    return _explained(Decision(record, Outcome.UPDATED, "linked", "Linked.", intent=intent, bind_to=account), merge, terms, users)
+    return _explained(Decision(record, Outcome.UPDATED, LINKED, "Linked.", intent=intent, bind_to=account), merge, terms, users)
 
 
 def _first_link_writes(policy: str, before: object) -> bool:

@@ -84,12 +84,13 @@ def _pass(row: SyncPass) -> PassFacts:
         running_since=running["started_at"] if running else None,
         last_began_at=newest[0]["started_at"] if newest else None,
         channel_wanted_at=row.channel_wanted_at,
-        parked=_parked(row, settled["pk"]) if is_parked else None,
+        parked=_parked(row, settled["pk"]) if settled is not None and is_parked else None,
     )
 
 
-def _parked(row: SyncPass, held: int) -> tuple[int, str]:
-    """Returns the run whose plan waits for a person, and what the last held run says of it."""
-    planned = Operation.objects.filter(run__sync_pass=row, run__state=Run.State.HELD, state=Operation.State.PLANNED)
-    run = planned.order_by("-pk").values_list("run_id", flat=True).first()
-    return run or held, Run.objects.values_list("note", flat=True).get(pk=held)
+def _parked(row: SyncPass, held: int) -> tuple[int, str] | None:
+    """Returns the run whose plan waits for a person, and what the last held run says of it; None when none does: a run
+    may also be held because all writes are stopped, or before the pass is switched on."""
+    planned = Operation.objects.filter(run__sync_pass=row, run__state=Run.State.HELD, run__kind__in=PASS_RUNS)
+    run = planned.filter(state=Operation.State.PLANNED).order_by("-pk").values_list("run_id", flat=True).first()
+    return (run, Run.objects.values_list("note", flat=True).get(pk=held)) if run else None

@@ -15,10 +15,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Check, Connector
-from connectors.errors import ConnectorError, connection_sentence
+from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention, connection_sentence
 from connectors.http import HttpClient
 from connectors.text import clean
-from reconciliation.engine.connections import is_allowed_host
+from reconciliation.engine import stop
+from reconciliation.engine.connections import CANDIDATE
+from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
@@ -29,7 +31,7 @@ from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
-TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity")
+TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE)
 DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
@@ -118,7 +120,8 @@ def connection_save(
 
 
 def _refuse_other_database(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
-    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's."""
+    """Raises ConnectionRefused when the key says that it belongs to another database than the connection's, and when
+    nobody can say so while organisations are linked."""
     draft = copy.copy(connection)
     draft.base_url, draft.secrets, draft.settings = (
         change.base_url.rstrip("/"),
@@ -131,8 +134,13 @@ def _refuse_other_database(connection: Connection, change: ConnectionChange, giv
             said = connector.identity()
         finally:
             connector.close()
-    except ConnectorError:
-        return  # its test will say so; nothing runs with a key that is refused
+    except ConnectorError as error:
+        if not Binding.objects.filter(sync_pass__crm=connection).exists():
+            return  # its test will say so
+        why = "a key of another database would take its organisations for those that are linked"
+        raise ConnectionRefused(
+            f"Whose key this is could not be asked: {connection_sentence(error)} Nothing was stored, for {why}."
+        ) from None
     ours = str(draft.settings.get("database_id", ""))
     if ours and said.organisation_id not in ("", ours):
         raise ConnectionRefused(f"This key belongs to database {said.organisation_id} ({said}); the connection is of database {ours}.")
@@ -183,6 +191,8 @@ def _check(connection: Connection, change: ConnectionChange) -> None:
         if not address and what == "The log-in address":
             continue
         _check_address(what, connection.system, address, change.allows_private)
+        if connection.is_sandbox and host_of(address) not in LOOPBACK:
+            raise ConnectionRefused(f"{what}: this connection is the demonstration's. Give real systems an installation of their own.")
         if not is_allowed_host(connection.system, host_of(address)):
             hosts = ", ".join(settings.SYSTEM_HOSTS[connection.system])
             name = connection.get_system_display()
@@ -212,13 +222,6 @@ def _check_address(what: str, system: str, address: str, allows_private: bool) -
         raise ConnectionRefused(f"{what} is not a web address.") from None
 
 
-def host_of(address: str) -> str:
-    try:
-        return (urlsplit(address).hostname or "").lower()
-    except ValueError:
-        return ""
-
-
 def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> list[Check]:
     """Returns a line for everything the product needs of this connection, a warning where another engine is at work on
     the same records, and keeps the lines and the schema it describes."""
@@ -226,10 +229,11 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
     try:
         connector = wiring.open_connector(connection)
     except ConnectorError as error:
-        lines = [Check("Open the connection", False, connection_sentence(error))]
+        passes = isinstance(error, ConnectionTrouble) and not isinstance(error, NeedsAttention)
+        lines = [Check("Open the connection", False, connection_sentence(error), passes=passes)]
     else:
         try:
-            lines = connector.check()
+            lines = connector.check(may_send=not stop.stopped_sentence())
             if all(line.is_ok for line in lines):
                 lines += [_know_who(connection, connector), *connector.rivals(own_prefix(connection)), _keep_schema(connection, connector)]
         finally:
@@ -238,13 +242,20 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
     failing = [line for line in lines if not line.is_ok]
     now = timezone.now()
     Connection.objects.filter(pk=connection.pk).update(
-        state=Connection.State.NEEDS_ATTENTION if failing else Connection.State.OK,
+        state=_state_of(failing),
         last_error=failing[0].sentence if failing else "",
         last_error_at=now if failing else None,
         checks=[asdict(line) for line in lines],
         tested_at=now,
     )
     return lines
+
+
+def _state_of(failing: list[Check]) -> str:
+    """Returns the state that a test leaves: what passes by itself needs no person (engine-rules 4)."""
+    if not failing:
+        return Connection.State.OK
+    return Connection.State.WAITING if all(line.passes for line in failing) else Connection.State.NEEDS_ATTENTION
 
 
 def own_prefix(connection: Connection) -> str:

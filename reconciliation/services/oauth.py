@@ -22,11 +22,11 @@ from connectors.contract import Identity
 from connectors.errors import ConnectorError, NeedsAttention, RateLimited, connection_sentence
 from connectors.oauth import App, Tokens, authorize_url, request_tokens
 from connectors.registry import consent_of
-from reconciliation.engine.connections import CandidateTokens, is_allowed_host, store_candidate, store_tokens
+from reconciliation.engine.connections import CandidateTokens, store_candidate, store_tokens
+from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.connections import host_of
 
 LONGEST = timedelta(minutes=10)
 AGAIN = "Nothing was changed; press Connect to try again."
@@ -94,7 +94,10 @@ def connect_finish(
 def _refuse_others(connection: Connection, identity: Identity) -> str:
     """Returns why a log-in is not taken: the records linked so far are another organisation's. "" when it is."""
     known, said = str(connection.settings.get("organisation", "")), identity.organisation
-    if not known or known == said or not Binding.objects.filter(sync_pass__peer=connection).exists():
+    known_id, said_id = str(connection.settings.get("organisation_id", "")), identity.organisation_id
+    is_same = known_id == said_id if known_id and said_id else known == said  # names and addresses may be changed
+    linked = Binding.objects.filter(Q(sync_pass__crm=connection) | Q(sync_pass__peer=connection))
+    if not known or is_same or not linked.exists():
         return ""
     whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
     advice = "" if said else f" {AGAIN}"
@@ -105,10 +108,11 @@ def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: A
     again = row.connected_at is not None or bool(row.secrets.get("refresh_token"))
     stored = CandidateTokens(row.pk).load()  # renewed since, if it lasted
     own = {"redirect_uri": flow.redirect_uri, "granted_scope": tokens.scope}
+    whose = {"organisation": identity.organisation, "organisation_id": identity.organisation_id}
     store_tokens(
         row,
         replace(stored, scope=tokens.scope),
-        settings={**own, **({"organisation": identity.organisation} if identity.organisation else {})},
+        settings=own | {name: said for name, said in whose.items() if said},
         connected_at=timezone.now(),
         connected_by=by.get_username(),
         connected_as=str(identity),
@@ -159,7 +163,7 @@ def _exchange(connection: Connection, flow: Flow, code: str, wiring: Wiring) -> 
         finally:
             http.close()
     except NeedsAttention as error:
-        if error.code == "invalid_client":
+        if error.code in ("invalid_client", "invalid_client_id"):
             raise ConnectRefused(f"{system} does not know this client id and secret. Enter both anew. {AGAIN}") from None
         if error.status in (400, 401, 403):
             said = f"{system} refused the code ({error.code or error.status}); it is good once, and for a short while"

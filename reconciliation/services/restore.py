@@ -5,29 +5,29 @@ of its own (an organisation) or goes through the pass's own search (an account),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.utils import timezone
 
 from connectors.contract import Fields, Record, Ref, Value
 from connectors.errors import ConnectorError
 from reconciliation.core.operations import Intent
 from reconciliation.core.spellings import has_forgotten
-from reconciliation.core.values import is_blank, is_same, name_key
-from reconciliation.engine import gather, search_index
+from reconciliation.core.values import is_blank, is_same
+from reconciliation.engine import recovery, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.executor import Done
 from reconciliation.engine.organisations import process_page
+from reconciliation.engine.restored import account_for, bind_again, mark_restored
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, SyncPass, Tombstone
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Terms, decide_new
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite, read_organisations, write
-from reconciliation.store import decode_fields, encode_fields, mapping_of, organisation_columns, pick
+from reconciliation.store import decode_fields, mapping_of, organisation_columns
 
 PLUGIN_WORDS = {"sync": "Sync to Outreach", "peer_id": "Outreach Id", "peer_url": "Outreach URL"}
 
@@ -91,7 +91,7 @@ def _plan_organisation(desk: _Desk) -> RestorePlan:
     fields, lost = _creatable(desk)
     if is_blank(fields.get("name")):
         return RestorePlan(refusal="Its last values hold no name, and Workbooks takes no organisation without one.")
-    target = _account_for(desk)
+    target = account_for(desk.sync_pass, desk.peer, desk.terms.mapping, stone)
     plugin = plugin_values(desk, target)
     record = f"a new organisation {fields['name']}"
     writes = [PlannedWrite("Workbooks", record, name, str(value)) for name, value in fields.items()]
@@ -123,14 +123,6 @@ def _creatable(desk: _Desk) -> tuple[dict[str, Value], list[str]]:
     fields = {n: v for n, v in values.items() if n not in lost}
     name = "" if has_forgotten(desk.tombstone.name) else desk.tombstone.name
     return {"name": name, **fields}, lost
-
-
-def _account_for(desk: _Desk) -> Record | None:
-    """Returns the account that the organisation was linked to, None when it is gone or another one's by now."""
-    stone = desk.tombstone
-    if not stone.peer_id or gather.bound_organisations(desk.sync_pass, [stone.peer_id]):
-        return None
-    return gather.accounts_by_id(desk.peer, desk.terms.mapping, [stone.peer_id]).get(stone.peer_id)
 
 
 def plugin_values(desk: _Desk, account: Record | None) -> dict[str, Value]:
@@ -172,40 +164,64 @@ def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", w
     kind = "organisation" if tombstone.why == Tombstone.Why.CRM else "account"
     what = f"Restore {kind} of {tombstone.name}."
     with at_work(tombstone.sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:
+        begun = _settle_begun(context, tombstone)
         # As it is now: somebody may have restored it while this waited for the pass, or forgotten a value of it.
         stone = Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "binding").get(pk=tombstone.pk)
         desk = _Desk(stone, stone.sync_pass, context.crm.connector, context.peer.connector)
-        plan = _plan(desk)
-        if plan.refusal:
-            raise DecisionRefused(f"{plan.refusal} Nothing was done.")
-        made = _make_organisation(context, desk) if kind == "organisation" else _make_account(context, stone)
-        mark_restored(stone, made, user.get_username())
+        made = begun if begun is not None else _make(context, desk)
         subject = f"organisation {made.id if kind == 'organisation' else stone.crm_id} {stone.name}"
         audit(user, f"restore {kind}", subject, restored=str(stone.pk), made=str(made), run=context.run.pk, reason=reason)
         return f"{'Organisation' if kind == 'organisation' else 'Account'} {made.id} was made in its place."
 
 
-def mark_restored(stone: Tombstone, made: Ref, by: str) -> None:
-    Tombstone.objects.filter(pk=stone.pk).update(restored_at=timezone.now(), restored_by=by[:150], restored_as=str(made))
+def _settle_begun(context: RunContext, stone: Tombstone) -> Ref | None:
+    """Settles what an earlier attempt sent and nobody saw answered: no pass may do so for long. Returns the organisation
+    that it made, None when it made none. Raises DecisionRefused while that cannot be told."""
+    source = Ref(context.crm.connector.system, ORGANISATION, stone.crm_id)
+    doubtful = list(recovery.creates_in_doubt(context.sync_pass).filter(source_ref=str(source)).select_related("connection"))
+    recovery.settle_creates(context, doubtful)
+    for operation in doubtful:
+        system, sent_at = operation.connection.get_system_display(), operation.sent_at
+        if operation.state == Operation.State.SENT:
+            raise DecisionRefused(
+                f"It was begun before: {system} was asked at {sent_at:%H:%M:%S} UTC, did not answer, and may still be at it. "
+                "Try again in a minute. Nothing was done."
+            )
+        if operation.state == Operation.State.CONFIRMED and operation.marker == stone.marker:
+            return Ref(operation.connection.system, ORGANISATION, operation.target_id)
+    return None
+
+
+def _make(context: RunContext, desk: _Desk) -> Ref:
+    plan = _plan(desk)
+    if plan.refusal:
+        raise DecisionRefused(f"{plan.refusal} Nothing was done.")
+    if desk.tombstone.why == Tombstone.Why.CRM:
+        return _make_organisation(context, desk)
+    made = _make_account(context, desk.tombstone)
+    mark_restored(context, desk.tombstone, made, context.run.started_by)
+    return made
 
 
 def _make_organisation(context: RunContext, desk: _Desk) -> Ref:
     """Creates the organisation, or finds the one that an unanswered attempt made, and links it to its account."""
     stone, columns = desk.tombstone, context.terms.columns
     fields, _ = _creatable(desk)
-    account = _account_for(desk)
+    account = account_for(desk.sync_pass, desk.peer, desk.terms.mapping, stone)
     fields |= {getattr(columns, name): value for name, value in plugin_values(desk, account).items()}
     marker_field = context.crm.connector.marker_field
     found = context.crm.connector.find(ORGANISATION, marker_field, [stone.marker], ["name"])
-    ref = found[0].ref if found else _create(context, stone, fields)
+    ref = found[0].ref if found else _create(context, stone, fields, account)
     record = read_organisations(context, [ref.id]).get(ref.id)
     if account is not None and record is not None:
-        _bind_again(context, record, account)
+        bind_again(context, record, account)
+    mark_restored(context, stone, ref, context.run.started_by)
     search_index.note_names(context.sync_pass, [(str(ref), search_index.NAME, stone.name)], context.wiring.now())
     return ref
 
 
-def _create(context: RunContext, stone: Tombstone, fields: Fields) -> Ref:
+def _create(context: RunContext, stone: Tombstone, fields: Fields, account: Record | None) -> Ref:
+    """Creates the organisation; what follows from it is stored with the create, so that no pass takes it for a new one."""
     source = Ref(context.crm.connector.system, ORGANISATION, stone.crm_id)
     intent = Intent(
         Operation.Kind.CREATE.value,
@@ -220,43 +236,22 @@ def _create(context: RunContext, stone: Tombstone, fields: Fields) -> Ref:
     (operation,) = context.executor.intend([intent])
     if operation is None:
         raise DecisionRefused("Somebody else is restoring it just now. Nothing was done.")
-    context.executor.send("crm", [operation], _leave)
+    context.executor.send("crm", [operation], lambda done: _settle(context, done, stone, account))
     if operation.state != Operation.State.CONFIRMED or not operation.target_id:
         raise DecisionRefused(f"Workbooks did not take it: {operation.error or operation.get_state_display()}.")
     return Ref(source.system, ORGANISATION, operation.target_id)
 
 
-def _leave(done: list[Done]) -> None:
-    """The refusal's own words go to the journal; nothing else follows from the create before it was read back."""
+def _settle(context: RunContext, done: list[Done], stone: Tombstone, account: Record | None) -> None:
+    """Links what was made, by what was sent and answered until it is read back; a refusal's own words go to the journal."""
     for item in done:
         if isinstance(item.error, ConnectorError):
             item.operation.error = item.error.sentence
-
-
-def _bind_again(context: RunContext, record: Record, account: Record) -> None:
-    """Links both; each side's present values become its own base, so that nothing is written (leave differences)."""
-    terms, now = context.terms, context.wiring.now()
-    name = str(record.fields.get("name") or "")
-    Binding.objects.update_or_create(
-        sync_pass=context.sync_pass,
-        crm_type=ORGANISATION,
-        crm_id=record.ref.id,
-        defaults={
-            "peer_type": ACCOUNT,
-            "peer_id": account.ref.id,
-            "name": name[:255],
-            "name_key": name_key(name),
-            "crm_base": pick(record.fields, terms.mapping.crm_fields),
-            "peer_base": encode_fields({n: account.fields.get(n) for n in terms.mapping.peer_fields}),
-            "crm_version": record.version,
-            "peer_version": account.version,
-            "mapping_version": terms.mapping.version,
-            "are_people_due": True,
-            "how": "restored",
-            "bound_at": now,
-            "synced_at": now,
-        },
-    )
+        elif item.record is not None:
+            made = replace(item.record, fields={**decode_fields(item.operation.after), **item.record.fields})
+            if account is not None:
+                bind_again(context, made, account)
+            mark_restored(context, stone, made.ref, context.run.started_by)
 
 
 def _make_account(context: RunContext, stone: Tombstone) -> Ref:

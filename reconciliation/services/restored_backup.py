@@ -10,6 +10,8 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Case, Operation, Run, SyncPass
 from reconciliation.services.audit import audit
 
+UNDER_WAY = "The database was restored from a backup made while this run was under way."
+
 
 def database_restored(user: AbstractBaseUser | None = None, *, wiring: Wiring | None = None) -> list[SyncPass]:
     """Lets the next sweep of every pass treat what our database holds as possibly older than the remote systems, and
@@ -30,8 +32,8 @@ def database_restored(user: AbstractBaseUser | None = None, *, wiring: Wiring | 
         Operation.objects.filter(state=Operation.State.PLANNED).update(
             state=Operation.State.VOID, settled_at=timezone.now(), error="The database was restored; planned anew."
         )
-        Run.objects.filter(state=Run.State.RUNNING).update(
-            state=Run.State.INTERRUPTED, ended_at=now, note="The database was restored from a backup made while this run was under way."
-        )
+        for run in Run.objects.filter(state=Run.State.RUNNING):
+            run.state, run.ended_at, run.note = Run.State.INTERRUPTED, now, f"{run.note} {UNDER_WAY}".strip()
+            run.save(update_fields=["state", "ended_at", "note"])
         audit(user, "database restored", "all passes", until={p.name: str(p.restored_to) for p in passes})
     return passes

@@ -41,7 +41,7 @@ def preview_confirm(run: Run, user: AbstractBaseUser) -> None:
     if timezone.now() - run.started_at > GOOD_FOR:
         raise SwitchRefused("This preview is older than 24 hours. Make a new one and look at that.")
     if run.rests_on != gate.what_it_rests_on(sync_pass):
-        raise SwitchRefused("The mapping or the fields were changed since this preview. Make a new one and look at that.")
+        raise SwitchRefused("Mapping, fields or a connection were changed since this preview. Make a new one and look at that.")
     seen = {"run": run.pk, "by": user.get_username(), "at": timezone.now().isoformat(), "rests_on": run.rests_on}
     SyncPass.objects.filter(pk=sync_pass.pk).update(preview_seen=seen)
     audit(user, "confirm first preview", sync_pass.title, run=run.pk, created=run.created, updated=run.updated, duplicates=run.duplicates)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from connectors.errors import ConnectorError, NeedsAttention
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
+from reconciliation.services.connections import connection_test
 
 log = logging.getLogger(__name__)
 RENEW_AFTER = timedelta(hours=20)  # looked at four times a day, so each is renewed daily
@@ -22,8 +23,8 @@ def tokens_keep_alive(wiring: Wiring | None = None) -> dict[str, str]:
     wiring = wiring or Wiring()
     idle = Q(refresh_used_at=None) | Q(refresh_used_at__lt=timezone.now() - RENEW_AFTER)
     done: dict[str, str] = {}
-    for connection in Connection.objects.filter(idle, system=Connection.System.OUTREACH):
-        if connection.is_connected:
+    for connection in Connection.objects.filter(idle):
+        if connection.secrets.get("refresh_token"):
             done[connection.name] = _keep_alive(connection, wiring)
     return done
 
@@ -43,4 +44,6 @@ def _keep_alive(connection: Connection, wiring: Wiring) -> str:
     except ConnectorError as error:
         log.warning("the token of %s was not renewed: %s", connection.name, error.sentence)
         return error.sentence
+    if connection.state == Connection.State.NEEDS_ATTENTION:
+        connection_test(connection, wiring=wiring)  # access works again: its test says whether that is all it needed
     return "renewed"

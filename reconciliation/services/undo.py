@@ -17,14 +17,14 @@ from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_blank, is_same
-from reconciliation.engine import crm_writes, differences, gather, tombstones
+from reconciliation.engine import crm_writes, gather, undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.executor import Done
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
-from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.passes.organisations import ACCOUNT
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import read_organisations
 from reconciliation.store import decode, decode_fields, mapping_of
@@ -157,9 +157,7 @@ OTHER_WRITER = "Somebody else is writing account {} just now; try again in a mom
 
 
 def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
-    """Writes the earlier values. The binding's base of the peer follows, so that the next pass sees no edit in it; the
-    base of the CRM stays, so that the value is sent again only when it is edited again. Returns the key of each write
-    with "" or why it was not taken back."""
+    """Writes the earlier values. Returns the key of each write with "" or why it was not taken back."""
     intents = [
         Intent(
             Operation.Kind.UPDATE.value,
@@ -183,13 +181,6 @@ def _origin(context: RunContext, undone: Operation, fields: tuple[str, ...]) -> 
     return {**context.staff_origin(), "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
 
 
-def _note_undone(context: RunContext, undo: Operation) -> None:
-    """A write counts as taken back when all its fields were."""
-    undone = Operation.objects.filter(pk=undo.origin["undo_of"]).first()
-    if undone is not None and (undo.kind == Operation.Kind.DELETE or set(undone.after) <= set(undo.origin["fields"])):
-        Operation.objects.filter(pk=undone.pk).update(undone_at=context.wiring.now())
-
-
 def _refusal(undone: Operation, made: Operation | None) -> str:
     """Returns "" when the taking back was carried out, else the sentence that says what stood against it."""
     if made is None:
@@ -200,14 +191,7 @@ def _refusal(undone: Operation, made: Operation | None) -> str:
 def _restored(context: RunContext, done: list[Done]) -> None:
     for item in done:
         if item.error is None and item.record is not None:
-            row = Binding.objects.filter(sync_pass=context.sync_pass, peer_type=ACCOUNT, peer_id=item.operation.target_id).first()
-            if row is not None:
-                row.peer_base = {**row.peer_base, **item.operation.after}
-                row.peer_version = item.record.version
-                row.save(update_fields=["peer_base", "peer_version"])
-                differences.note_undone(context, row, item.operation.after)
-                context.ledger.related["undone"] += 1
-            _note_undone(context, item.operation)
+            undone.note_restored(context, item.operation, item.record)
 
 
 def _delete(context: RunContext, created: Operation) -> str:
@@ -236,18 +220,13 @@ def _delete(context: RunContext, created: Operation) -> str:
         origin=_origin(context, created, ()),
     )
     (operation,) = context.executor.intend([intent])
-    context.executor.send("peer", [operation] if operation is not None else [], lambda done: _deleted(context, done, source))
+    context.executor.send("peer", [operation] if operation is not None else [], lambda done: _deleted(context, done))
     return _refusal(created, operation)
 
 
-def _deleted(context: RunContext, done: list[Done], source: Ref) -> None:
+def _deleted(context: RunContext, done: list[Done]) -> None:
     for item in done:
         if item.error is None:
-            rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, crm_id=source.id)
-            for binding in rows:
-                tombstones.note_undone(context, binding, item.operation)
-            rows.end()
-            context.ledger.related["undone"] += 1
-            _note_undone(context, item.operation)
+            undone.note_deleted(context, item.operation)
         elif isinstance(item.error, ConnectorError):
             item.operation.error = item.error.sentence

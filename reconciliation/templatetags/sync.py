@@ -96,6 +96,7 @@ REASONS = {
     "created": "new in Outreach",
     "updated": "changed fields were sent",
     "linked": "linked to an account",
+    "linked_again": "linked again after a restore",
     "adopted": "our own account was found again",
     "equal": "both sides agree",
     "unmapped": "no mapped field changed",

@@ -83,9 +83,12 @@ def _parts(rows: Iterable[Any]) -> Iterator[list[Any]]:
             if len(part) == ROWS_A_CHUNK:
                 yield part
                 part = []
-    finally:  # also where the rows break off: what was read is written
+    except ConnectorError:  # where the rows break off: what was read is written
         if part:
             yield part
+        raise
+    if part:
+        yield part
 
 
 def _chunks(rows: QuerySet[Any]) -> Iterator[list[Any]]:

@@ -3,14 +3,16 @@
 The remote systems go on; only our database is a day older."""
 
 import random
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
 
-from reconciliation.models import Binding, Case, Connection, Operation, SyncPass
+from reconciliation.models import Binding, Case, Connection, Difference, MappingTable, Operation, Run, SyncPass
 from reconciliation.services.duplicates import Decision, duplicate_different, duplicate_link
 from reconciliation.services.errors import error_retry
 from reconciliation.services.restored_backup import database_restored
+from reconciliation.services.undo import undo, undoable
 from tests.acceptance import backups
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, SYNC, make
 
@@ -155,6 +157,18 @@ def test_a_person_decides_and_workbooks_value_goes(backup, django_user_model):
     assert not Case.objects.filter(state="open").exists()
 
 
+def test_a_decision_that_was_under_way_then_keeps_saying_what_it_was(box, tmp_path):
+    Run.objects.create(sync_pass=box.sync_pass, kind="staff", started_at=box.clock.at, note="Undo 300 writes.", started_by="olga")
+    box.backup = backups.take(tmp_path)
+    restore(box)
+
+    run = Run.objects.get(kind="staff")
+    assert (run.state, run.note) == (
+        "interrupted",
+        "Undo 300 writes. The database was restored from a backup made while this run was under way.",
+    )
+
+
 def test_an_edit_that_was_never_sent_is_sent_when_the_account_was_not_touched(backup):
     box = backup
     box.edit(box.known, industry="Health")  # and no run before the disk broke
@@ -198,6 +212,57 @@ def test_a_token_used_up_since_stops_the_pass_and_flags_nobody(backup):
     assert run.state == "interrupted"
     assert Connection.objects.get(system="outreach").state == "needs_attention"
     assert not Case.objects.exists() and len(box.accounts()) == 2
+
+
+def link_left_different(box, user):
+    """Returns an organisation that somebody linked to an account whose industry is blank, and left it so."""
+    box.clock.forward(3600)
+    case = Case.objects.get()
+    duplicate_link(Decision(case, user, wiring=box.wiring), case.candidates[0]["peer_id"])
+    box.run()
+    return int(case.crm_id)
+
+
+def test_what_was_left_different_by_a_link_since_stays_and_is_listed(box, tmp_path, django_user_model):
+    box.world.outreach.create_record("accounts", {"name": "Linked", "industry": ""})
+    box.organisation("Linked", industry="Food")
+    box.run()
+    box.backup = backups.take(tmp_path)
+    id_ = link_left_different(box, django_user_model.objects.create_superuser("olga"))
+    restore(box)
+
+    first, second = box.run(), box.run(forward=600)
+
+    assert not account_of(box, id_)["industry"] and written(box) == {}
+    assert (first.failed, first.duplicates, second.failed) == (0, 0, 0)
+    assert list(Difference.objects.filter(binding__crm_id=str(id_), kind="linked").values_list("peer_field", flat=True)) == ["industry"]
+    assert not Case.objects.filter(state="open").exists()
+
+
+@pytest.mark.parametrize("policy", ["fill_blanks", "crm"])
+def test_a_first_link_made_since_fills_nothing_again(box, tmp_path, policy):
+    """Somebody typed the Id into Workbooks, and blanked in Outreach what the link had filled."""
+    MappingTable.objects.update(on_first_link=policy)
+    account = box.world.outreach.create_record("accounts", {"name": "By hand", "industry": ""})["id"]
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(3600)
+    id_ = box.organisation("By hand", industry="Food", **{PEER_ID: str(account)})
+    box.run()
+    assert account_of(box, id_)["industry"] == "Food"
+    box.world.outreach.update_record("accounts", account, {"industry": ""})
+    elsewhere = box.world.outreach.create_record("accounts", {"name": "Where she works now"})["id"]
+    prospect = box.world.outreach.create_record("prospects", {"firstName": "Ann", "emails": ["ann@x.example"], "account": elsewhere})["id"]
+    person = {"name": "Ann", "employer_link": id_, "cf_person_sync_to_outreach": True, "cf_person_outreach_id": str(prospect)}
+    box.world.workbooks.create_record("people", person)
+    before = box.world.outreach.get_record("prospects", prospect)
+    restore(box)
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert not account_of(box, id_)["industry"] and written(box) == {}
+    assert box.world.outreach.get_record("prospects", prospect) == before
+    assert Difference.objects.get(binding__crm_id=str(id_), peer_field="industry").kind == "linked"
 
 
 def test_flags_set_since_become_cases_and_stay_as_they_are(backup):
@@ -255,6 +320,166 @@ def test_an_account_that_was_in_doubt_then_and_deleted_since_is_not_created_agai
 
     assert box.accounts("Doubtful") == []
     assert Case.objects.get(crm_id=str(new)).reason == "account_gone"
+
+
+@pytest.fixture
+def doubtful(box, tmp_path):
+    """An organisation whose create was not answered before the backup, and got its account afterwards."""
+    id_ = box.organisation("Doubtful", industry="Food")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    assert Operation.objects.filter(state="sent", kind="create").count() == 1
+    box.backup = backups.take(tmp_path)
+    box.run(forward=600)
+    box.run(forward=600)
+    assert box.show(id_)[PEER_ID]
+    box.clock.forward(3600)
+    return id_
+
+
+def test_an_account_that_was_in_doubt_then_and_edited_since_keeps_what_was_typed(box, doubtful):
+    account = account_of(box, doubtful)["id"]
+    box.world.outreach.update_record("accounts", account, {"industry": "typed there"})
+    restore(box)
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert account_of(box, doubtful)["industry"] == "typed there" and written(box) == {}
+    case = Case.objects.get()
+    assert case.reason == "restored" and "“Food” here and “typed there” in Outreach" in case.sentence
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == str(account)
+    assert len(box.accounts()) == 2
+
+
+@pytest.mark.parametrize("age", [60, 7200])  # of the unanswered create when the backup was made
+def test_an_account_that_was_in_doubt_then_and_renamed_since_is_no_second_one(box, doubtful, age, monkeypatch):
+    monkeypatch.setattr("connectors.outreach.connector.SEARCHABLE", ("id", "name"))  # keys are found by reading what is new
+    account = account_of(box, doubtful)["id"]
+    box.world.outreach.update_record("accounts", account, {"name": "Beyond Doubt"})
+    box.edit(doubtful, **{PEER_ID: ""})
+    restore(box)
+    SyncPass.objects.update(restored_to=Operation.objects.get(state="sent", kind="create").intended_at + timedelta(seconds=age))
+    box.sync_pass.refresh_from_db()
+
+    for _ in range(3):
+        box.run(forward=600)
+
+    assert account_of(box, doubtful)["name"] == "Beyond Doubt" and len(box.accounts()) == 2
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == str(account)
+    assert Case.objects.get().reason == "restored"
+
+
+def test_an_account_that_was_in_doubt_then_and_is_as_it_was_made_is_linked(box, doubtful):
+    accounts = box.accounts()
+    restore(box)
+
+    run = box.run()
+
+    assert (run.state, run.created, run.failed) == ("finished", 0, 0) and written(box) == {}
+    assert box.accounts() == accounts and not Case.objects.exists()
+    assert Binding.objects.get(crm_id=str(doubtful)).peer_id == box.show(doubtful)[PEER_ID]
+
+
+def test_a_create_in_doubt_after_the_restore_is_adopted_as_ever(backup):
+    box = backup
+    restore(box)
+    new = box.organisation("Doubtful", industry="Food")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+    box.run()
+    assert SyncPass.objects.get().restored_at is not None  # the sweep did not end
+
+    box.run(forward=600)
+
+    assert Binding.objects.get(crm_id=str(new)).how == "adopted"
+    assert account_of(box, new)["industry"] == "Food" and not Case.objects.exists()
+
+
+def test_an_outreach_whose_clock_is_behind_has_nothing_set_back(box, tmp_path):
+    box.world.faults.add({"kind": "clock_skew", "system": "outreach", "seconds": -600})
+    box.run()
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(300)
+    box.edit(box.known, industry="Health")
+    box.run()
+    box.world.outreach.update_record("accounts", account_of(box, box.known)["id"], {"industry": "typed there"})
+    restore(box)
+
+    box.run()
+
+    assert account_of(box, box.known)["industry"] == "typed there"
+    assert Case.objects.get().reason == "restored"
+
+
+@pytest.fixture
+def owed(box, tmp_path):
+    """An organisation whose account exists and whose Id was owed to it when the backup was made. Nobody ran since."""
+    id_ = box.organisation("Owed")
+    fault = {"kind": "status", "status": 503, "system": "workbooks", "method": "PUT", "path": "/crm/organisations.api", "times": 1}
+    box.world.faults.add(fault)
+    box.run()
+    assert Binding.objects.get(crm_id=str(id_)).is_write_back_due and not box.show(id_)[PEER_ID]
+    box.backup = backups.take(tmp_path)
+    box.clock.forward(3600)
+    return id_
+
+
+def test_an_id_that_was_owed_then_is_written_where_nothing_changed(box, owed):
+    restore(box)
+
+    box.run()
+
+    assert box.show(owed)[PEER_ID] == Binding.objects.get(crm_id=str(owed)).peer_id
+    assert not Case.objects.exists() and len(box.accounts("Owed")) == 1
+
+
+def test_an_id_that_was_owed_then_is_not_written_after_the_create_was_undone(box, owed, django_user_model):
+    box.run()
+    run = Operation.objects.get(kind="create", origin__name="Owed").run
+    undo(box.sync_pass, list(undoable(run)), django_user_model.objects.create_superuser("olga"), wiring=box.wiring)
+    before = box.show(owed)
+    restore(box)
+
+    for _ in range(3):
+        assert box.run(forward=600).state == "finished"
+
+    assert box.show(owed) == before and not before[PEER_ID] and not before[SYNC]
+    assert box.accounts("Owed") == []
+
+
+@pytest.mark.parametrize("what", ["unticked", "account deleted", "key removed"])
+def test_an_id_that_was_owed_then_is_left_to_the_sweep_where_somebody_took_it_away(box, owed, what):
+    account = box.accounts("Owed")[0]["id"]
+    if what == "unticked":
+        box.edit(owed, **{SYNC: False})
+    elif what == "account deleted":
+        box.world.outreach.delete_record("accounts", account)
+    else:
+        box.world.outreach.update_record("accounts", account, {"customId": ""})
+    accounts = box.accounts()
+    restore(box)
+
+    box.run()
+    box.run(forward=600)
+
+    assert not box.show(owed)[PEER_ID] and box.accounts() == accounts
+    assert [c.reason for c in Case.objects.all()] == ([] if what == "unticked" else ["id_blanked"])
+
+
+def test_an_id_that_was_owed_then_and_was_written_since_is_not_written_again(box, owed):
+    box.run()
+    elsewhere = box.world.outreach.create_record("accounts", {"name": "Where she works now"})["id"]
+    prospect = box.world.outreach.create_record("prospects", {"firstName": "Ann", "emails": ["ann@x.example"], "account": elsewhere})["id"]
+    person = {"name": "Ann", "employer_link": owed, "cf_person_sync_to_outreach": True, "cf_person_outreach_id": str(prospect)}
+    box.world.workbooks.create_record("people", person)
+    before = box.show(owed), box.world.outreach.get_record("prospects", prospect)
+    assert before[0][PEER_ID]
+    restore(box)
+
+    box.run()
+
+    assert (box.show(owed), box.world.outreach.get_record("prospects", prospect)) == before and not Case.objects.exists()
+    assert not Binding.objects.get(crm_id=str(owed)).is_write_back_due
 
 
 def test_a_flag_that_was_owed_then_and_is_settled_since_is_not_set(box, tmp_path):

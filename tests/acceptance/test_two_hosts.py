@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,17 +33,21 @@ def network(*arguments: str) -> None:
     subprocess.run(["sh", str(HERE / "two_hosts.sh"), *arguments], check=True, capture_output=True, text=True)
 
 
+def missing(reason: str) -> NoReturn:
+    """Ends the test: the acceptance list is not passed by what could not run."""
+    (pytest.fail if os.environ.get("ACCEPT") == "1" else pytest.skip)(f"Two hosts need network namespaces: {reason}")
+
+
 @pytest.fixture
 def hosts() -> Iterator[str]:
     name = f"sy{secrets.token_hex(2)}"
-    give_up = pytest.fail if os.environ.get("ACCEPT") == "1" else pytest.skip
     if shutil.which("ip") is None:
-        give_up("Two hosts need network namespaces: install iproute2.")
+        missing("install iproute2.")
     try:
         network("up", name, NET)
     except subprocess.CalledProcessError as error:
         network("down", name)
-        give_up(f"Two hosts need network namespaces, and this machine makes none: {error.stderr.strip()}")
+        missing(f"this machine makes none (are you root?): {error.stderr.strip()}")
     yield name
     network("down", name)
 
@@ -76,20 +80,23 @@ class Site:
             "DATABASE_URL": f"postgres://{user}@{server}:15432/{self.database}",
             "REDIS_URL": f"redis://{server}:16379/{urlsplit(redis).path.strip('/') or '0'}",
         }
-        near = [f"{server}:15432={parts.hostname}:{parts.port or 5432}"]
-        near += [f"{server}:16379={urlsplit(redis).hostname}:{urlsplit(redis).port or 6379}"]
+        self.server, self.carried = server, [f"{server}:15432={parts.hostname}:{parts.port or 5432}"]
+        self.carried += [f"{server}:16379={urlsplit(redis).hostname}:{urlsplit(redis).port or 6379}"]
+        self.session = requests.Session()
+        self.session.trust_env = False
+
+    def open(self) -> None:
+        """Starts the sandbox and what carries the hosts' connections. `close` ends what was started, also half of it."""
         sandbox = self.start(
             [sys.executable, "manage.py", "sandbox", "--port", "0", "--scenario", "empty", "--latency-ms", "150"], pipe=True
         )
         ready = json.loads(sandbox.stdout.readline())  # type: ignore[union-attr]
         self.control = ready["control"]
         ports = [urlsplit(url).port for url in (self.control, *ready["systems"].values())]
-        near += [f"{server}:{port}=127.0.0.1:{port}" for port in ports]
-        self.start([sys.executable, str(HERE / "forward.py"), *near])
+        systems = [f"{self.server}:{port}=127.0.0.1:{port}" for port in ports]
+        self.start([sys.executable, str(HERE / "forward.py"), *self.carried, *systems])
         for host in "ab":  # the hosts find the systems on their own loopback, which is all that ALLOW_LOOPBACK allows
-            self.on(host, [sys.executable, str(HERE / "forward.py"), *[f"127.0.0.1:{port}={server}:{port}" for port in ports]])
-        self.session = requests.Session()
-        self.session.trust_env = False
+            self.on(host, [sys.executable, str(HERE / "forward.py"), *[f"127.0.0.1:{port}={self.server}:{port}" for port in ports]])
 
     def start(self, command: list[str], *, env: dict[str, str] | None = None, pipe: bool = False) -> subprocess.Popen[str]:
         with open(self.log, "a") as log:
@@ -138,6 +145,7 @@ class Site:
 def site(hosts: str, tmp_path: Path) -> Iterator[Site]:
     site = Site(hosts, tmp_path / "hosts.log")
     try:
+        site.open()
         site.manage("migrate", "-v", "0")
         site.manage("connect_sandbox", "--url", site.control)
         yield site

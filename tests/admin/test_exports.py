@@ -249,3 +249,10 @@ def test_a_list_that_breaks_off_says_so_in_its_last_line(client, world):  # noqa
         rows = read(client, "/coverage/organisations/export.csv")
 
     assert len(rows) == 101 and rows[-1]["organisation"].startswith("This list is not complete: ")
+
+
+def test_a_download_that_the_reader_breaks_off_ends_quietly():
+    parts = exports._parts(iter(range(2 * exports.ROWS_A_CHUNK)))
+    next(parts)
+
+    parts.close()  # RuntimeError where a generator yields once more while it is being closed

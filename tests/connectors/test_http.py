@@ -74,15 +74,13 @@ def test_after_retry_after_no_request_goes_out_before_its_time(server):
 
 
 def test_a_silent_server_is_a_time_out_in_doubt(server):
-    server.world.faults.add({"kind": "latency", "ms": 3000, "system": "outreach"})
+    server.world.faults.add({"kind": "latency", "ms": 15_000, "system": "outreach"})
     started = time.monotonic()
 
     with pytest.raises(OutcomeUnknown) as caught:
-        HttpClient("outreach", server.urls["outreach"], allow_loopback=True, timeout=0.3).request(
-            "POST", PATH, template=PATH, is_read=False
-        )
+        HttpClient("outreach", server.urls["outreach"], allow_loopback=True, timeout=1).request("POST", PATH, template=PATH, is_read=False)
 
-    assert caught.value.may_have_happened and time.monotonic() - started < 2
+    assert caught.value.may_have_happened and time.monotonic() - started < 10
 
 
 def test_a_refused_connection_was_certainly_not_done():

@@ -189,3 +189,6 @@ def test_a_list_views_query_that_is_none_is_refused(own):
 
 def test_values_are_cut_into_calls():
     assert [len(part) for part in query.chunks([str(n) for n in range(401)], 200)] == [200, 200, 1]
+    long = ["'" * 1900 + str(n) for n in range(30)]
+    assert [value for part in query.chunks(long, 200) for value in part] == long
+    assert all(sum(len(query.quote(value)) for value in part) < 100_000 for part in query.chunks(long, 200))

@@ -237,6 +237,14 @@ def test_the_record_that_holds_a_unique_value_is_named():
     assert result.error.refs == (Ref("salesforce", "Contact", "003AA0000012345YAA"),)
 
 
+def test_an_update_that_makes_a_duplicate_names_the_other_record():
+    sf, _ = salesforce({COMPOSITE: composite((400, duplicates("duplicateResut", 7)), (200, rows_of(row(1))))})
+
+    (result,) = sf.write("Contact", [update(1, Email="a@b.example")])
+
+    assert type(result.error) is TakenForDuplicate and result.error.refs == (Ref("salesforce", "Contact", id18(7)),)
+
+
 def test_a_key_that_several_records_carry_is_told_and_nothing_is_in_doubt():
     several = composite((300, [f"{ROOT}/sobjects/Contact/{id18(1)}", f"{ROOT}/sobjects/Contact/{id18(2)}"]))
     sf, _ = salesforce({UPSERT: Said(200, [refused("DUPLICATES_DETECTED")]), COMPOSITE: several})

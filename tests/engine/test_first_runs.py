@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 
 from reconciliation import jobs
+from reconciliation.engine import gate
 from reconciliation.models import AuditEntry, Binding, Connection, FieldRule, Run, SyncPass
 from reconciliation.services.connections import connection_test
 from reconciliation.services.schedule import ScheduleRefused, schedule_of, schedule_set
@@ -132,6 +133,18 @@ def test_a_preview_of_other_fields_or_of_yesterday_is_not_confirmed(box, olga):
 
     assert not may_be_confirmed(Run(sync_pass=fresh(box), kind="manual", state="finished"))
     assert fresh(box).preview_seen == {}
+
+
+@pytest.mark.parametrize("side", ["crm", "peer"])
+def test_a_preview_of_other_systems_counts_no_more(box, olga, side):
+    """Seen on a trial account, then connected to the company's: nobody looked at that plan (C33)."""
+    look(box, olga)
+    assert gate.preview_wanted(fresh(box)) == ""
+
+    connection = getattr(box.sync_pass, side)
+    Connection.objects.filter(pk=connection.pk).update(settings={**connection.settings, "organisation": "Another", "database_id": "9"})
+
+    assert "a connection were changed since" in gate.preview_wanted(fresh(box))
 
 
 def test_a_pilot_runs_for_exactly_the_picked_ones_and_moves_no_cursor(box, olga):

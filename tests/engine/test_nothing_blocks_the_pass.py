@@ -41,8 +41,16 @@ def test_a_text_that_looks_like_a_date_stays_a_text(box):
     assert (account["name"], account["locality"]) == ("12 Mar 2024", "01 Jan 2025")
 
 
-@pytest.mark.parametrize(("text", "day"), [("12 Mar 2024", "2024-03-12"), (" 2 May 2026", "2026-05-02"), ("2024-03-12", "2024-03-12")])
-def test_a_date_goes_where_an_instant_is_held(box, text, day):
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("12 Mar 2024", "2024-03-12T00:00:00.000Z"),
+        (" 2 May 2026", "2026-05-02T00:00:00.000Z"),
+        ("2024-03-12", "2024-03-12T00:00:00.000Z"),
+        ("29 Feb 2024", "2024-02-29T00:00:00.000Z"),
+    ],
+)
+def test_a_date_goes_where_an_instant_is_held(box, text, instant):
     FieldRule.objects.create(
         table=box.sync_pass.mapping, crm_field="organisation_category", peer_field="foundedAt", transform="date as instant"
     )
@@ -50,7 +58,7 @@ def test_a_date_goes_where_an_instant_is_held(box, text, day):
 
     box.run()
 
-    assert box.accounts()[0]["foundedAt"] == f"{day}T00:00:00.000Z"
+    assert [account["foundedAt"] for account in box.accounts()] == [instant]
 
 
 def test_a_moved_link_whose_old_organisation_is_ticked_again_is_a_duplicate(box, olga):

@@ -3,6 +3,7 @@
 import pytest
 
 from reconciliation.models import Binding, Case, Operation, Run, SyncPass
+from reconciliation.passes import organisations as rules
 from tests.sandboxed import DUPLICATE, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -45,6 +46,19 @@ def test_a_preview_writes_nothing_and_moves_no_cursor(box):
     assert (run.state, run.created, run.updated, run.duplicates) == ("finished", 2, 1, 1)
     assert (Case.objects.count(), Binding.objects.count()) == (0, 1)
     assert Operation.objects.filter(run=run, state="planned").count() == 5
+
+
+def test_a_record_that_cannot_be_worked_out_is_planned_as_an_error_and_opens_no_case(box, monkeypatch):
+    box.organisation("Cannot be told")
+    monkeypatch.setattr(rules, "decide_new", lambda *_: 1 / 0)
+
+    preview = box.run(kind="preview")
+
+    assert preview.failed > 0 and not Case.objects.exists()
+    planned = Operation.objects.filter(run=preview, state="planned", kind="flag")
+    assert any("ZeroDivisionError" in row.reason for row in planned)
+    box.run(kind="apply", apply_of=preview.pk)
+    assert Case.objects.filter(reason="internal").exclude(trace="").count() == preview.failed
 
 
 def test_applying_does_what_a_pass_would_have_done(box):

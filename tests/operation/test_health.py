@@ -215,6 +215,22 @@ def test_without_a_token_there_is_no_such_page(box, client, settings):
     assert client.get("/metrics").status_code == scrape(client, "").status_code == 404
 
 
+def test_only_pages_for_people_are_redirected_to_https(box, client, settings):
+    settings.SECURE_SSL_REDIRECT, settings.METRICS_TOKEN = True, TOKEN
+
+    assert client.get("/login/").status_code == 301
+    assert client.get("/healthz").status_code == 200
+    assert (client.get("/metrics").status_code, scrape(client, TOKEN).status_code) == (401, 200)
+
+
+def test_every_answer_says_how_its_text_is_written(box, client, settings):
+    settings.METRICS_TOKEN = TOKEN
+    answers = [client.get("/metrics"), scrape(client, TOKEN)]
+    settings.METRICS_TOKEN = ""
+
+    assert [a.headers["Content-Type"].rpartition("; ")[2] for a in [*answers, client.get("/metrics")]] == ["charset=utf-8"] * 3
+
+
 def test_years_of_runs_cost_a_scrape_no_more(box, client, settings, django_assert_max_num_queries):
     settings.METRICS_TOKEN = TOKEN
     old = timezone.now() - timedelta(days=2)

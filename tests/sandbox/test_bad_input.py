@@ -229,4 +229,6 @@ def test_a_redirect_address_cannot_smuggle_header_lines(outreach):
     desk = outreach.world.outreach.desk
     data = {"client_id": desk.client_id, "redirect_uri": "http://127.0.0.1/\r\nSet-Cookie: a=b"}
     url = f"{outreach.world.base_urls['outreach']}/oauth/authorize"
-    assert "Set-Cookie" not in outreach.session.post(url, data=data, timeout=20, allow_redirects=False).headers
+    answer = outreach.session.post(url, data=data, timeout=20, allow_redirects=False)
+    assert answer.status_code == 302 and answer.headers["Location"].startswith("http://127.0.0.1/ Set-Cookie")
+    assert "Set-Cookie" not in answer.headers

@@ -15,11 +15,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from reconciliation import jobs
+from reconciliation.core.alerts import causes
 from reconciliation.engine import outbox
+from reconciliation.engine.executor import Executor
 from reconciliation.models import Alert, AuditEntry, Binding, Case, ChatHook, Connection, FieldRule, Message, Run, Subscription, SyncPass
 from reconciliation.services import alert_watch, alerts
+from reconciliation.services.alert_facts import alert_facts
 from reconciliation.services.alert_watch import KINDS, restart_note, watch
 from reconciliation.services.alerts import AlertsRefused, Wanted, chat_hook_save, subscription_save
+from reconciliation.services.stop_writes import writes_stop
 from tests.mailbox import mail_server, webhook_receiver
 from tests.sandboxed import ERROR, make
 
@@ -706,3 +710,30 @@ def test_what_the_supervisor_did_is_remembered_and_no_database_is_no_end_of_it(m
 
     monkeypatch.setattr(serve, "restart_note", broken)
     serve.remember_restart("task cluster", "ended (exit 1)")
+
+
+def test_writes_that_are_stopped_in_the_middle_of_a_run_are_no_brake(olga, mailed, monkeypatch):
+    box = make()
+    box.organisation("A")
+    minute(box)
+    box.organisation("B")
+    claim = Executor._claim
+
+    def stopped_now(self, wave):
+        writes_stop(olga, "the price list is wrong")
+        return claim(self, wave)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Executor, "_claim", stopped_now)
+        run = box.run(kind="scheduled")
+
+    assert run.state == "held" and not [c for c in causes(alert_facts(box.clock())) if c.kind == "brake"]
+
+
+def test_a_plan_refused_before_the_pass_is_on_is_no_brake():
+    box = make(is_real=True)
+    box.organisation("A")
+    preview = box.run(kind="preview")
+    run = box.run(kind="apply", apply_of=preview.pk)
+
+    assert run.state == "held" and not [c for c in causes(alert_facts(box.clock())) if c.kind == "brake"]

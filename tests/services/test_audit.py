@@ -86,6 +86,7 @@ def test_no_act_puts_what_a_person_typed_about_somebody_into_the_log_with_their_
 
     case.refresh_from_db()
     assert case.note == reason
+    assert AuditEntry.objects.count() == 2
     for entry in AuditEntry.objects.all():
         said = f"{entry.subject} {entry.detail}"
         assert "jane.doe" not in said and "7946" not in said and "Ask Jane, (address) or (number), (number)." in said

@@ -175,6 +175,33 @@ def test_a_key_of_another_database_is_not_stored(box, admin):
     assert crm.secrets["api_key"] == "key-of-database-5"
 
 
+@pytest.mark.parametrize(("status", "path"), [(503, "*"), (403, "/login.api")])
+def test_a_key_nobody_can_say_whose_it_is_is_not_stored_once_records_are_linked(box, admin, status, path):
+    crm = connection_add("workbooks", workbooks(box, database_id="3"), admin)
+    made = organisations_pass(crm, connection_add("outreach", outreach(box), admin))
+    box.world.workbooks.api_key, box.world.workbooks.database_id = "key-of-database-5", "5"
+    box.world.faults.add({"kind": "status", "status": status, "system": "workbooks", "path": path})
+    change = workbooks(box, secrets={"api_key": "key-of-database-5"})
+    bind(made)
+
+    with pytest.raises(ConnectionRefused, match="Whose key this is could not be asked: .* Nothing was stored"):
+        connection_save(crm, change, admin, wiring=box.wiring)
+
+    assert Connection.objects.get(pk=crm.pk).secrets["api_key"] != "key-of-database-5"
+    Binding.objects.all().delete()
+    connection_save(crm, change, admin, wiring=box.wiring)  # its test says what is the matter with it
+
+
+def test_the_demonstrations_connections_lead_to_no_real_system(admin, settings):
+    """Its pass is on: a real system behind it would be written to before anybody looked at a preview (C33)."""
+    make()
+    for row in Connection.objects.all():
+        host = settings.SYSTEM_HOSTS[row.system][0].removeprefix("*.")
+        change = ConnectionChange(row.name, f"https://{host}", "https://web.example.com/{id}", 0, {"api_key": "k", "client_id": "i"})
+        with pytest.raises(ConnectionRefused, match="this connection is the demonstration's"):
+            connection_save(row, change, admin)
+
+
 def test_the_database_cannot_be_changed_once_accounts_carry_it(box, admin):
     crm = connection_add("workbooks", workbooks(box, database_id="3"), admin)
     made = organisations_pass(crm, connection_add("outreach", outreach(box), admin))

@@ -269,3 +269,18 @@ def test_what_differs_on_an_ended_link_is_neither_listed_nor_counted(client):
 
     assert (counts["differences"], counts["blanks"]) == ("1", "1")
     assert "Differences since linking: 1" in client.get("/differences/").content.decode()
+
+
+def test_an_undo_after_a_link_was_moved_is_noted_with_the_link_that_holds(box, olga):
+    account = box.world.outreach.create_record("accounts", {"name": "Moved Co", "industry": "Food"})
+    for _ in range(2):
+        second = box.organisation("Moved Co", industry="Food")
+        box.run()
+        duplicate_link(Decision(Case.objects.get(state="open"), olga, wiring=box.wiring), str(account["id"]), move=True)
+    box.edit(second, industry="Health")
+    run = box.run()
+
+    undo(box.sync_pass, list(undoable(run)), olga, wiring=box.wiring)
+
+    assert Binding.objects.get(is_tombstone=False).peer_base["industry"] == account_of(box, account["id"])["industry"] == "Food"
+    assert Difference.objects.get().binding.crm_id == str(second) and listed() == {"industry": ("Health", "Food")}

@@ -115,5 +115,20 @@ def test_the_old_key_removed_too_early_is_said_not_guessed(stored, settings):
 
 
 def test_every_encrypted_column_is_found():
-    assert {(model.__name__, column) for model, column in encrypted_columns()} >= {("Connection", "secrets"), ("SecondFactor", "secret")}
-    assert encrypted.is_current(encrypted.rewritten(tokens().get("one") or encrypted._fernet().encrypt(b"{}").decode()))
+    """Those that hold secrets, or words about a person who wants to be forgotten. A new one must be put here."""
+    assert {(model.__name__, column) for model, column in encrypted_columns()} == {
+        ("Connection", "secrets"),
+        ("SecondFactor", "secret"),
+        ("ChatHook", "secrets"),
+        ("Forgetting", "terms"),
+    }
+
+
+def test_what_was_rewritten_is_of_the_first_key_and_what_no_key_reads_is_not_rewritten(settings):
+    settings.FIELD_KEYS = [OLD]
+    old = encrypted._fernet().encrypt(b"{}").decode()
+    settings.FIELD_KEYS = [NEW, OLD]
+
+    assert not encrypted.is_current(old) and encrypted.is_current(encrypted.rewritten(old))
+    settings.FIELD_KEYS = [NEW]
+    assert encrypted.rewritten(old) is None

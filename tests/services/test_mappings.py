@@ -82,7 +82,7 @@ def test_two_rows_may_swap_their_fields(box):
 
     mapping_save(box.sync_pass, rows, None)
 
-    assert FieldRule.objects.get(pk=a).peer_field == "locality"
+    assert [FieldRule.objects.get(pk=pk).peer_field for pk in (a, b)] == ["locality", "industry"]
 
 
 def test_a_field_mapped_twice_and_an_unknown_choice_are_refused(box):

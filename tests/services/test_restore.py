@@ -4,8 +4,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.errors import ConnectorError
-from reconciliation.engine import staff
-from reconciliation.models import AuditEntry, Binding, Operation, Tombstone
+from reconciliation.engine import executor, staff
+from reconciliation.engine.executor import Executor
+from reconciliation.models import AuditEntry, Binding, Difference, Operation, PassLease, Tombstone
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.forgetting import forget_ask, forget_carry_on, forget_confirm, forget_count
 from reconciliation.services.records import search
@@ -115,6 +116,81 @@ def test_an_unanswered_restore_is_found_by_its_key(box, deleted, olga, by_hand):
     assert len(box.accounts()) == 1
 
 
+class Died(BaseException):
+    """The process ends here: nothing after it happens, not even the closing of the run."""
+
+
+def restore_until(box, olga, monkeypatch, stage):
+    """Begins a restore whose process dies right after this stage of its write to Workbooks or Outreach."""
+    owner, name = {"call": (executor, "_call"), "claim": (Executor, "_claim"), "settle": (Executor, "_settle")}[stage]
+    real = getattr(owner, name)
+
+    def die(*arguments):
+        real(*arguments)
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, die)
+        with pytest.raises(Died):
+            restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+    PassLease.objects.update(expires_at=None)
+
+
+@pytest.fixture
+def differing(box, deleted):
+    """The deleted organisation's account, whose industry was blanked in Outreach meanwhile."""
+    account = box.accounts()[0]["id"]
+    box.world.outreach.update_record("accounts", account, {"industry": ""})
+    return account
+
+
+@pytest.mark.parametrize("passes", [0, 2])
+@pytest.mark.parametrize("stage", ["claim", "call", "settle"])
+def test_a_killed_restore_writes_nothing_in_outreach_and_makes_one(box, differing, olga, monkeypatch, stage, passes):
+    restore_until(box, olga, monkeypatch, stage)
+    box.clock.forward(200)
+    for _ in range(passes):
+        box.run(forward=600)
+
+    stone = Tombstone.objects.get()
+    if stone.restored_at is None:  # nothing was made before it died, or nobody looked yet
+        restore(stone, olga, wiring=box.wiring)
+    for _ in range(2):
+        box.run(forward=600)
+
+    (made,) = live(box)
+    stone.refresh_from_db()
+    assert (stone.restored_as, stone.restored_by) == (f"workbooks:organisation:{made['id']}", "olga")
+    assert [a["industry"] for a in box.accounts()] == [""]
+    binding = Binding.objects.get(is_tombstone=False)
+    assert (binding.crm_id, binding.peer_id, binding.how) == (str(made["id"]), str(differing), "restored")
+    assert list(Difference.objects.values_list("peer_field", flat=True)) == ["industry"]
+    assert not Operation.objects.filter(state="sent").exists()
+
+
+def test_what_a_pass_found_made_is_not_made_again(box, differing, olga, monkeypatch):
+    restore_until(box, olga, monkeypatch, "call")
+    box.run(forward=600)
+
+    with pytest.raises(DecisionRefused, match="restored already"):
+        restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+
+    assert len(live(box)) == 1
+
+
+def test_a_restore_that_may_still_happen_is_not_begun_again_and_says_why(box, deleted, olga, monkeypatch):
+    restore_until(box, olga, monkeypatch, "claim")
+    box.clock.forward(3)
+
+    with pytest.raises(DecisionRefused, match=r"begun before: Workbooks was asked at \d\d:\d\d:\d\d UTC.*Try again in a minute"):
+        restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+    assert live(box) == []
+    box.clock.forward(200)
+    assert "was made in its place" in restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+
+    assert len(live(box)) == 1 and AuditEntry.objects.filter(action="restore organisation").count() == 1
+
+
 def test_what_is_back_in_workbooks_is_not_made_again(box, deleted, olga):
     id_, _ = deleted
     table = box.world.workbooks.tables["organisations"]
@@ -207,7 +283,35 @@ def test_an_account_that_an_undo_deleted_is_made_again(box, undone, olga):
     assert (account["name"], account["industry"]) == ("Made by mistake", "Food")
     assert (box.show(undone)[PEER_ID], box.show(undone)[SYNC]) == (str(account["id"]), True)
     assert not Binding.objects.get().is_tombstone
-    assert box.run().seen in (0, 1) and len(box.accounts()) == 1
+    after = box.run()
+    assert (after.seen, after.unchanged, after.created) == (1, 1, 0) and len(box.accounts()) == 1
+
+
+@pytest.mark.parametrize("stage", ["claim", "call"])
+def test_a_killed_restore_of_an_account_is_settled_by_its_repetition(box, undone, olga, monkeypatch, stage):
+    """No pass runs meanwhile. What dies is the write to Outreach: the switch in Workbooks was thrown before."""
+    owner, name = {"call": (executor, "_call"), "claim": (Executor, "_claim")}[stage]
+    step = getattr(owner, name)
+
+    def die(*arguments):
+        done = step(*arguments)
+        if Operation.objects.filter(kind="create", object_type="account", state="sent").exists():
+            raise Died
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, die)
+        with pytest.raises(Died):
+            restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+    PassLease.objects.update(expires_at=None)
+    box.clock.forward(200)
+
+    restore(Tombstone.objects.get(), olga, wiring=box.wiring)
+    box.run()
+
+    (account,) = box.accounts()
+    assert box.show(undone)[PEER_ID] == str(account["id"])
+    assert Tombstone.objects.get().restored_as == f"outreach:account:{account['id']}"
 
 
 def test_an_account_whose_name_is_taken_by_now_becomes_a_duplicate_not_a_second_account(box, undone, olga):

@@ -134,10 +134,14 @@ def in_content(kind, **values):
     return change
 
 
-def with_person_column(text, name):
-    content = json.loads(text)["content"]
-    content["passes"][0]["person_columns"]["sync"] = name
-    return changed(text, **content)
+def in_columns(kind, **values):
+    """The file's own columns of the plugin, with some of them changed."""
+
+    def change(text):
+        columns = json.loads(text)["content"]["passes"][0][kind]
+        return in_content("passes", **{kind: {**columns, **values}})(text)
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -168,7 +172,9 @@ def with_person_column(text, name):
         (in_content("mappings", rows=[]), "must be filled in Outreach"),
         (in_content("mappings", crm_object="person"), "this site does not"),
         (in_content("passes", schedule={"interval_seconds": 1}), "lacks time_budget_seconds"),
-        (lambda t: with_person_column(t, "x; DROP TABLE"), "is no column name"),
+        (in_columns("person_columns", sync="x; DROP TABLE"), "person_columns, sync: “x; DROP TABLE” is no column name"),
+        (in_columns("organisation_columns", peer_id="Größe"), "organisation_columns, peer_id: “Größe” is no column name"),
+        (in_content("passes", person_columns={"sync": "cf_x"}), "person_columns lacks "),
         (in_content("retention", write_days=1), "between 30 and 3,650"),
         (in_content("retention", write_days=True), "must be a whole number"),
         (in_content("retention", write_days=10**30), "must be a whole number"),

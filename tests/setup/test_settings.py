@@ -1,6 +1,8 @@
 """A wrong setting stops the start with its name and a sentence; production settings are clean."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +32,20 @@ def test_production_settings_pass_the_deploy_check(project_root: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "no issues (0 silenced)" in done.stdout
+
+
+def test_cookies_belong_to_this_host_and_to_no_script(project_root: Path) -> None:
+    names = ("NAME", "SECURE", "HTTPONLY", "SAMESITE", "PATH", "DOMAIN")
+    script = (
+        "from django.conf import settings as s\n"
+        f"for kind in ('SESSION', 'CSRF'): print(*[getattr(s, f'{{kind}}_COOKIE_{{name}}') for name in {names}])"
+    )
+    done = manage(project_root, "shell", "-v", "0", "-c", script)
+
+    assert done.stdout.splitlines() == [
+        "__Host-sessionid True True Lax / None",
+        "__Host-csrftoken True True Lax / None",
+    ], done.stderr
 
 
 def test_the_deploy_check_reports_loopback(project_root: Path) -> None:
@@ -127,12 +143,25 @@ def test_a_mail_server_is_read_from_one_line_or_from_parts(project_root: Path, v
 
 
 def test_every_setting_is_in_the_example(project_root: Path) -> None:
-    import re
-
     read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', (project_root / "syncsite/settings.py").read_text()))
     shown = set(re.findall(r"^#?([A-Z_]+)=", (project_root / ".env.example").read_text(), re.MULTILINE))
 
     assert read == shown
+
+
+def test_no_variable_of_the_machine_reaches_a_test(project_root: Path) -> None:
+    """A machine that serves a site of its own has these set. Only the database may be chosen from outside."""
+    script = (
+        "import json, os; from tests.conftest import SITE_VARIABLES; "
+        "print(json.dumps({n: os.environ[n] for n in sorted(SITE_VARIABLES) if n in os.environ}))"
+    )
+    shown = re.findall(r"^#?([A-Z_]+)=", (project_root / ".env.example").read_text(), re.MULTILINE)
+    foreign = dict.fromkeys(shown, "of-the-machine")
+    done = subprocess.run([sys.executable, "-c", script], cwd=project_root, env={**os.environ, **foreign}, capture_output=True, text=True)
+
+    reaches = json.loads(done.stdout)
+    assert len(foreign) > 25 and {name for name, value in reaches.items() if value == "of-the-machine"} == {"DATABASE_URL"}, done.stderr
+    assert {"SECRET_KEY", "ALLOW_LOOPBACK"} <= set(reaches)  # the tests' own
 
 
 @pytest.mark.both_databases
@@ -159,7 +188,6 @@ def test_the_heartbeat_is_scheduled_once() -> None:
 
 
 def test_a_log_line_is_json_with_its_run() -> None:
-    import json
     import logging
 
     from syncsite.logging import JsonFormatter, run_id

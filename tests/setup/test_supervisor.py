@@ -82,7 +82,11 @@ def test_a_program_that_ends_is_started_again_and_its_leftovers_are_killed(tmp_p
 def test_a_program_without_sign_of_life_is_restarted(tmp_path: Path) -> None:
     told: list[tuple[str, str]] = []
     supervisor = make_supervisor(restarted=lambda *said: told.append(said))
-    supervisor.start(program(tmp_path, sign_of_life=lambda: "stands still", stale_seconds=1.0))
+
+    def sign() -> object:  # moves until the program, the first or the one after a restart, is up
+        return "stands still" if len(pids(tmp_path)) > len(told) else time.monotonic()
+
+    supervisor.start(program(tmp_path, sign_of_life=sign, stale_seconds=1.0))
     assert eventually(lambda: len(pids(tmp_path)) == 1)
     first = supervisor.programs[0].process
 
@@ -96,6 +100,7 @@ def test_a_program_without_sign_of_life_is_restarted(tmp_path: Path) -> None:
 def test_a_program_that_moves_is_left_alone(tmp_path: Path) -> None:
     supervisor = make_supervisor()
     supervisor.start(program(tmp_path, sign_of_life=time.monotonic, stale_seconds=0.5))
+    assert eventually(lambda: len(pids(tmp_path)) == 1)
 
     supervisor.wait_until(lambda: False, seconds=2)
     supervisor.stop()
@@ -104,21 +109,30 @@ def test_a_program_that_moves_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_the_others_talk_to_stops_last(tmp_path: Path) -> None:
-    supervisor = make_supervisor(grace_seconds=5.0)
-    slow = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), sys.exit(0))); time.sleep(60)"
+    """The cluster takes its time over what it is doing; whom it talks to meanwhile must not be gone."""
+    supervisor = make_supervisor(grace_seconds=30.0)
+    ready, asked, may_end = (tmp_path / name for name in ("ready", "asked", "may end"))
+    slow = (
+        "import pathlib, signal, sys, time; ready, asked, may_end = map(pathlib.Path, sys.argv[1:])\n"
+        "def stop(*_):\n    asked.touch()\n    while not may_end.exists():\n        time.sleep(0.05)\n    sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, stop); ready.touch(); time.sleep(60)"
+    )
     supervisor.start(Program("sandbox", [sys.executable, "-c", "import time; time.sleep(60)"], stops_last=True))
-    supervisor.start(Program("cluster", [sys.executable, "-c", slow]))
-    time.sleep(1)  # the handler is installed
+    supervisor.start(Program("cluster", [sys.executable, "-c", slow, *map(str, (ready, asked, may_end))]))
+    assert eventually(ready.exists)
     stopper = threading.Thread(target=supervisor.stop)
 
     stopper.start()
-    time.sleep(0.5)
+    was_asked = eventually(asked.exists)
+    time.sleep(0.3)  # a sandbox that was told to stop with it would be gone by now
     sandbox, cluster = (program.process for program in supervisor.programs)
     sandbox_ran_on = sandbox is not None and is_alive(sandbox.pid)
+    may_end.touch()
     stopper.join()
 
-    assert sandbox_ran_on
+    assert was_asked and sandbox_ran_on
     assert cluster is not None and cluster.returncode == 0
+    assert sandbox is not None and sandbox.returncode == -signal.SIGTERM
 
 
 def test_children_die_with_a_killed_supervisor(tmp_path: Path, project_root: Path) -> None:
