@@ -26,6 +26,7 @@ from reconciliation.services.alerts import AlertsRefused, Wanted, chat_hook_save
 from reconciliation.services.stop_writes import writes_stop
 from tests.mailbox import mail_server, webhook_receiver
 from tests.sandboxed import ERROR, make
+from tests.services.test_connecting import connect, kill_refresh_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 SECRET = "a secret of the chat"
@@ -89,40 +90,47 @@ def hour(box, minutes=60):
 
 
 # --- Acceptance 2: one hour of each --------------------------------------------------------------------------------
-def test_an_hour_of_401_then_of_503_then_a_dead_refresh_token_one_alert_and_one_cure_each(olga, mailed):
+def test_an_hour_of_401_then_of_503_then_a_dead_refresh_token_one_alert_and_one_cure_each(olga, mailed, monkeypatch):
+    """With the pass's own back-off, a write under way when each trouble begins, edits meanwhile, and *Reconnect* as a
+    person does it."""
     box = make()
-    ids = [box.organisation("Before")]
+    monkeypatch.setattr("django.utils.timezone.now", box.clock)
+    ids = [box.organisation("Before", industry="Food")]
     minute(box)
     assert mailed.mails == []
 
-    for fault, heard in [
-        ({"status": 401, "path": "/api/v2/accounts"}, "Outreach (sandbox) needs a person"),
-        ({"status": 503}, "“Outreach Send/Receive” is late"),
-    ]:
+    for n, (fault, heard) in enumerate(
+        [
+            ({"status": 401, "path": "/api/v2/accounts"}, "Outreach (sandbox) needs a person"),
+            ({"status": 503}, "“Outreach Send/Receive” is late"),
+        ]
+    ):
         mailed.mails.clear()
+        ids.append(box.organisation(f"Under way at {fault['status']}"))
+        box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/accounts", "times": 1})
+        minute(box)
         box.world.faults.add({"kind": "status", "system": "outreach", **fault})
+        box.edit(ids[0], industry=f"Edited {n}")
         ids.append(box.organisation(f"During {fault['status']}"))
         hour(box)
         assert mailed.subjects() == [f"Syncsite: {heard}"], fault
         box.world.faults.clear()
         hour(box, 20)
         assert len(mailed.mails) == 2 and "There is nothing to do" in mailed.texts()[1], mailed.subjects()
+        assert box.accounts("Before")[0]["industry"] == f"Edited {n}"
 
     mailed.mails.clear()
-    outreach = Connection.objects.get(system="outreach")
-    alive = dict(outreach.secrets)
-    outreach.secrets = {**alive, "refresh_token": "dead", "access_token": "dead", "expires_at": ""}
-    outreach.save()
+    kill_refresh_token(box)
     ids.append(box.organisation("During the dead token"))
     hour(box)
     assert mailed.subjects() == ["Syncsite: Outreach (sandbox) needs a person"]
     assert "invalid_grant" in mailed.texts()[0]
-    Connection.objects.filter(pk=outreach.pk).update(secrets=alive)  # Reconnect
+    connect(box, Connection.objects.get(system="outreach"), User.objects.create_superuser("ada"))
     hour(box, 20)
     assert mailed.subjects()[1:] == ["Syncsite: Outreach (sandbox) works again"]
 
     assert not any(box.show(id_)[ERROR] for id_ in ids) and not Case.objects.exists()
-    assert sorted(a["name"] for a in box.accounts()) == ["Before", "During 401", "During 503", "During the dead token"]
+    assert sorted(a["name"] for a in box.accounts()) == sorted(box.show(id_)["name"] for id_ in ids)  # each once
     assert not Alert.objects.filter(is_open=True).exists()
 
 
