@@ -288,7 +288,7 @@ def refuse_taken_ports():
     if is_served():
         stop("The demonstration already runs; stop it first (Ctrl-C in its window).", code=2)
     port, sandbox_port = port_setting("PORT", 8000), port_setting("SANDBOX_PORT", 8900)
-    for number, name in [(port, "PORT")] + [(sandbox_port + offset, "SANDBOX_PORT") for offset in range(3)]:
+    for number, name in [(port, "PORT")] + [(sandbox_port + offset, "SANDBOX_PORT") for offset in range(4)]:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

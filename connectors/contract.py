@@ -44,7 +44,10 @@ class Record:
 
     `version` changes with every write of that record (lock_version, updatedAt, etag). `damaged` names the fields
     whose text held NUL or lone surrogates and was changed to U+FFFD while reading; such a value is never written to
-    the other side (engine-rules 5).
+    the other side (engine-rules 5). `updated_at` is what sweeps go by; `edited_at` is when a person or program last
+    edited it, where the system tells that apart from changes of its own (roll-ups, ownership jobs): who weighs edits
+    against each other takes `edited_at or updated_at`. `succeeded_by` is what the system says took its place: the
+    record it was merged into, or converted to.
     """
 
     ref: Ref
@@ -54,6 +57,8 @@ class Record:
     updated_by: str = ""
     is_deleted: bool = False
     damaged: frozenset[str] = frozenset()
+    edited_at: datetime | None = None
+    succeeded_by: Ref | None = None
 
 
 class Op(StrEnum):
@@ -191,11 +196,12 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whom a system takes us for: the user, what the organisation or database is called, and its id. "" where the system
-    does not say."""
+    does not say. `user_id` is how `Record.updated_by` names us, where it holds ids."""
 
     user: str = ""
     organisation: str = ""
     organisation_id: str = ""
+    user_id: str = ""
 
     def __str__(self) -> str:
         return " at ".join(part for part in (self.user, self.organisation) if part)
@@ -230,7 +236,7 @@ class Connector(Protocol):
     settle_seconds: int  # after this many seconds a create is visible to searches
     concurrency: int  # requests that may be under way at once
     request_timeout: float  # seconds a single call may take
-    marker_field: str  # where `Write.marker` of a create is stored, for `find`
+    marker_field: str  # where `Write.marker` of a create is stored, for `find`; "" where it is not stored
 
     def changes(
         self,
@@ -322,4 +328,84 @@ class MakesFields(Protocol):
 
     def pending_fields(self, ids: Sequence[str]) -> set[str]:
         """Returns those of these new fields that cannot be used yet."""
+        ...
+
+
+class Fate(StrEnum):
+    """What became of a record. UNKNOWN: no trace of it, or our user may not see it."""
+
+    LIVING = "living"
+    MERGED = "merged"
+    CONVERTED = "converted"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """The living record that stands for another one now, itself where it lives; None where there is none. `fate` is what
+    became of the record that was asked for."""
+
+    fate: Fate
+    ref: Ref | None = None
+
+
+class FollowsRecords(Protocol):
+    """A connector of a system where records are merged, or converted into others."""
+
+    def survivors(self, object_type: str, ids: Sequence[str]) -> dict[str, Survivor]:
+        """Returns what stands for each of these records now, by the id that was asked for, however often it was merged or
+        converted since."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a system's own log says of a stretch of time. The next stretch starts at `until`. `is_whole` False: the log
+    does not reach back to the start, and what it lacks is found only by comparing all ids (D22)."""
+
+    refs: tuple[Ref, ...]
+    until: datetime | None
+    is_whole: bool = True
+
+
+class KeepsLog(Protocol):
+    """A connector of a system that keeps a log of deletions and changes, as a check on sweeps."""
+
+    def deleted(self, object_type: str, start: datetime, end: datetime) -> Feed:
+        """Returns the records deleted, or merged into others, between the two instants, at least a minute apart."""
+        ...
+
+    def updated(self, object_type: str, start: datetime, end: datetime) -> Feed:
+        """Returns the records made or changed between the two instants."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """A list of records that people saved under a name. One that is not `is_usable` cannot be asked for its records."""
+
+    id: str
+    title: str
+    is_usable: bool = True
+
+
+class HasViews(Protocol):
+    """A connector of a system where people save lists of records."""
+
+    def views(self, object_type: str) -> list[SavedView]:
+        """Returns the saved lists that our user may see."""
+        ...
+
+    def ids_in_view(self, object_type: str, view_id: str) -> list[str]:
+        """Returns the ids of all records that are in the list now. Leaving the list is no deletion."""
+        ...
+
+
+class FindsOwn(Protocol):
+    """A connector whose creates may lack a marker: what our user made since an instant is looked through instead. The
+    guarantee is weaker: another program may work as our user (engine-rules 35)."""
+
+    def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
+        """Returns the records that our own user made at or after `since`."""
         ...

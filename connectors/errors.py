@@ -3,6 +3,7 @@
     ConnectorError
     |-- RecordError                 stop this record: flag it, open an error case, a person resets it
     |   |-- Rejected                the system names the record and says no (validation, missing right to it)
+    |   |   `-- TakenForDuplicate   it takes it for a duplicate of the records in `refs`
     |   |-- RecordGone              the record does not exist (any more)
     |   `-- StaleVersion            somebody changed it since it was read: read again, plan again, at most 5 times
     |-- MappingError                stop this mapping row or direction: one case, nobody is flagged
@@ -20,9 +21,9 @@ Each class answers three questions: retry by itself? (`is_passing`) what does it
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from connectors.contract import Exchange
+from connectors.contract import Exchange, Ref
 
 BAD_CERTIFICATE = "bad_certificate"  # the `code` of NeedsAttention when TLS was refused
 
@@ -70,6 +71,18 @@ class RecordError(ConnectorError):
 
 class Rejected(RecordError):
     """The system refused this record."""
+
+
+class TakenForDuplicate(Rejected):
+    """The system takes the record for a duplicate. `refs` are those it names, in its order; none where it does not say.
+    `may_insist`: it would save the record if a person said so."""
+
+    remedy = "Link one of the records named here, or merge them, then press Retry."
+
+    def __init__(self, detail: str, *, refs: tuple[Ref, ...] = (), may_insist: bool = False, **common: Any) -> None:
+        super().__init__(detail, **common)
+        self.refs = refs
+        self.may_insist = may_insist
 
 
 class RecordGone(RecordError):

@@ -95,6 +95,20 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """Where a client sends its requests: nowhere else."""
+
+    address: str
+    origin: tuple[str, str, int] | None
+
+
+def _home(base_url: str, system: str, reach: Reach) -> _Home:
+    address = base_url.rstrip("/")
+    refuse_address(address, system, reach)
+    return _Home(address, _origin(address))
+
+
 class HttpClient:
     """HTTP to one system. Thread-safe. `before_send(seconds)` may raise to refuse a call that would outlive a lease."""
 
@@ -116,7 +130,6 @@ class HttpClient:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.system = system
-        self.base_url = base_url.rstrip("/")
         self.timeout = timeout
         self.redact = Redactor(secrets)
         self.counts = CallCount()
@@ -124,14 +137,31 @@ class HttpClient:
         self._lock = threading.Lock()
         self._wait_until = 0.0
         self._reach = Reach(loopback=allow_loopback, private=allow_private)
-        refuse_address(self.base_url, system, self._reach)
-        self._origin = _origin(self.base_url)
+        self._home = _home(base_url, system, self._reach)
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["User-Agent"] = "syncsite/1.0"
         self._owns_sockets = adapter is None
         least = ssl.TLSVersion.TLSv1_2 if least_tls == "1.2" else ssl.TLSVersion.TLSv1_3
         self._adapter = adapter or GuardedAdapter(least, pool_connections=2, pool_maxsize=max(2, concurrency))
+
+    @property
+    def base_url(self) -> str:
+        """Where the system is reached, without a slash at its end."""
+        return self._home.address
+
+    def move_to(self, base_url: str) -> None:
+        """Sends later requests to another address of the system. Raises NeedsAttention for one that must not be."""
+        self._home = _home(base_url, self.system, self._reach)
+
+    def hold(self, seconds: float) -> None:
+        """Lets no request out for so long: the system has asked for it in words of its own."""
+        with self._lock:
+            self._wait_until = max(self._wait_until, self._clock() + seconds)
+
+    def back_off(self, attempt: int, *, first_seconds: float) -> None:
+        """Waits before the next try of what passes by itself: longer each time, and not in step with others."""
+        self._sleep(first_seconds * 2**attempt * (0.5 + self._jitter()))
 
     def close(self) -> None:
         self._session.close()
@@ -215,8 +245,9 @@ class HttpClient:
     ) -> requests.PreparedRequest:
         """Returns the request to an address of this system. Raises NeedsAttention for one that leads elsewhere or
         cannot be sent."""
-        url = path if path.startswith("http") else self.base_url + path
-        if _origin(url) != self._origin:
+        home = self._home  # once: it may move meanwhile
+        url = path if path.startswith("http") else home.address + path
+        if _origin(url) != home.origin:
             raise NeedsAttention(f"a link to another host ({_host_of(url)}) was refused", system=self.system)
         request = requests.Request(
             method, url, params=list(params) or None, data=body if body is not None else (list(form or ()) or None), headers=dict(headers)
@@ -257,7 +288,7 @@ class HttpClient:
         """Returns the request that a redirect asks for, with the headers of the first. Raises OutcomeUnknown when it
         leads to another host."""
         target = _joined(prepared.url or "", response.headers.get("Location", ""))
-        if _origin(target) != self._origin:
+        if _origin(target) != _origin(prepared.url or ""):
             raise self._in_doubt("redirected us to another host; not followed", is_read, status=response.status_code)
         method, body, dropped = prepared.method, prepared.body, {"content-length", "cookie"}
         if response.status_code in (301, 302, 303) and method != "GET":  # as the vendor's own library does: POST becomes GET
@@ -338,8 +369,7 @@ class HttpClient:
         if status == 429 or (status == 503 and stated):
             wait = self._wait(stated or response.headers.get("X-RateLimit-Reset", ""), server_time)
             wait = 60.0 if wait is None else wait
-            with self._lock:
-                self._wait_until = max(self._wait_until, self._clock() + wait)
+            self.hold(wait)
             what = "is under maintenance" if status == 503 else "allows no more calls just now"
             raise RateLimited(
                 f"{what}; waits {wait:.0f} s",

@@ -9,28 +9,33 @@ import base64
 import hashlib
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from connectors.errors import ConnectionTrouble, NeedsAttention, RateLimited, Unreachable
+from connectors.grants import Grant, RefreshGrant
 from connectors.http import Answer, HttpClient, not_its_own, unreadable
 
 EARLY = timedelta(seconds=60)
 LONGEST_LIFE = 366 * 86400.0  # seconds; a token that claims more states no life at all
+BUSY = "rate_limit_exceeded"  # the one refusal that is no refusal of the grant
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What the token endpoint gave. `expires_at` None: not known, used until refused."""
+    """What the token endpoint gave. `expires_at` None: not known, used until refused. `address` and `identity`, where the
+    endpoint names them: where the interface is reached with these tokens, and who we are there."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
     expires_at: datetime | None = None
     scope: str = ""  # what was granted, as the endpoint says
+    address: str = ""
+    identity: str = ""
 
 
 class TokenStore(Protocol):
@@ -58,34 +63,70 @@ class TokenStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Our registration with the system."""
+    """Our registration with the system, and where it keeps its two pages. `repeats_redirect`: the redirect URI goes with
+    renewals, too."""
 
     client_id: str
     client_secret: str = field(repr=False)
     redirect_uri: str = ""
+    authorize_path: str = "/oauth/authorize"
+    token_path: str = "/oauth/token"
+    repeats_redirect: bool = True
+
+    def form(self, fields: Mapping[str, str]) -> dict[str, str]:
+        """Returns the form of one call of the token endpoint: what the grant says, and who we are."""
+        if "assertion" in fields:  # it is signed, and says so itself
+            return dict(fields)
+        goes_along = self.repeats_redirect or fields.get("grant_type") == "authorization_code"
+        own = {"client_id": self.client_id, "client_secret": self.client_secret, "redirect_uri": self.redirect_uri if goes_along else ""}
+        return {**fields, **{name: value for name, value in own.items() if value}}
 
 
 class TokenSource:
     """Hands out a valid access token. Thread-safe."""
 
-    def __init__(self, store: TokenStore, app: App, http: HttpClient, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        store: TokenStore,
+        app: App,
+        http: HttpClient,
+        *,
+        grant: Grant | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._store, self._app, self._http, self._now = store, app, http, now
+        self._grant: Grant = grant or RefreshGrant()
+        self._logs = [http]
         self._tokens = store.load()
         self._mutex = threading.Lock()
         self._hide(self._tokens)
 
-    def _hide(self, tokens: Tokens) -> None:
-        self._http.redact.add(tokens.access_token)
-        self._http.redact.add(tokens.refresh_token)
-        self._http.redact.add(self._app.client_secret)
+    def hide_from(self, http: HttpClient) -> None:
+        """Masks the tokens, these and later ones, in what another client of the system logs."""
+        self._logs.append(http)
+        self._hide(self._tokens)
 
-    def token(self) -> str:
-        """Returns an access token good for another minute. Raises NeedsAttention when it cannot be renewed."""
+    def _hide(self, tokens: Tokens) -> None:
+        for http in self._logs:
+            for secret in (tokens.access_token, tokens.refresh_token, self._app.client_secret):
+                http.redact.add(secret)
+
+    @property
+    def held(self) -> Tokens:
+        """The tokens as they are, without a call; they may have ended."""
+        return self._tokens
+
+    def current(self) -> Tokens:
+        """Returns tokens whose access is good for another minute. Raises NeedsAttention when it cannot be renewed."""
         with self._mutex:
             expires_at = self._tokens.expires_at
             if not self._tokens.access_token or (expires_at is not None and expires_at - self._now() < EARLY):
                 self._refresh(self._tokens.access_token)
-            return self._tokens.access_token
+            return self._tokens
+
+    def token(self) -> str:
+        """Returns the access token of `current`."""
+        return self.current().access_token
 
     def renew(self, refused: str) -> str:
         """Returns a token other than the one just refused. Raises NeedsAttention."""
@@ -96,6 +137,8 @@ class TokenSource:
 
     def keep_alive(self) -> None:
         """Renews now, whatever the present token's age: a refresh token dies of not being used. Raises as `token` does."""
+        if not self._grant.may_replace:
+            return  # nothing of it dies
         with self._mutex:
             self._refresh(self._tokens.access_token)
 
@@ -111,7 +154,8 @@ class TokenSource:
             elif not is_ours:
                 raise RateLimited("another process is renewing the token", system=self._http.system, retry_after=5.0)
             else:
-                tokens = self._exchange(newest.refresh_token)
+                given = self._exchange(newest.refresh_token)
+                tokens = replace(given, address=given.address or newest.address, identity=given.identity or newest.identity)
                 self._store.save(tokens)  # before first use: a crash here must not lose the rotated token
                 self._tokens = tokens
             self._hide(self._tokens)
@@ -119,11 +163,12 @@ class TokenSource:
     def _exchange(self, refresh_token: str) -> Tokens:
         """Returns the renewed tokens. What may have been renewed without an answer stays noted, so that a later refusal
         can be told for what it is."""
-        if not refresh_token:
-            raise NeedsAttention("is not connected yet; press Connect", system=self._http.system)
+        fields = self._grant.fields(refresh_token, self._now(), self._http.system)
+        if not self._grant.may_replace:
+            return request_tokens(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
         was_cut_off = self._store.begin()
         try:
-            return request_tokens(self._http, self._app, {"grant_type": "refresh_token", "refresh_token": refresh_token}, self._now())
+            return request_tokens(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
         except NeedsAttention as refusal:
             if not was_cut_off or refusal.code != "invalid_grant":
                 if not was_cut_off:
@@ -142,27 +187,27 @@ class TokenSource:
             raise
 
 
-def request_tokens(http: HttpClient, app: App, fields: dict[str, str], now: datetime) -> Tokens:
+def request_tokens(http: HttpClient, app: App, fields: Mapping[str, str], now: datetime, *, remedy: str = "reconnect it") -> Tokens:
     """Returns the tokens of one call of the token endpoint. Raises NeedsAttention when the grant is refused, and other
     ConnectionTrouble; none of it leaves a record in doubt, for the call that needs the token was not made yet."""
-    form = {**fields, "client_id": app.client_id, "client_secret": app.client_secret}
-    if app.redirect_uri:
-        form["redirect_uri"] = app.redirect_uri
-    for name in ("client_secret", "refresh_token", "code"):
+    form = app.form(fields)
+    for name in ("client_secret", "refresh_token", "code", "assertion"):
         http.redact.add(form.get(name, ""))
     try:
-        answer = http.request("POST", "/oauth/token", template="/oauth/token", is_read=False, form=list(form.items()))
-        return _tokens(http.system, answer, fields, now)
+        answer = http.request("POST", app.token_path, template=app.token_path, is_read=False, form=list(form.items()))
+        return _tokens(http.system, answer, fields, now, remedy)
     except ConnectionTrouble as trouble:
         trouble.may_have_happened = False
         raise
 
 
-def _tokens(system: str, answer: Answer, fields: dict[str, str], now: datetime) -> Tokens:
+def _tokens(system: str, answer: Answer, fields: Mapping[str, str], now: datetime, remedy: str) -> Tokens:
     data = answer.data if isinstance(answer.data, dict) else {}
+    if answer.status in (400, 401, 403) and data.get("error") == BUSY:
+        raise RateLimited("asks us to wait before we renew our access", system=system, status=answer.status, code=BUSY, retry_after=60.0)
     if answer.status == 401 or (answer.status in (400, 403) and data):
         raise NeedsAttention(
-            f"refused to renew our access ({_code(answer)}); reconnect it",
+            f"refused to renew our access ({_code(answer)}); {remedy}{_said(answer)}",
             system=system,
             status=answer.status,
             code=_code(answer),
@@ -173,9 +218,18 @@ def _tokens(system: str, answer: Answer, fields: dict[str, str], now: datetime) 
     access, refresh = data.get("access_token"), data.get("refresh_token")
     if not isinstance(access, str) or not access:
         raise unreadable(system, answer, is_read=False)
-    scope = data.get("scope")
-    renewed = str(refresh or fields.get("refresh_token", ""))
-    return Tokens(access, renewed, _expiry(data.get("expires_in"), now), scope[:1000] if isinstance(scope, str) else "")
+    return Tokens(
+        access,
+        str(refresh or fields.get("refresh_token", "")),
+        _expiry(data.get("expires_in"), now),
+        scope=_text(data.get("scope")),
+        address=_text(data.get("instance_url")),
+        identity=_text(data.get("id")),
+    )
+
+
+def _text(raw: Any) -> str:
+    return raw[:1000] if isinstance(raw, str) else ""
 
 
 def _expiry(seconds: Any, now: datetime) -> datetime | None:
@@ -187,6 +241,12 @@ def _expiry(seconds: Any, now: datetime) -> datetime | None:
 def _code(answer: Answer) -> str:
     said = answer.data.get("error") if isinstance(answer.data, dict) else None
     return answer.redact(str(said), limit=60) if said else str(answer.status)
+
+
+def _said(answer: Answer) -> str:
+    """Returns the endpoint's own words for a refusal, "" when it has none: they name what an administrator must look at."""
+    words = answer.data.get("error_description") if isinstance(answer.data, dict) else None
+    return f" (it says: {answer.redact(words, limit=150)})" if isinstance(words, str) and words else ""
 
 
 def authorize_url(base: str, app: App, *, scope: str, state: str, verifier: str) -> str:
@@ -201,4 +261,4 @@ def authorize_url(base: str, app: App, *, scope: str, state: str, verifier: str)
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    return f"{base}/oauth/authorize?{urlencode(fields)}"
+    return f"{base}{app.authorize_path}?{urlencode(fields)}"

@@ -11,11 +11,14 @@ from urllib.parse import quote, quote_plus
 MASK = "•••"
 BODY_CHARACTERS = 4000
 LONGEST_SECRET = 2048
-_NAMES = r"api_key|access_token|refresh_token|client_secret|password|authenticity_token|_authenticity_token|session_id|code|secret"
+_NAMES = (
+    r"api_key|access_token|refresh_token|client_secret|assertion|id_token|password|authenticity_token|_authenticity_token|session_id"
+    r"|code|secret"
+)
 _PERCENT = re.compile("%[0-9A-F]{2}")
 _FORM = re.compile(rf"(?i)\b({_NAMES})=([^&\s\"]*)")
 _JSON = re.compile(rf'(?i)"({_NAMES})"\s*:\s*"(?:[^"\\]|\\.)*(?:"|\\?$)')  # a body may be cut in the middle of a secret
-_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.\-~+/]{4,}=*")
+_BEARER = re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.\-~+/!]{4,}=*")
 _COOKIE = re.compile(r"(?i)\b((?:set-)?cookie|authorization|x-api-key)([\"']?\s*[:=]\s*[\"']?)(?!Bearer|Basic)[^\r\n\"']+")
 
 

@@ -53,7 +53,7 @@ SANDBOX_PORT = env.number("SANDBOX_PORT", default=8900, least=1, most=65529)
 SANDBOX_URL = env.url("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}", schemes={"http", "https"})
 
 # Hosts that connections may name, per system: "*.workbooks.com" covers secure.workbooks.com. More with SYSTEM_HOSTS.
-SYSTEM_HOSTS = {"workbooks": ["*.workbooks.com"], "outreach": ["*.outreach.io"]}
+SYSTEM_HOSTS = {"workbooks": ["*.workbooks.com"], "outreach": ["*.outreach.io"], "salesforce": ["*.salesforce.com"]}
 for _entry in env.items("SYSTEM_HOSTS"):
     _system, _, _host = _entry.partition("=")
     if _system not in SYSTEM_HOSTS or not _host or "/" in _host or _host.startswith("*.") and _host.count(".") < 2:
@@ -61,7 +61,9 @@ for _entry in env.items("SYSTEM_HOSTS"):
     SYSTEM_HOSTS[_system].append(_host.lower())
 
 # Forms that end at a system's log-in page are redirected there, which form-action must allow (engine-rules 28).
-AUTHORISE_HOSTS = env.origins("AUTHORISE_HOSTS") + [f"https://{host}" for host in SYSTEM_HOSTS["outreach"]]
+AUTHORISE_HOSTS = env.origins("AUTHORISE_HOSTS") + [
+    f"https://{host}" for system in ("outreach", "salesforce") for host in SYSTEM_HOSTS[system]
+]
 if ALLOW_LOOPBACK:
     AUTHORISE_HOSTS += [f"http://127.0.0.1:{SANDBOX_PORT + offset}" for offset in range(2, 6)]
 CONTENT_SECURITY_POLICY = {

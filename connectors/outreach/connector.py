@@ -79,6 +79,7 @@ class OutreachConnector:
     ) -> None:
         self._http = http
         self._tokens = tokens
+        tokens.hide_from(http)
         self._granted = granted_scope
         self._client = OutreachClient(http, tokens)
         self._template = page_address_template

@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.pages import Pages
+from connectors.sandbox.salesforce.limits import PER_DAY
+from connectors.sandbox.salesforce.system import SalesforceSystem
 from connectors.sandbox.scenarios import load_csv
 from connectors.sandbox.wire import Request, Response, read_id, read_json
 from connectors.sandbox.world import PORTS, World
@@ -60,8 +63,10 @@ class Control:
             ("DELETE", "/calls"): self._forget_calls,
             ("POST", "/clock"): self._clock,
             ("POST", "/limits"): self._limits,
-            ("GET", "/switches"): lambda r: {"outreach": self._world.outreach.switches()},
+            ("GET", "/switches"): lambda r: self._all_switches(),
             ("POST", "/switches"): self._switches,
+            ("POST", "/salesforce/merge"): lambda r: self._changed(self._world.salesforce.merge(_object(r))),
+            ("POST", "/salesforce/convert"): lambda r: self._changed(self._world.salesforce.convert(_object(r))),
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
         route = routes.get((request.method, request.path.rstrip("/")))
@@ -109,18 +114,38 @@ class Control:
         return {"now": self._world.now().isoformat()}
 
     def _limits(self, request: Request) -> Any:
-        given = _part(request, "outreach", ("per_hour",))
-        limit = given.get("per_hour", self._world.outreach.per_hour)
-        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
-            raise Refused(400, "per_hour must be a whole number or null")
-        self._world.outreach.per_hour = limit
-        return self._changed({"outreach": {"per_hour": limit}})
+        """Sets how many calls Outreach allows an hour, and Salesforce in 24; the rest stays."""
+        given = _parts(request, {"outreach": ("per_hour",), "salesforce": ("per_day",)})
+        outreach, salesforce = self._world.outreach, self._world.salesforce.limits
+        per_hour = given["outreach"].get("per_hour", outreach.per_hour)
+        per_day = given["salesforce"].get("per_day", salesforce.per_day)
+        for name, limit in (("per_hour", per_hour), ("per_day", per_day)):
+            if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+                raise Refused(400, f"{name} must be a whole number or null")
+        outreach.per_hour = per_hour
+        salesforce.per_day = PER_DAY if per_day is None else per_day
+        used = {"per_day": salesforce.per_day, "used": salesforce.used()}
+        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used})
+
+    def _all_switches(self) -> dict[str, Any]:
+        return {"outreach": self._world.outreach.switches(), "salesforce": self._world.salesforce.switches()}
 
     def _switches(self, request: Request) -> Any:
-        """Sets what Outreach does one way or the other, as the body names it; the rest stays."""
-        outreach = self._world.outreach
-        outreach.set_switches(_part(request, "outreach", tuple(outreach.switches())))
-        return self._changed({"outreach": outreach.switches()})
+        """Sets what Outreach and Salesforce do one way or the other, as the body names it; the rest stays."""
+        systems: dict[str, OutreachSystem | SalesforceSystem] = {
+            "outreach": self._world.outreach,
+            "salesforce": self._world.salesforce,
+        }
+        given = _parts(request, {name: tuple(system.switches()) for name, system in systems.items()})
+        before = self._all_switches()
+        try:
+            for name, system in systems.items():
+                system.set_switches(given[name])
+        except ValueError:
+            for name, system in systems.items():
+                system.set_switches(before[name])
+            raise
+        return self._changed(self._all_switches())
 
     def _records(self, request: Request, parts: list[str]) -> Any:
         system = self._world.systems.get(parts[0])
@@ -133,7 +158,7 @@ class Control:
             if request.method == "POST":
                 return self._changed(system.create_record(object_type, _object(request)))
             raise Refused(405, f"{request.method} is not allowed here")
-        id_ = read_id(parts[2])
+        id_ = system.find_id(object_type, parts[2])
         if id_ is None or system.get_record(object_type, id_) is None:
             raise Refused(404, f"there is no {'/'.join(parts)[:200]}")
         if request.method == "GET":
@@ -142,7 +167,7 @@ class Control:
             return self._changed(system.update_record(object_type, id_, _object(request)))
         if request.method == "DELETE":
             system.delete_record(object_type, id_)
-            return self._changed({"deleted": id_})
+            return self._changed({"deleted": id_ if parts[2].isdigit() else parts[2]})
         raise Refused(405, f"{request.method} is not allowed here")
 
 
@@ -156,17 +181,17 @@ def _object(request: Request) -> Mapping[str, Any]:
     return data
 
 
-def _part(request: Request, name: str, known: tuple[str, ...]) -> Mapping[str, Any]:
-    """Returns the object that a body holds under the one name it may have. Raises Refused."""
+def _parts(request: Request, known: Mapping[str, tuple[str, ...]]) -> dict[str, Mapping[str, Any]]:
+    """Returns the objects that a body holds under the names of systems, empty for one it does not name. Raises Refused."""
     data = _object(request)
-    part = data.get(name, {})
-    if unknown := [n for n in data if n != name]:
-        raise Refused(400, f"there is nothing to set for {unknown[0]!r}; take {name}")
-    if not isinstance(part, dict):
-        raise Refused(400, f"{name} must be an object with {' or '.join(known)}")
-    if unknown := [n for n in part if n not in known]:
-        raise Refused(400, f"{name} has no {unknown[0]!r}; take {', '.join(known)}")
-    return part
+    if unknown := [name for name in data if name not in known]:
+        raise Refused(400, f"there is nothing to set for {unknown[0]!r}; take {' or '.join(known)}")
+    for name, part in data.items():
+        if not isinstance(part, dict):
+            raise Refused(400, f"{name} must be an object with {' or '.join(known[name])}")
+        if unknown := [n for n in part if n not in known[name]]:
+            raise Refused(400, f"{name} has no {unknown[0]!r}; take {', '.join(known[name])}")
+    return {name: data.get(name, {}) for name in known}
 
 
 def _json(status: int, body: Any) -> Response:

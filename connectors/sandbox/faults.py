@@ -3,6 +3,8 @@
 Workbooks: `delay_redirect` (302 to a delaying address that answers the read; a write is lost there), `session_lost` (302
 to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 for a list read above page[size] `size`),
 `stale_next` (the cursor of a next link is refused), `index_lag` (searches answer by what records held `seconds` ago).
+Salesforce: `lock_row` (UNABLE_TO_LOCK_ROW for the rows that a write touches, or those of and under `record`),
+`concurrent_limit` (403), `stale_locator` (the next page of a query is refused); its `status` takes `code` and `message`.
 All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
@@ -19,11 +21,13 @@ from connectors.sandbox.wire import read_id
 
 BEFORE = (
     "status", "drop", "redirect", "expire_token", "delay_redirect", "session_lost", "migrating", "page_too_large", "stale_next",
+    "concurrent_limit", "stale_locator",
 )  # fmt: skip
-KINDS = ("latency", "lost_answer", "pause", "truncate", "html", "slow", "index_lag", "clock_skew", *BEFORE)
+KINDS = ("latency", "lost_answer", "pause", "truncate", "html", "slow", "index_lag", "clock_skew", "lock_row", *BEFORE)
 ONLY = {
     **dict.fromkeys(("delay_redirect", "session_lost", "migrating"), "workbooks"),
     **dict.fromkeys(("page_too_large", "stale_next", "index_lag"), "outreach"),
+    **dict.fromkeys(("lock_row", "concurrent_limit", "stale_locator"), "salesforce"),
 }
 METHODS = ("*", "GET", "POST", "PUT", "PATCH", "DELETE")
 NEEDS = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds", "page_too_large": "size"}
@@ -56,7 +60,12 @@ class Fault:
         )
 
     def _fits_page(self, method: str, template: str, query: str) -> bool:
-        """Tells whether the faults of pages find theirs: a list read above a size, or one behind a cursor."""
+        """Tells whether the faults of pages find theirs: a list read above a size, or one behind a cursor; and that of
+        locked rows a write."""
+        if self.kind == "stale_locator":
+            return template.endswith("/{locator}")
+        if self.kind == "lock_row":
+            return method != "GET" and template.startswith("/services/data/")
         if self.kind not in ("page_too_large", "stale_next"):
             return True
         given = dict(parse_qsl(query))
@@ -110,6 +119,9 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
     least = -LONGEST if kind == "clock_skew" else 0  # a clock may also be slow
     if needs == "seconds" and not least <= value <= LONGEST:  # type: ignore[operator]
         raise ValueError(f"seconds of a {kind} fault must lie between {least:.0f} and {LONGEST:.0f}")
+    for name in ("code", "message", "record"):
+        if not isinstance(options.get(name, ""), str) or not str(options.get(name, "")).isprintable():
+            raise ValueError(f"{name} must be a text")
     wait = options.get("retry_after")
     if wait is not None and not (_is_number(wait) and 0 <= wait <= LONGEST) and not (isinstance(wait, str) and wait.isprintable()):
         raise ValueError("retry_after must be a number of seconds or a text")
@@ -125,7 +137,8 @@ def _check_place(kind: str, system: str, method: str, path: str) -> None:
         raise ValueError(f"method must be one of {', '.join(METHODS)}")
     if path != "*" and not is_known(system, path):
         place = ONLY.get(kind, system)
-        example = {"workbooks": "/crm/organisations.api"}.get(place, "/api/v2/accounts/{id}")
+        examples = {"workbooks": "/crm/organisations.api", "salesforce": "/services/data/{v}/sobjects/Contact/{id}"}
+        example = examples.get(place, "/api/v2/accounts/{id}")
         raise ValueError(f"no call has the path {path!r}; take * or one like {example}")
 
 

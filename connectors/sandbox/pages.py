@@ -11,7 +11,7 @@ from connectors.sandbox.world import PORTS, World
 
 ROWS_A_PAGE = 50
 SAVED = "saved=1"  # the query after a save
-TITLES = {"workbooks": "Workbooks", "outreach": "Outreach"}
+TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
                       "cf_organisation_outreach_sync_error", "cf_organisation_outreach_id", "updated_at"),
@@ -19,8 +19,22 @@ COLUMNS = {
     "accounts": ("id", "name", "domain", "industry", "owner", "customId", "updatedAt"),
     "prospects": ("id", "firstName", "lastName", "emails", "account", "updatedAt"),
     "users": ("id", "username", "email", "locked"),
+    "Account": ("Id", "Name", "Website", "Industry", "OwnerId", "Sync_Key__c", "IsDeleted", "LastModifiedDate"),
+    "Contact": ("Id", "Name", "Email", "Title", "AccountId", "OwnerId", "Sync_Key__c", "IsDeleted", "LastModifiedDate"),
+    "Lead": ("Id", "Name", "Email", "Company", "Status", "OwnerId", "IsConverted", "IsDeleted", "LastModifiedDate"),
+    "Opportunity": ("Id", "Name", "StageName", "CloseDate", "AccountId", "IsDeleted", "LastModifiedDate"),
+    "Task": ("Id", "Subject", "Status", "ActivityDate", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
+    "Event": ("Id", "Subject", "StartDateTime", "DurationInMinutes", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
+    "User": ("Id", "Name", "Username", "Email", "IsActive"),
 }  # fmt: skip
-MAIN_OBJECTS = {"workbooks": ("organisations", "people"), "outreach": ("accounts", "prospects", "users")}
+MAIN_OBJECTS = {
+    "workbooks": ("organisations", "people"),
+    "outreach": ("accounts", "prospects", "users"),
+    "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
+}
+FIXED = {
+    "id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt", "Id", "CreatedDate", "LastModifiedDate", "SystemModstamp",
+}  # fmt: skip
 STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
 @media(prefers-color-scheme:dark){:root{--fg:#e2e8f0;--bg:#0b1220;--quiet:#a3b0c6;--line:#22304a;--link:#93c5fd;--soft:#111a2e}}
@@ -81,7 +95,8 @@ class Pages:
         rows = []
         for record in records[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:
             cells = "".join(f"<td>{_cell(record.get(c))}" for c in columns[1:])
-            rows.append(f'<tr><td><a href="/browse/{name}/{object_type}/{record["id"]}">{record["id"]}</a>{cells}')
+            id_ = _id_of(record)
+            rows.append(f'<tr><td><a href="/browse/{name}/{object_type}/{id_}">{id_}</a>{cells}')
         search = (
             f'<form class=search><input name=q aria-label="Search" value="{html.escape(query.get("q", ""))}"><button>Search</button></form>'
         )
@@ -95,7 +110,7 @@ class Pages:
 
     def _record(self, name: str, object_type: str, id_text: str, request: Request) -> Response:
         system = self._world.systems[name]
-        record = system.get_record(object_type, read_id(id_text) or 0)
+        record = system.get_record(object_type, system.find_id(object_type, id_text) or 0)
         if record is None:
             return _page("Not found", "<p>This record does not exist.</p>", 404)
         said = "<p class=said role=status>Saved.</p>" if request.query == SAVED else ""
@@ -111,7 +126,7 @@ class Pages:
         rows = []
         for field, value in record.items():
             label = html.escape(_title(field))
-            if field in ("id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt") or isinstance(value, list | dict):
+            if field in FIXED or isinstance(value, list | dict):
                 rows.append(f"<tr><th>{label}<td>{_cell(value)}")
             else:
                 name_ = html.escape(field)
@@ -136,7 +151,8 @@ class Pages:
                 changes[field] = text or None
         if not changes:
             return record
-        return self._world.systems[name].update_record(object_type, int(record["id"]), changes)
+        system = self._world.systems[name]
+        return system.update_record(object_type, system.find_id(object_type, str(_id_of(record))) or 0, changes)
 
     def _calls(self) -> Response:
         rows = []
@@ -145,6 +161,11 @@ class Pages:
             rows.append(f"<tr>{cells}")
         head = "<tr><th>System<th>Method<th>Path<th>Asked<th>Status<th>ms"
         return _page("Last calls", f"<table>{head}{''.join(rows)}</table>" if rows else "<p class=quiet>No calls yet.</p>")
+
+
+def _id_of(record: dict[str, Any]) -> Any:
+    """Returns what a record is called: Salesforce spells it Id."""
+    return record.get("id", record.get("Id"))
 
 
 def _title(field: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from connectors.sandbox.outreach.schema import RESOURCES
+from connectors.sandbox.salesforce import addresses
 from connectors.sandbox.wire import template_of
 from connectors.sandbox.workbooks.admin import QUEUES
 from connectors.sandbox.workbooks.metadata import BY_PATH
@@ -15,6 +18,7 @@ _CONTROLLERS = [*BY_PATH, *QUEUES, "metadata/types", "admin/custom_fields", "log
 PATHS = {
     "workbooks": frozenset([*(f"/{c}.api" for c in _CONTROLLERS), "/login", "/logout", "/delay/{id}"]),
     "outreach": frozenset(["/oauth/token", "/oauth/authorize", *(f"/api/v2{p}" for p in _OUTREACH)]),
+    "salesforce": addresses.KNOWN,
 }
 
 
@@ -30,4 +34,5 @@ def form_of(path: str) -> str:
 
 def is_known(system: str, path: str) -> bool:
     """Tells whether a system, or any for `*`, has a path of this form."""
-    return any(form_of(path) in known for name, known in PATHS.items() if system in ("*", name))
+    forms: dict[str, Callable[[str], str]] = {"salesforce": addresses.form_of}
+    return any(forms.get(name, form_of)(path) in known for name, known in PATHS.items() if system in ("*", name))

@@ -8,6 +8,8 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.sandbox.salesforce.switches import MOST_ROWS as MOST_ROWS_A_PAGE
+from connectors.sandbox.salesforce.values import show_instant
 from connectors.sandbox.wire import read_id
 from connectors.sandbox.workbooks.codec import show_datetime
 from connectors.sandbox.workbooks.metadata import TYPES
@@ -27,6 +29,7 @@ USERS = (
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
 MOST_ROWS = 5_000_000
 LONGEST_CELL = 64 * 1024 * 1024  # a row with a long field is refused by Workbooks' rule, not by the CSV reader's
+TITLES = ("Buyer", "Head of Purchasing", "Operations Manager", "Engineer", None)
 HOSTILE = (
     "Smith, Jones & Sons, Ltd",
     'The "Quoted" Company',
@@ -103,6 +106,8 @@ def fill(world: World, scenario: str) -> None:
     """Fills a fresh world. Raises ValueError for a scenario that does not exist."""
     kind, size = read_scenario(scenario)
     _users(world)
+    if kind != "empty":  # an empty world is for tests, which see paging with a few records
+        world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
     if kind == "demo":
         _demo(world)
     elif kind == "bench":
@@ -122,7 +127,17 @@ def read_scenario(scenario: str) -> tuple[str, int]:
     raise ValueError(f"there is no scenario {scenario[:40]!r}; take demo, empty, bench:N or bound:N with N up to {MOST_ROWS}")
 
 
+def fill_salesforce_users(world: World) -> None:
+    """Makes Salesforce users with the e-mails of the Outreach users; the one our app acts as is there already."""
+    for username, first, last in USERS:
+        if first != "Sync":
+            email = f"{first.lower()}@seller.example"
+            values = {"Username": f"{username.lower()}@seller.example", "FirstName": first, "LastName": last, "Email": email}
+            world.salesforce.create_record("User", values)
+
+
 def _users(world: World) -> None:
+    fill_salesforce_users(world)
     for username, first, last in USERS:
         values = {"username": username, "firstName": first, "lastName": last, "email": f"{first.lower()}@seller.example", "locked": False}
         world.outreach.create_record("users", values)
@@ -163,6 +178,7 @@ def _demo(world: World) -> None:
     organisations = [_organisation(world, rng, name, i) for i, name in enumerate([*names, *names[5:8], *HOSTILE])]
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
+    _salesforce(world)
 
 
 def _host(name: str) -> str:
@@ -215,6 +231,37 @@ def _people(world: World, rng: random.Random, organisations: list[dict[str, Any]
             if n % 6 == 0:
                 values["cf_person_outreach_id"] = str(made["id"])
         world.workbooks.create_record("people", values)
+
+
+def _salesforce(world: World) -> None:
+    """Makes Salesforce records of most prospects: contacts with their accounts, then leads. The first contacts come twice
+    with one e-mail, the next have a lead of the same e-mail, and a tenth of all is in Salesforce only."""
+    rng = random.Random(world.seed + 2)
+    owners = [user["Id"] for user in world.salesforce.list_records("User")]
+    prospects = [p for p in world.outreach.list_records("prospects") if "@." not in p["emails"][0] and len(p["emails"][0]) <= 80]
+    names = {account["id"]: account["name"] for account in world.outreach.list_records("accounts")}
+    accounts: dict[str, str] = {}
+    for n, prospect in enumerate(prospects[:200]):
+        person = {"FirstName": prospect["firstName"], "LastName": prospect["lastName"], "Email": prospect["emails"][0].title()}
+        if n % 10 == 9:
+            person["Email"] = f"only.here.{n}@{_host(person['LastName'])}"
+        company = names.get(prospect.get("account") or 0, "")
+        values = {**person, "Title": rng.choice(TITLES), "OwnerId": rng.choice(owners), **_stamps(world, rng)}
+        if n < 120:
+            if company and company not in accounts:
+                account = {"Name": company, "Industry": rng.choice(("Manufacturing", "Technology", None)), **_stamps(world, rng)}
+                accounts[company] = world.salesforce.create_record("Account", account)["Id"]
+            world.salesforce.create_record("Contact", {**values, "AccountId": accounts.get(company)})
+        if n in (0, 1, 2):
+            world.salesforce.create_record("Contact", {**values, "Title": "Former colleague", **_stamps(world, rng)})
+        if n >= 120 or n in (3, 4, 5):
+            world.salesforce.create_record("Lead", {**values, "Company": company or "Unknown", "LeadSource": rng.choice(("Web", "Other"))})
+
+
+def _stamps(world: World, rng: random.Random) -> dict[str, str]:
+    """Returns the instants of a record that was last changed some time within the last 300 days."""
+    at = show_instant(world.now() - timedelta(days=rng.randint(1, 300), seconds=rng.randint(0, 86400)))
+    return dict.fromkeys(("CreatedDate", "LastModifiedDate", "SystemModstamp"), at)
 
 
 def load_csv(world: World, data: bytes) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class SandboxAdapter(BaseAdapter):
     ) -> requests.Response:
         parts = urlsplit(request.url or "")
         body = request.body or b""
+        if not isinstance(body, str | bytes | bytearray):  # sent in chunks
+            body = b"".join(body)
         wire = Request(
             method=request.method or "GET",
             path=parts.path,

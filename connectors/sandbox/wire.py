@@ -35,6 +35,7 @@ def _finite(text: str) -> float:
 
 SECRETS = {
     "api_key", "password", "session_id", "_authenticity_token", "client_secret", "refresh_token", "code", "code_verifier", "token",
+    "assertion", "access_token",
 }  # fmt: skip
 MOST_MASKED = 8000  # characters of a query or body that are looked through for the log
 
@@ -101,6 +102,10 @@ class System(Protocol):
         """Returns the method that counts, whatever the request line says."""
         ...
 
+    def template(self, path: str) -> str:
+        """Returns a path with its ids replaced, as the call log and the faults name it."""
+        ...
+
     def shown(self, request: Request) -> str:
         """Returns what a request asked, for people: without keys, tokens and passwords."""
         ...
@@ -111,6 +116,10 @@ class System(Protocol):
 
     def objects(self) -> tuple[str, ...]:
         """Names of the object types that `/records/<system>/<object>` serves."""
+        ...
+
+    def find_id(self, object_type: str, text: str) -> int | None:
+        """Returns the number of the record that an id names, as people write it; None when it names none."""
         ...
 
     def count(self, object_type: str) -> int:

@@ -18,10 +18,11 @@ from typing import Any
 from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.outreach.webhooks import Sender
-from connectors.sandbox.wire import Request, Response, template_of
+from connectors.sandbox.salesforce.system import SalesforceSystem
+from connectors.sandbox.wire import Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
-PORTS = {"workbooks": 1, "outreach": 2}
+PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3}
 CALLS_KEPT = 200_000
 SHOWN = 2000  # characters of what a call asked
 PAUSE_LIMIT = 300.0
@@ -68,9 +69,10 @@ class World:
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in PORTS}
         self._paused: list[threading.Event | None] = []
-        self.systems: dict[str, WorkbooksSystem | OutreachSystem] = {
+        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem] = {
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
+            "salesforce": SalesforceSystem(now=lambda: self.now("salesforce"), seed=self.seed),
         }
         self.outreach.index_lag = lambda: self.faults.lasting("index_lag", "outreach")
 
@@ -84,6 +86,12 @@ class World:
     def outreach(self) -> OutreachSystem:
         system = self.systems["outreach"]
         assert isinstance(system, OutreachSystem)
+        return system
+
+    @property
+    def salesforce(self) -> SalesforceSystem:
+        system = self.systems["salesforce"]
+        assert isinstance(system, SalesforceSystem)
         return system
 
     def now(self, system: str = "") -> datetime:
@@ -112,6 +120,10 @@ class World:
         self.world_id = kept["world_id"]
         for name, state in kept["systems"].items():
             self.systems[name].restore(state)
+        if "salesforce" not in kept["systems"]:  # kept by a sandbox that did not play it yet
+            from connectors.sandbox.scenarios import fill_salesforce_users
+
+            fill_salesforce_users(self)
 
     def web_url(self, system: str) -> str:
         return f"{self.control_url}/browse/{system}"
@@ -148,11 +160,12 @@ class World:
         with self.lock:
             system = self.systems[name]
             method = system.method_of(request)
-            faults = self.faults.for_call(name, method, request.path, template_of(request.path), request.query)
+            faults = self.faults.for_call(name, method, request.path, system.template(request.path), request.query)
+            self.salesforce.locks = tuple(f.options for f in faults if f.kind == "lock_row")
             outcome = self._early(name, request, faults)
             if outcome is None:
                 outcome = Outcome(self._carried_out(name, request), self.now(name))
-                if method != "GET" or request.path.startswith("/oauth"):
+                if method != "GET" or "/oauth" in request.path:
                     self.keep()
                 self._late(outcome, faults)
             outcome.delay += self.latency_ms / 1000 + sum(f.options["ms"] for f in faults if f.kind == "latency") / 1000
@@ -170,7 +183,7 @@ class World:
     def _early(self, name: str, request: Request, faults: list[Fault]) -> Outcome | None:
         """Returns the outcome of a fault that strikes before anything is done."""
         for fault in faults:
-            template = template_of(request.path)
+            template = self.systems[name].template(request.path)
             if fault.kind == "pause" and fault.options.get("before"):
                 held = Outcome(Response(0, b"", template=template), self.now(name), is_lost=True, pause=threading.Event())
                 self._paused.append(held.pause)
@@ -189,7 +202,7 @@ class World:
         """Returns what a fault answers in the system's place, in the system's words."""
         if fault.kind == "redirect":
             target = f"{request.path}?{request.query}" if request.query else request.path
-            return Response(307, b"", headers=[("Location", target)], template=template_of(request.path))
+            return Response(307, b"", headers=[("Location", target)], template=self.systems[name].template(request.path))
         return self.systems[name].trouble(fault.kind, fault.options, request)
 
     def _late(self, outcome: Outcome, faults: list[Fault]) -> None:
@@ -210,7 +223,7 @@ class World:
                 self._paused.append(outcome.pause)
 
     def _log(self, name: str, method: str, request: Request, outcome: Outcome, started: float) -> None:
-        template = outcome.response.template or template_of(request.path)
+        template = outcome.response.template or self.systems[name].template(request.path)
         self.counts[name][f"{method} {template}"] += 1
         entry = {"system": name, "method": method, "path": request.path, "status": outcome.response.status}
         entry["query"] = self.systems[name].shown(request)[:SHOWN]
@@ -237,7 +250,8 @@ class _StateFile:
         state = dict(self._db.execute("SELECT key, value FROM state"))
         if "world_id" not in state:
             return None
-        systems: dict[str, Any] = {name: {"meta": json.loads(state[f"meta:{name}"]), "tables": {}} for name in PORTS}
+        metas = {name: state[f"meta:{name}"] for name in PORTS if f"meta:{name}" in state}
+        systems: dict[str, Any] = {name: {"meta": json.loads(meta), "tables": {}} for name, meta in metas.items()}
         for system, object_type, value in self._db.execute("SELECT system, object, value FROM rows ORDER BY system, object, id"):
             systems[system]["tables"].setdefault(object_type, {"rows": []})["rows"].append(json.loads(value))
         return {"world_id": state["world_id"], "systems": systems}

@@ -14,17 +14,18 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connectors.contract import Connector
+from connectors import registry
+from connectors.contract import Attribute, Connector, Schema
 from connectors.errors import NeedsAttention
 from connectors.http import HttpClient
-from connectors.oauth import App, Tokens, TokenSource
-from connectors.outreach.connector import OutreachConnector
-from connectors.workbooks.connector import WorkbooksConnector
+from connectors.oauth import Tokens
+from connectors.registry import Access
 from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.threads import spread
 from reconciliation.models import Connection
 
 CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
+NO_SECRETS = ("expires_at", "address", "identity")  # what stands with the tokens, and may be shown
 TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
 
 
@@ -100,12 +101,20 @@ def store_candidate(row: Connection, tokens: Tokens | None) -> None:
 
 def _secrets_of(tokens: Tokens) -> dict[str, str]:
     expires_at = tokens.expires_at.astimezone(UTC).isoformat() if tokens.expires_at else ""
-    return {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+    said = {"address": tokens.address, "identity": tokens.identity}  # where a system names them with its tokens
+    own = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "expires_at": expires_at}
+    return own | {name: value for name, value in said.items() if value}
 
 
 def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
     expires_at = datetime.fromisoformat(secrets["expires_at"]) if secrets.get("expires_at") else None
-    return Tokens(secrets.get("access_token", ""), secrets.get("refresh_token", ""), expires_at)
+    return Tokens(
+        secrets.get("access_token", ""),
+        secrets.get("refresh_token", ""),
+        expires_at,
+        address=secrets.get("address", ""),
+        identity=secrets.get("identity", ""),
+    )
 
 
 def store_tokens(row: Connection, tokens: Tokens, **changes: Any) -> None:
@@ -134,7 +143,7 @@ def open_http(
     return HttpClient(
         connection.system,
         address,
-        secrets=[v for k, v in (connection.secrets or {}).items() if isinstance(v, str) and k != "expires_at"],
+        secrets=[v for k, v in (connection.secrets or {}).items() if isinstance(v, str) and k not in NO_SECRETS],
         allow_loopback=settings.ALLOW_LOOPBACK,
         allow_private=bool(own.get("allow_private")),
         least_tls=str(own.get("least_tls", "1.3")),
@@ -158,29 +167,32 @@ def open_connector(
 ) -> Connector:
     """Returns the connector of the row; with `is_candidate` it works with a log-in that was not taken yet. Raises
     NeedsAttention when its address or credentials cannot be used."""
-    own = connection.settings or {}
-    secrets = connection.secrets or {}
     reach: dict[str, Any] = {"before_send": before_send, "adapter": adapter, **options}
-    http = open_http(connection, **reach)
-    template = connection.page_address_template
-    if connection.system == Connection.System.WORKBOOKS:
-        if not secrets.get("api_key"):
-            raise NeedsAttention("has no API key yet; open the connection and enter it", system="workbooks")
-        width = min(workers, WorkbooksConnector.concurrency)
-        return WorkbooksConnector(
-            http, secrets["api_key"], page_address_template=template, settle_seconds=connection.settle_seconds, spread=spread(width)
-        )
-    app = App(secrets.get("client_id", ""), secrets.get("client_secret", ""), str(own.get("redirect_uri", "")))
-    is_elsewhere = connection.login_url not in ("", connection.base_url)
-    desk = open_http(connection, base_url=connection.login_url, **reach) if is_elsewhere else http
-    tokens = TokenSource((CandidateTokens if is_candidate else ConnectionTokens)(connection.pk, db_now), app, desk)
-    return OutreachConnector(
-        http,
-        tokens,
-        page_address_template=template,
+    access = Access(
+        open_http=lambda address: open_http(connection, base_url=address, **reach),
+        store=(CandidateTokens if is_candidate else ConnectionTokens)(connection.pk, db_now),
+        base_url=connection.base_url,
+        login_url=connection.login_url,
+        secrets=connection.secrets or {},
+        settings=connection.settings or {},
+        page_address_template=connection.page_address_template,
         settle_seconds=connection.settle_seconds,
-        concurrency=int(own.get("concurrency", 8)),
-        spread=spread(min(workers, int(own.get("concurrency", 8)))),
-        marker_attribute=str(own.get("marker_attribute", "customId")),
-        granted_scope=str(own.get("granted_scope", "")),
+        spread=lambda most: spread(min(workers, most)),
+        may_reach=lambda host: is_allowed_host(connection.system, host),
+        schemas=lambda: _schemas_of(connection),
     )
+    return registry.open_connector(connection.system, access)
+
+
+def _schemas_of(connection: Connection) -> dict[str, Schema]:
+    """Returns what was kept of the system's description: as much as a connector needs to read and judge fields."""
+    return {
+        object_type: Schema(
+            object_type,
+            {
+                name: Attribute(name, row.get("title", name), row.get("type", "text"), is_required=bool(row.get("is_required")))
+                for name, row in rows.items()
+            },
+        )
+        for object_type, rows in (connection.schema_cache or {}).items()
+    }

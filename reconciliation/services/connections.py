@@ -31,7 +31,7 @@ from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
-TOKENS = ("access_token", "refresh_token", "expires_at", CANDIDATE)
+TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE)
 DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")

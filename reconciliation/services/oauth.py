@@ -21,7 +21,7 @@ from django.utils import timezone
 from connectors.contract import Identity
 from connectors.errors import ConnectorError, NeedsAttention, RateLimited, connection_sentence
 from connectors.oauth import App, Tokens, authorize_url, request_tokens
-from connectors.outreach import scopes
+from connectors.registry import consent_of
 from reconciliation.engine.connections import CandidateTokens, store_candidate, store_tokens
 from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.wiring import Wiring
@@ -60,7 +60,7 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
         raise ConnectRefused("The log-in address is on no host that SYSTEM_HOSTS allows.")
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     flow = Flow(connection.pk, by.pk, verifier, redirect_uri, timezone.now().isoformat())
-    url = authorize_url(connection.authorise_base, app, scope=scopes.ALL, state=state, verifier=verifier)
+    url = authorize_url(connection.authorise_base, app, scope=consent_of(connection.system).scope, state=state, verifier=verifier)
     audit(by, "begin to connect", connection.name)
     return url, state, flow
 
@@ -94,7 +94,10 @@ def connect_finish(
 def _refuse_others(connection: Connection, identity: Identity) -> str:
     """Returns why a log-in is not taken: the records linked so far are another organisation's. "" when it is."""
     known, said = str(connection.settings.get("organisation", "")), identity.organisation
-    if not known or known == said or not Binding.objects.filter(sync_pass__peer=connection).exists():
+    known_id, said_id = str(connection.settings.get("organisation_id", "")), identity.organisation_id
+    is_same = known_id == said_id if known_id and said_id else known == said  # names and addresses may be changed
+    linked = Binding.objects.filter(Q(sync_pass__crm=connection) | Q(sync_pass__peer=connection))
+    if not known or is_same or not linked.exists():
         return ""
     whose = f"That log-in belongs to “{said}”" if said else f"{connection.name} did not say whose log-in that is"
     advice = "" if said else f" {AGAIN}"
@@ -105,10 +108,11 @@ def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: A
     again = row.connected_at is not None or bool(row.secrets.get("refresh_token"))
     stored = CandidateTokens(row.pk).load()  # renewed since, if it lasted
     own = {"redirect_uri": flow.redirect_uri, "granted_scope": tokens.scope}
+    whose = {"organisation": identity.organisation, "organisation_id": identity.organisation_id}
     store_tokens(
         row,
         replace(stored, scope=tokens.scope),
-        settings={**own, **({"organisation": identity.organisation} if identity.organisation else {})},
+        settings=own | {name: said for name, said in whose.items() if said},
         connected_at=timezone.now(),
         connected_by=by.get_username(),
         connected_as=str(identity),
@@ -121,7 +125,7 @@ def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: A
 
 
 def _app(connection: Connection, redirect_uri: str) -> App:
-    return App(connection.secrets.get("client_id", ""), connection.secrets.get("client_secret", ""), redirect_uri)
+    return consent_of(connection.system).app_of(connection.secrets, redirect_uri)
 
 
 def _known(remembered: Mapping[str, Any] | None, by: AbstractBaseUser) -> tuple[Flow, Connection]:
@@ -159,7 +163,7 @@ def _exchange(connection: Connection, flow: Flow, code: str, wiring: Wiring) -> 
         finally:
             http.close()
     except NeedsAttention as error:
-        if error.code == "invalid_client":
+        if error.code in ("invalid_client", "invalid_client_id"):
             raise ConnectRefused(f"{system} does not know this client id and secret. Enter both anew. {AGAIN}") from None
         if error.status in (400, 401, 403):
             said = f"{system} refused the code ({error.code or error.status}); it is good once, and for a short while"

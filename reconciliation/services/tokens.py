@@ -23,8 +23,8 @@ def tokens_keep_alive(wiring: Wiring | None = None) -> dict[str, str]:
     wiring = wiring or Wiring()
     idle = Q(refresh_used_at=None) | Q(refresh_used_at__lt=timezone.now() - RENEW_AFTER)
     done: dict[str, str] = {}
-    for connection in Connection.objects.filter(idle, system=Connection.System.OUTREACH):
-        if connection.is_connected:
+    for connection in Connection.objects.filter(idle):
+        if connection.secrets.get("refresh_token"):
             done[connection.name] = _keep_alive(connection, wiring)
     return done
 

@@ -1,7 +1,6 @@
 """Answers of every kind to the two connectors: what is a refusal of the record, what is trouble, what is in doubt."""
 
 import json
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,37 +24,12 @@ from connectors.http import HttpClient
 from connectors.oauth import App, Tokens, TokenSource
 from connectors.outreach.connector import OutreachConnector
 from connectors.workbooks.connector import WorkbooksConnector
-from tests.connectors.wire import HTML, Said, Script
+from tests.connectors.wire import HTML, Said, Script, Store
 
 SECRETS = {"api_key": "11111-22222-33333", "access": "access-token-1", "refresh": "refresh-token-1", "client": "client-secret-1"}
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SHOWN = "Mon Mar 02 09:00:00 UTC 2026"
 EVERYTHING = Comparison("is_deleted", Op.FALSE)
-
-
-class Store:
-    """Tokens of one connection, in memory."""
-
-    def __init__(self, tokens):
-        self.tokens = tokens
-
-    def load(self):
-        return self.tokens
-
-    def save(self, tokens):
-        self.tokens, self.is_begun = tokens, False
-
-    is_begun = False
-
-    def begin(self):
-        was, self.is_begun = self.is_begun, True
-        return was
-
-    def settle(self):
-        self.is_begun = False
-
-    def lock(self):
-        return nullcontext(True)
 
 
 def client(system, *answers):

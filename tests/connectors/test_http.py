@@ -298,3 +298,30 @@ def test_retry_after_is_read_in_all_its_forms(text, seconds):
     now = datetime(2026, 3, 2, 9, 0, tzinfo=UTC).timestamp()
 
     assert parse_wait(text, now=now) == seconds
+
+
+def test_a_client_that_moves_sends_its_requests_to_the_new_address_only():
+    script = Script(Said(200, {}))
+    http = HttpClient("salesforce", "https://old.example/", adapter=script)
+
+    http.move_to("https://new.example/")
+    http.request("GET", "/x", template="/x", is_read=True)
+
+    assert [r.url for r in script.requests] == ["https://new.example/x"] and http.base_url == "https://new.example"
+    with pytest.raises(NeedsAttention, match="another host"):
+        http.request("GET", "https://old.example/x", template="/x", is_read=True)
+    with pytest.raises(NeedsAttention, match="plain http"):
+        http.move_to("http://elsewhere.example")
+    assert http.base_url == "https://new.example"
+
+
+def test_a_client_on_hold_lets_nothing_out():
+    script = Script(Said(200, {}))
+    http = HttpClient("salesforce", "https://x.example", adapter=script, clock=lambda: 1000.0)
+
+    http.hold(60)
+    http.hold(5)  # the longer wait stands
+
+    with pytest.raises(RateLimited) as caught:
+        http.request("GET", "/x", template="/x", is_read=True)
+    assert caught.value.retry_after == 60.0 and not script.requests

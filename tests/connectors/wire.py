@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
+
+from connectors.oauth import Tokens
 
 DATE = "Mon, 02 Mar 2026 09:00:00 GMT"
 HTML = "<!doctype html><title>Hello</title><p>Another server."
@@ -60,6 +62,30 @@ class Script(BaseAdapter):
 
     def form(self, index: int = -1) -> list[tuple[str, str]]:
         return parse_qsl(str(self.requests[index].body or ""), keep_blank_values=True)
+
+
+class Store:
+    """Tokens of one connection, in memory."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.is_begun = False
+
+    def load(self) -> Tokens:
+        return self.tokens
+
+    def save(self, tokens: Tokens) -> None:
+        self.tokens, self.is_begun = tokens, False
+
+    def begin(self) -> bool:
+        was, self.is_begun = self.is_begun, True
+        return was
+
+    def settle(self) -> None:
+        self.is_begun = False
+
+    def lock(self) -> AbstractContextManager[bool]:
+        return nullcontext(True)
 
 
 def answer(body: bytes | str, *, status: str = "200 OK", headers: str = "") -> bytes:

@@ -10,6 +10,7 @@ import requests
 
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
+from tests.sandbox.force import Salesforce
 
 
 class Outreach:
@@ -121,3 +122,10 @@ def workbooks(world: World, session: requests.Session) -> Workbooks:
 @pytest.fixture
 def control(world: World, session: requests.Session) -> Control:
     return Control(world, session)
+
+
+@pytest.fixture
+def force() -> Iterator[Salesforce]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield Salesforce(session)

@@ -54,6 +54,10 @@ class OutreachSystem(Records):
     def objects(self) -> tuple[str, ...]:
         return tuple(self.tables)
 
+    def find_id(self, object_type: str, text: str) -> int | None:
+        id_ = read_id(text)
+        return id_ if id_ in self.tables[object_type].records else None
+
     def count(self, object_type: str) -> int:
         return len(self.tables[object_type].records)
 
@@ -126,6 +130,9 @@ class OutreachSystem(Records):
         return changed
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
+    def template(self, path: str) -> str:
+        return template_of(path)
+
     def method_of(self, request: Request) -> str:
         return request.method
 

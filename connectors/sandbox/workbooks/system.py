@@ -51,6 +51,10 @@ class WorkbooksSystem:
     def objects(self) -> tuple[str, ...]:
         return tuple(self.tables)
 
+    def find_id(self, object_type: str, text: str) -> int | None:
+        id_ = read_id(text)
+        return id_ if id_ in self.tables[object_type].rows else None
+
     def count(self, object_type: str) -> int:
         return len(self.tables[object_type].rows)
 
@@ -150,6 +154,9 @@ class WorkbooksSystem:
         if self._last_read is None or self._last_read[0] is not request:
             self._last_read = (request, read_pairs(request))
         return self._last_read[1]
+
+    def template(self, path: str) -> str:
+        return template_of(path)
 
     def method_of(self, request: Request) -> str:
         try:

@@ -1,0 +1,123 @@
+"""System name -> how its connector is opened, and how people connect it in the browser. What the application knows of a
+connection comes in as an `Access`; the rest stays in the system's own package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.contract import Connector, Schema, Spread, one_by_one
+from connectors.errors import NeedsAttention
+from connectors.http import HttpClient
+from connectors.oauth import App, TokenSource, TokenStore
+from connectors.outreach import scopes as outreach_scopes
+from connectors.outreach.connector import OutreachConnector
+from connectors.salesforce import login as salesforce_login
+from connectors.salesforce import scopes as salesforce_scopes
+from connectors.salesforce.connector import SalesforceConnector
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.workbooks.connector import WorkbooksConnector
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a connector is opened with. `open_http` makes a client of an address, `spread` a map over at most so many
+    threads; `may_reach` tells whether tokens may be sent to a host; `schemas` gives descriptions kept from earlier."""
+
+    open_http: Callable[[str], HttpClient]
+    store: TokenStore
+    base_url: str
+    login_url: str = ""
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    page_address_template: str = ""
+    settle_seconds: int = 0
+    spread: Callable[[int], Spread] = lambda most: one_by_one
+    may_reach: Callable[[str], bool] = lambda host: True
+    schemas: Callable[[], Mapping[str, Schema]] = dict
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How people connect a system in the browser: the scopes we ask for, and our registration with it."""
+
+    scope: str
+    app_of: Callable[[Mapping[str, Any], str], App]
+
+
+def open_connector(system: str, access: Access) -> Connector:
+    """Returns the connector. Raises NeedsAttention when its address or credentials cannot be used."""
+    return _OPENERS[system](access)
+
+
+def consent_of(system: str) -> Consent:
+    """Returns how the system is connected in the browser. Raises NeedsAttention for one that is not."""
+    if system not in _CONSENTS:
+        raise NeedsAttention("is not connected in the browser", system=system)
+    return _CONSENTS[system]
+
+
+def _open_workbooks(access: Access) -> Connector:
+    if not access.secrets.get("api_key"):
+        raise NeedsAttention("has no API key yet; open the connection and enter it", system="workbooks")
+    return WorkbooksConnector(
+        access.open_http(access.base_url),
+        access.secrets["api_key"],
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
+        spread=access.spread(WorkbooksConnector.concurrency),
+    )
+
+
+def _open_outreach(access: Access) -> Connector:
+    own = access.settings
+    http = access.open_http(access.base_url)
+    is_elsewhere = access.login_url not in ("", access.base_url)
+    app = _outreach_app(access.secrets, str(own.get("redirect_uri", "")))
+    concurrency = int(own.get("concurrency", 8))
+    return OutreachConnector(
+        http,
+        TokenSource(access.store, app, access.open_http(access.login_url) if is_elsewhere else http),
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
+        concurrency=concurrency,
+        spread=access.spread(concurrency),
+        marker_attribute=str(own.get("marker_attribute", "customId")),
+        granted_scope=str(own.get("granted_scope", "")),
+    )
+
+
+def _outreach_app(secrets: Mapping[str, Any], redirect_uri: str) -> App:
+    return App(secrets.get("client_id", ""), secrets.get("client_secret", ""), redirect_uri)
+
+
+def _open_salesforce(access: Access) -> Connector:
+    own = access.settings
+    settings = SalesforceSettings.of(own)
+    login_url = access.login_url or access.base_url
+    grant = salesforce_login.grant_of(access.secrets, own, login_url)
+    app = salesforce_login.app_of(access.secrets, str(own.get("redirect_uri", "")))
+    # Two clients: the one for records moves to the address that comes with the tokens, the desk stays where it is.
+    return SalesforceConnector(
+        access.open_http(access.base_url),
+        TokenSource(access.store, app, access.open_http(login_url), grant=grant),
+        settings=settings,
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
+        granted_scope=str(own.get("granted_scope", "")) if grant.may_replace else "",
+        schemas=access.schemas(),
+        may_reach=access.may_reach,
+        spread=access.spread(settings.concurrency),
+    )
+
+
+_OPENERS: Mapping[str, Callable[[Access], Connector]] = {
+    "workbooks": _open_workbooks,
+    "outreach": _open_outreach,
+    "salesforce": _open_salesforce,
+}
+_CONSENTS: Mapping[str, Consent] = {
+    "outreach": Consent(outreach_scopes.ALL, _outreach_app),
+    "salesforce": Consent(salesforce_scopes.ALL, salesforce_login.app_of),
+}

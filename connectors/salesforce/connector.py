@@ -1,0 +1,395 @@
+"""Salesforce as a `Connector`: sweeps by (SystemModstamp, Id), look-ups two hundred values a call, writes in collections."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from connectors.contract import (
+    All,
+    CallCount,
+    Check,
+    Condition,
+    Fate,
+    Feed,
+    Identity,
+    Op,
+    Page,
+    Position,
+    Record,
+    Ref,
+    SavedView,
+    Schema,
+    Spread,
+    Survivor,
+    Test,
+    Write,
+    WriteResult,
+    one_by_one,
+)
+from connectors.errors import ConnectorError, OutcomeUnknown, Rejected
+from connectors.http import HttpClient, unreadable
+from connectors.oauth import TokenSource
+from connectors.salesforce import query
+from connectors.salesforce.client import Rows, SalesforceClient
+from connectors.salesforce.codec import (
+    NO_RECYCLE_BIN,
+    STANDARD,
+    SYSTEM,
+    Kinds,
+    always,
+    full_id,
+    given_id,
+    read_record,
+    read_ref,
+    unknown_among,
+)
+from connectors.salesforce.faults import LOCATOR_GONE
+from connectors.salesforce.log import ReplicationLog
+from connectors.salesforce.rights import Rights
+from connectors.salesforce.schema import kinds_of, read_schema
+from connectors.salesforce.settings import SalesforceSettings
+from connectors.salesforce.views import ListViews
+from connectors.salesforce.writer import REQUIRED, Writer
+from connectors.text import clean
+
+PAGE = 2000  # rows that one answer holds at most
+LOOKED_AT = 200  # records, the latest first, in which another engine's work is looked for
+MERGES = 10  # one after the other; more are a circle
+VIEW_TRIES = 3
+RIVAL = "outreach"
+RIVALS_IN = ("Contact", "Lead")
+TWO_ENGINES = "Two engines on one pair of systems take each other's records for duplicates."
+LOOK_FOR_PLUGIN = (
+    "Ask an Outreach administrator to look under Settings, Plugins, and to switch the Salesforce plugin off for these records before a "
+    "pass is switched on."
+)
+_IDENTITY = re.compile(r"/id/(\w{15,18})/(\w{15,18})$")
+
+
+class SalesforceConnector:
+    """Salesforce with OAuth tokens. `page_address_template` holds `{id}` and perhaps `{object}`. `schemas` are descriptions
+    that somebody kept; a field whose type they do not tell costs one describe."""
+
+    system = SYSTEM
+
+    def __init__(
+        self,
+        http: HttpClient,
+        tokens: TokenSource,
+        *,
+        settings: SalesforceSettings | None = None,
+        page_address_template: str = "",
+        settle_seconds: int = 0,
+        granted_scope: str = "",
+        schemas: Mapping[str, Schema] | None = None,
+        may_reach: Callable[[str], bool] = lambda host: True,
+        spread: Spread = one_by_one,
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        tokens.hide_from(http)
+        self._settings = settings or SalesforceSettings()
+        self._client = SalesforceClient(http, tokens, self._settings, may_reach)
+        self._rights = Rights(self._client, self._settings, granted_scope)
+        self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required)
+        self._log = ReplicationLog(self._client)
+        self._views = ListViews(self._client)
+        known = schemas or {}
+        self._kinds_of = {object_type: kinds_of(schema) for object_type, schema in known.items()}
+        self._known_required = {t: frozenset(a.name for a in schema.attributes.values() if a.is_required) for t, schema in known.items()}
+        self._described: set[str] = set()
+        self._template = page_address_template
+        self._spread = spread
+        self.settle_seconds = settle_seconds
+        self.concurrency = self._settings.concurrency
+        self.request_timeout = http.timeout
+        self.marker_field = self._settings.external_id_field
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def changes(
+        self,
+        object_type: str,
+        *,
+        where: Condition,
+        columns: Sequence[str],
+        position: Position | None = None,
+        before: datetime | None = None,
+        page_size: int = 100,
+        include_deleted_since: datetime | None = None,
+    ) -> Page:
+        """As the contract says. One row more than the page is asked for: it tells whether there is another page, and saves
+        the call that would find none."""
+        size = min(page_size, PAGE)
+        condition = query.sweep(object_type, where, position, before, include_deleted_since)
+        names = self._columns(object_type, columns)
+        soql = query.select(object_type, names, condition, order="SystemModstamp, Id", limit=size + 1)
+        rows = self._client.query(soql, is_all=object_type not in NO_RECYCLE_BIN)
+        records = self._records(rows, object_type, names)[:size]
+        if not rows.following and len(rows.rows) <= size:
+            return Page(tuple(records), None, rows.server_time)
+        last = records[-1]
+        if last.updated_at is None:  # nothing can go on from here, and the sweep is not at its end (I10)
+            raise unreadable(SYSTEM, rows.answer, is_read=True)
+        following = Position(last.updated_at, last.ref.id)
+        if position is not None and (following == position or following.updated_at < position.updated_at):
+            raise unreadable(SYSTEM, rows.answer, is_read=True)  # the same page over and over
+        return Page(tuple(records), following, rows.server_time)
+
+    def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
+        names = self._columns(object_type, columns)
+        for rows, records in self._walk(object_type, where, names):
+            yield Page(tuple(records), None, rows.server_time)
+
+    def _walk(
+        self, object_type: str, condition: Condition, names: Sequence[str], *, is_all: bool = False
+    ) -> Iterator[tuple[Rows, list[Record]]]:
+        """Yields the pages of a query in the order of ids. One that Salesforce no longer keeps goes on from its last row."""
+        last = ""
+        while True:
+            behind = All((condition, Test("Id", Op.GT, last))) if last else condition
+            rows = self._client.query(query.select(object_type, names, behind, order="Id"), is_all=is_all)
+            while True:
+                records = self._records(rows, object_type, names)
+                yield rows, records
+                if not rows.following:
+                    return
+                last = records[-1].ref.id
+                try:
+                    rows = self._client.follow(rows.following)
+                except Rejected as error:
+                    if error.code != LOCATOR_GONE:
+                        raise
+                    break
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        return self.find(object_type, "Id", ids, columns)
+
+    def find(
+        self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
+    ) -> list[Record]:
+        """As the contract says. Salesforce compares texts without regard to case, so more than asked for may come back;
+        converted leads are among the leads. A value that no record can have is not asked for."""
+        names = self._columns(object_type, [*columns, field])
+        return self._found(object_type, field, values, names, also=also)
+
+    def _found(
+        self,
+        object_type: str,
+        field: str,
+        values: Sequence[str],
+        names: Sequence[str],
+        *,
+        also: Condition | None = None,
+        is_all: bool = False,
+    ) -> list[Record]:
+        def ask(part: list[str]) -> list[Record]:
+            condition: Condition = Test(field, Op.IN, tuple(part))
+            if also is not None:
+                condition = All((condition, also))
+            return [record for _, records in self._walk(object_type, condition, names, is_all=is_all) for record in records]
+
+        parts = list(query.chunks(query.askable(field, values), self._settings.lookup_size))
+        return list({record.ref.id: record for records in self._spread(ask, parts) for record in records}.values())
+
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        """As the contract says; nothing where the object type has no field for markers: ask `made_by_us` there."""
+        field = self._settings.marker_field(object_type)
+        found = self.find(object_type, field, markers, columns) if field else []
+        return [record for record in found if record.fields.get(field) in markers]
+
+    def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
+        _, user_id = self._ids()
+        ours = All((Test("CreatedById", Op.EQ, user_id), Test("CreatedDate", Op.GE, since)))
+        names = self._columns(object_type, [*columns, "CreatedDate"])
+        return [record for _, records in self._walk(object_type, ours, names) for record in records]
+
+    def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
+        condition = query.sweep(object_type, where, position, before, None)
+        return self._client.query(query.count(object_type, condition), is_all=object_type not in NO_RECYCLE_BIN).total
+
+    def _columns(self, object_type: str, columns: Sequence[str]) -> list[str]:
+        """Returns what is asked for, and learns how to read it where that is not known yet."""
+        names = list(dict.fromkeys([*always(object_type), *columns]))
+        unknown = unknown_among(names, self._kinds(object_type))
+        if set(unknown) - {self.marker_field} and object_type not in self._described:  # the marker is text
+            self.schema(object_type)
+        return names
+
+    def _kinds(self, object_type: str) -> Kinds:
+        return self._kinds_of.get(object_type, STANDARD)
+
+    def _records(self, rows: Rows, object_type: str, names: Sequence[str]) -> list[Record]:
+        """Returns the records of a page. A row that cannot be read must not end a sweep before its end."""
+        kinds = self._kinds(object_type)
+        records = [read_record(row, object_type, names, kinds) for row in rows.rows]
+        if any(record is None for record in records):
+            raise unreadable(SYSTEM, rows.answer, is_read=True)
+        return [record for record in records if record is not None]
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def batch_size(self, object_type: str, *, is_create: bool) -> int:
+        return self._settings.create_size if is_create else self._settings.update_size
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
+        """As the contract says. A create that carries a marker meets the record of that marker where there is one. What was
+        written is read back; a record without fields was written, and could not be read."""
+        return self._writer.write(object_type, writes)
+
+    def _read_back(self, object_type: str, ids: Sequence[str], names: Sequence[str]) -> list[Record]:
+        return self._found(object_type, "Id", ids, self._columns(object_type, names))
+
+    def _read_row(self, row: Any, object_type: str) -> Record | None:
+        return read_record(row, object_type, (), self._kinds(object_type))
+
+    def _required(self, object_type: str) -> frozenset[str]:
+        """Returns the fields that were known to be required when the connector was opened: what became so since is news."""
+        return frozenset(REQUIRED.get(object_type, ())) | self._known_required.get(object_type, frozenset())
+
+    # --- records that took the place of others ------------------------------------------------------------------------
+
+    def survivors(self, object_type: str, ids: Sequence[str]) -> dict[str, Survivor]:
+        known: dict[Ref, Record | None] = {}
+        asked = {id_: Ref(SYSTEM, object_type, full) for id_ in ids if (full := full_id(id_)) is not None}
+        waiting = set(asked.values())
+        for _ in range(MERGES):
+            waiting -= known.keys()
+            if not waiting:
+                break
+            for kind in {ref.object_type for ref in waiting}:
+                some = [ref for ref in waiting if ref.object_type == kind]
+                found = {record.ref: record for record in self._found(kind, "Id", [r.id for r in some], always(kind), is_all=True)}
+                known |= {ref: found.get(ref) for ref in some}
+            waiting = {record.succeeded_by for record in known.values() if record is not None and record.succeeded_by is not None}
+        return {id_: _survivor(asked.get(id_), known) for id_ in ids}
+
+    def deleted(self, object_type: str, start: datetime, end: datetime) -> Feed:
+        return self._log.deleted(object_type, start, end)
+
+    def updated(self, object_type: str, start: datetime, end: datetime) -> Feed:
+        return self._log.updated(object_type, start, end)
+
+    # --- list views ---------------------------------------------------------------------------------------------------
+
+    def views(self, object_type: str) -> list[SavedView]:
+        return self._views.all(object_type)
+
+    def ids_in_view(self, object_type: str, view_id: str) -> list[str]:
+        """As the contract says, by the view's own query. One that Salesforce no longer keeps half-way is asked anew."""
+        soql = self._views.query_of(object_type, view_id)
+        for _ in range(VIEW_TRIES):
+            try:
+                return self._ids_of(soql, object_type)
+            except Rejected as error:
+                if error.code != LOCATOR_GONE:
+                    raise
+        raise OutcomeUnknown("lost its place in a list view again and again", system=SYSTEM)
+
+    def _ids_of(self, soql: str, object_type: str) -> list[str]:
+        rows = self._client.query(soql)
+        found: dict[str, None] = {}
+        while True:
+            refs = [read_ref(row.get("Id") if isinstance(row, Mapping) else None, object_type) for row in rows.rows]
+            if None in refs:
+                raise unreadable(SYSTEM, rows.answer, is_read=True)
+            found |= dict.fromkeys(ref.id for ref in refs if ref is not None)
+            if not rows.following:
+                return list(found)
+            rows = self._client.follow(rows.following)
+
+    # --- what it is, and who we are -----------------------------------------------------------------------------------
+
+    def schema(self, object_type: str) -> Schema:
+        path = f"{self._client.root}/sobjects/{query.name(object_type)}/describe"
+        schema = read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe"))
+        self._kinds_of[object_type] = kinds_of(schema)
+        self._described.add(object_type)
+        return schema
+
+    def check(self, *, may_send: bool = True) -> list[Check]:
+        """As the contract says; the description of each object tells our rights, so nothing is ever sent."""
+        return self._rights.lines()
+
+    def rivals(self, own_prefix: str) -> list[Check]:
+        return [line for object_type in RIVALS_IN for line in self._rivals_among(object_type, own_prefix)]
+
+    def _rivals_among(self, object_type: str, own_prefix: str) -> list[Check]:
+        """Looks at the records changed last: who changed them, and whose keys they carry."""
+        noun = f"{object_type.lower()}s"
+        name, field = f"Other engines on these {noun}", self._settings.marker_field(object_type)
+        columns = [*always(object_type), "LastModifiedBy.Name", *([field] if field else [])]
+        soql = query.select(object_type, columns, order="SystemModstamp DESC", limit=LOOKED_AT)
+        try:
+            _, user_id = self._ids()
+            records = self._records(self._client.query(soql), object_type, columns)
+        except ConnectorError as error:
+            return [Check(name, True, f"Could not be looked at: {error.sentence}.", LOOK_FOR_PLUGIN, is_warning=True)]
+        by_plugin = [r for r in records if r.updated_by != user_id and RIVAL in str(r.fields.get("LastModifiedBy.Name") or "").lower()]
+        keys = [(r, str(r.fields.get(field) or "")) for r in records] if field else []
+        foreign = [r for r, key in keys if key and not (own_prefix and key.startswith(own_prefix))]
+        lines = []
+        if by_plugin:
+            who = str(by_plugin[0].fields["LastModifiedBy.Name"])[:80]
+            said = f"{len(by_plugin)} of the {len(records)} {noun} changed last were changed by “{who}”. {TWO_ENGINES}"
+            lines.append(Check(name, True, said, LOOK_FOR_PLUGIN, is_warning=True))
+        if foreign:
+            said = f"{len(foreign)} of the {len(records)} {noun} changed last carry another program's key in {field}. {TWO_ENGINES}"
+            lines.append(Check(name, True, said, f"Choose another field than {field}, or switch the other program off.", is_warning=True))
+        return lines or [Check(name, True, f"None of the {len(records)} {noun} changed last shows another program at work.")]
+
+    def keep_alive(self) -> None:
+        self._tokens.keep_alive()
+
+    def identity(self) -> Identity:
+        """As the contract says. The organisation is called by its own address: its name is nothing our user must see."""
+        organisation_id, user_id = self._ids()
+        users = self.read("User", [user_id], ["Username"])
+        name = str(users[0].fields.get("Username") or "") if users else ""
+        return Identity(clean(name)[0][:100], (urlsplit(self._http.base_url).hostname or "")[:100], organisation_id, user_id)
+
+    def _ids(self) -> tuple[str, str]:
+        """Returns the ids of the organisation and of our user: as the token came with them, else as the interface says."""
+        said = self._tokens.held.identity
+        if not _IDENTITY.search(said):
+            said = str(self._client.get_object(self._client.root, template="/").get("identity") or "")
+        found = _IDENTITY.search(said)
+        ids = [given_id(found[1]), given_id(found[2])] if found else ["", ""]
+        if not all(ids):
+            raise OutcomeUnknown("did not say whom it takes us for", system=SYSTEM)
+        return ids[0], ids[1]
+
+    def web_url(self, ref: Ref) -> str:
+        return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
+
+    def counts(self) -> CallCount:
+        return self._http.counts
+
+    def close(self) -> None:
+        self._http.close()
+        self._tokens.close()
+
+
+def _survivor(ref: Ref | None, known: Mapping[Ref, Record | None]) -> Survivor:
+    """Returns the living record at the end of a chain of merges and conversions."""
+    first = known.get(ref) if ref is not None else None
+    if ref is None or first is None:
+        return Survivor(Fate.UNKNOWN)
+    fate = Fate.DELETED if first.is_deleted else Fate.LIVING
+    if first.succeeded_by is not None:
+        fate = Fate.MERGED if first.succeeded_by.object_type == ref.object_type else Fate.CONVERTED
+    seen: set[Ref] = set()
+    at: Ref | None = ref
+    while at is not None and at not in seen:
+        seen.add(at)
+        record = known.get(at)
+        if record is None:
+            return Survivor(fate)
+        if record.succeeded_by is None:
+            return Survivor(fate, None if record.is_deleted else at)
+        at = record.succeeded_by
+    return Survivor(fate)

@@ -1,0 +1,178 @@
+"""What a connection test asks Salesforce: the API, its version, and rights to objects and fields, all without a write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from connectors.checks import Try, run_checks
+from connectors.contract import Check
+from connectors.errors import ConnectorError, NeedsAttention
+from connectors.http import unreadable
+from connectors.salesforce.client import VERSIONS, SalesforceClient
+from connectors.salesforce.codec import SYSTEM
+from connectors.salesforce.faults import API_OFF
+from connectors.salesforce.schema import fields_of
+from connectors.salesforce.scopes import missing
+from connectors.salesforce.settings import SalesforceSettings
+
+KEY_LENGTH = 100  # characters of the external-id field
+ADMINISTRATOR = "Ask a Salesforce administrator to"
+AGAIN = "then test again."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the passes need of an object type: fields to read, and whether records are made and changed."""
+
+    object_type: str
+    noun: str
+    fields: tuple[str, ...]
+    is_written: bool = True
+
+
+WANTED = (
+    Wanted("Contact", "contacts", ("Id", "LastName", "FirstName", "Email", "AccountId", "OwnerId", "SystemModstamp", "LastModifiedById")),
+    Wanted("Lead", "leads", ("Id", "LastName", "FirstName", "Company", "Email", "Status", "OwnerId", "IsConverted", "SystemModstamp")),
+    Wanted("Account", "accounts", ("Id", "Name", "Website", "OwnerId", "SystemModstamp")),
+    Wanted("User", "users", ("Id", "Name", "Email", "IsActive"), is_written=False),
+)
+
+
+class Rights:
+    """Looks at the rights of our user."""
+
+    def __init__(self, client: SalesforceClient, settings: SalesforceSettings, granted_scope: str = "") -> None:
+        self._client = client
+        self._settings = settings
+        self._granted = granted_scope
+
+    def lines(self, wanted: Sequence[Wanted] = WANTED) -> list[Check]:
+        """Returns a line for everything that is needed, naming each right that is missing, and who can give it."""
+        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, _who_opens)])
+        if all(line.is_ok for line in found):
+            found += run_checks([Try("API version", f"Version {self._settings.api_version} is there.", self._version)])
+        if not all(line.is_ok for line in found):
+            return found
+        for want in wanted:
+            lines = self._of_object(want)
+            found += lines
+            if any(line.passes for line in lines):
+                break
+        return found
+
+    def _of_object(self, want: Wanted) -> list[Check]:
+        described: dict[str, Any] = {}
+        path = f"{self._client.root}/sobjects/{want.object_type}/describe"
+
+        def read() -> Check | None:
+            described.update(self._client.get_object(path, template="/sobjects/{object}/describe"))
+            return _reading(want, described)
+
+        lines = run_checks([Try(f"Read {want.noun}", f"Our user may read {want.noun}.", read, partial(_who_shows, want))])
+        if described and want.is_written:
+            lines += [_writing(want, described), self._key(want, described)]
+        return lines
+
+    def _key(self, want: Wanted, described: Mapping[str, Any]) -> Check:
+        """Returns what there is of the external-id field. Without it creates look before they make (engine-rules 35)."""
+        title, name = f"Key of {want.noun}", self._settings.external_id_field
+        if not name:
+            said = "No external-id field is set. Creates look for the record before they make it, which is a weaker guarantee."
+            return Check(title, True, said, "Enter the name of one under the connection's settings.", is_warning=True)
+        field = next((row for row in fields_of(described) if row["name"] == name), None)
+        if field is None:
+            said = f"There is no field {name} for {want.noun}. Creates look for the record before they make it, a weaker guarantee."
+            return Check(title, True, said, definition(want.object_type, name), is_warning=True)
+        flaws = list(_flaws(field))
+        if flaws:
+            return Check(title, True, f"The field {name} {', '.join(flaws)}.", definition(want.object_type, name), is_warning=True)
+        return Check(title, True, f"Creates are recognised by {name}.")
+
+    def _open(self) -> Check | None:
+        self._client.get_object(self._client.root, template="/")
+        lacking = missing(self._granted)
+        if not lacking:
+            return None
+        names = " and ".join(scope.name for scope in lacking)
+        remedy = f"Ask whoever made our app in Salesforce to tick the scope {names} ({lacking[0].purpose}), then press Reconnect."
+        return Check("Use the API", False, f"Our access lacks the scope {names}.", remedy)
+
+    def _version(self) -> Check | None:
+        answer = self._client.get(VERSIONS, template=VERSIONS)
+        if not isinstance(answer.data, list):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        known = [str(row.get("version")) for row in answer.data if isinstance(row, Mapping)]
+        wanted = self._settings.api_version
+        if wanted in known:
+            return None
+        latest = known[-1] if known else "none"
+        return Check("API version", False, f"Version {wanted} is not there; the latest is {latest}.", "Enter another API version.")
+
+
+def definition(object_type: str, name: str) -> str:
+    """Returns the exact definition of the external-id field, for who makes it."""
+    bare = name.removesuffix("__c")
+    return (
+        f"{ADMINISTRATOR} make it: Setup, Object Manager, {object_type}, Fields & Relationships, New; data type Text, length "
+        f"{KEY_LENGTH}, label “{bare.replace('_', ' ')}”, field name “{bare}”, ticked: Unique (case sensitive) and External ID; "
+        f"visible and editable for our user's permission set. Then test again."
+    )
+
+
+def _flaws(field: Mapping[str, Any]) -> Iterator[str]:
+    if field.get("externalId") is not True:
+        yield "is no External ID"
+    if field.get("unique") is not True:
+        yield "is not unique"
+    length = field.get("length")
+    if isinstance(length, int) and length < KEY_LENGTH:
+        yield f"is shorter than {KEY_LENGTH} characters"
+    if field.get("createable") is not True:
+        yield "may not be written by our user"
+
+
+def _reading(want: Wanted, described: Mapping[str, Any]) -> Check | None:
+    """Returns what is missing for reading, None when nothing is."""
+    title = f"Read {want.noun}"
+    if described.get("queryable") is False:
+        return Check(title, False, f"Our user may not read {want.noun}.", _give("Read", want))
+    seen = {row["name"] for row in fields_of(described)}
+    hidden = [name for name in want.fields if name not in seen]
+    if not hidden:
+        return None
+    return Check(title, False, f"Our user may not see {', '.join(hidden)} of {want.noun}.", _show(hidden, want))
+
+
+def _writing(want: Wanted, described: Mapping[str, Any]) -> Check:
+    title = f"Create and change {want.noun}"
+    lacking = [right for right, flag in (("Create", "createable"), ("Edit", "updateable")) if described.get(flag) is not True]
+    if lacking:
+        words = {"Create": "create", "Edit": "change"}
+        return Check(
+            title, False, f"Our user may not {' or '.join(words[x] for x in lacking)} {want.noun}.", _give(" and ".join(lacking), want)
+        )
+    return Check(title, True, f"Our user may create and change {want.noun}.")
+
+
+def _give(rights: str, want: Wanted) -> str:
+    return (
+        f"{ADMINISTRATOR} give our user's permission set {rights} on {want.object_type} (Setup, Permission Sets, Object Settings), {AGAIN}"
+    )
+
+
+def _show(fields: Sequence[str], want: Wanted) -> str:
+    where = f"Setup, Object Manager, {want.object_type}, Fields & Relationships, Set Field-Level Security"
+    return f"{ADMINISTRATOR} make {', '.join(fields)} visible for our user's permission set ({where}), {AGAIN}"
+
+
+def _who_opens(error: ConnectorError) -> str:
+    if error.code in API_OFF:
+        return f"{ADMINISTRATOR} give our user the permission “API Enabled” (the edition must have API access), {AGAIN}"
+    return "Press Reconnect." if isinstance(error, NeedsAttention) and error.status in (400, 401) else ""
+
+
+def _who_shows(want: Wanted, error: ConnectorError) -> str:
+    return _give("Read", want) if isinstance(error, NeedsAttention) and error.status in (400, 403, 404) else ""

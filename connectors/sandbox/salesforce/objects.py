@@ -1,0 +1,136 @@
+"""The objects and fields of the played Salesforce: one word a field.
+
+`name:type[:length[:flags[:label]]]`. A type with a capital is a reference to that object, with bars to any of several.
+Flags: `!` required, R read-only, C set at creation only, L usable as a look-up key (idLookup), X external id, U unique,
+D has a default, N the name field, T neither filtered nor sorted, P a restricted picklist. In a label `_` is a blank.
+"""
+
+from __future__ import annotations
+
+AUDIT = """
+Id:id::RD IsDeleted:boolean::RD:Deleted
+"""
+STAMPS = """
+CreatedDate:datetime::RD CreatedById:User::RD LastModifiedDate:datetime::RD LastModifiedById:User::RD SystemModstamp:datetime::RD
+"""
+ACCOUNT = """
+MasterRecordId:Account::R Name:string:255:!N:Account_Name Type:picklist:::Account_Type ParentId:Account:::Parent_Account_ID
+BillingStreet:textarea:255 BillingCity:string:40 BillingState:string:80 BillingPostalCode:string:20 BillingCountry:string:80
+BillingAddress:address::RT ShippingStreet:textarea:255 ShippingCity:string:40 ShippingState:string:80
+ShippingPostalCode:string:20 ShippingCountry:string:80 ShippingAddress:address::RT Phone:phone:40::Account_Phone
+Fax:phone:40::Account_Fax AccountNumber:string:40 Website:url:255 Industry:picklist AnnualRevenue:currency
+NumberOfEmployees:int:::Employees Rating:picklist:::Account_Rating Description:textarea:32000:T:Account_Description
+Site:string:80::Account_Site OwnerId:User::D LastActivityDate:date::R:Last_Activity Sync_Key__c:string:255:XUL
+Tier__c:picklist::P
+"""
+CONTACT = """
+MasterRecordId:Contact::R AccountId:Account LastName:string:80:! FirstName:string:40 Salutation:picklist:40
+Name:string:121:RN:Full_Name OtherStreet:textarea:255 OtherCity:string:40 OtherState:string:80 OtherPostalCode:string:20
+OtherCountry:string:80 OtherAddress:address::RT MailingStreet:textarea:255 MailingCity:string:40 MailingState:string:80
+MailingPostalCode:string:20 MailingCountry:string:80 MailingAddress:address::RT Phone:phone:40::Business_Phone
+Fax:phone:40::Business_Fax MobilePhone:phone:40 HomePhone:phone:40 OtherPhone:phone:40
+AssistantPhone:phone:40::Asst._Phone ReportsToId:Contact Email:email:80:L Title:string:128 Department:string:80
+AssistantName:string:40::Assistant's_Name LeadSource:picklist Birthdate:date
+Description:textarea:32000:T:Contact_Description OwnerId:User::D HasOptedOutOfEmail:boolean::D:Email_Opt_Out
+HasOptedOutOfFax:boolean::D:Fax_Opt_Out DoNotCall:boolean::D LastActivityDate:date::R:Last_Activity
+EmailBouncedReason:string:255 EmailBouncedDate:datetime IsEmailBounced:boolean::RD Jigsaw:string:20::Data.com_Key
+Sync_Key__c:string:255:XUL Tier__c:picklist::P Interests__c:multipicklist:4099:PT
+"""
+LEAD = """
+MasterRecordId:Lead::R LastName:string:80:! FirstName:string:40 Salutation:picklist:40 Name:string:121:RN:Full_Name
+Title:string:128 Company:string:255:! Street:textarea:255 City:string:40 State:string:80::State/Province
+PostalCode:string:20::Zip/Postal_Code Country:string:80 Address:address::RT Phone:phone:40 MobilePhone:phone:40 Fax:phone:40
+Email:email:80:L Website:url:255 Description:textarea:32000:T LeadSource:picklist Status:picklist::!D Industry:picklist
+Rating:picklist AnnualRevenue:currency NumberOfEmployees:int:::Employees OwnerId:Group|User::D
+HasOptedOutOfEmail:boolean::D:Email_Opt_Out HasOptedOutOfFax:boolean::D:Fax_Opt_Out DoNotCall:boolean::D
+IsConverted:boolean::RD:Converted ConvertedDate:date::R ConvertedAccountId:Account::R ConvertedContactId:Contact::R
+ConvertedOpportunityId:Opportunity::R IsUnreadByOwner:boolean::D:Unread_By_Owner LastActivityDate:date::R:Last_Activity
+EmailBouncedReason:string:255 EmailBouncedDate:datetime Jigsaw:string:20::Data.com_Key Sync_Key__c:string:255:XUL
+Tier__c:picklist::P Interests__c:multipicklist:4099:PT
+"""
+OPPORTUNITY = """
+AccountId:Account Name:string:120:!NL Description:textarea:32000:T StageName:picklist::!:Stage Amount:currency
+Probability:percent::D:Probability_(%) CloseDate:date::! Type:picklist:::Opportunity_Type NextStep:string:255
+LeadSource:picklist IsClosed:boolean::RD:Closed IsWon:boolean::RD:Won OwnerId:User::D ContactId:Contact::C
+LastActivityDate:date::R:Last_Activity Sync_Key__c:string:255:XUL
+"""
+USER = """
+Username:string:80:!UL LastName:string:80:! FirstName:string:40 Name:string:121:RN:Full_Name Title:string:80
+Email:email:128:! Alias:string:8 IsActive:boolean::D:Active TimeZoneSidKey:picklist::D:Time_Zone
+LocaleSidKey:picklist::D:Locale LanguageLocaleKey:picklist::D:Language UserType:picklist::RD
+FederationIdentifier:string:512:U:SAML_Federation_ID
+"""
+TASK = """
+WhoId:Contact|Lead:::Name_ID WhatId:Account|Opportunity:::Related_To_ID Subject:combobox:255
+ActivityDate:date:::Due_Date_Only Status:picklist::!D Priority:picklist::!D OwnerId:Group|User::D:Assigned_To_ID
+Description:textarea:32000:T:Description TaskSubtype:picklist:40:CD AccountId:Account::R IsClosed:boolean::RD:Closed
+CompletedDateTime:datetime::R:Completed_Date CallType:picklist CallDurationInSeconds:int:::Call_Duration
+IsArchived:boolean::RD:Archived Sync_Key__c:string:255:XUL
+"""
+EVENT = """
+WhoId:Contact|Lead:::Name_ID WhatId:Account|Opportunity:::Related_To_ID Subject:combobox:255 Location:string:255
+IsAllDayEvent:boolean::D:All-Day_Event ActivityDateTime:datetime:::Due_Date_Time ActivityDate:date:::Due_Date_Only
+DurationInMinutes:int:::Duration StartDateTime:datetime:::Start_Date_Time EndDateTime:datetime:::End_Date_Time
+Description:textarea:32000:T AccountId:Account::R OwnerId:User::D:Assigned_To_ID IsPrivate:boolean::D:Private
+ShowAs:picklist::D:Show_Time_As IsChild:boolean::RD IsGroupEvent:boolean::RD:Group_Event
+GroupEventType:picklist::RD IsArchived:boolean::RD:Archived IsReminderSet:boolean::D:Reminder_Set
+ReminderDateTime:datetime:::Reminder_Date/Time EventSubtype:picklist:40:CD Sync_Key__c:string:255:XUL
+"""
+# What can be asked of whoever a lookup to one of several objects leads to.
+NAME = """
+Id:id::R Name:string:255:RN FirstName:string:40:R LastName:string:80:R Type:picklist:40:R Email:email:80:R Phone:phone:40:R
+Title:string:128:R Username:string:80:R IsActive:boolean::R
+"""
+
+_INDUSTRY = ("Agriculture", "Banking", "Education", "Energy", "Food & Beverage", "Healthcare", "Manufacturing", "Media", "Retail",
+             "Technology", "Other")  # fmt: skip
+_RATING, _TIER = ("Hot", "Warm", "Cold"), ("Gold", "Silver", "Bronze")
+_SALUTATION = ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof.")
+_SOURCE = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other")
+_INTERESTS = ("Pumps", "Valves", "Sensors", "Service")
+_ZONES, _LOCALES = ("Europe/London", "America/New_York", "Europe/Berlin", "UTC"), ("en_GB", "en_US", "de_DE")
+PICKLISTS: dict[str, tuple[str, ...]] = {
+    "Account.Type": ("Prospect", "Customer - Direct", "Customer - Channel", "Other"),
+    "Account.Industry": _INDUSTRY, "Account.Rating": _RATING, "Account.Tier__c": _TIER,
+    "Contact.Salutation": _SALUTATION, "Contact.LeadSource": _SOURCE, "Contact.Tier__c": _TIER, "Contact.Interests__c": _INTERESTS,
+    "Lead.Salutation": _SALUTATION, "Lead.LeadSource": _SOURCE, "Lead.Industry": _INDUSTRY, "Lead.Rating": _RATING,
+    "Lead.Status": ("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted"),
+    "Lead.Tier__c": _TIER, "Lead.Interests__c": _INTERESTS,
+    "Opportunity.StageName": ("Prospecting", "Qualification", "Proposal/Price Quote", "Negotiation/Review", "Closed Won", "Closed Lost"),
+    "Opportunity.Type": ("Existing Customer - Upgrade", "Existing Customer - Replacement", "New Customer"),
+    "Opportunity.LeadSource": _SOURCE,
+    "User.TimeZoneSidKey": _ZONES, "User.LocaleSidKey": _LOCALES, "User.LanguageLocaleKey": ("en_US", "de"), "User.UserType": ("Standard",),
+    "Task.Status": ("Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred"),
+    "Task.Priority": ("High", "Normal", "Low"),
+    "Task.TaskSubtype": ("Task", "Email", "ListEmail", "Cadence", "Call", "LinkedIn"),
+    "Task.CallType": ("Internal", "Inbound", "Outbound"),
+    "Event.ShowAs": ("Busy", "OutOfOffice", "Free"), "Event.GroupEventType": ("0", "1", "2", "3"), "Event.EventSubtype": ("Event",),
+}  # fmt: skip
+# What a record gets that does not say: the first value of a picklist would often be wrong.
+DEFAULTS = {
+    "Lead.Status": "Open - Not Contacted", "Lead.IsUnreadByOwner": True,
+    "Task.Status": "Not Started", "Task.Priority": "Normal", "Task.TaskSubtype": "Task",
+    "Event.ShowAs": "Busy", "Event.GroupEventType": "0", "Event.EventSubtype": "Event",
+    "User.IsActive": True, "User.TimeZoneSidKey": "Europe/London", "User.LocaleSidKey": "en_GB", "User.LanguageLocaleKey": "en_US",
+    "User.UserType": "Standard",
+}  # fmt: skip
+PROBABILITY = {
+    "Prospecting": 10.0, "Qualification": 20.0, "Proposal/Price Quote": 60.0, "Negotiation/Review": 80.0,
+    "Closed Won": 100.0, "Closed Lost": 0.0,
+}  # fmt: skip
+# name -> (prefix, label, plural, fields, rights): c create, u update, d delete, m merge.
+OBJECTS = {
+    "Account": ("001", "Account", "Accounts", ACCOUNT, "cudm"),
+    "Contact": ("003", "Contact", "Contacts", CONTACT, "cudm"),
+    "Event": ("00U", "Event", "Events", EVENT, "cud"),
+    "Lead": ("00Q", "Lead", "Leads", LEAD, "cudm"),
+    "Opportunity": ("006", "Opportunity", "Opportunities", OPPORTUNITY, "cud"),
+    "Task": ("00T", "Task", "Tasks", TASK, "cud"),
+    "User": ("005", "User", "Users", USER, ""),
+}
+# What goes to the recycle bin with its parent; any other lookup to a deleted record is left or cleared.
+CASCADES = {
+    ("Contact", "AccountId"): "Contacts", ("Opportunity", "AccountId"): "Opportunities",
+    ("Task", "WhoId"): "Tasks", ("Task", "WhatId"): "Tasks", ("Event", "WhoId"): "Events", ("Event", "WhatId"): "Events",
+}  # fmt: skip
+CLEARED = {("Contact", "ReportsToId"), ("Account", "ParentId")}
