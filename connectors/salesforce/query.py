@@ -116,23 +116,19 @@ def _test(test: Test) -> str:
     return "" if value is None else f"{field} {_SIGNS[test.op]} {literal(value)}"  # no bound
 
 
-def select(
-    object_type: str, columns: Iterable[str], condition: Condition | None = None, *, order: str = "", limit: int = 0, negated: str = ""
-) -> str:
-    """Returns a query. `negated` names a field that must not be blank, which conditions cannot say."""
-    parts = [f"SELECT {', '.join(map(name, dict.fromkeys(columns)))} FROM {name(object_type)}"]
-    return " ".join([*parts, *_clauses(condition, order, limit, negated)])
+def select(object_type: str, columns: Iterable[str], condition: Condition | None = None, *, order: str = "", limit: int = 0) -> str:
+    parts = [f"SELECT {', '.join(map(name, dict.fromkeys(columns)))} FROM {name(object_type)}", _where(condition)]
+    parts += [f"ORDER BY {order}" if order else "", f"LIMIT {limit}" if limit else ""]
+    return " ".join(part for part in parts if part)
 
 
-def count(object_type: str, condition: Condition | None) -> str:
-    return " ".join([f"SELECT COUNT() FROM {name(object_type)}", *_clauses(condition, "", 0, "")])
+def count(object_type: str, condition: Condition) -> str:
+    return f"SELECT COUNT() FROM {name(object_type)} {_where(condition)}".rstrip()
 
 
-def _clauses(condition: Condition | None, order: str, limit: int, negated: str) -> list[str]:
-    tests = [where(condition) if condition is not None else "", f"{name(negated)} != null" if negated else ""]
-    tests = [test for test in tests if test]
-    clauses = [f"WHERE {' AND '.join(f'({test})' for test in tests) if len(tests) > 1 else tests[0]}"] if tests else []
-    return clauses + ([f"ORDER BY {order}"] if order else []) + ([f"LIMIT {limit}"] if limit else [])
+def _where(condition: Condition | None) -> str:
+    said = where(condition) if condition is not None else ""
+    return f"WHERE {said}" if said else ""
 
 
 def after(position: Position) -> Condition:

@@ -12,6 +12,7 @@ from connectors.salesforce.codec import SYSTEM
 
 API_VERSION = "66.0"
 EXTERNAL_ID_FIELD = "Sync_Key__c"
+LONGEST = {"lookup_size": 2000, "create_size": 200, "update_size": 24, "concurrency": 25}  # what one call, or one user, may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,9 @@ class SalesforceSettings:
     quota_wait: float = 900.0  # the day's calls are used up; they come back one by one
 
     def __post_init__(self) -> None:
+        for name, most in LONGEST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise NeedsAttention(f"takes {name.replace('_', ' ')} from 1 to {most}", system=SYSTEM)
         if not re.fullmatch(r"\d{2,3}\.0", self.api_version):
             raise NeedsAttention(f"has no API version {self.api_version[:20]!r}; it is written like {API_VERSION}", system=SYSTEM)
 

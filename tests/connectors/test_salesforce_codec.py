@@ -4,7 +4,7 @@ import json
 from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import Ref
@@ -13,6 +13,7 @@ from connectors.salesforce.codec import Kind, full_id, read_instant, read_record
 from connectors.salesforce.schema import kinds_of, read_schema
 from tests.connectors.salesforce_wire import AT, SHOWN, id18, row
 
+EXAMPLES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda i: st.lists(i) | st.dictionaries(st.text(), i)
 )
@@ -99,6 +100,7 @@ def test_values_that_no_database_holds_are_marked(raw, value, is_damaged):
     assert read_value(raw) == (value, is_damaged)
 
 
+@EXAMPLES
 @given(JSON)
 def test_no_answer_breaks_the_reader(raw):
     assert read_record(raw, "Contact", ["Account.Name"]) is None or isinstance(raw, dict)
@@ -107,12 +109,14 @@ def test_no_answer_breaks_the_reader(raw):
         assert record is None or record.ref.object_type == "Contact"
 
 
+@EXAMPLES
 @given(JSON)
 def test_no_description_breaks_its_reader(raw):
     for described in ({"fields": raw}, {"fields": [raw, {"name": "X", "type": raw, "length": raw, "picklistValues": raw, "label": raw}]}):
         kinds_of(read_schema("Contact", described))
 
 
+@EXAMPLES
 @given(st.text() | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.dates())
 def test_what_is_written_reads_back_as_the_same_value_or_is_refused(value):
     try:

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connectors.contract import All, AnyOf, Op, Position
@@ -13,6 +13,7 @@ from connectors.errors import MappingError, Rejected
 from connectors.salesforce import query
 from tests.connectors.salesforce_wire import id18
 
+EXAMPLES = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 AT = datetime(2026, 11, 1, 10, 0, tzinfo=UTC)
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'": "'", "\\": "\\"}
 NASTY = st.text(alphabet=st.sampled_from("'\\\"%_()\n\tnu0041 =ORAND\u2028é😀")) | st.text()
@@ -47,6 +48,7 @@ def tokens(soql):
     return found
 
 
+@EXAMPLES
 @given(NASTY)
 def test_a_quoted_text_reads_back_as_itself(text):
     literal = query.quote(text)
@@ -71,6 +73,7 @@ def values_of(condition):
     return [value for part in condition.parts for value in values_of(part)]
 
 
+@EXAMPLES
 @given(conditions)
 def test_no_value_changes_the_shape_of_a_condition(condition):
     found = tokens(query.where(condition))
@@ -97,6 +100,7 @@ def holds(condition, record):
     return all(results) if isinstance(condition, All) else any(results)
 
 
+@EXAMPLES
 @given(st.recursive(st.just(Comparison("Email", Op.EQ, "a")), lambda i: st.builds(AnyOf, st.lists(i, max_size=2).map(tuple)), max_leaves=4))
 def test_a_choice_among_nothing_holds_for_nothing(condition):
     if not holds(condition, "a"):

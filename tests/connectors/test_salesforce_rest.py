@@ -460,7 +460,14 @@ def test_settings_are_those_of_the_connection_and_wrong_ones_are_told():
 
     assert (settings.lookup_size, settings.assigns_leads, settings.without_external_id, settings.lock_wait) == (50, False, ("Lead",), 0.5)
     assert settings.marker_field("Contact") == "Sync_Key__c" and settings.marker_field("Lead") == ""
-    for wrong in ({"api_version": "latest"}, {"api_version": "66"}, {"lookup_size": "many"}, {"without_external_id": 5}):
+    for wrong in (
+        {"api_version": "latest"},
+        {"api_version": "66"},
+        {"lookup_size": "many"},
+        {"without_external_id": 5},
+        {"update_size": 25},
+        {"concurrency": 0},
+    ):
         with pytest.raises(NeedsAttention):
             SalesforceSettings.of(wrong)
 
