@@ -64,6 +64,7 @@ def test_an_admin_sets_everything_up_from_nothing(admin, live_server, server, at
     page.get_by_role("button", name="Pick these").click()
     page.get_by_role("button", name="Run the pilot for 1 organisation").click()
     assert [a["name"] for a in world.outreach.list_records("accounts")] == ["First Ltd"]
+    page.locator("nav summary", has_text="Settings").click()
     page.get_by_role("link", name="Set-up").click()
     page.locator("#on summary").click()
     page.locator("#on").get_by_role("button", name="Switch on").click()
