@@ -504,7 +504,7 @@ def test_workbooks_change_rights_are_read_from_its_metadata_and_never_tried(row,
     lines = connector.check()
 
     assert [(line.is_ok, line.is_warning) for line in lines[2:]] == [(is_ok, is_warning)] * 2
-    assert is_ok or "Workbooks administrator" in lines[2].remedy
+    assert ("Workbooks administrator" in lines[2].remedy) is not is_ok
     assert not [r for r in script.requests if "_method=GET" not in r.body]
 
 
@@ -525,7 +525,7 @@ def test_the_vendors_own_process_is_looked_for(said, sentence, is_warning):
     (line,) = connector.rivals("wb-3-")
 
     assert sentence in line.sentence and line.is_warning is is_warning and line.is_ok
-    assert not is_warning or "Workbooks administrator" in line.remedy
+    assert ("Workbooks administrator" in line.remedy) is is_warning
 
 
 def an_account(id_, mapping=None, **attributes):

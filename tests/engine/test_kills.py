@@ -104,11 +104,11 @@ class Bench:
 
     def close(self) -> None:
         self.sandbox.terminate()
-        self.sandbox.wait(10)
+        self.sandbox.wait(60)
 
     def manage(self, *arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120
+            [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode in (0, 1), done.stderr
         return done.stdout
@@ -155,10 +155,10 @@ class Bench:
                 self.call("POST", "/faults/release")
                 time.sleep(0.3)
                 process.send_signal(signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)
         else:
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
         self.call("DELETE", "/faults")
         return came
 
@@ -193,7 +193,7 @@ class Bench:
         assert all(p.get("account") in own for p in prospects), f"{where}: a prospect hangs nowhere"
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> bool:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         if condition():
@@ -271,7 +271,7 @@ def test_a_holder_frozen_beyond_its_lease_writes_nothing_more(bench: Bench, site
     before = bench.call("GET", "/calls")["counts"]
 
     frozen.send_signal(signal.SIGCONT)
-    frozen.wait(30)
+    frozen.wait(120)
 
     after = bench.call("GET", "/calls")["counts"]
     written = {k: n for s in after for k, n in after[s].items() if not k.startswith("GET") and n != before[s].get(k)}

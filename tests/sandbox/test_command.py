@@ -32,5 +32,6 @@ def test_what_cannot_start_says_why(capsys, options, says):
 
 
 def test_a_port_that_does_not_exist_is_one_sentence_on_the_command_line():
-    done = subprocess.run([sys.executable, "manage.py", "sandbox", "--port", "99999"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "manage.py", "sandbox", "--port", "99999"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1

@@ -40,7 +40,7 @@ def test_an_unknown_target_is_one_sentence(project_root: Path) -> None:
     done = dev(project_root, "demmo")
 
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1 and "demmo" in done.stderr
 
 
 def test_a_missing_python_is_one_sentence(copy_of_project: Path) -> None:
@@ -76,6 +76,13 @@ def test_secrets_are_fresh_private_and_kept(copy_of_project: Path) -> None:
     assert first.stdout.splitlines()[-1].replace("True", "False") == second.stdout.splitlines()[-1]
     for name in (".env", "var/demo-login.txt"):
         assert stat.S_IMODE((copy_of_project / name).stat().st_mode) == 0o600
+    secret = re.compile(r"^(SECRET_KEY|FIELD_KEYS)=(.{40,})$", re.MULTILINE)
+    (copy_of_project / ".env").unlink()
+    (copy_of_project / "var/demo-login.txt").unlink()
+    third = subprocess.run([sys.executable, "-c", script], cwd=copy_of_project, capture_output=True, text=True, check=True)
+    mine, others = dict(secret.findall(env)), dict(secret.findall((copy_of_project / ".env").read_text()))
+    assert len(mine) == len(others) == 2 and not set(mine.values()) & set(others.values())
+    assert third.stdout.splitlines()[-1] != first.stdout.splitlines()[-1]
 
 
 def test_a_taken_port_is_one_sentence(copy_of_project: Path) -> None:
@@ -102,7 +109,7 @@ def test_serve_refuses_a_taken_port_in_one_sentence(project_root: Path) -> None:
         done = subprocess.run([sys.executable, "manage.py", "serve", "--port", str(port)], cwd=project_root, capture_output=True, text=True)
 
     assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1 and str(port) in done.stderr
 
 
 def test_clean_demo_forgets_the_demonstration_and_keeps_your_own_env(copy_of_project: Path) -> None:
