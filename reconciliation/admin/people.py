@@ -55,6 +55,7 @@ class PeopleAdmin(RecordedDeletes, UserAdmin):
 
     list_display = ("username", "first_name", "last_name", "email", "roles", "is_active", "last_login")
     list_filter = ("is_active", "is_superuser", "groups")
+    readonly_fields = ("last_login", "date_joined")  # what happened is not typed
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         return super().changelist_view(request, {"title": "Users", **(extra_context or {})})
