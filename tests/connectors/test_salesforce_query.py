@@ -62,7 +62,10 @@ comparisons = st.builds(Comparison, st.sampled_from(["Email", "Account.Name"]), 
 )
 conditions = st.recursive(
     comparisons,
-    lambda inner: st.builds(All, st.lists(inner, max_size=3).map(tuple)) | st.builds(AnyOf, st.lists(inner, max_size=3).map(tuple)),
+    lambda inner: (
+        st.builds(All, st.lists(inner, min_size=1, max_size=3).map(tuple))
+        | st.builds(AnyOf, st.lists(inner, min_size=1, max_size=3).map(tuple))
+    ),
     max_leaves=8,
 )
 
