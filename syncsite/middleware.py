@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, logout
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 
 from syncsite.logging import request_id
@@ -46,6 +47,21 @@ class ContentSecurityPolicyMiddleware:
         policy = "; ".join(f"{name} {' '.join(sources)}" for name, sources in settings.CONTENT_SECURITY_POLICY.items())
         response.headers.setdefault("Content-Security-Policy", policy)
         return response
+
+
+class NoNulMiddleware:
+    """Refuses an address or a form that holds a NUL: no page of ours sends one, and PostgreSQL stores none."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: object, arguments: tuple[object, ...], named: dict[str, object]) -> None:
+        asked = [*request.GET.lists(), *request.POST.lists()]
+        if any("\0" in str(text) for text in [*named.values(), *(text for name, texts in asked for text in (name, *texts))]):
+            raise SuspiciousOperation("The request holds a NUL.")
 
 
 class SessionAgeMiddleware:

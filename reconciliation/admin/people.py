@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
 from reconciliation.roles import ROLES
@@ -74,7 +76,11 @@ class PeopleAdmin(RecordedDeletes, UserAdmin):
         """The people that the list shows, with its filters and search."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return export_rows(request, "users", COLUMNS, self.get_changelist_instance(request).get_queryset(request))
+        try:
+            shown = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:  # as the list does
+            return redirect("admin:auth_user_changelist")
+        return export_rows(request, "users", COLUMNS, shown.get_queryset(request))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)

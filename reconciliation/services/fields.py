@@ -118,9 +118,11 @@ def _fits(key: str, attribute: Mapping[str, Any]) -> bool:
     return attribute.get("type") in FIELD_TYPES[key] and attribute.get("is_updatable") is not False
 
 
+@transaction.atomic
 def fields_find(sync_pass: SyncPass) -> list[str]:
     """Takes the columns that the metadata shows under the plugin's titles; what an admin chose, and is still there, stays.
     Returns the titles of those it found. Called whenever the metadata was read."""
+    _as_stored(sync_pass)
     found: dict[tuple[str, str], str] = {}
     for field in plugin_fields(sync_pass):
         if not field.column and len(field.candidates) == 1:
@@ -166,8 +168,7 @@ def refuse_twice(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str]) -> 
 def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by: AbstractBaseUser | None = None) -> int:
     """Stores which column stands for which of the plugin's fields; the next run works with them. Returns how many changed.
     Raises FieldsRefused, storing nothing."""
-    # Checked against what is stored now: somebody may be choosing the same column for another field.
-    sync_pass.settings = SyncPass.objects.select_for_update().get(pk=sync_pass.pk).settings
+    _as_stored(sync_pass)
     fields = fields_check(sync_pass, chosen)
     changed = {key: column for key, column in chosen.items() if column != fields[key].column}
     if changed:
@@ -176,6 +177,12 @@ def fields_choose(sync_pass: SyncPass, chosen: Mapping[tuple[str, str], str], by
         audit(by, "choose fields", sync_pass.title, fields=said)
         _take_up_again(sync_pass)
     return len(changed)
+
+
+def _as_stored(sync_pass: SyncPass) -> None:
+    """Takes the settings as they are now, and keeps them so until the transaction ends: somebody may have chosen a column
+    while the metadata was read, or be choosing the same one for another field."""
+    sync_pass.settings = SyncPass.objects.select_for_update().get(pk=sync_pass.pk).settings
 
 
 @transaction.atomic

@@ -156,12 +156,12 @@ def mapping_save(
     reason: str = "",
 ) -> int:
     """Stores the rows and raises the table's version, which it returns; the version is kept whole. `rests_on` is the
-    version that was edited: when somebody saved another meanwhile, nothing is stored. Raises MappingRefused."""
+    version that was edited, -1 when that is not known: when somebody saved another meanwhile, nothing is stored. Raises
+    MappingRefused."""
     table = MappingTable.objects.select_for_update().get(pk=sync_pass.mapping_id)
     if rests_on is not None and rests_on != table.version:
-        raise MappingRefused(
-            f"Somebody saved version {table.version} while you were editing version {rests_on}. Look at it, then change it."
-        )
+        yours = f"version {rests_on}" if rests_on >= 0 else "another"
+        raise MappingRefused(f"Somebody saved version {table.version} while you were editing {yours}. Look at it, then change it.")
     check(sync_pass, changes, added)
     if on_first_link and on_first_link not in dict(MappingTable._meta.get_field("on_first_link").choices):
         raise MappingRefused(f"There is no choice {on_first_link[:40]!r} for On first link.")

@@ -37,7 +37,8 @@ def _keep_alive(connection: Connection, wiring: Wiring) -> str:
         finally:
             connector.close()
     except NeedsAttention as error:
-        Connection.objects.filter(pk=connection.pk).update(
+        # Unless somebody connected it anew while this was tried with the old token.
+        Connection.objects.filter(pk=connection.pk, connected_at=connection.connected_at).update(
             state=Connection.State.NEEDS_ATTENTION, last_error=error.sentence, last_error_at=timezone.now()
         )
         return error.sentence

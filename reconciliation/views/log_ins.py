@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth import authenticate
-from django.contrib.auth.models import AbstractBaseUser, Group
+from django.contrib.auth.models import AbstractBaseUser, Group, User
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -36,6 +36,13 @@ class LogInForm(AdminAuthenticationForm):
         help_text="From your authenticator app, or a recovery code. Leave it empty if you have not set one up.",
         widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "spellcheck": "false", "aria-describedby": "code-help"}),
     )
+
+    def clean_username(self) -> str:
+        """Refuses what nobody can be called, before it is counted: what counts is stored, and the column ends."""
+        name: str = self.cleaned_data["username"]
+        if len(name) > (User._meta.get_field(User.USERNAME_FIELD).max_length or 0):
+            raise self.get_invalid_login_error()
+        return name
 
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
         super().confirm_login_allowed(user)  # type: ignore[arg-type]

@@ -48,7 +48,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
         try:
             if request.POST.get("what") != "impact":
-                rests_on = whole_number(request.POST.get("version", ""))
+                edited = whole_number(request.POST.get("version", ""))
+                rests_on = -1 if edited is None else edited
                 first_link = request.POST.get("on_first_link", "")
                 version = mapping_save(sync_pass, changes, added, first_link, request.user, rests_on=rests_on, reason=reason)
                 messages.success(request, f"Saved as version {version}. {WHEN_IT_ARRIVES}")

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from connectors.errors import NeedsAttention, RateLimited
 from connectors.oauth import App, Tokens, TokenSource
+from connectors.outreach.connector import OutreachConnector
 from reconciliation import jobs
 from reconciliation.apps import SCHEDULES
 from reconciliation.engine.connections import ConnectionTokens
@@ -75,6 +76,21 @@ def test_a_dead_refresh_token_is_said_on_the_connection_and_trouble_on_the_way_i
     assert "refused to renew our access (invalid_grant); reconnect it" in jobs.renew_tokens()
 
     assert peer().state == "needs_attention" and "reconnect it" in peer().last_error
+
+
+def test_a_connection_that_was_connected_anew_meanwhile_needs_nobody(box, monkeypatch):
+    now = timezone.now()
+
+    def too_late(connector):
+        Connection.objects.filter(pk=box.sync_pass.peer_id).update(connected_at=now, state=Connection.State.OK)
+        raise NeedsAttention("refused the refresh token", system="outreach")
+
+    Connection.objects.update(refresh_used_at=None)
+    monkeypatch.setattr(OutreachConnector, "keep_alive", too_late)
+
+    tokens_keep_alive(box.wiring)
+
+    assert Connection.objects.get(pk=box.sync_pass.peer_id).state == Connection.State.OK
 
 
 def test_a_connection_that_was_never_connected_is_left_alone(box):

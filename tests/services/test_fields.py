@@ -7,18 +7,20 @@ from django.contrib.auth.models import User
 
 from connectors.sandbox.workbooks.metadata import Column
 from reconciliation.engine.stop import WritesStopped
-from reconciliation.models import AuditEntry, Case, Operation, Run
+from reconciliation.models import AuditEntry, Case, Operation, Run, SyncPass
 from reconciliation.services.connections import connection_test
 from reconciliation.services.errors import error_retry
 from reconciliation.services.fields import (
     FieldsRefused,
     fields_choose,
     fields_create,
+    fields_find,
     fields_read,
     missing_fields,
     plugin_fields,
     to_copy,
 )
+from reconciliation.services.schemas import schemas_read
 from reconciliation.services.stop_writes import writes_stop
 from reconciliation.store import organisation_columns
 from tests.sandboxed import DUPLICATE, ERROR, SYNC, make
@@ -148,6 +150,21 @@ def test_two_fields_of_one_title_are_a_choice_for_a_person(olga):
     fields_read(box.sync_pass, wiring=box.wiring)
     assert organisation_columns(box.sync_pass).sync == "cf_2"
     assert AuditEntry.objects.get(action="choose fields").detail["fields"] == {"organisation Sync to Outreach": ["", "cf_2"]}
+
+
+def test_what_somebody_chose_while_the_fields_were_read_stays(olga):
+    box = renamed(make())
+    columns_of(box, "organisations")["cf_ours"] = Column("cf_ours", "Ours", "boolean")
+    reading = SyncPass.objects.select_related("crm", "peer", "mapping").get()  # one that reads, and is slow
+    schemas_read(reading.crm, box.wiring.open_connector(reading.crm))
+    box.sync_pass.crm.refresh_from_db()
+    fields_choose(box.sync_pass, {("organisation", "sync"): "cf_ours"}, olga)
+
+    fields_find(reading)
+
+    box.sync_pass.refresh_from_db()
+    assert organisation_columns(box.sync_pass).sync == "cf_ours"
+    assert organisation_columns(box.sync_pass).peer_id.startswith("cf_organisation_x_")
 
 
 @pytest.mark.parametrize(

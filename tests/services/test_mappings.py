@@ -4,6 +4,7 @@ import pytest
 
 from reconciliation.models import FieldRule
 from reconciliation.services.mappings import MappingRefused, RowChange, impact_of, mapping_save
+from tests.admin.test_pages import log_in
 from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -146,3 +147,15 @@ def test_a_version_that_somebody_else_saved_meanwhile_is_not_overwritten(box):
 
     with pytest.raises(MappingRefused, match="Somebody saved version 2 while you were editing version 1"):
         mapping_save(box.sync_pass, {}, None, "crm", rests_on=1)
+
+
+@pytest.mark.parametrize("version", [{}, {"version": ""}, {"version": "²"}, {"version": "-1"}])
+def test_a_form_that_does_not_say_which_version_it_was_made_from_overwrites_nothing(client, box, version):
+    log_in(client, "admin")
+    table = box.sync_pass.mapping
+    before = list(table.rules.order_by("pk").values())
+
+    page = client.post(f"/mappings/{table.pk}/", {"on_first_link": "leave", **version}).content.decode()
+
+    assert "Nothing was saved. Somebody saved version 1 while you were editing another." in page
+    assert list(table.rules.order_by("pk").values()) == before
