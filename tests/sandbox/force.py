@@ -90,7 +90,7 @@ class Salesforce:
 
     def person(self, object_name: str, id_: str, **values: Any) -> dict[str, Any]:
         """Changes a record as a person would."""
-        return self.system.update_record(object_name, self.system.find_id(object_name, id_) or 0, values)
+        return self.system.update_record(object_name, id_, values)
 
 
 def refusal(answer: requests.Response) -> tuple[int, str]:

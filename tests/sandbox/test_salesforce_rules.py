@@ -206,7 +206,7 @@ def test_what_people_change_is_seen_when_it_is_committed_with_the_stamp_of_its_b
 def test_what_an_open_transaction_deletes_is_there_until_then(force):
     id_ = force.create("Contact", LastName="A")
     force.switch(late_commit_seconds=30)
-    force.system.delete_record("Contact", force.system.find_id("Contact", id_))
+    force.system.delete_record("Contact", id_)
     assert force.names("Id != null") == ["A"]
     force.clock.forward(30)
     assert force.names("Id != null") == []

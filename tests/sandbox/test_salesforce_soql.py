@@ -390,7 +390,7 @@ def crowd():
                 values["AccountId"] = accounts[n % 3]
             made = force.system.create_record("Contact", {**values, "SystemModstamp": f"2026-10-{n % 28 + 1:02d}T00:00:00Z"})
             if n % 9 == 0:
-                force.system.delete_record("Contact", force.system.find_id("Contact", made["Id"]))
+                force.system.delete_record("Contact", made["Id"])
         yield force, accounts
 
 
@@ -447,4 +447,4 @@ def test_a_value_that_is_quoted_is_found_and_nothing_else_is(crowd, text):
 
     for condition in (f"LastName = '{quoted}'", f"LastName LIKE '{pattern}'"):
         assert force.query(f"SELECT Id FROM Lead WHERE {condition}")[0]["Id"] == id_
-    force.system.delete_record("Lead", force.system.find_id("Lead", id_))
+    force.system.delete_record("Lead", id_)

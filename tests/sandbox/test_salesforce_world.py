@@ -244,7 +244,7 @@ def test_a_state_file_keeps_records_tokens_switches_and_numbers(tmp_path):
     first = World(state_path=tmp_path / "state")
     kept = first.salesforce.create_record("Contact", {"LastName": "Kept"})
     gone = first.salesforce.create_record("Contact", {"LastName": "Gone"})
-    first.salesforce.delete_record("Contact", first.salesforce.find_id("Contact", gone["Id"]))
+    first.salesforce.delete_record("Contact", gone["Id"])
     first.salesforce.set_switches({"page_size": 9, "hidden_fields": ["Contact.Title"]})
     first.salesforce.limits.per_day = 50
     given = first.salesforce.credentials()

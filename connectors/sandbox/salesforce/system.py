@@ -71,8 +71,10 @@ class SalesforceSystem:
         id_ = ids.read(text)
         return None if id_ is None or id_ not in self.records.tables[object_type].rows else ids.number_of(id_)
 
-    def _id(self, object_type: str, number: int) -> str:
-        return ids.make(OBJECTS[object_type].prefix, number)
+    @staticmethod
+    def _id(object_type: str, id_: int | str) -> str:
+        """Returns the 18 characters of an id, or of the id with this number; '' for what is no id."""
+        return ids.make(OBJECTS[object_type].prefix, id_) if isinstance(id_, int) else ids.read(id_) or ""
 
     def count(self, object_type: str) -> int:
         return len(self.records.tables[object_type].rows)
@@ -80,14 +82,14 @@ class SalesforceSystem:
     def list_records(self, object_type: str) -> list[dict[str, Any]]:
         return [_shown(object_type, row) for row in self.records.tables[object_type].rows.values()]
 
-    def get_record(self, object_type: str, id_: int) -> dict[str, Any] | None:
+    def get_record(self, object_type: str, id_: int | str) -> dict[str, Any] | None:
         row = self.records.tables[object_type].rows.get(self._id(object_type, id_))
         return None if row is None else _shown(object_type, row)
 
     def create_record(self, object_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return self._by_person(object_type, values, lambda writer: self.records.create(object_type, values, writer))
 
-    def update_record(self, object_type: str, id_: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    def update_record(self, object_type: str, id_: int | str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Changes a record as a person would; IsDeleted puts it into the recycle bin or takes it out."""
         row = self.records.tables[object_type].rows.get(self._id(object_type, id_))
         if row is None:
@@ -107,7 +109,7 @@ class SalesforceSystem:
 
         return self._by_person(object_type, values, change)
 
-    def delete_record(self, object_type: str, id_: int) -> None:
+    def delete_record(self, object_type: str, id_: int | str) -> None:
         row = self.records.tables[object_type].rows.get(self._id(object_type, id_))
         if row is None or row.get("IsDeleted") or object_type == "User":
             raise ValueError(f"there is no {object_type} {id_} that can be deleted")
