@@ -4,13 +4,17 @@ from reconciliation.models.alerts import Alert, AlertKind, ChatHook, Message, Re
 from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
 from reconciliation.models.cases import Case, RememberedPair
+from reconciliation.models.conflict import ConflictField
 from reconciliation.models.connection import Connection
 from reconciliation.models.differences import CoverageCount, Difference
+from reconciliation.models.hooks import HookDelivery
+from reconciliation.models.imports import Import, ImportRow, ProspectMatches
 from reconciliation.models.journal import Operation
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
 from reconciliation.models.owner_check import OwnerCheck
 from reconciliation.models.policy import Policy
+from reconciliation.models.record_type import RecordType, UserPair
 from reconciliation.models.records import SearchKey, Tombstone
 from reconciliation.models.retention import Forgetting, Retention
 from reconciliation.models.run import Run, RunEvent
@@ -24,12 +28,16 @@ __all__ = [
     "Binding",
     "Case",
     "ChatHook",
+    "ConflictField",
     "Connection",
     "CoverageCount",
     "Difference",
     "FieldRule",
     "Forgetting",
     "Heartbeat",
+    "HookDelivery",
+    "Import",
+    "ImportRow",
     "MappingTable",
     "Message",
     "MappingVersion",
@@ -38,6 +46,8 @@ __all__ = [
     "PassLease",
     "PeerName",
     "Policy",
+    "ProspectMatches",
+    "RecordType",
     "RememberedPair",
     "RemoteUser",
     "Restart",
@@ -50,4 +60,5 @@ __all__ = [
     "SearchKey",
     "SyncPass",
     "Tombstone",
+    "UserPair",
 ]

@@ -16,6 +16,8 @@ class Case(models.Model):
         DUPLICATE = "duplicate", "Duplicate"
         ERROR = "error", "Error"
         MAPPING = "mapping", "Mapping"
+        CONFLICT = "conflict", "Conflict"
+        REMAP = "remap", "Remap"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -30,7 +32,10 @@ class Case(models.Model):
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.PROTECT, related_name="cases")
     kind = models.CharField(max_length=10, choices=Kind.choices)
     state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
-    crm_id = models.CharField(max_length=64)
+    # Of a two-way pass: either side may be the one that is known; "" where a side is not.
+    crm_type = models.CharField(max_length=40, default="organisation")
+    crm_id = models.CharField(max_length=64, blank=True)
+    peer_id = models.CharField(max_length=64, blank=True)
     name = models.CharField(max_length=255, blank=True)
     name_key = models.CharField(max_length=255, blank=True, db_index=True)
     reason = models.CharField(max_length=60)
@@ -57,13 +62,16 @@ class Case(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["sync_pass", "kind", "crm_id"], condition=models.Q(state="open"), name="one_open_case_per_record_and_kind"
+                fields=["sync_pass", "kind", "crm_id", "peer_id"],
+                condition=models.Q(state="open"),
+                name="one_open_case_per_record_and_kind",
             )
         ]
         indexes = [
             models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open"),
             models.Index(fields=["sync_pass"], condition=models.Q(state="open", flag="owed"), name="case_flag_owed"),
             models.Index(fields=["sync_pass", "crm_id", "-id"], name="case_record"),
+            models.Index(fields=["sync_pass", "peer_id"], condition=~models.Q(peer_id=""), name="case_peer_record"),
         ]
 
     def __str__(self) -> str:
@@ -98,7 +106,7 @@ class Case(models.Model):
 
     @property
     def crm_ref(self) -> str:
-        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
+        return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}" if self.crm_id else ""
 
     @property
     def is_open(self) -> bool:

@@ -50,6 +50,7 @@ class Connection(models.Model):
     class System(models.TextChoices):
         WORKBOOKS = "workbooks", "Workbooks"
         OUTREACH = "outreach", "Outreach"
+        SALESFORCE = "salesforce", "Salesforce"
 
     class State(models.TextChoices):
         UNTESTED = "untested", "Not tested"

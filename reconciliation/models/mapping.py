@@ -35,21 +35,28 @@ class FieldRule(models.Model):
         TO_PEER = "to_peer", "CRM to peer"
         TO_CRM = "to_crm", "Peer to CRM"
         BOTH = "both", "Both ways"
+        NONE = "none", "Only when forced"
 
     class Survivorship(models.TextChoices):
         LATEST = "latest", "Latest change wins"
         CRM = "crm", "CRM wins"
         PEER = "peer", "Peer wins"
         ASK = "ask", "Ask"
+        RESTRICTIVE = "restrictive", "Most restrictive wins"
 
     table = models.ForeignKey(MappingTable, on_delete=models.CASCADE, related_name="rules")
     crm_field = models.CharField(max_length=120)
     peer_field = models.CharField(max_length=120)
     direction = models.CharField(max_length=10, choices=Direction.choices, default=Direction.TO_PEER)
     transform = models.CharField(max_length=40, default="same")
-    survivorship = models.CharField(max_length=10, choices=Survivorship.choices, default=Survivorship.LATEST)
+    survivorship = models.CharField(max_length=12, choices=Survivorship.choices, default=Survivorship.LATEST)
     blank_to_peer = models.BooleanField("blank overrides in peer", default=False)
     blank_to_crm = models.BooleanField("blank overrides in CRM", default=False)
+    # [[CRM value, peer value], …] for the conversion "value map"
+    value_map = models.JSONField(default=list, blank=True)
+    # What a new record gets where the other side is blank: a placeholder for fields that must not be.
+    default_in_peer = models.CharField(max_length=255, blank=True)
+    default_in_crm = models.CharField(max_length=255, blank=True)
     is_enabled = models.BooleanField("enabled", default=True)
     is_standard = models.BooleanField(default=False, editable=False)
     # The table's version that gave the row its present meaning: bindings of an earlier one are compared anew.

@@ -6,12 +6,20 @@ from django.db import models
 
 
 class Policy(models.Model):
-    """The one row. While `writes_stopped_at` is set, nothing is sent to any system (`engine.stop`)."""
+    """The one row. While `writes_stopped_at` is set, nothing is sent to any system (`engine.stop`). `same_email` says what
+    happens when a prospect with the same e-mail address exists (S2.1 to S2.5)."""
+
+    class SameEmail(models.TextChoices):
+        PREVENT = "prevent", "Prevent multiple prospects with the same email"
+        CHOOSE = "choose", "Allow user to select the preferred CRM ID"
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     writes_stopped_at = models.DateTimeField(null=True, blank=True)
     writes_stopped_by = models.CharField(max_length=150, blank=True)
     writes_stopped_reason = models.TextField(blank=True)
+    same_email = models.CharField(max_length=10, choices=SameEmail.choices, default=SameEmail.PREVENT)
+    same_email_by = models.CharField(max_length=150, blank=True)
+    same_email_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_policy")]
