@@ -48,9 +48,17 @@ def pick(fields: Fields, names: Iterable[str]) -> dict[str, Any]:
     return {name: encode(fields.get(name)) for name in names}
 
 
-def mapping_of(table: MappingTable, peer: Connection, rows: Iterable[RuleRow] | None = None) -> CoreMapping:
-    """Returns the enabled rules, with lengths and obligations from the peer's schema where it was read. `rows` stand
-    for a proposal that is not stored."""
+def _in_crm(crm: Connection | None, table: MappingTable, row: RuleRow) -> dict[str, Any]:
+    """Returns what the CRM's schema says of the field, where the CRM is written to."""
+    attribute = (crm.schema_cache or {}).get(table.crm_object, {}).get(row.crm_field, {}) if crm is not None else {}
+    return {"max_length_in_crm": attribute.get("max_length") or 0, "is_required_in_crm": bool(attribute.get("is_required"))}
+
+
+def mapping_of(
+    table: MappingTable, peer: Connection, rows: Iterable[RuleRow] | None = None, *, crm: Connection | None = None
+) -> CoreMapping:
+    """Returns the enabled rules, with lengths and obligations from the schemas where they were read; `crm` is given where
+    that side is written to, too. `rows` stand for a proposal that is not stored."""
     schema = (peer.schema_cache or {}).get(table.peer_object, {})
     rules = []
     for row in table.rules.all() if rows is None else rows:
@@ -70,6 +78,10 @@ def mapping_of(table: MappingTable, peer: Connection, rows: Iterable[RuleRow] | 
                 max_length=attribute.get("max_length") or PEER_LENGTHS.get(row.peer_field, 0),
                 is_required=bool(attribute.get("is_required")) or row.peer_field == "name",
                 since_version=row.since_version,
+                value_map=tuple((str(crm_value), str(peer_value)) for crm_value, peer_value in row.value_map),
+                default_in_peer=row.default_in_peer,
+                default_in_crm=row.default_in_crm,
+                **_in_crm(crm, table, row),
             )
         )
     return CoreMapping(table.version, tuple(rules))

@@ -12,6 +12,7 @@ class Direction(StrEnum):
     TO_PEER = "to_peer"
     TO_CRM = "to_crm"
     BOTH = "both"
+    NONE = "none"  # only when forced (D29)
 
 
 class Survivorship(StrEnum):
@@ -21,13 +22,15 @@ class Survivorship(StrEnum):
     CRM = "crm"
     PEER = "peer"
     ASK = "ask"
+    RESTRICTIVE = "restrictive"  # consent: a yes on either side holds for both, and no merge takes it back
 
 
 @dataclass(frozen=True, slots=True)
 class FieldRule:
     """One row of a mapping table. `crm` and `peer` are the systems' own attribute names; `transform` names an entry
-    of `transforms.TRANSFORMS`. `max_length` (0: none) and `is_required` describe the peer's field, from its schema. `since_version` is
-    the table's version that gave the rule its present meaning."""
+    of `transforms.TRANSFORMS`; `value_map` holds its pairs of (CRM value, peer value) where it needs them. `max_length` (0: none)
+    and `is_required` describe the peer's field, from its schema, the `…_in_crm` ones the CRM's. Defaults are what a new record
+    gets where the other side is blank. `since_version` is the table's version that gave the rule its present meaning."""
 
     id: int
     crm: str
@@ -40,14 +43,19 @@ class FieldRule:
     max_length: int = 0
     is_required: bool = False
     since_version: int = 0
+    value_map: tuple[tuple[str, str], ...] = ()
+    max_length_in_crm: int = 0
+    is_required_in_crm: bool = False
+    default_in_peer: str = ""
+    default_in_crm: str = ""
 
     @property
     def flows_to_peer(self) -> bool:
-        return self.direction is not Direction.TO_CRM
+        return self.direction in (Direction.TO_PEER, Direction.BOTH)
 
     @property
     def flows_to_crm(self) -> bool:
-        return self.direction is not Direction.TO_PEER
+        return self.direction in (Direction.TO_CRM, Direction.BOTH)
 
 
 @dataclass(frozen=True, slots=True)

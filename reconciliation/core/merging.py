@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Mapping as ReadOnly
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from connectors.contract import Fields, Value
-from reconciliation.core.mapping import FieldRule, Mapping, Survivorship
+from reconciliation.core.mapping import Direction, FieldRule, Mapping, Survivorship
 from reconciliation.core.transforms import CannotConvert, Unmatched, Users, convert
 from reconciliation.core.values import is_blank, is_same
 
 Side = Literal["crm", "peer"]
-_MISSING: Value = "\0missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +47,12 @@ class FieldWrite:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A field that changed on both sides to different values and has no winner."""
+    """A field that changed on both sides to different values and has no winner; `why` says what kept the rule from it."""
 
     rule: FieldRule
     crm_value: Value
     peer_value: Value
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,36 +101,109 @@ def merge_fields(
     nowhere. Only fields that differ are written. Rules in `fresh` have a new meaning since the last agreement: their
     fields count as changed. Raises nothing. Source: seed 003, D10, D30."""
     merge = Merge()
+    pair = _Pair(crm, peer, users, margin_seconds)
     for rule in mapping.rules:
-        is_fresh = rule.id in fresh
-        crm_changed = is_fresh or rule.crm not in crm.base or not is_same(crm.base[rule.crm], crm.now.get(rule.crm))
-        peer_changed = is_fresh or rule.peer not in peer.base or not is_same(peer.base[rule.peer], peer.now.get(rule.peer))
-        was_agreed = not is_fresh and rule.crm in crm.base and rule.peer in peer.base
-        collide = was_agreed and crm_changed and peer_changed
-        if not rule.flows_to_crm:
-            peer_changed = False  # one way: what the peer's users typed there is theirs until the CRM changes
-        if not rule.flows_to_peer:
-            crm_changed = False
-        if crm_changed and peer_changed:
-            _settle_collision(merge, rule, crm, peer, users, margin_seconds)
-        elif crm_changed:
-            _copy(merge, rule, "peer", crm, peer, users, loser=collide)
-        elif peer_changed:
-            _copy(merge, rule, "crm", peer, crm, users, loser=collide)
+        if rule.survivorship is Survivorship.RESTRICTIVE:
+            _most_restrictive(merge, rule, pair)
+        else:
+            _merge_field(merge, rule, pair, is_fresh=rule.id in fresh)
     return merge
 
 
-def _copy(merge: Merge, rule: FieldRule, to: Side, source: SideState, target: SideState, users: Users, *, loser: bool = False) -> None:
-    from_name, to_name = (rule.crm, rule.peer) if to == "peer" else (rule.peer, rule.crm)
+def forced_fields(
+    mapping: Mapping,
+    source: Side,
+    *,
+    crm: SideState,
+    peer: SideState,
+    users: Users,
+    fields: Collection[str] | None = None,
+    also_blanks: bool = False,
+) -> Merge:
+    """Returns the writes of a force update: every mapped field of `source` goes across where the other side differs, also
+    one whose rule lets nothing flow; `fields` (of the peer) narrows it, blanks only where asked for. Consent is never
+    loosened. Raises nothing. Source: S2.15, D29."""
+    merge = Merge()
+    pair = _Pair(crm, peer, users, 0.0)
+    target: Side = "peer" if source == "crm" else "crm"
+    for rule in mapping.rules:
+        if fields is not None and rule.peer not in fields:
+            continue
+        if rule.survivorship is Survivorship.RESTRICTIVE:
+            _most_restrictive(merge, replace(rule, direction=Direction.TO_PEER if target == "peer" else Direction.TO_CRM), pair)
+        else:
+            _copy(merge, replace(rule, blank_to_peer=also_blanks, blank_to_crm=also_blanks), target, pair)
+    return merge
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Both sides, and what holds for all their fields."""
+
+    crm: SideState
+    peer: SideState
+    users: Users
+    margin_seconds: float
+
+    def towards(self, to: Side, rule: FieldRule) -> tuple[str, SideState, str, SideState]:
+        """Returns name and state of the side a value comes from, then of the side it goes to."""
+        ends = (rule.crm, self.crm), (rule.peer, self.peer)
+        (from_name, source), (to_name, target) = ends if to == "peer" else (ends[1], ends[0])
+        return from_name, source, to_name, target
+
+
+def is_changed(side: SideState, name: str) -> bool:
+    """Tells whether a side's value differs from its base; one that the base never held counts as changed."""
+    return name not in side.base or not is_same(side.base[name], side.now.get(name))
+
+
+def _merge_field(merge: Merge, rule: FieldRule, pair: _Pair, *, is_fresh: bool) -> None:
+    crm, peer = pair.crm, pair.peer
+    crm_changed = is_fresh or is_changed(crm, rule.crm)
+    peer_changed = is_fresh or is_changed(peer, rule.peer)
+    was_agreed = not is_fresh and rule.crm in crm.base and rule.peer in peer.base
+    collide = was_agreed and crm_changed and peer_changed
+    if not rule.flows_to_crm:
+        peer_changed = False  # one way: what the peer's users typed there is theirs until the CRM changes
+    if not rule.flows_to_peer:
+        crm_changed = False
+    if crm_changed and peer_changed and not was_agreed:  # nothing was agreed yet: a blank there is no edit, and is filled
+        crm_is_blank, peer_is_blank = is_blank(crm.now.get(rule.crm)), is_blank(peer.now.get(rule.peer))
+        crm_changed, peer_changed = not crm_is_blank or peer_is_blank, not peer_is_blank or crm_is_blank
+    if crm_changed and peer_changed:
+        _settle_collision(merge, rule, pair)
+    elif crm_changed:
+        _copy(merge, rule, "peer", pair, loser=collide)
+    elif peer_changed:
+        _copy(merge, rule, "crm", pair, loser=collide)
+
+
+def _most_restrictive(merge: Merge, rule: FieldRule, pair: _Pair) -> None:
+    """A yes on either side becomes a yes on both; a no never goes across, so that no opt-out is undone by a merge. Who
+    took one back on one side alone is told so by the value that comes back; the no is kept as the loser."""
+    for to, flows in (("peer", rule.flows_to_peer), ("crm", rule.flows_to_crm)):
+        side: Side = "peer" if to == "peer" else "crm"
+        from_name, source, to_name, target = pair.towards(side, rule)
+        current = target.now.get(to_name)
+        if not flows or source.now.get(from_name) is not True or current is True:
+            continue
+        is_taken_back = to_name in target.base and is_changed(target, to_name)
+        writes = merge.to_peer if side == "peer" else merge.to_crm
+        writes[to_name] = FieldWrite(rule, side, to_name, True, current, current if is_taken_back else None, is_taken_back)
+
+
+def _copy(merge: Merge, rule: FieldRule, to: Side, pair: _Pair, *, loser: bool = False) -> None:
+    from_name, source, to_name, target = pair.towards(to, rule)
+    is_required = rule.is_required if to == "peer" else rule.is_required_in_crm
     if from_name in source.damaged:
-        merge.warnings.append(Warning(rule, f"{from_name} holds characters that cannot be stored; it was left out", rule.is_required))
+        merge.warnings.append(Warning(rule, f"{from_name} holds characters that cannot be stored; it was left out", is_required))
         return
     value = source.now.get(from_name)
     current = target.now.get(to_name)
     try:
-        wanted = convert(rule.transform, value, users=users) if to == "peer" else value
+        wanted = _converted(rule, to, value, current, pair.users)
     except CannotConvert as error:
-        merge.warnings.append(Warning(rule, f"{from_name}: {error}; it was left out", rule.is_required))
+        merge.warnings.append(Warning(rule, f"{from_name}: {error}; it was left out", is_required))
         return
     if isinstance(wanted, Unmatched):
         merge.unmatched.append((rule, wanted.text))
@@ -140,42 +213,48 @@ def _copy(merge: Merge, rule: FieldRule, to: Side, source: SideState, target: Si
         return
     if is_same(wanted, current):
         return
-    if to == "peer" and rule.max_length and isinstance(wanted, str) and len(wanted) > rule.max_length:
-        merge.warnings.append(
-            Warning(rule, f"{from_name} has {len(wanted)} characters, {to_name} takes {rule.max_length}; it was left out", rule.is_required)
-        )
+    most = rule.max_length if to == "peer" else rule.max_length_in_crm
+    if most and isinstance(wanted, str) and len(wanted) > most:
+        sentence = f"{from_name} has {len(wanted)} characters, {to_name} takes {most}; it was left out"
+        merge.warnings.append(Warning(rule, sentence, is_required))
         return
     writes = merge.to_peer if to == "peer" else merge.to_crm
     writes[to_name] = FieldWrite(rule, to, to_name, None if is_blank(wanted) else wanted, current, current if loser else None, loser)
 
 
-def _settle_collision(merge: Merge, rule: FieldRule, crm: SideState, peer: SideState, users: Users, margin_seconds: float) -> None:
-    crm_value, peer_value = crm.now.get(rule.crm), peer.now.get(rule.peer)
+def _converted(rule: FieldRule, to: Side, value: Value, current: Value, users: Users) -> Value | Unmatched:
+    return convert(rule.transform, value, users=users, current=current, pairs=rule.value_map, back=to == "crm")
+
+
+def _settle_collision(merge: Merge, rule: FieldRule, pair: _Pair) -> None:
+    crm_value, peer_value = pair.crm.now.get(rule.crm), pair.peer.now.get(rule.peer)
     try:
-        if is_same(convert(rule.transform, crm_value, users=users), peer_value):  # type: ignore[arg-type]
+        if is_same(_converted(rule, "peer", crm_value, peer_value, pair.users), peer_value):  # type: ignore[arg-type]
             return
     except CannotConvert:
         pass
-    winner = _winner(rule, crm, peer, margin_seconds)
+    winner, why = _winner(rule, pair)
     if winner is None:
-        merge.conflicts.append(Conflict(rule, crm_value, peer_value))
-    elif winner == "crm":
-        _copy(merge, rule, "peer", crm, peer, users, loser=True)
+        merge.conflicts.append(Conflict(rule, crm_value, peer_value, why))
     else:
-        _copy(merge, rule, "crm", peer, crm, users, loser=True)
+        _copy(merge, rule, "peer" if winner == "crm" else "crm", pair, loser=True)
 
 
-def _winner(rule: FieldRule, crm: SideState, peer: SideState, margin_seconds: float) -> Side | None:
+def _winner(rule: FieldRule, pair: _Pair) -> tuple[Side | None, str]:
+    """Returns who wins a field, or None and why nobody does."""
     if rule.survivorship is Survivorship.CRM:
-        return "crm"
+        return "crm", ""
     if rule.survivorship is Survivorship.PEER:
-        return "peer"
-    if rule.survivorship is Survivorship.ASK or crm.changed_at is None or peer.changed_at is None:
-        return None
-    lead = (crm.changed_at - peer.changed_at).total_seconds()
-    if abs(lead) <= margin_seconds:
-        return None
-    return "crm" if lead > 0 else "peer"
+        return "peer", ""
+    if rule.survivorship is Survivorship.ASK:
+        return None, "The mapping says to ask."
+    crm_at, peer_at = pair.crm.changed_at, pair.peer.changed_at
+    if crm_at is None or peer_at is None:
+        return None, "Nobody knows when one of the sides was changed."
+    lead = (crm_at - peer_at).total_seconds()
+    if abs(lead) <= pair.margin_seconds:
+        return None, f"Both were changed within {pair.margin_seconds:.0f} seconds of each other."
+    return ("crm" if lead > 0 else "peer"), ""
 
 
 def values_of(writes: ReadOnly[str, FieldWrite]) -> dict[str, Value]:

@@ -13,7 +13,7 @@ EXAMPLES = settings(max_examples=2000, deadline=None)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 VALUES = st.sampled_from([None, "", "a", "b", "c", 1, 2, True, False])
 TIMES = st.one_of(st.none(), st.integers(-300, 300).map(lambda s: NOON + timedelta(seconds=s)))
-MIRROR = {Direction.TO_PEER: Direction.TO_CRM, Direction.TO_CRM: Direction.TO_PEER, Direction.BOTH: Direction.BOTH}
+MIRROR = {Direction.TO_PEER: Direction.TO_CRM, Direction.TO_CRM: Direction.TO_PEER} | {d: d for d in (Direction.BOTH, Direction.NONE)}
 SWAPPED = {Survivorship.CRM: Survivorship.PEER, Survivorship.PEER: Survivorship.CRM}
 
 
@@ -101,11 +101,25 @@ def test_edits_of_different_fields_on_both_sides_both_survive(situation):
     for rule in mapping.rules:
         crm_edit = not is_same(crm.base[rule.crm], crm.now[rule.crm])
         peer_edit = not is_same(peer.base[rule.peer], peer.now[rule.peer])
-        held = rule in plan.held_blanks
+        held = rule in plan.held_blanks or rule.survivorship is Survivorship.RESTRICTIVE  # a no never goes across
         if crm_edit and not peer_edit and rule.flows_to_peer and not held:
             assert is_same(peer_after.now[rule.peer], crm.now[rule.crm])
         if peer_edit and not crm_edit and rule.flows_to_crm and not held:
             assert is_same(crm_after.now[rule.crm], peer.now[rule.peer])
+
+
+@EXAMPLES
+@given(situations())
+def test_a_yes_of_a_consent_field_is_never_taken_back_and_reaches_the_other_side_where_the_field_flows(situation):
+    mapping, crm, peer = situation
+    crm_after, peer_after, _ = applied(mapping, crm, peer)
+
+    for rule in mapping.rules:
+        if rule.survivorship is not Survivorship.RESTRICTIVE:
+            continue
+        on_crm, on_peer = crm.now[rule.crm] is True, peer.now[rule.peer] is True
+        assert (crm_after.now[rule.crm] is True) is (on_crm or (on_peer and rule.flows_to_crm))
+        assert (peer_after.now[rule.peer] is True) is (on_peer or (on_crm and rule.flows_to_peer))
 
 
 @EXAMPLES

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from reconciliation.core.transforms import TRANSFORMS, CannotConvert, Unmatched, convert
+from reconciliation.core.transforms import TRANSFORMS, CannotConvert, Unmatched, convert, has_way_back
 from reconciliation.core.values import NAME_KEY_LENGTH, is_blank, is_same, name_key, normalise_name
 
 
@@ -78,12 +78,61 @@ CONVERSIONS = [
     ("user by username", "Jane_Doe", "7"),
     ("user by username", "jane_doe", Unmatched("jane_doe")),
     ("user by username", "Jane_Doe ", Unmatched("Jane_Doe ")),
+    ("user by user mapping", "Jane_Doe", "7"),
+    ("user by user mapping", "Tom", Unmatched("Tom")),
+    ("first of list", "a@x.example", ("a@x.example",)),
+    ("value map", "Open", "New"),
 ]
+PAIRS = (("Open", "New"), ("yes", "opted_out"))
 
 
 @pytest.mark.parametrize(("transform", "value", "becomes"), CONVERSIONS)
 def test_what_a_conversion_makes_of_a_value(transform, value, becomes):
-    assert convert(transform, value, users={"Jane_Doe": "7"}) == becomes
+    assert convert(transform, value, users={"Jane_Doe": "7"}, pairs=PAIRS) == becomes
+
+
+@pytest.mark.parametrize(
+    ("transform", "value", "current", "becomes"),
+    [
+        ("same", "a", "b", "a"),
+        ("user by user mapping", "7", None, "Jane_Doe"),
+        ("user by user mapping", "8", None, Unmatched("8")),
+        ("first of list", ("a@x.example", "b@x.example"), None, "a@x.example"),
+        ("first of list", ("A@X.example",), "a@x.example", "a@x.example"),
+        ("first of list", ("+1", "+2"), "+1", "+1"),
+        ("value map", "New", None, "Open"),
+        ("value map", "opted_out", None, True),
+    ],
+)
+def test_the_way_back(transform, value, current, becomes):
+    assert convert(transform, value, users={"Jane_Doe": "7"}, pairs=PAIRS, current=current, back=True) == becomes
+
+
+@pytest.mark.parametrize(
+    ("value", "current", "becomes"),
+    [
+        ("c@x.example", ("a@x.example", "b@x.example"), ("c@x.example", "b@x.example")),
+        ("b@x.example", ("a@x.example", "b@x.example"), ("b@x.example",)),
+        ("A@x.example", ("a@x.example", "b@x.example"), ("a@x.example", "b@x.example")),
+        (None, ("a@x.example",), None),
+        (None, (), None),
+    ],
+)
+def test_the_first_of_a_list_is_replaced_and_the_rest_stays(value, current, becomes):
+    assert convert("first of list", value, users={}, current=current) == becomes
+
+
+def test_a_blank_takes_no_list_of_several_away():
+    with pytest.raises(CannotConvert, match="more than one"):
+        convert("first of list", None, users={}, current=("a@x.example", "b@x.example"))
+
+
+def test_what_has_no_way_back_and_what_no_value_map_knows_is_told():
+    assert not has_way_back("host of web address") and has_way_back("value map")
+    with pytest.raises(CannotConvert, match="no way back"):
+        convert("host of web address", "acme.example", users={}, back=True)
+    with pytest.raises(CannotConvert, match="'Closed' stands in no row"):
+        convert("value map", "Closed", users={}, pairs=PAIRS)
 
 
 def test_every_conversion_has_its_examples():
