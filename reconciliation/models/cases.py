@@ -109,6 +109,12 @@ class Case(models.Model):
         return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}" if self.crm_id else ""
 
     @property
+    def page_name(self) -> str:
+        """The name of the page where this kind of case is decided, "" where it has none."""
+        pages = {self.Kind.DUPLICATE: "duplicate_detail", self.Kind.ERROR: "error_detail", self.Kind.CONFLICT: "conflict_detail"}
+        return f"admin:{pages[self.kind]}" if self.kind in pages else ""
+
+    @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
 
