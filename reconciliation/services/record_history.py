@@ -90,8 +90,11 @@ def _of_event(event: RunEvent) -> Entry:
     )
 
 
+PAGES = {Case.Kind.DUPLICATE: "duplicate_detail", Case.Kind.ERROR: "error_detail", Case.Kind.CONFLICT: "conflict_detail"}
+
+
 def _of_case(case: Case) -> list[Entry]:
-    page = {Case.Kind.DUPLICATE: "duplicate_detail", Case.Kind.ERROR: "error_detail"}.get(case.kind)
+    page = PAGES.get(case.kind)
     address = (page, case.pk) if page else None
     kind = case.get_kind_display()
     entries = [Entry(case.opened_at, f"{kind} case opened", "open", "Opened", case.sentence, page=address, run_id=case.run_id)]
