@@ -16,7 +16,8 @@ from django_q.tasks import async_task, schedule
 from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine import outbox, worlds
-from reconciliation.engine.runner import Order, holder_name, run_pass
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
 from reconciliation.models import Case, Run, SyncPass

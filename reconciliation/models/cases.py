@@ -101,6 +101,8 @@ class Case(models.Model):
         """Returns what became of the case, as people read it."""
         if self.decision.startswith("link "):
             return "Linked"
+        if self.kind == self.Kind.CONFLICT and self.decision == "solved":
+            return self.DECISIONS["conflict agreed"]
         return self.DECISIONS.get(self.decision, self.get_state_display())
 
     @property
