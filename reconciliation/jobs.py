@@ -24,6 +24,8 @@ from reconciliation.models import Case, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
+from reconciliation.services.conflict_refresh import conflicts_refresh
+from reconciliation.services.conflicts import conflicts_settle
 from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
@@ -179,6 +181,31 @@ def link_duplicates(keys: list[str], user_id: int, tries: int = 0) -> str:
     sync_pass = SyncPass.objects.get(name="organisations")
     what = f"Link {len(keys)} duplicates with equal domain."
     return _patiently(Errand("link_duplicates", (keys, user_id), tries, sync_pass, user.get_username(), what), work)
+
+
+def refresh_conflicts(started_by: str = "") -> str:
+    """Closes conflicts whose sides agree by now: hourly, and when somebody asks (D10)."""
+    done = []
+    for sync_pass in SyncPass.objects.select_related("crm", "peer", "mapping").filter(is_on=True).exclude(record_types=None).distinct():
+        try:
+            result = conflicts_refresh(sync_pass, started_by)
+        except (Busy, ConnectorError, WritesStopped) as reason:  # the next hour tries again
+            done.append(f"{sync_pass.name} not done: {reason}")
+            continue
+        done.append(f"{sync_pass.name}: {result.looked_at} looked at, {result.closed} closed")
+    return "; ".join(done) or "off"
+
+
+def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Takes one side's values of a field for many records, as they were shown."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name=name)
+
+    def work() -> str:
+        settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)
+        return f"{settled} settled, {refused} refused"
+
+    what = f"Decide {len(keys)} conflicts."
+    return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
