@@ -49,7 +49,7 @@ def overwritten_values(event: HookEvent, ours: OurUpdate) -> dict[str, Value]:
         if name in event.before
         and not is_same(event.before[name], written)
         and not is_same(event.before[name], ours.before.get(name))
-        and not has_forgotten(ours.before.get(name))  # what we believed is not known any more
+        and not has_forgotten([event.before[name], ours.before.get(name)])  # nobody knows any more what it was
     }
 
 

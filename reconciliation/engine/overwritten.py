@@ -32,10 +32,12 @@ WRITTEN = (Operation.State.SENT, Operation.State.CONFIRMED)  # sent and unanswer
 
 @dataclass(slots=True)
 class WorkedOff:
-    """What was done: deliveries looked at, and users' values found that we had overwritten."""
+    """What was done: deliveries looked at, users' values found that we had overwritten, and when the last change was told
+    of that was none of ours."""
 
     deliveries: int = 0
     values: int = 0
+    told_at: datetime | None = None
     is_complete: bool = True
 
 
@@ -64,10 +66,12 @@ def _batch(connection: Connection, now: datetime, done: WorkedOff) -> bool:
         row.worked_at, row.state = now, HookDelivery.State.DONE
         if event is None:
             row.state, row.note = HookDelivery.State.REFUSED, "It names no change of a record that is synced."
-        elif event.action == "updated":
-            found = _keep(event, ours.get((event.ref.object_type, event.ref.id), []))
-            done.values += found.values
-            row.note = found.note
+            continue
+        found = _keep(event, ours.get((event.ref.object_type, event.ref.id), [])) if event.action == "updated" else _Found()
+        done.values += found.values
+        row.note = found.note
+        if not found.is_ours:
+            done.told_at = max(done.told_at or row.received_at, row.received_at)
     update_rows(rows, ["state", "worked_at", "note"])
     done.deliveries += len(rows)
     return bool(rows)
@@ -79,6 +83,7 @@ class _Found:
 
     values: int = 0
     note: str = ""
+    is_ours: bool = False
 
 
 def _our_updates(connection: Connection, told: Iterable[tuple[HookDelivery, HookEvent]]) -> dict[tuple[str, str], list[OurUpdate]]:
@@ -118,9 +123,9 @@ def _keep(event: HookEvent, updates: list[OurUpdate]) -> _Found:
         return _Found()
     values = overwritten_values(event, update)
     if not values:
-        return _Found(note=f"Our write {update.id}.")
+        return _Found(note=f"Our write {update.id}.", is_ours=True)
     op = Operation.objects.select_for_update().only("origin").get(pk=update.id)
     op.origin = {**op.origin, LOSERS: {**op.origin.get(LOSERS, {}), **encode_fields(values)}}
     Operation.objects.filter(pk=op.pk).update(origin=op.origin)
     names = ", ".join(sorted(values)[:MOST_NAMED])
-    return _Found(len(values), f"Our write {update.id} replaced a user's edit of {names}."[:300])
+    return _Found(len(values), f"Our write {update.id} replaced a user's edit of {names}."[:300], is_ours=True)
