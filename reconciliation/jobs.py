@@ -17,10 +17,11 @@ from connectors.errors import ConnectorError
 from reconciliation.engine import lease as leases
 from reconciliation.engine import outbox, worlds
 from reconciliation.engine.context import Order
+from reconciliation.engine.overwritten import work_off
 from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
-from reconciliation.models import Case, Run, SyncPass
+from reconciliation.models import Case, Connection, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
@@ -30,9 +31,11 @@ from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
+from reconciliation.services.hook_receiver import take_up_spooled
 from reconciliation.services.owners import owners_recheck
 from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
+from reconciliation.services.webhooks import hooks_check, wake_later
 
 log = logging.getLogger(__name__)
 # The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
@@ -290,6 +293,23 @@ def force_differences(keys: list[str], user_id: int, reason: str = "", tries: in
     return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
+def work_off_deliveries() -> str:
+    """Takes up what was spooled, puts values that we overwrote unseen into the journal, and wakes the passes that were told
+    of a change since they were last woken: every minute."""
+    spooled = take_up_spooled()
+    now, deliveries, values = timezone.now(), 0, 0
+    for connection in Connection.objects.filter(system=Connection.System.OUTREACH).order_by("pk"):
+        done = work_off(connection, now)
+        wake_later(connection, done.told_at, now)
+        deliveries, values = deliveries + done.deliveries, values + done.values
+    return f"{spooled} taken up, {deliveries} worked off, {values} overwritten values found"
+
+
+def check_hooks() -> str:
+    """Looks whether our webhooks are still there and makes anew what Outreach switched off: daily."""
+    return "; ".join(f"{name}: {what}" for name, what in hooks_check().items()) or "none is on"
+
+
 def renew_tokens() -> str:
     """Renews what would die of not being used: looked at every six hours, done daily."""
     done = tokens_keep_alive()
@@ -313,6 +333,7 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         requested = sync_pass.run_requested_at
         started = timezone.now()
         worlds.check(sync_pass)
+        _work_off_before(sync_pass)
         budget = float(sync_pass.time_budget_seconds)
         is_full = kind == Run.Kind.SCHEDULED and not stopped() and _is_full_due(sync_pass)
         order = Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full, channel=channel)
@@ -324,6 +345,15 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         channel.release()
     _plan_next(sync_pass, run, started, requested)
     return f"run {run.pk}: {run.state}"
+
+
+def _work_off_before(sync_pass: SyncPass) -> None:
+    """Works off what webhooks told before a two-way pass begins. Nothing of it may keep the pass from running."""
+    if sync_pass.record_types.exists():
+        try:
+            work_off(sync_pass.peer, timezone.now())
+        except Exception:
+            log.exception("deliveries of webhooks were not worked off")
 
 
 def _is_full_due(sync_pass: SyncPass) -> bool:

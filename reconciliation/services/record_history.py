@@ -193,7 +193,7 @@ def _change(op: Operation, column: str, rules: dict[int, FieldRule]) -> Change:
         operation=op,
         at=op.settled_at or op.intended_at,
         system=op.connection.name,
-        before=op.before.get(column),
+        before=op.replaced(column),
         after=op.after.get(column),
         who=staff or editor or ("nobody we know of" if source else "the pass"),
         source=source,
