@@ -9,7 +9,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Case, Run, RunEvent
+from reconciliation.models import Case, Import, ImportRow, Run, RunEvent
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import bounded_count
 from reconciliation.services.case_desk import colleagues
@@ -112,3 +112,29 @@ class DuplicateFilter(CaseFilter):
 
 class ErrorFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")
+
+
+class ImportFilter(django_filters.FilterSet):
+    state = django_filters.ChoiceFilter(choices=Import.State.choices, empty_label="Any state")
+    source = django_filters.ChoiceFilter(choices=Import.Source.choices, empty_label="Any way")
+
+    class Meta:
+        model = Import
+        fields = ["state", "source"]
+
+
+class ImportRowFilter(django_filters.FilterSet):
+    """Rows of one import: few enough to look into their texts."""
+
+    state = django_filters.ChoiceFilter(choices=ImportRow.State.choices, empty_label="Any outcome", label="Outcome")
+    reason = django_filters.ChoiceFilter(choices=ImportRow.Reason.choices, empty_label="Any reason")
+    name = django_filters.CharFilter(method="by_text", label="Name, e-mail or id has")
+
+    class Meta:
+        model = ImportRow
+        fields = ["state", "reason"]
+
+    def by_text(self, rows: QuerySet[ImportRow], name: str, value: str) -> QuerySet[ImportRow]:
+        return rows.filter(
+            Q(given__icontains=value) | Q(name__icontains=value) | Q(email__icontains=value) | Q(crm_id=value) | Q(peer_id=value)
+        )

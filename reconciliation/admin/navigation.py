@@ -45,6 +45,7 @@ LINKS = (
     Entry("Runs", "run_list", also=("/events/",)),
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
     Entry("Errors", "error_list", queue="error"),
+    Entry("Imports", "import_list"),
     Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),
     Entry("Journal", "journal"),
     Entry("Mappings", "mapping_list", queue="mapping"),
