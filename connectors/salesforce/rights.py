@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from connectors.salesforce.schema import fields_of
 from connectors.salesforce.scopes import missing
 from connectors.salesforce.settings import SalesforceSettings
 
-KEY_LENGTH = 100  # characters of the external-id field
+KEY_LENGTH = 100  # characters that the external-id field must hold at least
+DEFINED_LENGTH = 255  # what whoever makes it is told: the most there is
 ADMINISTRATOR = "Ask a Salesforce administrator to"
 AGAIN = "then test again."
 
@@ -39,6 +40,26 @@ WANTED = (
     Wanted("Account", "accounts", ("Id", "Name", "Website", "OwnerId", "SystemModstamp")),
     Wanted("User", "users", ("Id", "Name", "Email", "IsActive"), is_written=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDefinition:
+    """The external-id field of one object type as a Salesforce administrator makes it. Upper and lower case count as the
+    same: no two of our keys differ by it, and a key retyped by a person stays one key."""
+
+    object_type: str
+    api_name: str
+    data_type: str = f"Text({DEFINED_LENGTH})"
+    ticked: str = "External ID; Unique, case insensitive (“ABC” and “abc” are duplicates)"
+
+    @property
+    def field_name(self) -> str:
+        """What the form there asks for: it puts `__c` behind it itself."""
+        return self.api_name.removesuffix("__c")
+
+    @property
+    def label(self) -> str:
+        return self.field_name.replace("_", " ")
 
 
 class Rights:
@@ -78,7 +99,7 @@ class Rights:
 
     def _key(self, want: Wanted, described: Mapping[str, Any]) -> Check:
         """Returns what there is of the external-id field. Without it creates look before they make (engine-rules 35)."""
-        title, name = f"Key of {want.noun}", self._settings.external_id_field
+        title, name = _key_title(want), self._settings.external_id_field
         if not name:
             said = "No external-id field is set. Creates look for the record before they make it, which is a weaker guarantee."
             return Check(title, True, said, "Enter the name of one under the connection's settings.", is_warning=True)
@@ -112,12 +133,23 @@ class Rights:
         return Check("API version", False, f"Version {wanted} is not there; the latest is {latest}.", "Enter another API version.")
 
 
+def _key_title(want: Wanted) -> str:
+    return f"Key of {want.noun}"
+
+
+def key_lines(lines: Iterable[Check]) -> dict[str, Check]:
+    """Returns the line of each written object type that says how it stands with its external-id field; none for a type
+    that could not be looked at. A warning means: our creates cannot rely on that field."""
+    titles = {_key_title(want): want.object_type for want in WANTED if want.is_written}
+    return {titles[line.name]: line for line in lines if line.name in titles}
+
+
 def definition(object_type: str, name: str) -> str:
     """Returns the exact definition of the external-id field, for who makes it."""
-    bare = name.removesuffix("__c")
+    made = KeyDefinition(object_type, name)
     return (
         f"{ADMINISTRATOR} make it: Setup, Object Manager, {object_type}, Fields & Relationships, New; data type Text, length "
-        f"{KEY_LENGTH}, label “{bare.replace('_', ' ')}”, field name “{bare}”, ticked: Unique (case sensitive) and External ID; "
+        f"{DEFINED_LENGTH}, label “{made.label}”, field name “{made.field_name}” (API name {made.api_name}), ticked: {made.ticked}; "
         f"visible and editable for our user's permission set. Then test again."
     )
 

@@ -80,10 +80,10 @@ def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) 
             **_plain(change),
         )
         audit(by, "add connection", row.name, system=system, base_url=row.base_url)
-        sync_pass = pair_up()
-        if sync_pass is not None:
+        for sync_pass in pair_up():
             audit(by, "make pass", sync_pass.title, crm=sync_pass.crm.name, peer=sync_pass.peer.name, is_on=sync_pass.is_on)
-            fields_find(sync_pass)  # Workbooks may have been tested before
+            if sync_pass.crm.system == Connection.System.WORKBOOKS:
+                fields_find(sync_pass)  # it may have been tested before
     return row
 
 
@@ -301,6 +301,7 @@ def _keep_schema(connection: Connection, connector: Connector) -> Check:
         count = schemas_read(connection, connector)
     except ConnectorError as error:
         return Check("Read the field lists", False, connection_sentence(error))
-    for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
-        fields_find(sync_pass)
+    if connection.system == Connection.System.WORKBOOKS:  # the plugin's fields are its alone
+        for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
+            fields_find(sync_pass)
     return Check("Read the field lists", True, f"{count} fields known; mappings offer them by name.")
