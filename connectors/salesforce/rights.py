@@ -63,16 +63,18 @@ class KeyDefinition:
 
 
 class Rights:
-    """Looks at the rights of our user."""
+    """Looks at the rights of our user. `reconnects`: a person logs in with the browser, and can do so again."""
 
-    def __init__(self, client: SalesforceClient, settings: SalesforceSettings, granted_scope: str = "") -> None:
+    def __init__(self, client: SalesforceClient, settings: SalesforceSettings, granted_scope: str = "", *, reconnects: bool = True) -> None:
         self._client = client
         self._settings = settings
         self._granted = granted_scope
+        self._reconnects = reconnects
 
     def lines(self, wanted: Sequence[Wanted] = WANTED) -> list[Check]:
         """Returns a line for everything that is needed, naming each right that is missing, and who can give it."""
-        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, _who_opens)])
+        opens = partial(_who_opens, self._reconnects)
+        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, opens)])
         if all(line.is_ok for line in found):
             found += run_checks([Try("API version", f"Version {self._settings.api_version} is there.", self._version)])
         if not all(line.is_ok for line in found):
@@ -200,10 +202,10 @@ def _show(fields: Sequence[str], want: Wanted) -> str:
     return f"{ADMINISTRATOR} make {', '.join(fields)} visible for our user's permission set ({where}), {AGAIN}"
 
 
-def _who_opens(error: ConnectorError) -> str:
+def _who_opens(reconnects: bool, error: ConnectorError) -> str:
     if error.code in API_OFF:
         return f"{ADMINISTRATOR} give our user the permission “API Enabled” (the edition must have API access), {AGAIN}"
-    return "Press Reconnect." if isinstance(error, NeedsAttention) and error.status in (400, 401) else ""
+    return "Press Reconnect." if reconnects and isinstance(error, NeedsAttention) and error.status in (400, 401) else ""
 
 
 def _who_shows(want: Wanted, error: ConnectorError) -> str:
