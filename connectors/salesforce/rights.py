@@ -205,7 +205,9 @@ def _show(fields: Sequence[str], want: Wanted) -> str:
 def _who_opens(reconnects: bool, error: ConnectorError) -> str:
     if error.code in API_OFF:
         return f"{ADMINISTRATOR} give our user the permission “API Enabled” (the edition must have API access), {AGAIN}"
-    return "Press Reconnect." if reconnects and isinstance(error, NeedsAttention) and error.status in (400, 401) else ""
+    if not isinstance(error, NeedsAttention) or error.status not in (400, 401):
+        return ""
+    return "Press Reconnect." if reconnects else "Correct it in the app or in the connection's settings, then test again."
 
 
 def _who_shows(want: Wanted, error: ConnectorError) -> str:

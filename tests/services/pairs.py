@@ -11,9 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 
-@cache
 def rsa_key(name: str = "a", bits: int = 2048) -> rsa.RSAPrivateKey:
     """Returns a key; the same for the same name, since making one takes a while."""
+    return _made(name, bits)
+
+
+@cache
+def _made(name: str, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
