@@ -13,22 +13,27 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task, schedule
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, NeedsAttention
+from reconciliation.engine import importing, outbox, worlds
 from reconciliation.engine import lease as leases
-from reconciliation.engine import outbox, worlds
+from reconciliation.engine.brakes import BrakeTripped
+from reconciliation.engine.context import Order
 from reconciliation.engine.overwritten import work_off
-from reconciliation.engine.runner import Order, holder_name, run_pass
+from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
-from reconciliation.models import Case, Connection, Run, SyncPass
+from reconciliation.models import Case, Connection, Import, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
+from reconciliation.services.conflict_refresh import conflicts_refresh
+from reconciliation.services.conflicts import conflicts_settle
 from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
 from reconciliation.services.hook_receiver import take_up_spooled
+from reconciliation.services.imports import import_interrupt
 from reconciliation.services.owners import owners_recheck
 from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
@@ -183,6 +188,31 @@ def link_duplicates(keys: list[str], user_id: int, tries: int = 0) -> str:
     return _patiently(Errand("link_duplicates", (keys, user_id), tries, sync_pass, user.get_username(), what), work)
 
 
+def refresh_conflicts(started_by: str = "") -> str:
+    """Closes conflicts whose sides agree by now: hourly, and when somebody asks (D10)."""
+    done = []
+    for sync_pass in SyncPass.objects.select_related("crm", "peer", "mapping").filter(is_on=True).exclude(record_types=None).distinct():
+        try:
+            result = conflicts_refresh(sync_pass, started_by)
+        except (Busy, ConnectorError, WritesStopped) as reason:  # the next hour tries again
+            done.append(f"{sync_pass.name} not done: {reason}")
+            continue
+        done.append(f"{sync_pass.name}: {result.looked_at} looked at, {result.closed} closed")
+    return "; ".join(done) or "off"
+
+
+def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Takes one side's values of a field for many records, as they were shown."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name=name)
+
+    def work() -> str:
+        settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)
+        return f"{settled} settled, {refused} refused"
+
+    what = f"Decide {len(keys)} conflicts."
+    return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+
+
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
     """Re-arms many errors at once, then lets the pass try them."""
     user = User.objects.get(pk=user_id)
@@ -198,6 +228,53 @@ def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
 
     what = f"Retry {len(cases)} errors."
     return _patiently(Errand("retry_errors", (case_ids, user_id), tries, cases[0].sync_pass, user.get_username(), what), work)
+
+
+def carry_import(import_id: int, tries: int = 0) -> str:
+    """Carries an import for as long as a run may take, then asks for the rest: passes get their turn in between. What
+    passes by itself is waited for, what needs a person is said on its page."""
+    batch = Import.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=import_id)
+    if batch.state not in (Import.State.WAITING, Import.State.RUNNING):
+        return "nothing to do"
+    wait = PUT_OFF
+    try:
+        is_over = importing.carry(batch, budget=float(batch.sync_pass.time_budget_seconds))
+    except (Busy, leases.LeaseHeld, leases.LeaseLost):
+        why = "The pass was at work."
+    except (WritesStopped, BrakeTripped, NeedsAttention) as trouble:
+        why, tries = _said(trouble), MOST_TRIES
+    except ConnectorError as error:
+        why, wait = _said(error), max(PUT_OFF, timedelta(seconds=error.retry_after or 0))
+    except Exception as error:
+        import_interrupt(batch, f"{type(error).__name__}: {str(error)[:300]}")
+        raise
+    else:
+        if is_over:
+            return "done"
+        ask_for("carry_import", import_id)
+        return "goes on"
+    if tries >= MOST_TRIES:
+        import_interrupt(batch, f"{why} What has its outcome keeps it; the rest waits.")
+        return why
+    Import.objects.filter(pk=import_id).update(note=f"{why} It goes on by itself.")
+    if not _is_put_off(import_id):
+        later = {"schedule_type": Schedule.ONCE, "next_run": timezone.now() + wait, "name": _later_name(import_id)}
+        schedule("reconciliation.jobs.carry_import", import_id, tries + 1, **later)
+    return f"{why} Tried again later."
+
+
+def _later_name(import_id: int) -> str:
+    return f"import {import_id} goes on"
+
+
+def _is_put_off(import_id: int) -> bool:
+    return Schedule.objects.filter(name=_later_name(import_id)).exists()
+
+
+def _said(trouble: Exception) -> str:
+    if not isinstance(trouble, ConnectorError):
+        return str(trouble)
+    return f"{trouble.sentence}. {trouble.remedy}" if isinstance(trouble, NeedsAttention) else f"{trouble.sentence}."
 
 
 def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str = "", reason: str = "", tries: int = 0) -> str:
@@ -219,6 +296,9 @@ def watch_alerts() -> str:
     pass, and go on while every pass is off."""
     now = timezone.now()
     done = watch(now)
+    for import_id in importing.left_lying(now):  # its task died with its worker or its queue
+        if not _is_put_off(import_id):
+            ask_for("carry_import", import_id)
     if outbox.has_due(now):
         async_task("reconciliation.jobs.send_messages", task_name="send messages")
     return done

@@ -35,6 +35,10 @@ class Operation(models.Model):
         MOVE_PROSPECT = "move_prospect", "Move prospect to account"
         DELETE = "delete", "Delete"
         FIELD = "field", "Create a custom field"
+        # Rows of a plan that stand for no write
+        LINK = "link", "Link"
+        UNLINK = "unlink", "End a link"
+        CASE = "case", "Ask a person"
 
     OPEN = (State.INTENDED, State.SENT)
 

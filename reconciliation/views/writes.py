@@ -31,6 +31,14 @@ def field_rows(operation: Operation | None) -> list[dict[str, Any]]:
     ]
 
 
+def may_put_back(operation: Operation | None, user: AbstractBaseUser | AnonymousUser) -> bool:
+    """Tells whether the person may put back a value that gave way to this write; in a pass that goes one way the field is
+    taken back with Undo."""
+    if operation is None or operation.state != Operation.State.CONFIRMED or not operation.origin.get(LOSERS):
+        return False
+    return user.has_perm(OPERATE) and operation.run.sync_pass.record_types.exists()
+
+
 def may_undo_fields(operation: Operation | None, user: AbstractBaseUser | AnonymousUser) -> bool:
     """Tells whether the person may take single fields of the write back."""
     return operation is not None and operation.kind == Operation.Kind.UPDATE and operation.is_undoable and user.has_perm(OPERATE)

@@ -56,7 +56,7 @@ def hostile(client, world):  # noqa: F811
     for value in (FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2"):
         texts = {"name": value[:255], "sentence": value, "reason": value[:60]}
         row = {"sync_pass": world.sync_pass, "crm_id": value[:20], "opened_at": now, **texts, "remedy": value, "note": value}
-        for kind in ("duplicate", "error"):
+        for kind in ("duplicate", "error", "conflict"):
             Case.objects.create(**row, kind=kind, candidates=[{"peer_id": value[:9], "name": value}])
         bound = {"sync_pass": world.sync_pass, "bound_at": now, "synced_at": now, "is_without_owner": True}
         Binding.objects.create(**bound, crm_id=value[:20], peer_id=value[:20], name=value[:255], owner_text=value[:255])

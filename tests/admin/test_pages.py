@@ -15,6 +15,7 @@ import reconciliation.views
 from reconciliation.models import (
     Binding,
     Case,
+    ConflictField,
     Connection,
     Difference,
     Forgetting,
@@ -50,6 +51,14 @@ PAGES = {
     "duplicate_decide": ("operator", "post"),
     "duplicate_here": ("operator", "post"),
     "duplicate_bulk": ("operator", "get"),
+    "conflict_list": ("viewer", "get"),
+    "conflict_export": ("viewer", "get"),
+    "conflict_bulk": ("operator", "get"),
+    "conflict_refresh": ("operator", "post"),
+    "conflict_detail": ("operator", "get"),
+    "conflict_decide": ("operator", "post"),
+    "conflict_here": ("operator", "post"),
+    "operation_put_back": ("operator", "get"),
     "error_decide": ("operator", "post"),
     "owner_check": ("operator", "post"),
     "case_refresh": ("operator", "post"),
@@ -143,7 +152,7 @@ PAGES = {
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
 # Changes that answer a script or with a file; every other leads back to a page.
-ANSWERS_ITSELF = {"duplicate_here", "support_download", "transfer_export"}
+ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -158,7 +167,7 @@ def names():
 
 
 def leave_behind(box):
-    """Stores a field that differs and a record that was deleted, with hostile values."""
+    """Stores a field that differs, one in conflict, and a record that was deleted, with hostile values."""
     gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
     linked = {**gone, "crm_id": "901", "peer_id": "901"}
     linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
@@ -166,6 +175,11 @@ def leave_behind(box):
         sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
         peer_value="Food", noted_at=box.clock.at,
     )  # fmt: skip
+    texts = {"name": HOSTILE[:200], "sentence": HOSTILE, "reason": "both_changed", "note": HOSTILE, "opened_at": box.clock.at}
+    case = Case.objects.create(sync_pass=box.sync_pass, kind="conflict", crm_type="Contact", crm_id="902", peer_id="902", **texts)
+    ConflictField.objects.create(
+        case=case, crm_field="industry", peer_field="industry", crm_value=HOSTILE, peer_value=[HOSTILE], why=HOSTILE, crm_changed_by=HOSTILE
+    )
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
     HookDelivery.objects.create(
         connection=box.sync_pass.peer, digest="0" * 64, object_type="prospect", object_id=HOSTILE[:64], action="updated",
@@ -216,6 +230,10 @@ def address(name):
         "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "conflict_detail": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "conflict_decide": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "operation_put_back": lambda: {"pk": Operation.objects.first().pk},
         "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "error_detail": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "forget_detail": lambda: {"pk": forgotten().pk},
