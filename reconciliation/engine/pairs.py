@@ -136,7 +136,19 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
         else:
             looks[look].append(record)
     _decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
-    _decide_meetings(context, work, looks[Look.MEET])
+    _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
+
+
+def _is_followed_to(work: PairWork, record: Record) -> bool:
+    """Tells whether a link of this page just followed to the record, which decides it too: a new counterpart of its own
+    would be a second one."""
+    for id_ in work.followed:
+        binding = work.bindings[id_]
+        if work.side == "crm" and (binding.crm_type, binding.crm_id) == (record.ref.object_type, record.ref.id):
+            sentence = f"{binding.peer_type.capitalize()} {binding.peer_id} follows to it."
+            work.decide(PairDecision(record, Outcome.UNCHANGED, "followed", sentence))
+            return True
+    return False
 
 
 def _bound(context: RunContext, work: PairWork, id_: str) -> rules.Bound | None:
