@@ -22,7 +22,7 @@ from connectors.errors import (
     TakenForDuplicate,
 )
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.operations import CaseOpening
+from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.engine import (
     conflicts,
     pair_bases,
@@ -378,7 +378,9 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             work.bindings[id_] = _linked(context, decision)
             new.append(work.bindings[id_])
         elif binding is not None and not binding.is_tombstone and decision.merge is not None:
-            pair_bases.agree(binding, pair_bases.agreed_rules(decision), decision.crm.fields, decision.peer.fields)
+            early = context.wiring.switches.moves_bases_before_write
+            agreed = decision.type.mapping.rules if early else pair_bases.agreed_rules(decision)
+            pair_bases.agree(binding, agreed, decision.crm.fields, decision.peer.fields)
             pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
             binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
             if id_ in work.followed:
@@ -423,7 +425,7 @@ def _end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
 
 
 def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[PairDecision, object]]) -> None:
-    operations = context.executor.intend([intent for _, intent in plans])
+    operations = context.executor.intend([_broken_on_purpose(context, intent) for _, intent in plans])
     ready = []
     for (decision, _), operation in zip(plans, operations, strict=True):
         id_ = decision.record.ref.id
@@ -437,6 +439,12 @@ def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[
         ready.append(operation)
     plan_of = {decision.record.ref.id: decision for decision, _ in plans}
     context.executor.send(side, ready, lambda done: _settle(context, work, side, plan_of, done))
+
+
+def _broken_on_purpose(context: RunContext, intent: Intent) -> Intent:
+    switches = context.wiring.switches
+    intent = replace(intent, version="") if switches.writes_without_compare else intent
+    return replace(intent, losers={}) if switches.keeps_no_losers else intent
 
 
 def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str, PairDecision], done: list[Done]) -> None:
@@ -466,7 +474,7 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     intent = plan.intents[0]
     made = replace(record, fields={**intent.after, **record.fields})
     crm, peer = (made, plan.peer) if side == "crm" else (plan.crm, made)
-    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=side == "crm")
+    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=side == "crm" and not context.wiring.switches.forgets_owed_write_back)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
     return binding
