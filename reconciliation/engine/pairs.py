@@ -479,7 +479,14 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     intent = plan.intents[0]
     made = replace(record, fields={**intent.after, **record.fields})
     crm, peer = (made, plan.peer) if side == "crm" else (plan.crm, made)
-    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=side == "crm" and not context.wiring.switches.forgets_owed_write_back)
+    binding = pair_bases.new_binding(
+        context,
+        plan.type,
+        crm,
+        peer,
+        how=rules.CREATED,
+        is_pointer_due=side == "crm" and not context.wiring.switches.forgets_owed_write_back,
+    )
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
     return binding

@@ -14,7 +14,6 @@ from connectors.contract import Connector
 from connectors.http import HttpClient
 from reconciliation.models import Connection
 
-
 TWO_WAY = {"passes": "two-way"}
 
 

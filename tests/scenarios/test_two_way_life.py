@@ -86,4 +86,5 @@ def test_a_link_that_followed_is_looked_at_again_when_the_run_ended_before_its_w
     box.run()
 
     assert box.binding(prospect["id"]).crm_id == contact
-    assert (box.peer(prospect["id"])["title"], box.peer(prospect["id"])["emails"]) == ("Chief Buyer", ["a.byrne@acme.example"]), box.events()
+    now = box.peer(prospect["id"])
+    assert (now["title"], now["emails"]) == ("Chief Buyer", ["a.byrne@acme.example"]), box.events()

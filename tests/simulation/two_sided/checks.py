@@ -25,13 +25,15 @@ def look_at(story: Story) -> None:
     _later_edits_win(story)
     _journal_is_whole(story)
     _queues_name_their_cause(story)
+    _nobody_is_asked_needlessly(story)
     _rest_is_silent(story, "a further pass that compares everything again", is_full=True)  # the last quiet one wrote nothing
 
 
 def what_stands() -> Iterator[str]:
     """Yields what our tables hold, in lines, for the person who looks for a fault."""
     for op in Operation.objects.order_by("pk"):
-        yield f"journal: run {op.run_id} {op.kind} {op.object_type} {op.target_id} for {op.source_ref} {op.state} {op.error} {op.after}"[:260]
+        what = f"run {op.run_id} {op.kind} {op.object_type} {op.target_id} for {op.source_ref}"
+        yield f"journal: {what} {op.state} {op.error} {op.after}"[:260]
     for row in Binding.objects.order_by("pk"):
         yield f"bound: {row.crm_ref} {row.peer_ref} {'tombstone' if row.is_tombstone else row.how}"
     for case in Case.objects.order_by("pk"):
@@ -178,6 +180,13 @@ def _queues_name_their_cause(story: Story) -> None:
             story.errors.append(f"{case.reason} {case.crm_id} {case.peer_id}: {case.sentence}")
 
 
+def _nobody_is_asked_needlessly(story: Story) -> None:
+    """D10: a person is asked about a field only when both sides changed it since they agreed."""
+    for row in ConflictField.objects.filter(state="open"):
+        if row.crm_base == row.crm_value or row.peer_base == row.peer_value:
+            story.broken.append(f"D10: a person is asked about {row.peer_field} of {row.case.peer_id}, which one side alone changed")
+
+
 def _rest_is_silent(story: Story, what: str, **order: Any) -> None:
     """I5: nothing new, nothing written; also when everything is compared again."""
     before, rows = sum(story.watch.writes.values()), Operation.objects.count()
@@ -189,4 +198,3 @@ def _rest_is_silent(story: Story, what: str, **order: Any) -> None:
         rows, sent = Operation.objects.count(), []
     if sum(story.watch.writes.values()) != before or Operation.objects.count() != rows or sent:
         story.broken.append(f"I5: {what} at rest wrote: {sent}")
-
