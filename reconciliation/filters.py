@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Case, ConflictField, RecordType, Run, RunEvent
+from reconciliation.models import Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import bounded_count
 from reconciliation.services.case_desk import colleagues
@@ -140,3 +140,29 @@ class ConflictFilter(CaseFilter):
 
     def by_age(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
         return rows.filter(opened_at__lt=timezone.now() - timedelta(days=int(value)))
+
+
+class ImportFilter(django_filters.FilterSet):
+    state = django_filters.ChoiceFilter(choices=Import.State.choices, empty_label="Any state")
+    source = django_filters.ChoiceFilter(choices=Import.Source.choices, empty_label="Any way")
+
+    class Meta:
+        model = Import
+        fields = ["state", "source"]
+
+
+class ImportRowFilter(django_filters.FilterSet):
+    """Rows of one import: few enough to look into their texts."""
+
+    state = django_filters.ChoiceFilter(choices=ImportRow.State.choices, empty_label="Any outcome", label="Outcome")
+    reason = django_filters.ChoiceFilter(choices=ImportRow.Reason.choices, empty_label="Any reason")
+    name = django_filters.CharFilter(method="by_text", label="Name, e-mail or id has")
+
+    class Meta:
+        model = ImportRow
+        fields = ["state", "reason"]
+
+    def by_text(self, rows: QuerySet[ImportRow], name: str, value: str) -> QuerySet[ImportRow]:
+        return rows.filter(
+            Q(given__icontains=value) | Q(name__icontains=value) | Q(email__icontains=value) | Q(crm_id=value) | Q(peer_id=value)
+        )

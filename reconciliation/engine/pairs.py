@@ -28,6 +28,7 @@ from reconciliation.engine import (
     pair_bases,
     pair_brakes,
     pair_cases,
+    pair_differences,
     pair_previews,
     pair_reads,
     pair_trouble,
@@ -377,6 +378,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     pair_bases.save_new(new)
     pair_bases.save_known(known)
     conflicts.note(context, work, decisions)
+    pair_differences.note(context, work, decisions)
 
 
 def _linked(context: RunContext, decision: PairDecision) -> Binding:

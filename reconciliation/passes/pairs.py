@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.mapping import Direction, FieldRule
+from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
 from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, is_changed, merge_fields, values_of
 from reconciliation.core.operations import CaseOpening, Intent
@@ -501,7 +501,8 @@ def _first_link(merge: Merge, type_: TypeTerms, crm: SideState, peer: SideState,
     policy = type_.on_first_link
     if policy in ("crm", "peer"):
         one_way = Direction.TO_PEER if policy == "crm" else Direction.TO_CRM
-        rules = tuple(replace(r, direction=one_way) for r in type_.flowing.rules if r.direction in (Direction.BOTH, one_way))
+        kept_rules = [r for r in type_.flowing.rules if r.direction in (Direction.BOTH, one_way) or _is_consent(r)]
+        rules = tuple(r if _is_consent(r) else replace(r, direction=one_way) for r in kept_rules)
         merge = merge_fields(Rules(type_.mapping.version, rules), crm=crm, peer=peer, users=users)
     kept = _consents if policy == "leave" else (lambda w: True) if policy in ("crm", "peer") else _fills
     merge.to_peer = {name: w for name, w in merge.to_peer.items() if kept(w) or _consents(w)}
@@ -516,4 +517,8 @@ def _fills(write: FieldWrite) -> bool:
 
 
 def _consents(write: FieldWrite) -> bool:
-    return write.rule.survivorship == "restrictive"
+    return _is_consent(write.rule)
+
+
+def _is_consent(rule: FieldRule) -> bool:
+    return rule.survivorship is Survivorship.RESTRICTIVE

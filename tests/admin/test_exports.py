@@ -20,6 +20,7 @@ from reconciliation.models import (
     Case,
     Difference,
     Forgetting,
+    HookDelivery,
     MappingTable,
     MappingVersion,
     Operation,
@@ -89,6 +90,9 @@ def full(hostile):
         Tombstone.objects.create(
             sync_pass=hostile.sync_pass, why="crm", crm_id=str(n), name=value[:255], deleted_by=value[:255], found_at=now
         )
+        HookDelivery.objects.create(
+            connection=hostile.sync_pass.peer, digest=f"full{n}", object_id=value[:64], action=value[:20], received_at=now, note=value
+        )  # fmt: skip
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         SearchKey.objects.create(

@@ -19,6 +19,7 @@ from reconciliation.models import (
     Connection,
     Difference,
     Forgetting,
+    HookDelivery,
     MappingTable,
     Operation,
     Run,
@@ -144,6 +145,9 @@ PAGES = {
     "connection_add": ("admin", "get"),
     "connection_connect": ("admin", "post"),
     "connection_callback": ("admin", "get"),
+    "hooks_switch": ("admin", "post"),
+    "delivery_list": ("admin", "get"),
+    "delivery_export": ("admin", "get"),
 }
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
@@ -177,6 +181,10 @@ def leave_behind(box):
         case=case, crm_field="industry", peer_field="industry", crm_value=HOSTILE, peer_value=[HOSTILE], why=HOSTILE, crm_changed_by=HOSTILE
     )
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
+    HookDelivery.objects.create(
+        connection=box.sync_pass.peer, digest="0" * 64, object_type="prospect", object_id=HOSTILE[:64], action="updated",
+        body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
+    )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
 
 
@@ -241,6 +249,9 @@ def address(name):
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "connection_add": lambda: {"system": "outreach"},
         "connection_connect": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "hooks_switch": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "delivery_list": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "delivery_export": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},

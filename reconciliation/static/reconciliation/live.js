@@ -64,7 +64,7 @@
   if (run) poll(run.dataset.progress, (now) => {
     setText(run.querySelector("[data-seen]"), now.seen.toLocaleString("en-GB"));
     const parts = ["created", "updated", "unchanged", "duplicates", "failed", "held"].filter((name) => now[name]);
-    setText(run.querySelector("[data-counts]"), parts.map((name) => `${now[name].toLocaleString("en-GB")} ${name}`).join(", "));
+    setText(run.querySelector("[data-counts]"), now.words ?? parts.map((name) => `${now[name].toLocaleString("en-GB")} ${name}`).join(", "));
     const bar = run.querySelector("progress");
     if (bar && now.total) { bar.max = now.total; bar.value = Math.min(now.seen, now.total); }
     if (now.is_running) return true;
