@@ -14,8 +14,8 @@ from django_q.models import Schedule
 from django_q.tasks import async_task, schedule
 
 from connectors.errors import ConnectorError, NeedsAttention
-from reconciliation.engine import lease as leases
 from reconciliation.engine import importing, outbox, worlds
+from reconciliation.engine import lease as leases
 from reconciliation.engine.brakes import BrakeTripped
 from reconciliation.engine.runner import Order, holder_name, run_pass
 from reconciliation.engine.staff import Busy
