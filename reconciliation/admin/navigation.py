@@ -44,6 +44,7 @@ LINKS = (
     Entry("Dashboard", "index"),
     Entry("Runs", "run_list", also=("/events/",)),
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
+    Entry("Conflicts", "conflict_list", queue="conflict"),
     Entry("Errors", "error_list", queue="error"),
     Entry("Imports", "import_list"),
     Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),

@@ -28,10 +28,11 @@ from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
 from reconciliation.services.schemas import schemas_read
 from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
+from reconciliation.services.webhooks import HOOK_SECRET, without_hooks
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
-TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE)
+TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE, HOOK_SECRET)
 DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
@@ -108,6 +109,7 @@ def connection_save(
                 f"The address names another host. Secrets are never sent to a host they were not given for: enter {names} anew."
             )
         own = _settings(row, change)
+        own = without_hooks(own) if moved else own  # they are registered at the other host
         before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in ("least_tls", "allow_private", "database_id")}
         for name, value in _plain(change).items():
             setattr(row, name, value)

@@ -19,7 +19,7 @@ from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
-from reconciliation.passes.organisations import ORGANISATION, OWNER
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.audit import audit
 from reconciliation.store import mapping_of
@@ -98,7 +98,7 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
 
 def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) -> list[str]:
     """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
-    made = RESULTS[change.transform] or source
+    made = RESULTS.get(change.transform) or source
     wanted = str(attribute["type"])
     if not made or made in FITS.get(wanted, {made}):
         return []
@@ -119,7 +119,8 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
     if twice:
         raise MappingRefused(f"{', '.join(twice)} is mapped twice; tick Remove in one of the rows.")
     peer = (sync_pass.peer.schema_cache or {}).get(sync_pass.mapping.peer_object, {})
-    required = {name for name, attribute in peer.items() if attribute.get("is_required")} | {"name"}
+    required = {name for name, attribute in peer.items() if attribute.get("is_required")}
+    required |= {"name"} if sync_pass.mapping.peer_object == ACCOUNT else set()
     missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
     if missing:
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")

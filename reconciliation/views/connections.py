@@ -31,6 +31,7 @@ from reconciliation.services.connections import (
     connection_test,
 )
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
+from reconciliation.services.webhooks import hooks_state
 from reconciliation.views.page import action, page, render, whole_number
 
 FLOWS, MOST_FLOWS = "oauth_flows", 5  # log-ins under way in one browser, by their state
@@ -138,6 +139,7 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
         hosts=", ".join(settings.SYSTEM_HOSTS[system]),
         scopes=SCOPES if is_oauth else (),
         redirect_uri=_redirect_uri(request) if is_oauth else "",
+        hooks=hooks_state(connection) if connection and is_oauth else None,
         expiries=expiries,
         expiring=[e for e in expiries if e.is_near],
     )

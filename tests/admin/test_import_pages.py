@@ -2,7 +2,6 @@
 
 import csv
 import io
-import sys
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -13,7 +12,6 @@ from django.test.utils import CaptureQueriesContext
 
 from reconciliation import jobs
 from reconciliation.models import Case, Import, ImportRow, Policy, SyncPass
-from tests import import_seam
 from tests.importing import make_importing
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +23,6 @@ HOSTILE = "<script>alert('x')</script>\u202e\"'&{{ 7 }}"
 def box(monkeypatch):
     """A world with prospects; what the queue would do is done at once."""
     call_command("migrate", verbosity=0)
-    monkeypatch.setitem(sys.modules, "reconciliation.engine.pairs", import_seam)
     box = make_importing()
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda path, *a, **k: jobs.carry_import(*a))

@@ -1,7 +1,5 @@
 """Imports of leads and contacts as prospects, against the played systems: seed 002, from the choice to the last retry."""
 
-import sys
-
 import pytest
 from django.contrib.auth.models import User
 
@@ -22,7 +20,6 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
-from tests import import_seam
 from tests.importing import make_importing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -31,7 +28,6 @@ SAME_EMAIL = "A prospect with this email address already exists in Outreach"
 
 @pytest.fixture
 def box(monkeypatch):
-    monkeypatch.setitem(sys.modules, "reconciliation.engine.pairs", import_seam)
     box = make_importing()
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     return box
@@ -123,7 +119,7 @@ def test_the_preview_counts_what_is_linked_twice_and_not_synced(box, ada):
 
 def test_d28_an_unbound_prospect_is_linked_and_a_new_one_is_made(box, ada):
     new, known = box.contact("New", "new@example.com"), box.lead("Known", "Known@example.com")
-    prospect = box.prospect("known@example.com")
+    prospect = box.alone("known@example.com")
 
     batch = carried(box, [new, known, "nobody@example.com"], ada)
 
@@ -255,7 +251,7 @@ def test_a_process_that_dies_between_pages_is_taken_up_where_it_stopped(box, ada
         if len(pages) == 1:
             raise SystemExit  # the second page was sent, and nothing of it noted
         pages.append(page)
-        settle(batch, page, decisions)
+        return settle(batch, page, decisions)
 
     monkeypatch.setattr(importing, "_settle", dies)
     with pytest.raises(SystemExit):
