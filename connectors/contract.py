@@ -409,3 +409,44 @@ class FindsOwn(Protocol):
     def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
         """Returns the records that our own user made at or after `since`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One webhook as a system keeps it: which object type it tells of, where to. `why` says why it is not active."""
+
+    id: str
+    object_type: str
+    url: str
+    is_active: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookEvent:
+    """One change as a webhook told it: the changed fields, and what they held before where the system says so. `actor` is
+    the user who made it, "" where it is not said."""
+
+    ref: Ref
+    action: str
+    fields: Fields
+    before: Fields
+    at: datetime | None
+    actor: str = ""
+
+
+class KeepsHooks(Protocol):
+    """A connector of a system that tells an address of ours of changes. What it tells is a hint, never the whole."""
+
+    def hooks(self, url: str) -> list[Hook]:
+        """Returns the webhooks that deliver to this address."""
+        ...
+
+    def make_hook(self, object_type: str, url: str, secret: str) -> Hook:
+        """Creates a webhook for every change of the object type, signed with the secret. Never repeats the create: after
+        one in doubt, look for it by its address."""
+        ...
+
+    def drop_hook(self, id_: str) -> None:
+        """Deletes a webhook. One that is gone already is no error."""
+        ...

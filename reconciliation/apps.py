@@ -21,8 +21,11 @@ SCHEDULES = (
     ("heartbeat", "reconciliation.engine.heartbeat.beat", (), 1),
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
     ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
+    ("Work off what webhooks told", "reconciliation.jobs.work_off_deliveries", (), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
+    ("Look again at open conflicts", "reconciliation.jobs.refresh_conflicts", (), 60),
     ("Renew access tokens", "reconciliation.jobs.renew_tokens", (), 6 * 60),
+    ("Look at our webhooks", "reconciliation.jobs.check_hooks", (), 24 * 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
     ("Remove old history", "reconciliation.jobs.prune", (), 24 * 60),
 )

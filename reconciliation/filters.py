@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Case, Run, RunEvent
+from reconciliation.models import Case, ConflictField, FieldRule, Import, ImportRow, Run, RunEvent, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import bounded_count
 from reconciliation.services.case_desk import colleagues
@@ -112,3 +114,56 @@ class DuplicateFilter(CaseFilter):
 
 class ErrorFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")
+
+
+AGES = {"1": "More than a day", "7": "More than a week", "30": "More than a month"}
+MOST_FIELDS = 200
+
+
+class ConflictFilter(CaseFilter):
+    field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in Outreach")
+    sync_pass = django_filters.ModelChoiceFilter(
+        queryset=lambda request: SyncPass.objects.exclude(record_types=None).distinct(), empty_label="Any pass", label="Pass"
+    )
+    age = django_filters.ChoiceFilter(method="by_age", choices=list(AGES.items()), empty_label="Any age", label="Open for")
+
+    def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
+        super().__init__(data, queryset)
+        mapped = FieldRule.objects.exclude(table__record_types=None).order_by("peer_field")
+        names = mapped.values_list("peer_field", flat=True).distinct()[:MOST_FIELDS]
+        self.filters["field"].extra["choices"] = [(name, name) for name in names]
+
+    def by_field(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        fields = ConflictField.objects.filter(peer_field=value)
+        if self.data.get("state") == Case.State.OPEN:
+            fields = fields.filter(state=ConflictField.State.OPEN)
+        return rows.filter(pk__in=fields.values("case"))
+
+    def by_age(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return rows.filter(opened_at__lt=timezone.now() - timedelta(days=int(value)))
+
+
+class ImportFilter(django_filters.FilterSet):
+    state = django_filters.ChoiceFilter(choices=Import.State.choices, empty_label="Any state")
+    source = django_filters.ChoiceFilter(choices=Import.Source.choices, empty_label="Any way")
+
+    class Meta:
+        model = Import
+        fields = ["state", "source"]
+
+
+class ImportRowFilter(django_filters.FilterSet):
+    """Rows of one import: few enough to look into their texts."""
+
+    state = django_filters.ChoiceFilter(choices=ImportRow.State.choices, empty_label="Any outcome", label="Outcome")
+    reason = django_filters.ChoiceFilter(choices=ImportRow.Reason.choices, empty_label="Any reason")
+    name = django_filters.CharFilter(method="by_text", label="Name, e-mail or id has")
+
+    class Meta:
+        model = ImportRow
+        fields = ["state", "reason"]
+
+    def by_text(self, rows: QuerySet[ImportRow], name: str, value: str) -> QuerySet[ImportRow]:
+        return rows.filter(
+            Q(given__icontains=value) | Q(name__icontains=value) | Q(email__icontains=value) | Q(crm_id=value) | Q(peer_id=value)
+        )

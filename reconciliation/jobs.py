@@ -13,23 +13,31 @@ from django.utils import timezone
 from django_q.models import Schedule
 from django_q.tasks import async_task, schedule
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, NeedsAttention
+from reconciliation.engine import importing, outbox, worlds
 from reconciliation.engine import lease as leases
-from reconciliation.engine import outbox, worlds
-from reconciliation.engine.runner import Order, holder_name, run_pass
+from reconciliation.engine.brakes import BrakeTripped
+from reconciliation.engine.context import Order
+from reconciliation.engine.overwritten import work_off
+from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
-from reconciliation.models import Case, Run, SyncPass
+from reconciliation.models import Case, Connection, Import, Run, SyncPass
 from reconciliation.services import forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
+from reconciliation.services.conflict_refresh import conflicts_refresh
+from reconciliation.services.conflicts import conflicts_settle
 from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
+from reconciliation.services.hook_receiver import take_up_spooled
+from reconciliation.services.imports import import_interrupt
 from reconciliation.services.owners import owners_recheck
 from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
+from reconciliation.services.webhooks import hooks_check, wake_later
 
 log = logging.getLogger(__name__)
 # The scheduler looks every 30 seconds: a tick that comes that much early still counts as due.
@@ -180,6 +188,31 @@ def link_duplicates(keys: list[str], user_id: int, tries: int = 0) -> str:
     return _patiently(Errand("link_duplicates", (keys, user_id), tries, sync_pass, user.get_username(), what), work)
 
 
+def refresh_conflicts(started_by: str = "") -> str:
+    """Closes conflicts whose sides agree by now: hourly, and when somebody asks (D10)."""
+    done = []
+    for sync_pass in SyncPass.objects.select_related("crm", "peer", "mapping").filter(is_on=True).exclude(record_types=None).distinct():
+        try:
+            result = conflicts_refresh(sync_pass, started_by)
+        except (Busy, ConnectorError, WritesStopped) as reason:  # the next hour tries again
+            done.append(f"{sync_pass.name} not done: {reason}")
+            continue
+        done.append(f"{sync_pass.name}: {result.looked_at} looked at, {result.closed} closed")
+    return "; ".join(done) or "off"
+
+
+def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Takes one side's values of a field for many records, as they were shown."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name=name)
+
+    def work() -> str:
+        settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)
+        return f"{settled} settled, {refused} refused"
+
+    what = f"Decide {len(keys)} conflicts."
+    return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+
+
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
     """Re-arms many errors at once, then lets the pass try them."""
     user = User.objects.get(pk=user_id)
@@ -195,6 +228,53 @@ def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
 
     what = f"Retry {len(cases)} errors."
     return _patiently(Errand("retry_errors", (case_ids, user_id), tries, cases[0].sync_pass, user.get_username(), what), work)
+
+
+def carry_import(import_id: int, tries: int = 0) -> str:
+    """Carries an import for as long as a run may take, then asks for the rest: passes get their turn in between. What
+    passes by itself is waited for, what needs a person is said on its page."""
+    batch = Import.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").get(pk=import_id)
+    if batch.state not in (Import.State.WAITING, Import.State.RUNNING):
+        return "nothing to do"
+    wait = PUT_OFF
+    try:
+        is_over = importing.carry(batch, budget=float(batch.sync_pass.time_budget_seconds))
+    except (Busy, leases.LeaseHeld, leases.LeaseLost):
+        why = "The pass was at work."
+    except (WritesStopped, BrakeTripped, NeedsAttention) as trouble:
+        why, tries = _said(trouble), MOST_TRIES
+    except ConnectorError as error:
+        why, wait = _said(error), max(PUT_OFF, timedelta(seconds=error.retry_after or 0))
+    except Exception as error:
+        import_interrupt(batch, f"{type(error).__name__}: {str(error)[:300]}")
+        raise
+    else:
+        if is_over:
+            return "done"
+        ask_for("carry_import", import_id)
+        return "goes on"
+    if tries >= MOST_TRIES:
+        import_interrupt(batch, f"{why} What has its outcome keeps it; the rest waits.")
+        return why
+    Import.objects.filter(pk=import_id).update(note=f"{why} It goes on by itself.")
+    if not _is_put_off(import_id):
+        later = {"schedule_type": Schedule.ONCE, "next_run": timezone.now() + wait, "name": _later_name(import_id)}
+        schedule("reconciliation.jobs.carry_import", import_id, tries + 1, **later)
+    return f"{why} Tried again later."
+
+
+def _later_name(import_id: int) -> str:
+    return f"import {import_id} goes on"
+
+
+def _is_put_off(import_id: int) -> bool:
+    return Schedule.objects.filter(name=_later_name(import_id)).exists()
+
+
+def _said(trouble: Exception) -> str:
+    if not isinstance(trouble, ConnectorError):
+        return str(trouble)
+    return f"{trouble.sentence}. {trouble.remedy}" if isinstance(trouble, NeedsAttention) else f"{trouble.sentence}."
 
 
 def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str = "", reason: str = "", tries: int = 0) -> str:
@@ -216,6 +296,9 @@ def watch_alerts() -> str:
     pass, and go on while every pass is off."""
     now = timezone.now()
     done = watch(now)
+    for import_id in importing.left_lying(now):  # its task died with its worker or its queue
+        if not _is_put_off(import_id):
+            ask_for("carry_import", import_id)
     if outbox.has_due(now):
         async_task("reconciliation.jobs.send_messages", task_name="send messages")
     return done
@@ -262,6 +345,23 @@ def force_differences(keys: list[str], user_id: int, reason: str = "", tries: in
     return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
+def work_off_deliveries() -> str:
+    """Takes up what was spooled, puts values that we overwrote unseen into the journal, and wakes the passes that were told
+    of a change since they were last woken: every minute."""
+    spooled = take_up_spooled()
+    now, deliveries, values = timezone.now(), 0, 0
+    for connection in Connection.objects.filter(system=Connection.System.OUTREACH).order_by("pk"):
+        done = work_off(connection, now)
+        wake_later(connection, done.told_at, now)
+        deliveries, values = deliveries + done.deliveries, values + done.values
+    return f"{spooled} taken up, {deliveries} worked off, {values} overwritten values found"
+
+
+def check_hooks() -> str:
+    """Looks whether our webhooks are still there and makes anew what Outreach switched off: daily."""
+    return "; ".join(f"{name}: {what}" for name, what in hooks_check().items()) or "none is on"
+
+
 def renew_tokens() -> str:
     """Renews what would die of not being used: looked at every six hours, done daily."""
     done = tokens_keep_alive()
@@ -285,6 +385,7 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         requested = sync_pass.run_requested_at
         started = timezone.now()
         worlds.check(sync_pass)
+        _work_off_before(sync_pass)
         budget = float(sync_pass.time_budget_seconds)
         is_full = kind == Run.Kind.SCHEDULED and not stopped() and _is_full_due(sync_pass)
         order = Order(kind=kind, budget=budget, started_by=started_by, is_full=is_full, channel=channel)
@@ -296,6 +397,15 @@ def _run_in_channel(sync_pass: SyncPass, kind: str, started_by: str = "") -> str
         channel.release()
     _plan_next(sync_pass, run, started, requested)
     return f"run {run.pk}: {run.state}"
+
+
+def _work_off_before(sync_pass: SyncPass) -> None:
+    """Works off what webhooks told before a two-way pass begins. Nothing of it may keep the pass from running."""
+    if sync_pass.record_types.exists():
+        try:
+            work_off(sync_pass.peer, timezone.now())
+        except Exception:
+            log.exception("deliveries of webhooks were not worked off")
 
 
 def _is_full_due(sync_pass: SyncPass) -> bool:

@@ -13,7 +13,20 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from reconciliation.engine import gate, stop
-from reconciliation.models import Alert, Binding, Case, Connection, Operation, Policy, RemoteUser, Run, SearchKey, SyncPass
+from reconciliation.models import (
+    Alert,
+    Binding,
+    Case,
+    ConflictField,
+    Connection,
+    Operation,
+    Policy,
+    RemoteUser,
+    Run,
+    SearchKey,
+    SyncPass,
+    UserPair,
+)
 from reconciliation.models.connection import Expiry
 
 MOST_COUNTED = 10_000
@@ -76,6 +89,30 @@ def open_reasons(kind: str) -> list[tuple[str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT reason, COUNT(*) AS n FROM ({inner}) AS open GROUP BY reason ORDER BY n DESC", [kind, MOST_COUNTED])
         return cursor.fetchall()
+
+
+def open_conflict_fields() -> list[dict[str, Any]]:
+    """Returns the fields in conflict with their pass and how many records wait, most first, over at most MOST_COUNTED."""
+    newest = ConflictField.objects.filter(state=ConflictField.State.OPEN).order_by("-pk").values("pk")[:MOST_COUNTED]
+    rows = ConflictField.objects.filter(pk__in=newest, case__state=Case.State.OPEN)
+    grouped = rows.values("peer_field", "case__sync_pass__name", "case__sync_pass__title").annotate(n=Count("pk"))
+    return list(grouped.order_by("-n", "peer_field")[:100])
+
+
+def open_conflicts(sync_pass: SyncPass, crm_id: str, peer_id: str) -> QuerySet[Case]:
+    """Returns the open conflicts of one linked record, by the id of either side."""
+    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.CONFLICT, state=Case.State.OPEN)
+    return rows.filter(crm_id=crm_id) if crm_id else rows.filter(peer_id=peer_id)
+
+
+def names_in_pairs(sync_pass: SyncPass, ids: Iterable[Any]) -> dict[tuple[str, str], str]:
+    """Returns (side, user id) -> name of these users of both systems, as far as they are paired."""
+    wanted = {str(id_) for id_ in ids if id_}
+    rows = UserPair.objects.filter(sync_pass=sync_pass)
+    found: dict[tuple[str, str], str] = {}
+    for row in rows.filter(crm_user_id__in=wanted).union(rows.filter(peer_user_id__in=wanted)):
+        found["crm", row.crm_user_id], found["peer", row.peer_user_id] = row.crm_name, row.peer_name
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,8 @@ Q_CLUSTER = {
 }
 # How often a new pass runs until staff choose otherwise.
 DEFAULT_INTERVAL_MINUTES = env.number("DEFAULT_INTERVAL_MINUTES", default=1, least=1, most=1440)
+# Where deliveries of webhooks wait that the database did not take.
+HOOK_SPOOL = BASE_DIR / (env.text("HOOK_SPOOL_DIR") or "var/hooks")
 PROCESS_CHANNELS = env.number("PROCESS_CHANNELS", default=1, least=1, most=20)
 
 # --- Being told ----------------------------------------------------------------------------------------------------

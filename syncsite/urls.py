@@ -3,11 +3,13 @@
 from django.urls import path
 
 from reconciliation.admin import site
+from reconciliation.views import hooks
 from syncsite import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("metrics", health.metrics, name="metrics"),
+    path("hooks/outreach/<int:connection_id>/", hooks.outreach, name="outreach_hook"),
     path("", site.urls),
 ]
 handler404 = "reconciliation.admin.missing.not_found"

@@ -10,7 +10,8 @@ from typing import Any
 from connectors.sandbox.transport import SandboxAdapter, base_url
 from connectors.sandbox.world import World
 from reconciliation.engine.connections import open_connector, open_http
-from reconciliation.engine.runner import Order, run_pass
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import run_pass
 from reconciliation.engine.wiring import Switches, Wiring
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.services.set_up import connect_sandbox, organisations_pass

@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected
+from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected, TakenForDuplicate
 from connectors.http import Answer, HttpClient, not_its_own, unreadable
 from connectors.oauth import TokenSource
 from connectors.outreach.codec import SYSTEM
 
 MEDIA_TYPE = "application/vnd.api+json"
 GONE = "resourceNotFound"
+TAKEN = "validationDuplicateValueError"
 UNKNOWN_NAME = ("permittedParams.unknownAttribute", "fieldsParameter.unknownResourceField")
 
 
@@ -97,6 +98,8 @@ def error_of(answer: Answer) -> ConnectorError:
         return NeedsAttention(f"our access lacks a right: {detail}", **common)
     if answer.status == 400 and code in UNKNOWN_NAME:
         return MappingError(detail, **common)
+    if answer.status == 422 and (code == TAKEN or "already been taken" in detail):
+        return TakenForDuplicate(detail, **common)
     return Rejected(detail, **common)
 
 

@@ -13,6 +13,7 @@ from connectors.contract import (
     CallCount,
     Check,
     Condition,
+    Hook,
     Identity,
     Op,
     Page,
@@ -41,6 +42,7 @@ from connectors.http import Answer, HttpClient, unreadable
 from connectors.oauth import TokenSource
 from connectors.outreach.client import OutreachClient
 from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_record, write_document, write_instant
+from connectors.outreach.hooks import drop_hook, list_hooks, make_hook
 from connectors.outreach.query import IDS_A_CALL, VALUES_A_CALL, Pairs, chunks, condition_pairs, sparse
 from connectors.outreach.schema import built_in, with_labels
 from connectors.outreach.scopes import SCOPES, Scope, is_granted
@@ -255,7 +257,7 @@ class OutreachConnector:
 
     def _try(self, scope: Scope, may_send: bool) -> Try:
         collection, right = scope.name.split(".")
-        good = f"Our token may {right} {collection}."
+        good = f"Our token may {'keep' if right == 'all' else right} {collection}."
         if right == "write" and not may_send:
             untried = Check(scope.title, True, "Not tried: all writes are stopped.", is_warning=True)
             return Try(scope.title, good, lambda: untried, partial(_who_gives, scope))
@@ -268,12 +270,12 @@ class OutreachConnector:
         try:
             if self._granted and not is_granted(scope.name, self._granted):
                 raise NeedsAttention(f"our access lacks the scope {scope.name}", system=SYSTEM, status=403, code=MISSING_SCOPE)
-            if right == "read":
+            if right in ("read", "all"):
                 self._client.get(path, [("page[size]", "1"), ("count", "false")], template=template)
             elif right == "write":
                 self._prove_write(path, template, collection[:-1])
-        except NeedsAttention as error:
-            if not scope.is_optional or error.code != MISSING_SCOPE:
+        except (NeedsAttention, Rejected) as error:
+            if not scope.is_optional or error.status != 403:
                 raise
             return Check(scope.title, True, f"Not granted; it is needed {scope.purpose}.", _who_gives(scope, error), is_warning=True)
         return None
@@ -289,6 +291,15 @@ class OutreachConnector:
         except (Rejected, MappingError) as error:
             if error.status == 403:
                 raise
+
+    def hooks(self, url: str) -> list[Hook]:
+        return list_hooks(self._client, url)
+
+    def make_hook(self, object_type: str, url: str, secret: str) -> Hook:
+        return make_hook(self._client, object_type, url, secret)
+
+    def drop_hook(self, id_: str) -> None:
+        drop_hook(self._client, id_)
 
     def keep_alive(self) -> None:
         self._tokens.keep_alive()

@@ -202,6 +202,15 @@ class SalesforceConnector:
         found = self.find(object_type, field, markers, columns) if field else []
         return [record for record in found if record.fields.get(field) in markers]
 
+    def marker_field_of(self, object_type: str) -> str:
+        """Returns the field that takes our key on creates of this object type, "" where there is none."""
+        return self._settings.marker_field(object_type)
+
+    @property
+    def own_user_id(self) -> str:
+        """How `Record.updated_by` names us."""
+        return self._ids()[1]
+
     def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
         _, user_id = self._ids()
         ours = All((Test("CreatedById", Op.EQ, user_id), Test("CreatedDate", Op.GE, since)))

@@ -145,8 +145,7 @@ class World:
     def keep(self) -> None:
         """Writes what changed to the state file; called before an answer is sent, so that a kill loses nothing. What
         webhooks asked for is on its way then."""
-        told, self.outreach.outbox = self.outreach.outbox, []
-        self._sender.send(told)
+        self._sender.send(self.outreach.take_told())
         if self._state:
             self._state.save_changes(self)
         else:

@@ -33,7 +33,12 @@ LONGEST_RUN = timedelta(minutes=20)  # the largest time budget: so long may anot
 RESTART_COUNTS = timedelta(minutes=15)
 MOST_UNSENT = 20
 OK, NEEDS_ATTENTION = "ok", "needs_attention"
-QUEUES = {"duplicate": ("duplicates", "duplicate_list"), "error": ("errors", "error_list"), "mapping": ("mapping rows", "mapping_list")}
+QUEUES = {
+    "duplicate": ("duplicates", "duplicate_list"),
+    "error": ("errors", "error_list"),
+    "mapping": ("mapping rows", "mapping_list"),
+    "conflict": ("conflicts", "conflict_list"),
+}
 
 
 @dataclass(frozen=True, slots=True)

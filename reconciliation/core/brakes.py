@@ -15,6 +15,8 @@ class BrakeSettings:
     deletion_count: int = 10
     deletion_share: float = 0.05
     share_from: int = 200
+    changed_count: int = 50  # two-way passes: one field changed in so many records, or in so large a share
+    changed_share: float = 0.30
 
 
 def limit(count: int, share: float, bound: int, settings: BrakeSettings) -> int:
@@ -26,6 +28,15 @@ def blanking_trips(blanked: Mapping[str, int], bound: int, approved: Collection[
     """Returns the fields that a sweep blanks in more records than allowed; approved ones pass."""
     allowed = limit(settings.blanking_count, settings.blanking_share, bound, settings)
     return tuple(sorted(name for name, n in blanked.items() if n > allowed and name not in approved))
+
+
+def changes_trip(changed: Mapping[str, int], bound: int, approved: Collection[str], settings: BrakeSettings) -> tuple[str, ...]:
+    """Returns the fields that a sweep changes in a larger share of the bound records than allowed; small numbers of bindings
+    say nothing."""
+    if bound < settings.share_from:
+        return ()
+    allowed = limit(settings.changed_count, settings.changed_share, bound, settings)
+    return tuple(sorted(name for name, n in changed.items() if n > allowed and name not in approved))
 
 
 def deletions_trip(deletions: int, bound: int, settings: BrakeSettings) -> bool:

@@ -31,7 +31,7 @@ def look_at(context: RunContext, work: PageWork) -> None:
     bound = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=ORGANISATION, is_tombstone=False).count()
     tripped = blanking_trips(counts, bound, context.sync_pass.approved_blanking, settings_of(context.sync_pass))
     if tripped:
-        waiting = _waiting_plan(context)
+        waiting = waiting_plan(context)
         if waiting is None:
             previews.store_plan(context, work)
         sentence = f"Held: {', '.join(tripped)} would be blanked in {max(counts[n] for n in tripped)} of {bound} accounts in this sweep."
@@ -62,7 +62,7 @@ def _blanked(decision: Decision) -> list[str]:
     return [name for name, value in intent.after.items() if is_blank(value)]
 
 
-def _waiting_plan(context: RunContext) -> int | None:
+def waiting_plan(context: RunContext) -> int | None:
     """Returns the run whose held plan still waits for a person: it is not replaced every minute while they read it."""
     since = context.wiring.now() - previews.GOOD_FOR
     rows = Operation.objects.filter(
@@ -78,7 +78,11 @@ def settings_of(sync_pass: SyncPass) -> BrakeSettings:
 
 def approve(context: RunContext, parked: list[Operation]) -> None:
     """Lets the rest of the present sweep blank the fields that the parked plan blanks."""
-    fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items() if value is None}
+    fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items()}
+    if context.sync_pass.record_types.exists():
+        fields |= {"links ended"} if any(op.kind == Operation.Kind.UNLINK for op in parked) else set()
+    else:
+        fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items() if value is None}
     approved = sorted(fields | set(context.sync_pass.approved_blanking))
     context.sync_pass.approved_blanking = approved
     SyncPass.objects.filter(pk=context.sync_pass.pk).update(approved_blanking=approved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -29,10 +30,14 @@ def open_case(
     flag: str = Case.Flag.OWED,
     exchange: dict[str, Any] | None = None,
     trace: str = "",
+    ids: Mapping[str, str] | None = None,
+    name: str = "",
 ) -> Case:
     """Returns the open case of this kind for the record, made or brought up to date; never a second one. What was tried
-    again and failed again is the same case, opened again (engine-rules 9)."""
-    name = str(record.fields.get("name") or "")[:255]
+    again and failed again is the same case, opened again (engine-rules 9). `ids` says what it is about where that is not one
+    organisation: crm_type, crm_id, peer_id."""
+    name = str(name or record.fields.get("name") or "")[:255]
+    about = dict(ids) if ids is not None else {"crm_type": ORGANISATION, "crm_id": record.ref.id, "peer_id": ""}
     values = {
         "name": name,
         "name_key": name_key(name),
@@ -46,7 +51,7 @@ def open_case(
         "exchange": exchange or {},
         "trace": trace,
     }
-    same = Case.objects.filter(sync_pass=context.sync_pass, kind=opening.kind, crm_id=record.ref.id)
+    same = Case.objects.filter(sync_pass=context.sync_pass, kind=opening.kind, crm_id=about["crm_id"], peer_id=about["peer_id"])
     case = same.filter(state=Case.State.OPEN).first()
     if case is None:
         case = same.filter(reason=opening.reason, decision__in=REOPENED).exclude(state=Case.State.OPEN).order_by("-pk").first()
@@ -54,9 +59,7 @@ def open_case(
             values |= {"state": Case.State.OPEN, "note": f"Opened again after: {case.get_decision_word().lower()}."}
             values |= {"decision": "", "decided": {}, "decided_by": None, "closed_at": None, "opened_at": context.wiring.now()}
     if case is None:
-        return Case.objects.create(
-            sync_pass=context.sync_pass, kind=opening.kind, crm_id=record.ref.id, opened_at=context.wiring.now(), **values
-        )
+        return Case.objects.create(sync_pass=context.sync_pass, kind=opening.kind, opened_at=context.wiring.now(), **about, **values)
     for name, value in values.items():
         setattr(case, name, value)
     case.save(update_fields=list(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from reconciliation.core.eligibility import PluginColumns
@@ -15,9 +15,24 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import Terms
+from reconciliation.passes.pairs import PairDecision, PairTerms
 
 
-def _sentences(decision: Decision) -> str:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run is asked to do. `budget` is in seconds, None = no end."""
+
+    kind: str = Run.Kind.MANUAL
+    is_full: bool = False
+    budget: float | None = None
+    started_by: str = ""
+    apply_of: int | None = None  # the preview whose plan is carried out
+    only_ids: tuple[str, ...] = ()  # a pilot takes exactly these organisations
+    most_new: int | None = None  # a pilot takes at most so many new ones
+    channel: Lease | None = None  # the process channel it runs in, renewed with its own lease
+
+
+def _sentences(decision: Decision | PairDecision) -> str:
     parts = [decision.sentence, *decision.warnings]
     return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in parts if part)
 
@@ -32,7 +47,7 @@ class RunContext:
     crm: Side
     peer: Side
     executor: Executor
-    terms: Terms
+    terms: Terms | PairTerms
     person_columns: PluginColumns
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
@@ -46,11 +61,32 @@ class RunContext:
     only_ids: tuple[str, ...] = ()  # a pilot of hand-picked organisations
     most_new: int | None = None  # a pilot of the next new organisations, at most so many
     picked: set[str] = field(default_factory=set)  # those of only_ids that were read
+    make_terms: Callable[[], Terms | PairTerms] | None = None
 
     @property
     def moves_cursor(self) -> bool:
         """Whether the pass goes on from where this run ends: previews and pilots leave the cursor where it stands."""
         return not self.is_preview and not self.is_pilot
+
+    def renew_terms(self) -> None:
+        """Takes the terms up as they stand now: a mapping row was held meanwhile."""
+        if self.make_terms is not None:
+            self.terms = self.make_terms()
+
+    def save_pass(self, **changes: object) -> None:
+        """Changes the pass's row; a preview or a pilot moves no cursor and keeps the change to itself."""
+        if self.moves_cursor:
+            SyncPass.objects.filter(pk=self.sync_pass.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(self.sync_pass, name, value)
+
+    def counts(self) -> dict[str, object]:
+        """Returns the numbers of the run so far, as its row holds them."""
+        calls = {side.connector.system: side.connector.counts().calls for side in (self.crm, self.peer)}
+        return {**self.ledger.as_dict(), "expected": self.expected, "calls": calls}
+
+    def show_progress(self) -> None:
+        Run.objects.filter(pk=self.run.pk).update(**self.counts())
 
     def staff_origin(self) -> dict[str, str]:
         """Returns who decided a write and why, for the journal; empty when a pass did."""
@@ -59,21 +95,26 @@ class RunContext:
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
         """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes, and what a full
         comparison found equal, are counted only: a row for each of them would bury what happened."""
+        rows = ((d, str(d.record.ref), str(d.record.fields.get("name") or ""), peer_ref, op) for d, peer_ref, op in decisions)
+        self.record_events(rows)
+
+    def record_events(self, rows: Iterable[tuple[Decision | PairDecision, str, str, str, int | None]]) -> None:
+        """As `record`, with what each is filed under: (decision, CRM ref, name, peer ref, operation id)."""
         events = []
-        for decision, peer_ref, operation_id in decisions:
+        for decision, crm_ref, name, peer_ref, operation_id in rows:
             self.ledger.count(decision.outcome, decision.reason)
             if decision.outcome is Outcome.UNCHANGED and (decision.reason == "echo" or self.run.is_full) and not decision.warnings:
                 continue
             events.append(
                 RunEvent(
                     run=self.run,
-                    crm_ref=str(decision.record.ref),
-                    name=(name := str(decision.record.fields.get("name") or "")[:255]),
+                    crm_ref=crm_ref[:160],
+                    name=name[:255],
                     name_key=name_key(name),
                     outcome=decision.outcome.value,
                     reason=decision.reason,
                     sentence=_sentences(decision),
-                    peer_ref=peer_ref,
+                    peer_ref=peer_ref[:160],
                     operation_id=operation_id,
                     at=self.wiring.now(),
                 )

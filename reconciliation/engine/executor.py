@@ -23,7 +23,7 @@ from reconciliation.engine.threads import spread
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Operation, Run
 from reconciliation.models.bulk import insert_rows, update_rows
-from reconciliation.models.journal import LOSERS
+from reconciliation.models.journal import LOSERS, VERSION
 from reconciliation.store import decode_fields, encode_fields, exchange_of
 
 CHUNK = 200  # rows a transaction, so that SQLite's writers get their turn
@@ -211,6 +211,8 @@ def _call(connector: Connector, object_type: str, part: list[Operation]) -> list
 def _done(op: Operation, result: WriteResult) -> Done:
     in_doubt = isinstance(result.error, ConnectorError) and result.error.may_have_happened
     op.exchange = exchange_of(result.exchange)
+    if result.record is not None and result.record.version:
+        op.exchange[VERSION] = result.record.version
     return Done(op, result.record, result.error, in_doubt)
 
 

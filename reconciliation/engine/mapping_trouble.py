@@ -15,7 +15,6 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
 from reconciliation.models import Binding, Case, FieldRule, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
-from reconciliation.store import mapping_of
 
 EQUAL_REFUSALS = 10
 FIELDS = "fields"  # the case of a plugin's field that is gone
@@ -57,12 +56,13 @@ def plugin_title(context: RunContext, error: ConnectorError) -> str:
 def hold(context: RunContext, error: ConnectorError) -> None:
     """Holds the mapping row that the error names, or the whole pass when it names none or one of the plugin's fields, with
     one case."""
-    table, sync_pass = context.sync_pass.mapping, context.sync_pass
+    sync_pass = context.sync_pass
     column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
-    rule = FieldRule.objects.filter(table=table, held_reason="", **{column: error.field}).first() if error.field else None
+    tables = list(sync_pass.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
+    rule = FieldRule.objects.filter(table__in=tables, held_reason="", **{column: error.field}).first() if error.field else None
     if rule is not None and error.field != "name":
-        FieldRule.objects.filter(pk=rule.pk).update(held_reason=error.sentence)
-        context.terms = replace(context.terms, mapping=mapping_of(table, context.peer.connection))
+        FieldRule.objects.filter(table__in=tables, **{column: error.field}).update(held_reason=error.sentence)
+        context.renew_terms()
         key, what = f"rule:{rule.pk}", f"The mapping row {rule} is held: {error.sentence}"
     else:
         SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason=error.sentence)

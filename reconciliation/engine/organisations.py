@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from django.db import transaction
-from django.db.models import Max
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, RecordError
@@ -29,6 +28,7 @@ from reconciliation.engine import (
     people,
     previews,
     search_index,
+    strikes,
     tombstones,
 )
 from reconciliation.engine.context import RunContext
@@ -36,13 +36,11 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.page_work import PageWork
 from reconciliation.engine.stop import WritesStopped
-from reconciliation.models import Binding, Case, Operation, RememberedPair
+from reconciliation.models import Binding, Operation, RememberedPair
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes import organisations as rules
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER, Known, Look
 from reconciliation.store import bound_of, encode_fields, pick
-
-STRIKES = 5
 
 
 def process_page(context: RunContext, records: Sequence[Record], planned: Mapping[str, Operation] | None = None) -> dict[str, Decision]:
@@ -274,17 +272,11 @@ def _settle(context: RunContext, work: PageWork, done: list[Done]) -> None:
 def _alone(context: RunContext, decision: Decision, item: Done) -> Decision:
     """Holds a record that fails while its neighbours go through; the fifth such run since it last went through, or since
     its last case was closed, makes it its own error."""
-    mine = Operation.objects.filter(source_ref=item.operation.source_ref)
-    went_through = mine.filter(state=Operation.State.CONFIRMED).aggregate(last=Max("pk"))["last"] or 0
-    closed = Case.objects.filter(sync_pass=context.sync_pass, crm_id=decision.record.ref.id, reason="alone").aggregate(at=Max("closed_at"))
-    failing = mine.filter(context__alone=True, pk__gt=went_through)
-    if closed["at"]:
-        failing = failing.filter(intended_at__gt=closed["at"])
-    strikes = failing.values("run").distinct().count()
-    if strikes < STRIKES:
-        sentence = f"{item.error}, for this organisation alone ({strikes} of {STRIKES}); it is tried again."
+    count = strikes.count(context.sync_pass, item.operation, decision.record.ref.id)
+    if count < strikes.MOST:
+        sentence = f"{item.error}, for this organisation alone ({count} of {strikes.MOST}); it is tried again."
         return Decision(decision.record, Outcome.HELD, "alone", sentence)
-    sentence = f"{item.error}, in {strikes} runs, while other organisations went through."
+    sentence = f"{item.error}, in {count} runs, while other organisations went through."
     return replace(rules.failed(decision.record, "alone", sentence, "Look at its values, correct them, then press Retry."), intent=None)
 
 

@@ -93,6 +93,18 @@ def _planned_row(context: RunContext, decision: Decision) -> Operation:
 
 def planned_pages(context: RunContext, preview: Run) -> Iterator[dict[str, Operation]]:
     """Yields the planned rows of a preview by organisation id, a page at a time. Raises PreviewRefused."""
+    page: list[Operation] = []
+    for row in planned_rows(context, preview):
+        page.append(row)
+        if len(page) == ROWS_A_PAGE:
+            yield {Ref.parse(row.source_ref).id: row for row in page}
+            page = []
+    if page:
+        yield {Ref.parse(row.source_ref).id: row for row in page}
+
+
+def planned_rows(context: RunContext, preview: Run) -> Iterator[Operation]:
+    """Yields what a preview planned and nobody carried out yet, in its order. Raises PreviewRefused."""
     is_plan = preview.kind == Run.Kind.PREVIEW or preview.state == Run.State.HELD
     if not is_plan or preview.sync_pass_id != context.sync_pass.pk:
         raise PreviewRefused(f"Run {preview.pk} is no preview of this pass.")
@@ -104,7 +116,7 @@ def planned_pages(context: RunContext, preview: Run) -> Iterator[dict[str, Opera
     last = 0
     while page := list(rows.filter(pk__gt=last)[:ROWS_A_PAGE]):
         last = page[-1].pk
-        yield {Ref.parse(row.source_ref).id: row for row in page}
+        yield from page
 
 
 def refuse_changed(work: PageWork, planned: Mapping[str, Operation]) -> None:

@@ -83,7 +83,7 @@ def settle_creates(context: RunContext, sent: Iterable[Operation]) -> None:
                 _void(context, op, "In doubt when the backup was made; the sweep looks for its account.")
             elif accounts:
                 _adopt(context, op, accounts)
-            elif _may_be_sent_again(context, op, context.peer.connector):
+            elif may_be_sent_again(context, op, context.peer.connector):
                 _void(context, op, "Not found by its key; may be sent again.")
 
 
@@ -115,11 +115,12 @@ def _settle_restored(context: RunContext, doubtful: list[Operation]) -> None:
             with transaction.atomic():
                 restored.settle_found(context, op.origin, record)
                 op.save(update_fields=["state", "settled_at", "target_id", "error"])
-        elif _may_be_sent_again(context, op, connector):
+        elif may_be_sent_again(context, op, connector):
             _void(context, op, "Not found by its key; may be restored again.")
 
 
-def _may_be_sent_again(context: RunContext, op: Operation, connector: Connector) -> bool:
+def may_be_sent_again(context: RunContext, op: Operation, connector: Connector) -> bool:
+    """Tells whether a create that was not found cannot turn up any more (engine-rules 12)."""
     if context.wiring.switches.ignores_settle_time:
         return True
     waits = timedelta(seconds=connector.request_timeout + connector.settle_seconds)

@@ -12,6 +12,7 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.core.values import name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
+from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Operation, PeerName, Run, SearchKey, SyncPass
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import ACCOUNT
@@ -54,6 +55,23 @@ def note_page(context: RunContext, work: PageWork) -> None:
         operation = work.operations.get(id_)
         if operation is not None and operation.state == Operation.State.CONFIRMED and operation.before.get("name"):
             keys.add(str(Ref(context.peer.connector.system, ACCOUNT, operation.target_id)), FORMER, operation.before["name"], about=ref)
+    keys.save()
+
+
+def note_pairs(context: RunContext, work: PairWork) -> None:
+    """Stores names and e-mails of the records of a page that changed or are new to us."""
+    keys, kind = Keys(context.sync_pass, context.wiring.now()), context.terms.kind
+    for decision in work.decisions.values():
+        if decision.reason == "echo":
+            continue
+        both = [r for r in (decision.crm, decision.peer) if r is not None and r.fields]
+        records = both if decision.record in both else [decision.record, *both]
+        for record in records:
+            if not record.fields:
+                continue
+            keys.add(str(record.ref), NAME, kind.name_of(record))
+            for key in kind.keys(record) if kind.no_key == "no_email" else ():
+                keys.add(str(record.ref), EMAIL, key)
     keys.save()
 
 

@@ -10,6 +10,7 @@ from reconciliation.models.differences import CoverageCount, Difference
 from reconciliation.models.hooks import HookDelivery
 from reconciliation.models.imports import Import, ImportRow, ProspectMatches
 from reconciliation.models.journal import Operation
+from reconciliation.models.look_again import LookAgain
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
 from reconciliation.models.owner_check import OwnerCheck
@@ -38,6 +39,7 @@ __all__ = [
     "HookDelivery",
     "Import",
     "ImportRow",
+    "LookAgain",
     "MappingTable",
     "Message",
     "MappingVersion",

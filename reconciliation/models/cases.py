@@ -89,12 +89,20 @@ class Case(models.Model):
         "id_typed": "Id typed in Workbooks",
         "deleted": "Deleted in Workbooks",
         "mapping saved": "Mapping saved",
+        "conflict crm": "The CRM's value was taken",
+        "conflict peer": "Outreach's value was taken",
+        "conflict typed": "Another value was entered",
+        "conflict mixed": "Decided field by field",
+        "conflict agreed": "The sides agree by now",
+        "conflict ended": "No longer linked",
     }
 
     def get_decision_word(self) -> str:
         """Returns what became of the case, as people read it."""
         if self.decision.startswith("link "):
             return "Linked"
+        if self.kind == self.Kind.CONFLICT and self.decision == "solved":
+            return self.DECISIONS["conflict agreed"]
         return self.DECISIONS.get(self.decision, self.get_state_display())
 
     @property
@@ -107,6 +115,19 @@ class Case(models.Model):
     @property
     def crm_ref(self) -> str:
         return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}" if self.crm_id else ""
+
+    @property
+    def subject_record(self) -> tuple[str, str, str]:
+        """The record a case of a two-way pass is about: its side, object type and id; the CRM's where both are known."""
+        if self.crm_id:
+            return "crm", self.crm_type, self.crm_id
+        return "peer", "account" if self.sync_pass.name == "accounts" else "prospect", self.peer_id
+
+    @property
+    def page_name(self) -> str:
+        """The name of the page where this kind of case is decided, "" where it has none."""
+        pages = {self.Kind.DUPLICATE: "duplicate_detail", self.Kind.ERROR: "error_detail", self.Kind.CONFLICT: "conflict_detail"}
+        return f"admin:{pages[self.kind]}" if self.kind in pages else ""
 
     @property
     def is_open(self) -> bool:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 
 from reconciliation.models.cases import Case
+from reconciliation.models.policy import Policy
 from reconciliation.models.run import Run
 from reconciliation.models.sync_pass import SyncPass
 
@@ -42,6 +43,10 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"Import {self.pk}: {self.title}"
+
+    def get_policy_word(self) -> str:
+        """Returns what the import does with the address of a prospect that is there already, as the setting says it."""
+        return dict(Policy.SameEmail.choices).get(self.same_email, self.same_email)
 
 
 class ImportRow(models.Model):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from reconciliation.core.spellings import has_forgotten
@@ -9,7 +11,8 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
-LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so
+LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
+VERSION = "version"  # in its exchange: the record's version in the answer
 
 
 class Operation(models.Model):
@@ -32,6 +35,10 @@ class Operation(models.Model):
         MOVE_PROSPECT = "move_prospect", "Move prospect to account"
         DELETE = "delete", "Delete"
         FIELD = "field", "Create a custom field"
+        # Rows of a plan that stand for no write
+        LINK = "link", "Link"
+        UNLINK = "unlink", "End a link"
+        CASE = "case", "Ask a person"
 
     OPEN = (State.INTENDED, State.SENT)
 
@@ -86,7 +93,12 @@ class Operation(models.Model):
     @property
     def is_forgotten(self) -> bool:
         """Whether values of it were those of a person who was forgotten: nothing can be put back from it."""
-        return has_forgotten(self.before) or has_forgotten(self.after)
+        return has_forgotten(self.before) or has_forgotten(self.after) or has_forgotten(self.origin.get(LOSERS, {}))
+
+    def replaced(self, name: str) -> Any:
+        """Returns what the write replaced in a field, as stored: a user's edit that nobody had seen, where a webhook told of
+        one, else the value that was read before it."""
+        return self.origin.get(LOSERS, {}).get(name, self.before.get(name))
 
     @property
     def changes(self) -> list[tuple[str, object, object]]:

@@ -25,6 +25,7 @@ class RecordType(models.Model):
     outbound_update = models.BooleanField(default=True)
     # [[field, test, value], …] of the CRM's records; all must hold. Tests: those of `core.conditions`.
     conditions = models.JSONField(default=list, blank=True)
+    held_reason = models.TextField(blank=True, editable=False)  # why nothing is made in the CRM just now (C32)
     last_run_time = models.DateTimeField(null=True, blank=True, editable=False)
     sweep_started_at = models.DateTimeField(null=True, blank=True, editable=False)
     sweep_is_full = models.BooleanField(default=False, editable=False)

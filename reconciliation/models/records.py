@@ -39,6 +39,10 @@ class Tombstone(models.Model):
     class Why(models.TextChoices):
         CRM = "crm", "Deleted in Workbooks"
         UNDO = "undo", "Its account was deleted by an undo"
+        GONE = "gone", "Deleted in the CRM"
+        PEER = "peer", "Deleted in Outreach"
+        MERGED = "merged", "Merged in the CRM into a record that is linked elsewhere"
+        MOVED = "moved", "Its link was moved to another record"
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     # None: it waited to be synced and was never linked

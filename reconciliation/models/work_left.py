@@ -14,7 +14,8 @@ SELECT EXISTS (SELECT 1 FROM reconciliation_operation o JOIN reconciliation_run 
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone),
        EXISTS (SELECT 1 FROM reconciliation_case WHERE sync_pass_id = %s AND state = 'open' AND flag = 'owed'),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND are_people_due AND NOT is_tombstone),
-       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone),
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone)
+       OR EXISTS (SELECT 1 FROM reconciliation_lookagain WHERE sync_pass_id = %s),
        EXISTS (SELECT 1 FROM reconciliation_run WHERE sync_pass_id = %s AND state = 'running' AND id <> %s)
 """
 
@@ -35,5 +36,5 @@ class WorkLeft:
 def work_left(sync_pass: SyncPass, run_id: int) -> WorkLeft:
     """Returns what is left for this run; each question is a partial index."""
     with connection.cursor() as cursor:
-        cursor.execute(_SQL, [sync_pass.pk] * 6 + [run_id])
+        cursor.execute(_SQL, [sync_pass.pk] * 7 + [run_id])
         return WorkLeft(*map(bool, cursor.fetchone()))

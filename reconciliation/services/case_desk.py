@@ -33,3 +33,8 @@ def colleagues() -> QuerySet[User]:
     """Returns the people who may work queues, by name."""
     may = Q(is_superuser=True) | Q(groups__permissions__codename="work_queues") | Q(user_permissions__codename="work_queues")
     return User.objects.filter(may, is_active=True).distinct().order_by("username")
+
+
+def put_off(case: Case, note: str, assign_to: AbstractBaseUser | None = None) -> bool:
+    """Keeps an open case open with a note, for a colleague if one is named; False when it was closed meanwhile."""
+    return bool(Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=note, assigned_to=assign_to))

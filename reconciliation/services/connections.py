@@ -23,9 +23,11 @@ from connectors.text import clean
 from reconciliation.engine import stop
 from reconciliation.engine.connections import CANDIDATE, store_candidate
 from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
+from reconciliation.engine.pair_terms import database_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
+from reconciliation.passes.pairs import MARKER as PAIR_MARKER
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
 from reconciliation.services.salesforce import OWN as SALESFORCE_SETTINGS
@@ -39,11 +41,12 @@ from reconciliation.services.salesforce import (
 )
 from reconciliation.services.schemas import schemas_read
 from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
+from reconciliation.services.webhooks import HOOK_SECRET, without_hooks
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret"), "salesforce": ("client_id", "client_secret")}
 KEY = "jwt_key"  # the private key of a log-in by certificate: signed with, never sent
-TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE)
+TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE, HOOK_SECRET)
 DEFAULTS = {
     "workbooks": ("Workbooks", "https://secure.workbooks.com"),
     "outreach": ("Outreach", "https://api.outreach.io"),
@@ -125,6 +128,7 @@ def connection_save(
                 f"The address names another host. Secrets are never sent to a host they were not given for: enter {names} anew."
             )
         own = _settings(row, change)
+        own = without_hooks(own) if moved else own  # they are registered at the other host
         secrets = _secrets_after(row, given, own, is_moved=moved)
         _check_credentials(row.system, secrets, own, change)
         before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in AUDITED}
@@ -361,7 +365,9 @@ def _state_of(failing: list[Check]) -> str:
 
 
 def own_prefix(connection: Connection) -> str:
-    """Returns what our own keys of accounts start with, "" as long as the database is not known."""
+    """Returns what our own keys in this system start with, "" as long as the database is not known."""
+    if connection.system == Connection.System.SALESFORCE:
+        return f"{PAIR_MARKER}{database_of(Connection.objects.get(pk=connection.pk))}-"  # a test may just have learnt whose it is
     crm = connection if connection.system == Connection.System.WORKBOOKS else None
     if crm is None:
         sync_pass = SyncPass.objects.select_related("crm").filter(peer=connection, crm__system=Connection.System.WORKBOOKS).first()

@@ -21,6 +21,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, RememberedPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.services.audit import audit
+from reconciliation.services.case_desk import put_off
 from reconciliation.store import decode, encode_fields, pick
 
 
@@ -319,7 +320,7 @@ def duplicate_stop(decision: Decision) -> None:
 def duplicate_later(decision: Decision, assign_to: AbstractBaseUser | None = None) -> None:
     """Keeps the case open with a note, for a colleague if one is named. Raises DecisionRefused."""
     case = check_fresh(decision)
-    if not Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(note=decision.reason, assigned_to=assign_to):
+    if not put_off(case, decision.reason, assign_to):
         raise DecisionRefused(CLOSED_MEANWHILE)
     audit(decision.user, "duplicate: later", case_subject(case), note=decision.reason, given_to=str(assign_to or ""))
 

@@ -27,10 +27,11 @@ from connectors.contract import Ref
 from connectors.errors import ConnectorError
 from reconciliation.core.spellings import Finder, mark_of
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import AuditEntry, Connection, Forgetting, Operation, PeerName, RemoteUser, SyncPass
+from reconciliation.models import AuditEntry, Connection, Forgetting, HookDelivery, Operation, PeerName, RemoteUser, SyncPass
 from reconciliation.models.encrypted import EncryptedJSONField
 from reconciliation.passes.organisations import PERSON, PROSPECT
 from reconciliation.services.audit import audit
+from reconciliation.services.hook_receiver import take_up_spooled
 
 KEYS_A_LOOK, ROWS_A_BATCH = 5_000, 100
 BUDGET_SECONDS = 300.0
@@ -61,6 +62,7 @@ WORDS = {
     "connection": "Connections",
     "syncpass": "Passes",
     "mappingversion": "Versions of mappings",
+    "hookdelivery": "Deliveries of webhooks",
 }
 FIELD_WORDS = {
     "exchange": "request and answer",
@@ -251,6 +253,7 @@ def forget_carry_on(pk: int, *, budget_seconds: float = BUDGET_SECONDS, monotoni
     row = Forgetting.objects.get(pk=pk)
     if row.state != Forgetting.State.RUNNING:
         return True
+    take_up_spooled()  # what waits in files is looked through with the rest
     work = _work(row, row.terms, changes=True, ends=monotonic() + budget_seconds, monotonic=monotonic)
     position = dict(row.position)
     for sweep in range(int(position.get("sweep", 0)), SWEEPS):
@@ -339,6 +342,8 @@ def _candidates(work: Work, model: type[models.Model], after: int, to: int) -> I
     wanted = [_holds(list(names.values()), pieces) for pieces in work.finder.fragments]
     if model is Operation and work.prospects:
         wanted.append(Q(object_type=PROSPECT, target_id__in=work.prospects))
+    if model is HookDelivery and work.prospects:
+        wanted.append(Q(object_type=PROSPECT, object_id__in=work.prospects))
     if model._meta.label == "django_q.Task":  # its arguments are pickled: no database looks into them
         wanted = [Q()]
     if not wanted:
@@ -391,6 +396,8 @@ def _changed(work: Work, model: type[models.Model], row: Any) -> dict[str, Any]:
             changed[column.name] = after
     if model is Operation:
         changed |= _of_person(work, row)
+    if model is HookDelivery and row.object_type == PROSPECT and row.object_id in work.prospects:
+        changed |= {"body": {"forgotten": work.mark}, "object_id": work.mark}
     if model._meta.label == "django_q.Task" and work.finder.finds([str(row.args), str(row.kwargs), str(row.result)]):
         changed["result"] = None
     return changed

@@ -15,11 +15,11 @@ from django.utils import timezone
 from connectors.contract import Record
 from reconciliation.core.impact import impact
 from reconciliation.core.mapping import Mapping
-from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
-from reconciliation.passes.organisations import ORGANISATION, OWNER
+from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.audit import audit
 from reconciliation.store import mapping_of
@@ -105,9 +105,9 @@ def _is_known(field: str, schema: dict[str, object]) -> bool:
 
 def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) -> list[str]:
     """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
-    made = RESULTS[change.transform] or source
+    made = RESULTS.get(change.transform) or source
     wanted = str(attribute["type"])
-    if not made or made in FITS.get(wanted, {made}):
+    if not made or change.transform == VALUE_MAP or made in FITS.get(wanted, {made}):  # what a map makes stands in the map
         return []
     advice = ADVICE.get(wanted)
     kind = {"text": "text", "datetime": "an instant", "date": "a date", "integer": "a whole number", "reference": "another record"}
@@ -127,7 +127,7 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
         raise MappingRefused(f"{', '.join(twice)} is mapped twice; tick Remove in one of the rows.")
     peer = (sync_pass.peer.schema_cache or {}).get(sync_pass.mapping.peer_object, {})
     required = {name for name, attribute in peer.items() if attribute.get("is_required")}
-    required |= {"name"} if sync_pass.mapping.peer_object == "account" else set()
+    required |= {"name"} if sync_pass.mapping.peer_object == ACCOUNT else set()
     missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
     if missing:
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")

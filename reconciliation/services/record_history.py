@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from connectors.contract import Ref
 from reconciliation.core.values import is_same
 from reconciliation.models import AuditEntry, Case, FieldRule, Operation, RunEvent, SyncPass
 from reconciliation.models.journal import LOSERS
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.services.pair_records import PAIR_PASSES, aliases
 from reconciliation.store import decode
 
 MOST_OF_A_KIND = 500  # looked at of each source; older ones stand in the journal and in the runs
@@ -48,14 +51,21 @@ class Timeline:
 
 def timeline(sync_pass: SyncPass, ref: Ref) -> Timeline:
     """Returns everything we did with a record and everything people decided about it."""
-    operations = list(_operations(ref)[:MOST_OF_A_KIND])
-    events = list(RunEvent.objects.filter(crm_ref=str(ref)).order_by("-id")[:MOST_OF_A_KIND])
+    is_pair = sync_pass.name in PAIR_PASSES
+    refs = aliases(ref) if is_pair else [ref]
+    operations = list(_operations(*refs)[:MOST_OF_A_KIND])
+    events = list(RunEvent.objects.filter(crm_ref__in=[str(r) for r in refs]).order_by("-id")[:MOST_OF_A_KIND])
     told = {e.operation_id: e for e in events if e.operation_id}
     entries = [_of_operation(op, told.get(op.pk)) for op in operations]
     shown = {op.pk for op in operations}
     entries += [_of_event(e) for e in events if e.operation_id not in shown]
     cases: list[Case] = []
     acts: list[AuditEntry] = []
+    if is_pair:
+        ids = [r.id for r in refs]
+        rows = Case.objects.filter(Q(crm_id__in=ids) | Q(peer_id__in=ids), sync_pass=sync_pass).select_related("decided_by")
+        cases = list(rows.order_by("-id")[:MOST_OF_A_KIND])
+        entries += [entry for case in cases for entry in _of_case(case)]
     if ref.object_type == ORGANISATION:
         cases = list(Case.objects.filter(sync_pass=sync_pass, crm_id=ref.id).select_related("decided_by").order_by("-id")[:MOST_OF_A_KIND])
         acts = list(AuditEntry.objects.filter(starts_with("subject", f"organisation {ref.id} ")).order_by("-id")[:MOST_OF_A_KIND])
@@ -65,8 +75,8 @@ def timeline(sync_pass: SyncPass, ref: Ref) -> Timeline:
     return Timeline(entries, any(len(part) == MOST_OF_A_KIND for part in (operations, events, cases, acts)))
 
 
-def _operations(ref: Ref) -> Any:
-    rows = Operation.objects.filter(source_ref=str(ref)).exclude(state=Operation.State.PLANNED)
+def _operations(*refs: Ref) -> Any:
+    rows = Operation.objects.filter(source_ref__in=[str(ref) for ref in refs]).exclude(state=Operation.State.PLANNED)
     return rows.select_related("connection", "run").defer("exchange", "context").order_by("-id")
 
 
@@ -91,7 +101,7 @@ def _of_event(event: RunEvent) -> Entry:
 
 
 def _of_case(case: Case) -> list[Entry]:
-    page = {Case.Kind.DUPLICATE: "duplicate_detail", Case.Kind.ERROR: "error_detail"}.get(case.kind)
+    page = case.page_name.removeprefix("admin:")
     address = (page, case.pk) if page else None
     kind = case.get_kind_display()
     entries = [Entry(case.opened_at, f"{kind} case opened", "open", "Opened", case.sentence, page=address, run_id=case.run_id)]
@@ -155,20 +165,22 @@ class FieldHistory:
 
 def field_history(sync_pass: SyncPass, ref: Ref, name: str) -> FieldHistory:
     """Returns each value that we wrote to the field on either side, from the journal."""
-    rules = {rule.pk: rule for rule in sync_pass.mapping.rules.all()}
+    is_pair = sync_pass.name in PAIR_PASSES
+    tables = list(sync_pass.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
+    rules = {rule.pk: rule for rule in FieldRule.objects.filter(table__in=tables).order_by("table__record_types__order", "pk")}
     pair = next((r for r in rules.values() if name == r.peer_field), None) or next((r for r in rules.values() if name == r.crm_field), None)
     crm_field, peer_field = (pair.crm_field, pair.peer_field) if pair is not None else (name, name)
-    rows = list(_operations(ref)[:MOST_OF_A_KIND])
+    rows = list(_operations(*(aliases(ref) if is_pair else [ref]))[:MOST_OF_A_KIND])
     changes = []
     for op in rows:
-        column = crm_field if op.object_type == ORGANISATION else peer_field
+        column = crm_field if op.connection_id == sync_pass.crm_id else peer_field
         is_done = op.state in (Operation.State.CONFIRMED, Operation.State.SENT)
         if is_done and (column in op.after or (op.kind == Operation.Kind.DELETE and column in op.before)):
             changes.append(_change(op, column, rules))
     if pair is None:
-        sides = {op.object_type for op in rows if name in op.after}
-        crm_field = name if ORGANISATION in sides or not sides else ""
-        peer_field = "" if ORGANISATION in sides or not sides else name
+        sides = {op.connection_id for op in rows if name in op.after}
+        crm_field = name if sync_pass.crm_id in sides or not sides else ""
+        peer_field = "" if sync_pass.crm_id in sides or not sides else name
     return FieldHistory(crm_field, peer_field, changes, len(rows) == MOST_OF_A_KIND)
 
 
@@ -181,7 +193,7 @@ def _change(op: Operation, column: str, rules: dict[int, FieldRule]) -> Change:
         operation=op,
         at=op.settled_at or op.intended_at,
         system=op.connection.name,
-        before=op.before.get(column),
+        before=op.replaced(column),
         after=op.after.get(column),
         who=staff or editor or ("nobody we know of" if source else "the pass"),
         source=source,

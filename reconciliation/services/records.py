@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Exists, OuterRef, Value
 
@@ -48,7 +49,7 @@ class Found:
 class Search:
     """What a search came to; `is_cut` when there is more than it shows."""
 
-    found: list[Found]
+    found: list[Any]
     is_cut: bool = False
 
 
@@ -93,9 +94,9 @@ def meant(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> Re
     return Ref(sync_pass.crm.system, ORGANISATION, found[0][0]) if len(found) == 1 else None
 
 
-def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> Search:
+def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None, asks_crm: bool = True) -> Search:
     """Returns what a person may mean by the start of a present or former name, an e-mail or an id. What we never saw is
-    asked of Workbooks by its exact name."""
+    asked of Workbooks by its exact name, unless `asks_crm` is False."""
     text = text.strip()
     key, named = normalise_name(text)[:200], refs_of(sync_pass, text)
     if not key:
@@ -123,7 +124,7 @@ def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None) -> S
         if ref not in hits and (binding is not None or waits):
             hits[ref] = _Hit(binding.name if binding is not None else standing.waiting[ref.id][1], "id")
     found = [_found(ref, hit, standing) for ref, hit in hits.items() if not _is_other_side(ref, hits, standing)]
-    if not found:
+    if not found and asks_crm:
         found = _unseen(sync_pass, text, named, wiring or Wiring())
     return Search(found[:MOST_FOUND], is_cut or len(found) > MOST_FOUND)
 

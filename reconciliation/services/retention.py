@@ -1,8 +1,8 @@
 """How long history is kept: what an admin may set, and the daily round that removes what is older.
 
 What is never removed (engine-rules 26): bindings with their bases, tombstones, open cases and the runs and writes they
-name, open operations, plans that wait for approval, remembered pairs, the audit log. Writes that hold a value which lost
-a conflict are kept by a number of days of their own."""
+name, open operations, deliveries of webhooks that still wait, plans that wait for approval, remembered pairs, the audit
+log. Writes that hold a value which lost a conflict are kept by a number of days of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from reconciliation.models import Case, Operation, Retention, Run, RunEvent
+from reconciliation.models import Case, HookDelivery, Operation, Retention, Run, RunEvent
+from reconciliation.models.by_time import first_newer
 from reconciliation.models.journal import LOSERS
 from reconciliation.services.audit import audit
 from reconciliation.services.forgetting import drop_unconfirmed
@@ -26,6 +27,7 @@ ROWS_A_BATCH = 500
 RUNS_A_BATCH = 200
 BUDGET_SECONDS = 300.0
 QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
+DELIVERY_DAYS = 14  # deliveries that were worked off, or refused: they hold what a system said of people
 DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
 # field -> what it is called, least and most days
 KEPT = {
@@ -139,6 +141,7 @@ def prune(
         work.remove("decisions", _old_cases(work.limit(keep.decision_days)))
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
+        work.remove("deliveries", _old_deliveries(work.limit(DELIVERY_DAYS)))
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:
         is_complete = False
@@ -150,25 +153,8 @@ def prune(
     return Pruned(removed, is_complete)
 
 
-def _first_newer(rows: QuerySet[models.Model], column: str, limit: datetime) -> int:
-    """Returns the key from which on rows are newer than the limit: keys grow with time, so a bisection finds it without
-    an index on the time."""
-    ends = rows.aggregate(low=models.Min("pk"), high=models.Max("pk"))
-    if ends["low"] is None:
-        return 0
-    low, high = ends["low"], ends["high"] + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = rows.filter(pk__gte=middle).order_by("pk").values_list("pk", column).first()
-        if found is None or found[1] >= limit:
-            high = middle
-        else:
-            low = found[0] + 1
-    return int(low)
-
-
 def _old_writes(limit: datetime) -> QuerySet[Operation]:
-    rows = Operation.objects.filter(pk__lt=_first_newer(Operation.objects.all(), "intended_at", limit), intended_at__lt=limit)
+    rows = Operation.objects.filter(pk__lt=first_newer(Operation.objects.all(), "intended_at", limit), intended_at__lt=limit)
     plans = Q(state=Operation.State.PLANNED) & ~Q(run_id__in=Run.objects.filter(state=Run.State.HELD).values("pk"))
     of_open_cases = Case.objects.filter(state=Case.State.OPEN, operation_id__isnull=False).values("operation_id")
     return rows.filter(Q(state__in=DONE) | plans).exclude(pk__in=of_open_cases)
@@ -198,6 +184,10 @@ def _old_run_ids(position: str, limit: datetime) -> Iterator[list[int]]:
     while runs := list(Run.objects.filter(pk__gt=last, started_at__lt=limit).order_by("pk").values_list("pk", flat=True)[:RUNS_A_BATCH]):
         yield runs
         last = runs[-1]
+
+
+def _old_deliveries(limit: datetime) -> QuerySet[HookDelivery]:
+    return HookDelivery.objects.filter(received_at__lt=limit).exclude(state=HookDelivery.State.WAITING)
 
 
 def _old_runs(limit: datetime) -> QuerySet[Run]:

@@ -1,6 +1,6 @@
 """Takes back what was written, from the journal, checked against what is there now (engine-rules 17).
 
-An update: before-values are written only where our after-value still stands. A create: the account is deleted only if
+An update: what it replaced is written only where our after-value still stands. A create: the account is deleted only if
 nobody touched it since and no prospect hangs on it; then Id and URL are cleared and *Sync to Outreach* is unticked.
 """
 
@@ -45,7 +45,7 @@ class UndoLine:
     @property
     def changes(self) -> list[tuple[str, Any, Any]]:
         """Returns (field, value now, value afterwards) of what is taken back, for the page."""
-        return [(n, self.operation.after.get(n), self.operation.before.get(n)) for n in self.fields]
+        return [(n, self.operation.after.get(n), self.operation.replaced(n)) for n in self.fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
             "peer",
             ACCOUNT,
             line.operation.source_ref,
-            after={n: decode(line.operation.before.get(n)) for n in line.fields},
+            after={n: decode(line.operation.replaced(n)) for n in line.fields},
             before={n: decode(line.operation.after.get(n)) for n in line.fields},
             target_id=line.operation.target_id,
             reason=f"Undo of operation {line.operation.pk}.",

@@ -34,7 +34,7 @@ def when(at: datetime | None) -> str:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
-SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach"}
+SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
@@ -45,9 +45,18 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
         parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
-    if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isdigit()):
+    if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
+
+
+@register.filter
+def as_ref(text: str) -> Ref | None:
+    """Returns the reference that a text spells, None where it spells none."""
+    try:
+        return Ref.parse(text)
+    except ValueError:
+        return None
 
 
 @register.filter
@@ -94,7 +103,7 @@ def instant(text: str) -> str:
 
 REASONS = {
     "changed_meanwhile": "changed since the preview",
-    "deleted": "deleted in Workbooks",
+    "deleted": "deleted in the CRM",
     "name_match": "an account has this name",
     "id_blanked": "its Outreach Id was blanked",
     "bound_elsewhere": "its account is linked elsewhere",
@@ -106,6 +115,17 @@ REASONS = {
     "equal": "both sides agree",
     "unmapped": "no mapped field changed",
     "echo": "our own write came back",
+    "conflict": "changed on both sides",
+    "same_email": "a prospect has this e-mail",
+    "kept": "kept on its CRM ID",
+    "several": "it may be several",
+    "no_email": "no e-mail address",
+    "no_name": "no name",
+    "create_off": "new ones are not made",
+    "type_off": "its type is not synced",
+    "unlinked": "its link has ended",
+    "counterpart_gone": "its counterpart was deleted",
+    "merged_elsewhere": "merged into a linked record",
 }
 
 

@@ -33,6 +33,7 @@ from reconciliation.services.connections import (
 )
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
 from reconciliation.services.salesforce import SalesforceChange
+from reconciliation.services.webhooks import hooks_state
 from reconciliation.views import salesforce_form
 from reconciliation.views.page import action, page, render, whole_number
 
@@ -151,6 +152,7 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
         scopes=scopes,
         redirect_uri=_redirect_uri(request) if scopes else "",
         salesforce=salesforce_form.shown(entry.salesforce, entry.login_url or entry.base_url, connection) if is_salesforce else None,
+        hooks=hooks_state(connection) if connection and system == Connection.System.OUTREACH else None,
         expiries=expiries,
         expiring=[e for e in expiries if e.is_near],
     )

@@ -15,7 +15,7 @@ from reconciliation.services.why import find
 from reconciliation.templatetags.sync import named, said
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import page, paginate, render
-from reconciliation.views.writes import field_rows, may_undo_fields
+from reconciliation.views.writes import field_rows, may_put_back, may_undo_fields
 
 
 class JournalFilter(django_filters.FilterSet):
@@ -84,5 +84,6 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         operation=operation,
         fields=field_rows(operation),
         can_undo=may_undo_fields(operation, request.user),
+        can_put_back=may_put_back(operation, request.user),
         run_id=operation.run_id,
     )

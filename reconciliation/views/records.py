@@ -20,6 +20,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.owners import near_matches, owners_recheck
+from reconciliation.services.pair_records import PAIR_PASSES, explain_pair, pass_of, ref_of, search_pairs
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
 from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
@@ -36,8 +37,19 @@ PASS = "organisations"
 def show_list(request: HttpRequest) -> HttpResponse:
     """The one search: present and former names, e-mails and ids."""
     text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    result = search(sync_pass, text) if sync_pass and text else Search([])
-    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=bool(sync_pass))
+    result = _searched(sync_pass, text)
+    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=_is_connected())
+
+
+def _is_connected() -> bool:
+    return SyncPass.objects.exists()
+
+
+def _searched(sync_pass: SyncPass | None, text: str) -> Search:
+    """Returns what every pass knows under this text; what two-way passes found is not asked of the CRM once more."""
+    pairs = search_pairs(text) if text else []
+    one_way = search(sync_pass, text, asks_crm=not pairs) if sync_pass and text else Search([])
+    return Search([*one_way.found, *pairs], one_way.is_cut)
 
 
 FOUND_COLUMNS = (
@@ -51,11 +63,15 @@ FOUND_COLUMNS = (
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
     text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    return export_rows(request, "records", FOUND_COLUMNS, search(sync_pass, text).found if sync_pass and text else [])
+    return export_rows(request, "records", FOUND_COLUMNS, _searched(sync_pass, text).found)
 
 
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
+    pair = ref_of(system, object_type, record_id)
+    of_pair = pass_of(pair) if pair is not None else None
+    if pair is not None and of_pair is not None:
+        return of_pair, pair
     sync_pass = pass_named(PASS)
     refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
     if not refs:
@@ -67,6 +83,8 @@ def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref
 def show(request: HttpRequest, system: str, object_type: str, record_id: str) -> HttpResponse:
     """Where one record stands now: both sides, the conditions, the link, the cases, and when it is looked at next."""
     sync_pass, ref = _asked(system, object_type, record_id)
+    if sync_pass.name in PAIR_PASSES:
+        return _show_pair(request, sync_pass, ref)
     home = home_of(sync_pass, ref)
     if home != ref:
         return redirect("admin:record_detail", home.system, home.object_type, home.id)
@@ -91,6 +109,13 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
         next_look=next_look(sync_pass, it),
         sync_pass=sync_pass,
     )
+
+
+def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpResponse:
+    it = explain_pair(sync_pass, ref)
+    stone = it.binding.tombstones.select_related("run").order_by("-pk").first() if it.binding is not None and not it.is_linked else None
+    title = _title(it.name, ref)
+    return render(request, "admin/reconciliation/record/pair.html", title, ref=ref, it=it, sync_pass=sync_pass, tombstone=stone)
 
 
 def _title(name: str, ref: Ref) -> str:

@@ -20,6 +20,7 @@ from reconciliation.models import (
     Case,
     Difference,
     Forgetting,
+    HookDelivery,
     MappingTable,
     MappingVersion,
     Operation,
@@ -55,7 +56,7 @@ def hostile(client, world):  # noqa: F811
     for value in (FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2"):
         texts = {"name": value[:255], "sentence": value, "reason": value[:60]}
         row = {"sync_pass": world.sync_pass, "crm_id": value[:20], "opened_at": now, **texts, "remedy": value, "note": value}
-        for kind in ("duplicate", "error"):
+        for kind in ("duplicate", "error", "conflict"):
             Case.objects.create(**row, kind=kind, candidates=[{"peer_id": value[:9], "name": value}])
         bound = {"sync_pass": world.sync_pass, "bound_at": now, "synced_at": now, "is_without_owner": True}
         Binding.objects.create(**bound, crm_id=value[:20], peer_id=value[:20], name=value[:255], owner_text=value[:255])
@@ -89,6 +90,9 @@ def full(hostile):
         Tombstone.objects.create(
             sync_pass=hostile.sync_pass, why="crm", crm_id=str(n), name=value[:255], deleted_by=value[:255], found_at=now
         )
+        HookDelivery.objects.create(
+            connection=hostile.sync_pass.peer, digest=f"full{n}", object_id=value[:64], action=value[:20], received_at=now, note=value
+        )  # fmt: skip
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         SearchKey.objects.create(

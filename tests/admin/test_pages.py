@@ -12,7 +12,20 @@ from django.urls import get_resolver, reverse
 from django_filters import FilterSet
 
 import reconciliation.views
-from reconciliation.models import Binding, Case, Connection, Difference, Forgetting, MappingTable, Operation, Run, RunEvent, Tombstone
+from reconciliation.models import (
+    Binding,
+    Case,
+    ConflictField,
+    Connection,
+    Difference,
+    Forgetting,
+    HookDelivery,
+    MappingTable,
+    Operation,
+    Run,
+    RunEvent,
+    Tombstone,
+)
 from tests.sandboxed import make
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +51,14 @@ PAGES = {
     "duplicate_decide": ("operator", "post"),
     "duplicate_here": ("operator", "post"),
     "duplicate_bulk": ("operator", "get"),
+    "conflict_list": ("viewer", "get"),
+    "conflict_export": ("viewer", "get"),
+    "conflict_bulk": ("operator", "get"),
+    "conflict_refresh": ("operator", "post"),
+    "conflict_detail": ("operator", "get"),
+    "conflict_decide": ("operator", "post"),
+    "conflict_here": ("operator", "post"),
+    "operation_put_back": ("operator", "get"),
     "error_decide": ("operator", "post"),
     "owner_check": ("operator", "post"),
     "case_refresh": ("operator", "post"),
@@ -124,11 +145,14 @@ PAGES = {
     "connection_add": ("admin", "get"),
     "connection_connect": ("admin", "post"),
     "connection_callback": ("admin", "get"),
+    "hooks_switch": ("admin", "post"),
+    "delivery_list": ("admin", "get"),
+    "delivery_export": ("admin", "get"),
 }
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
 # Changes that answer a script or with a file; every other leads back to a page.
-ANSWERS_ITSELF = {"duplicate_here", "support_download", "transfer_export"}
+ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -143,7 +167,7 @@ def names():
 
 
 def leave_behind(box):
-    """Stores a field that differs and a record that was deleted, with hostile values."""
+    """Stores a field that differs, one in conflict, and a record that was deleted, with hostile values."""
     gone = {"sync_pass": box.sync_pass, "crm_id": "900", "peer_id": "900", "name": HOSTILE[:200]}
     linked = {**gone, "crm_id": "901", "peer_id": "901"}
     linked = Binding.objects.create(**linked, bound_at=box.clock.at, synced_at=box.clock.at)
@@ -151,7 +175,16 @@ def leave_behind(box):
         sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
         peer_value="Food", noted_at=box.clock.at,
     )  # fmt: skip
+    texts = {"name": HOSTILE[:200], "sentence": HOSTILE, "reason": "both_changed", "note": HOSTILE, "opened_at": box.clock.at}
+    case = Case.objects.create(sync_pass=box.sync_pass, kind="conflict", crm_type="Contact", crm_id="902", peer_id="902", **texts)
+    ConflictField.objects.create(
+        case=case, crm_field="industry", peer_field="industry", crm_value=HOSTILE, peer_value=[HOSTILE], why=HOSTILE, crm_changed_by=HOSTILE
+    )
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
+    HookDelivery.objects.create(
+        connection=box.sync_pass.peer, digest="0" * 64, object_type="prospect", object_id=HOSTILE[:64], action="updated",
+        body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
+    )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
 
 
@@ -197,6 +230,10 @@ def address(name):
         "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "conflict_detail": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "conflict_decide": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
+        "operation_put_back": lambda: {"pk": Operation.objects.first().pk},
         "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "error_detail": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "forget_detail": lambda: {"pk": forgotten().pk},
@@ -212,6 +249,9 @@ def address(name):
         "connection_test": lambda: {"pk": Connection.objects.first().pk},
         "connection_add": lambda: {"system": "outreach"},
         "connection_connect": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "hooks_switch": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "delivery_list": lambda: {"pk": Connection.objects.get(system="outreach").pk},
+        "delivery_export": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},

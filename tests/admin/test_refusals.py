@@ -31,6 +31,7 @@ TO_LOG_IN = 302
 STOCK = {
     "healthz": (503, 405, 503, 405),
     "metrics": (404, 405, 404, 405),  # no such page without METRICS_TOKEN
+    "hooks/outreach/<int:connection_id>/": (405, 401, 405, 401),  # the signature is the permission
     "login/": (200, None, 302, None),
     "logout/": (TO_LOG_IN, TO_LOG_IN, 405, None),
     "password_change/": (TO_LOG_IN, TO_LOG_IN, 200, None),
@@ -55,6 +56,7 @@ STOCK = {
     "^(?P<app_label>auth)/$": (TO_LOG_IN, TO_LOG_IN, 404, 404),
     "(?P<url>.*)$": (TO_LOG_IN, TO_LOG_IN, 404, 404),
 }
+FOR_MACHINES = ("healthz", "metrics", "hooks/outreach/<int:connection_id>/")
 # A form that would change something, were it let through: somebody with every right, the role that may do everything.
 FORGED = {"name": "organisations", "username": "evil", "is_superuser": "on", "is_staff": "on", "is_active": "on", "post": "yes"}
 FORGED |= {"usable_password": "true", "password1": "p" * 15, "password2": "p" * 15, "decision": "different", "reason": "x"}
@@ -78,7 +80,7 @@ def stock_address(route):
     """Returns an address of that route; where it is of one person or role, those are there."""
     of = Group if "group" in route else User
     where = re.sub(r"<(path:)?(object_id|id)>", str(of.objects.order_by("pk").first().pk if of.objects.exists() else 1), route)
-    where = re.sub(r"<path:content_type_id>", "1", where)
+    where = re.sub(r"<path:content_type_id>|<int:connection_id>", "1", where)
     return "/" + where.replace("^(?P<app_label>auth)/$", "auth/").replace("(?P<url>.*)$", "nosuch/")
 
 
@@ -150,7 +152,7 @@ def test_every_change_needs_its_csrf_token(world):
     client = Client(enforce_csrf_checks=True)
     log_in(client, "admin")
     User.objects.filter(username="a-admin").update(is_superuser=True)  # nothing else may be the reason
-    posts = [address(name) for name in PAGES] + [stock_address(route) for route in STOCK if route not in ("healthz", "metrics")]
+    posts = [address(name) for name in PAGES] + [stock_address(route) for route in STOCK if route not in FOR_MACHINES]
     before = state_of_things()
 
     for where in posts:

@@ -134,7 +134,7 @@ def test_no_log_line_at_any_level_holds_a_secret(root, world, written, monkeypat
         secrets = world.secrets  # as a local variable
         raise RuntimeError(f"unforeseen, with {len(secrets)} secrets at hand")
 
-    monkeypatch.setattr("reconciliation.engine.runner.process_page", breaks)
+    monkeypatch.setattr("reconciliation.engine.organisation_sweep.process_page", breaks)
     assert world.run().state == "failed"
     root.get("/nosuch/")
     root.post("/connections/", {"api_key": "planted-in-a-refused-form"})

@@ -6,7 +6,8 @@ import pytest
 
 from connectors.sandbox.wire import Response
 from reconciliation.engine import gather, organisations
-from reconciliation.engine.runner import Order, run_pass
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import run_pass
 from reconciliation.models import Binding, Case, FieldRule, Operation, RunEvent, SyncPass
 from tests.sandboxed import ERROR, make
 

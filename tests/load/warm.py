@@ -11,7 +11,8 @@ import django
 
 
 def main(rounds: int) -> None:
-    from reconciliation.engine.runner import Order, run_pass
+    from reconciliation.engine.context import Order
+    from reconciliation.engine.runner import run_pass
     from reconciliation.models import SyncPass
 
     sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get()

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.utils import timezone
 
-from reconciliation.engine import runner, staff
+from reconciliation.engine import organisation_sweep, staff
 from reconciliation.engine.threads import spread
 from reconciliation.models import Case, Connection, Heartbeat, PassLease, Run, SyncPass
 from syncsite.logging import JsonFormatter, TextFormatter, during_run, run_id
@@ -266,8 +266,10 @@ def kept():
 
 def test_every_line_of_a_run_carries_its_number(box, kept, monkeypatch):
     log = logging.getLogger("reconciliation.somewhere")
-    real = runner.process_page
-    monkeypatch.setattr(runner, "process_page", lambda *a: (log.info("in the page"), list(spread(4)(log.info, ["t1", "t2"])), real(*a))[2])
+    real = organisation_sweep.process_page
+    monkeypatch.setattr(
+        organisation_sweep, "process_page", lambda *a: (log.info("in the page"), list(spread(4)(log.info, ["t1", "t2"])), real(*a))[2]
+    )
     box.organisation("One")
 
     run = box.run()

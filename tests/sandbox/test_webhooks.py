@@ -118,3 +118,36 @@ def test_an_inactive_webhook_is_silent_and_the_token_cleans_it_up(outreach, list
 def test_what_a_webhook_must_not_be(outreach, bad):
     url = bad.pop("url")
     assert subscribe(outreach, url, **bad).status_code == 422
+
+
+def test_deliveries_come_twice_out_of_order_or_never_as_the_switches_say(outreach, control, listener):
+    subscribe(outreach, listener.url, payloadVersion=2)
+    control.call("POST", "/switches", {"outreach": {"hooks_repeat": 1.0, "hooks_shuffle": True}})
+    for n in range(6):
+        outreach.create("account", "/accounts", {"name": f"A{n}"})
+    control.call("POST", "/switches", {"outreach": {"hooks_shuffle": False, "hooks_repeat": 0.0, "hooks_drop": 1.0}})
+    outreach.create("account", "/accounts", {"name": "never told"})
+
+    names = [event["data"]["attributes"]["name"] for event in listener.wait_for(12)]
+
+    assert sorted(names) == sorted([f"A{n}" for n in range(6)] * 2) and names != sorted(names)
+    assert len({body for _, _, body in listener.received}) == 6  # a repeat is the same to the byte
+    time.sleep(0.2)
+    assert len(listener.received) == 12
+
+
+@pytest.mark.parametrize("bad", [{"hooks_repeat": 2}, {"hooks_drop": True}, {"hooks_shuffle": 1}, {"hooks_drop": -0.1}])
+def test_switches_of_deliveries_that_cannot_be_are_refused(control, bad):
+    assert control.refused("POST", "/switches", {"outreach": bad})
+
+
+def test_before_update_says_what_relationships_were_too(outreach, listener):
+    subscribe(outreach, listener.url, payloadVersion=2, action="updated")
+    ada, bob = (outreach.world.outreach.create_record("users", {"username": n})["id"] for n in ("ada", "bob"))
+    account = outreach.world.outreach.create_record("accounts", {"name": "A", "owner": ada})
+    outreach.world.outreach.update_record("accounts", account["id"], {"owner": bob})
+    outreach.world.keep()
+
+    (event,) = listener.wait_for(1)
+
+    assert event["data"]["relationships"]["owner"]["id"] == bob and event["data"]["beforeUpdate"]["owner"]["id"] == ada

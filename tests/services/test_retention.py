@@ -219,7 +219,7 @@ def test_the_boundary_is_found_in_few_queries_whatever_the_size(box, django_asse
         write(run, intended_at=NOW - timedelta(days=600 - 2 * n))
 
     with django_assert_max_num_queries(25):
-        first = retention._first_newer(Operation.objects.all(), "intended_at", NOW - timedelta(days=400))
+        first = retention.first_newer(Operation.objects.all(), "intended_at", NOW - timedelta(days=400))
 
     assert Operation.objects.filter(pk__lt=first).count() == 100
 

@@ -16,6 +16,7 @@ from connectors.sandbox.outreach.records import Records
 from connectors.sandbox.outreach.refusal import Refused
 from connectors.sandbox.outreach.schema import BY_TYPE, RESOURCES, UNLISTED, Resource, hyper_schema, open_api
 from connectors.sandbox.outreach.table import Record
+from connectors.sandbox.outreach.webhooks import Delivery, Weather
 from connectors.sandbox.wire import Request, Response, masked, read_id, read_json, template_of
 
 LONGEST_URL = 8192
@@ -36,6 +37,7 @@ class OutreachSystem(Records):
     def __init__(self, *, now: Callable[[], datetime], seed: int) -> None:
         super().__init__(now=now)
         self.desk = TokenDesk(now=now, seed=seed)
+        self.weather = Weather(seed)
         self.per_hour: int | None = None
         self.strict_content_type = True
         self._window = 0
@@ -86,33 +88,45 @@ class OutreachSystem(Records):
             raise ValueError(f"there is no {object_type} {id_}")
         self._delete(RESOURCES[object_type], id_)
 
+    def take_told(self) -> list[Delivery]:
+        """Returns the deliveries that are to be sent now; what happens to them on their way has happened."""
+        told, self.outbox = self.outbox, []
+        return self.weather.through(told)
+
     def expire_tokens(self) -> None:
         self.desk.expire()
 
     def switches(self) -> dict[str, Any]:
         """Returns what may be one way or the other: rules that the reference leaves open, and the scopes of tokens."""
         own = {"unique_custom_id": self.unique_custom_id, "strict_content_type": self.strict_content_type}
-        return {**own, **self.desk.switches()}
+        return {**own, **self.desk.switches(), **self.weather.switches()}
 
     def set_switches(self, given: Mapping[str, Any]) -> None:
         """Sets the switches that are named. Raises ValueError, and sets none, for a value that is not one of theirs."""
         for name, value in given.items():
-            if name != "scopes" and not isinstance(value, bool):
+            if name != "scopes" and name not in self.weather.switches() and not isinstance(value, bool):
                 raise ValueError(f"{name} must be true or false")
-        self.desk.set_switches(given)
+        before = self.weather.switches()
+        self.weather.set_switches(given)
+        try:
+            self.desk.set_switches(given)
+        except ValueError:
+            self.weather.set_switches(before)
+            raise
         self.unique_custom_id = given.get("unique_custom_id", self.unique_custom_id)
         self.strict_content_type = given.get("strict_content_type", self.strict_content_type)
 
     def meta(self) -> dict[str, Any]:
         rules = {"unique_custom_id": self.unique_custom_id, "strict_content_type": self.strict_content_type}
         next_ids = {n: t.next_id for n, t in self.tables.items()}
-        return {"desk": self.desk.meta(), "next_ids": next_ids, "per_hour": self.per_hour, **rules}
+        return {"desk": self.desk.meta(), "next_ids": next_ids, "per_hour": self.per_hour, **rules, "weather": self.weather.switches()}
 
     def dump(self) -> dict[str, Any]:
         return {"meta": self.meta(), "tables": {n: {"rows": list(t.records.values())} for n, t in self.tables.items()}}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.desk.restore(dict(state["meta"]["desk"]))
+        self.weather.set_switches(state["meta"].get("weather", {}))
         self.per_hour = state["meta"].get("per_hour")
         self.unique_custom_id = state["meta"].get("unique_custom_id", self.unique_custom_id)
         self.strict_content_type = state["meta"].get("strict_content_type", self.strict_content_type)

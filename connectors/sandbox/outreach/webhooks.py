@@ -11,10 +11,11 @@ import hmac
 import http.client
 import json
 import queue
+import random
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -75,13 +76,59 @@ def delivery(hook: Record, resource: Resource, action: str, record: Record, befo
     named = {n: record[n] for n in relations if record.get(n) is not None}
     data["relationships"] = {n: v if isinstance(v, dict) else {"type": resource.to_one[n], "id": v} for n, v in named.items()}
     if hook.get("payloadVersion") == 2 and action == "updated" and before is not None:
-        data["beforeUpdate"] = {n: before.get(n) for n in changed}
+        # The reference shows attributes; relationships are played in the form the delivery itself gives them.
+        was = {n: before.get(n) for n in relations}
+        shown = {n: v if isinstance(v, dict) or v is None else {"type": resource.to_one[n], "id": v} for n, v in was.items()}
+        data["beforeUpdate"] = {**{n: before.get(n) for n in changed}, **shown}
     meta = {"deliveredAt": at.isoformat(timespec="milliseconds"), "eventName": f"{resource.type}.{action}", "jobId": str(uuid.uuid4())}
     body = json.dumps({"data": data, "meta": meta}).encode()
     headers = {"Content-Type": "application/json", "outreach-webhook-cleanup-token": str(hook.get("cleanupToken") or "")}
     if hook.get("secret"):
         headers["Outreach-Webhook-Signature"] = hmac.new(str(hook["secret"]).encode(), body, hashlib.sha256).hexdigest()
     return Delivery(str(hook["url"]), body, headers)
+
+
+HELD_BACK = 8  # deliveries that are shuffled with each other
+
+
+class Weather:
+    """What may happen to deliveries on their way: some come twice, some never, and not in their order. Deterministic from
+    the seed. What is shuffled is held back until HELD_BACK wait, or until the switch is off again."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._held: list[Delivery] = []
+        self.repeat = 0.0  # the share that comes twice
+        self.drop = 0.0  # the share that never comes
+        self.shuffle = False
+
+    def through(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Returns what arrives now, in this order."""
+        arriving = [item for item in deliveries if not (self.drop and self._random.random() < self.drop)]
+        arriving = [copy for item in arriving for copy in [item] * (2 if self.repeat and self._random.random() < self.repeat else 1)]
+        if not self.shuffle:
+            arriving, self._held = [*self._held, *arriving], []
+            return arriving
+        self._held += arriving
+        if len(self._held) < HELD_BACK:
+            return []
+        arriving, self._held = self._held, []
+        self._random.shuffle(arriving)
+        return arriving
+
+    def switches(self) -> dict[str, float | bool]:
+        return {"hooks_repeat": self.repeat, "hooks_drop": self.drop, "hooks_shuffle": self.shuffle}
+
+    def set_switches(self, given: Mapping[str, Any]) -> None:
+        """Sets those that are named. Raises ValueError, and sets none, for a value that is not one of theirs."""
+        for name in ("hooks_repeat", "hooks_drop"):
+            value = given.get(name, 0.0)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ValueError(f"{name} must lie between 0 and 1")
+        if not isinstance(given.get("hooks_shuffle", False), bool):
+            raise ValueError("hooks_shuffle must be true or false")
+        self.repeat, self.drop = float(given.get("hooks_repeat", self.repeat)), float(given.get("hooks_drop", self.drop))
+        self.shuffle = given.get("hooks_shuffle", self.shuffle)
 
 
 class Sender:

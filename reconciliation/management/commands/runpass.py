@@ -9,8 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from reconciliation.engine import worlds
+from reconciliation.engine.context import Order
 from reconciliation.engine.lease import LeaseHeld
-from reconciliation.engine.runner import Order, run_pass
+from reconciliation.engine.runner import run_pass
 from reconciliation.models import Run, SyncPass
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_waive
 

@@ -64,7 +64,7 @@
   if (run) poll(run.dataset.progress, (now) => {
     setText(run.querySelector("[data-seen]"), now.seen.toLocaleString("en-GB"));
     const parts = ["created", "updated", "unchanged", "duplicates", "failed", "held"].filter((name) => now[name]);
-    setText(run.querySelector("[data-counts]"), parts.map((name) => `${now[name].toLocaleString("en-GB")} ${name}`).join(", "));
+    setText(run.querySelector("[data-counts]"), now.words ?? parts.map((name) => `${now[name].toLocaleString("en-GB")} ${name}`).join(", "));
     const bar = run.querySelector("progress");
     if (bar && now.total) { bar.max = now.total; bar.value = Math.min(now.seen, now.total); }
     if (now.is_running) return true;
@@ -98,11 +98,13 @@
 
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=radio]), select, textarea")) return;
     const go = { j: keys.dataset.next, k: keys.dataset.previous }[event.key];
     if (go) location.assign(go);
     if (event.key === "?") { document.getElementById("keys")?.scrollIntoView(); }
-    const choice = document.querySelector(`[data-choice="${CSS.escape(event.key)}"]`);
-    if (choice) { choice.open = true; choice.querySelector("button").focus(); }
+    const group = event.target.closest("[data-choices]") || document.querySelector("[data-choices]") || document;
+    const choice = group.querySelector(`[data-choice="${CSS.escape(event.key)}"]`);
+    if (choice?.type === "radio") { choice.click(); choice.focus(); }
+    else if (choice) { choice.open = true; choice.querySelector("button").focus(); }
   });
 })();

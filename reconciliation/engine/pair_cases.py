@@ -1,0 +1,57 @@
+"""Opens and closes the cases of two-way passes. Nothing is flagged in the CRM: the case alone holds the record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+
+from reconciliation.core.ledger import Outcome
+from reconciliation.engine import cases
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.pair_work import PairWork
+from reconciliation.models import Case
+from reconciliation.passes.pairs import PairDecision
+
+
+def ids_of(work: PairWork, decision: PairDecision) -> dict[str, str]:
+    """Returns the records a case is about, "" for a side that is not known."""
+    binding = work.bindings.get(decision.record.ref.id)
+    is_crm = work.side == "crm"
+    crm = decision.record.ref if is_crm else decision.crm.ref if decision.crm is not None else None
+    peer_id = decision.peer_id or (decision.peer.ref.id if decision.peer is not None else "" if is_crm else decision.record.ref.id)
+    if binding is not None and not binding.is_tombstone:
+        peer_id = peer_id or binding.peer_id
+        if crm is None:
+            return {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": peer_id}
+    return {"crm_type": crm.object_type if crm is not None else "", "crm_id": crm.id if crm is not None else "", "peer_id": peer_id}
+
+
+def open_case(
+    context: RunContext, work: PairWork, decision: PairDecision, *, exchange: dict[str, Any] | None = None, trace: str = ""
+) -> Case:
+    """Returns the open case of this kind for the record, made or brought up to date; never a second one."""
+    name = context.terms.kind.name_of(decision.record) if decision.record.fields else ""
+    return cases.open_case(
+        context,
+        decision.record,
+        decision.case,
+        flag=Case.Flag.NONE,
+        exchange=exchange,
+        trace=trace,
+        ids=ids_of(work, decision),
+        name=name,
+    )
+
+
+def close_solved(context: RunContext, work: PairWork) -> None:
+    """Closes the error and remap cases of records that went through."""
+    went = [d for d in work.decisions.values() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason in ("linked", "equal")]
+    ids = [d.record.ref.id for d in went]
+    if not ids:
+        return
+    about = Q(crm_id__in=ids) if work.side == "crm" else Q(peer_id__in=ids)
+    rows = Case.objects.filter(about, sync_pass=context.sync_pass, state=Case.State.OPEN)
+    rows.filter(Q(kind=Case.Kind.ERROR) | Q(kind=Case.Kind.REMAP, reason="several")).update(
+        state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
+    )

@@ -1,0 +1,121 @@
+"""Plans of two-way passes that are shown before they are carried out, or parked by a brake (engine-rules 18, 19)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from connectors.contract import Ref
+from reconciliation.core.ledger import Outcome
+from reconciliation.engine import previews
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.pair_work import PairWork
+from reconciliation.models import Operation, Run
+from reconciliation.models.bulk import update_rows
+from reconciliation.passes import pairs as rules
+from reconciliation.passes.pairs import PairDecision
+from reconciliation.store import encode_fields
+
+Rows = Mapping[str, Sequence[Operation]]
+ENDS = ("deleted", "counterpart_gone", "merged_elsewhere")
+
+
+def store_plan(context: RunContext, work: PairWork) -> None:
+    """Writes the plan of a page to the journal as *planned*, a row for each write, link, case and end of a link."""
+    rows = [row for d in work.decisions.values() for row in _planned(context, work, d)]
+    Operation.objects.bulk_create(rows, batch_size=100)
+    for row in rows:
+        work.operations.setdefault(Ref.parse(row.source_ref).id, []).append(row)
+
+
+def _planned(context: RunContext, work: PairWork, decision: PairDecision) -> list[Operation]:
+    kinds: list[tuple[str, str, str, str, dict[str, Any], dict[str, Any], str]] = []
+    for intent in decision.intents:
+        kinds.append((intent.kind, intent.side, intent.object_type, intent.target_id, intent.after, intent.before, intent.reason))
+    ref = decision.record.ref
+    if decision.case is not None:
+        kinds.append((Operation.Kind.CASE, work.side, ref.object_type, ref.id, {"case": decision.case.kind}, {}, decision.sentence))
+    elif decision.is_link and not decision.intents:
+        other = decision.peer if work.side == "crm" else decision.crm
+        kinds.append((Operation.Kind.LINK, work.side, ref.object_type, ref.id, {"link": str(other.ref)}, {}, decision.sentence))
+    elif decision.reason in ENDS and decision.outcome is Outcome.EXCLUDED and ref.id in work.bindings:
+        kinds.append((Operation.Kind.UNLINK, work.side, ref.object_type, ref.id, {"link": ""}, {}, decision.sentence))
+    elif decision.reason == "conflict" and decision.merge is not None:
+        fields = ", ".join(c.rule.peer for c in decision.merge.conflicts)
+        kinds.append((Operation.Kind.CASE, work.side, ref.object_type, ref.id, {"case": f"conflict: {fields}"}, {}, decision.sentence))
+    essence = {"side": work.side, "version": decision.record.version, "essence": _essence(decision)}
+    return [
+        Operation(
+            run=context.run,
+            connection=context.executor.sides[side].connection,
+            kind=kind,
+            state=Operation.State.PLANNED,
+            object_type=object_type,
+            target_id=target_id,
+            source_ref=str(ref),
+            writer_key=f"planned:{ref}:{n}",
+            before=encode_fields(before),
+            after=encode_fields(after),
+            context=essence,
+            origin={"name": context.terms.kind.name_of(decision.record)[:255]},
+            reason=" ".join(part for part in (reason, *decision.warnings) if part),
+            lease_token=context.lease.token,
+            intended_at=context.wiring.now(),
+        )
+        for n, (kind, side, object_type, target_id, after, before, reason) in enumerate(kinds)
+    ]
+
+
+def _essence(decision: PairDecision) -> dict[str, Any]:
+    """Returns what must be the same for a planned row to be carried out."""
+    return {
+        "outcome": decision.outcome.value,
+        "reason": decision.reason,
+        "writes": [[i.side, i.kind, i.target_id, encode_fields(i.after)] for i in decision.intents],
+        "mapping": decision.type.mapping.version if decision.type is not None else 0,
+    }
+
+
+def planned_pages(context: RunContext, preview: Run) -> Iterator[tuple[str, str, Rows]]:
+    """Yields (side, object type, planned rows by record id), a page at a time. Raises PreviewRefused."""
+    groups: dict[tuple[str, str], dict[str, list[Operation]]] = {}
+    for row in previews.planned_rows(context, preview):
+        ref = Ref.parse(row.source_ref)
+        key = (str(row.context.get("side")), ref.object_type)
+        group = groups.setdefault(key, {})
+        if ref.id not in group and len(group) >= previews.ROWS_A_PAGE:
+            yield *key, groups.pop(key)
+            group = groups.setdefault(key, {})
+        group.setdefault(ref.id, []).append(row)
+    for (side, object_type), group in groups.items():
+        yield side, object_type, group
+
+
+def refuse_changed(context: RunContext, work: PairWork, planned: Rows) -> None:
+    """Replaces the decision of every record that is not what the preview showed (C35)."""
+    for id_, decision in list(work.decisions.items()):
+        row = planned[id_][0]
+        reason = ""
+        if decision.record.version != row.context["version"]:
+            reason = "the record was edited"
+        elif _essence(decision) != row.context["essence"]:
+            reason = f"the decision would be “{decision.outcome.value}” with other values now"
+        if reason:
+            work.decide(rules.excluded(decision.record, "changed_meanwhile", f"Refused: {reason} since the preview."))
+
+
+def settle(context: RunContext, planned: Rows, outcomes: Mapping[str, PairDecision]) -> None:
+    """Closes the planned rows of an applied page: carried out, or refused."""
+    now, rows = context.wiring.now(), [(id_, row) for id_, some in planned.items() for row in some]
+    for id_, row in rows:
+        decision = outcomes.get(id_)
+        refused = decision is None or decision.reason == "changed_meanwhile"
+        row.state = Operation.State.REFUSED if refused else Operation.State.VOID
+        if decision is None:
+            row.error = "Refused: the record is gone since the preview."
+        elif refused or decision.outcome is Outcome.HELD:
+            row.error = decision.sentence
+        else:
+            row.error = f"Carried out by run {context.run.pk}."
+        row.settled_at = now
+    update_rows([row for _, row in rows], ["state", "error", "settled_at"])

@@ -1,0 +1,145 @@
+"""Settles what an earlier run of a two-way pass left in doubt, before a new one reads anything (design section 6).
+
+Creates that were sent and not answered are asked for: in the CRM by our key in its external-id field, in the peer by the
+pointer, found through the person's addresses. Found once = adopted; absent = void after time-out and settle time, and the
+source is looked at again. Then the pointers that are owed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from connectors.contract import Record, Ref
+from reconciliation.core.operations import CaseOpening
+from reconciliation.engine import cases, pair_bases, pair_reads, pair_trouble, recovery
+from reconciliation.engine.context import RunContext
+from reconciliation.models import Binding, Case, LookAgain, Operation
+from reconciliation.models.work_left import WorkLeft
+from reconciliation.passes.organisations import CLOCKS_DIFFER
+from reconciliation.passes.pairs import ADOPTED
+from reconciliation.store import decode_fields
+
+OWED_A_RUN = 1000
+
+
+def recover(context: RunContext, left: WorkLeft) -> None:
+    """Brings the journal to rest as far as the remote systems allow. Raises ConnectionTrouble."""
+    if left.open_operations:
+        _look_again_at_updates(context)
+        recovery.void_unsent(context)
+        if not context.wiring.switches.names_before_journal:
+            _settle_creates(context)
+    if left.open_operations or left.write_backs:
+        _point(context)
+
+
+def _look_again_at_updates(context: RunContext) -> None:
+    """What was sent and not answered is compared anew, whether it was done or not."""
+    rows = Operation.objects.filter(run__sync_pass=context.sync_pass, state=Operation.State.SENT).exclude(run=context.run)
+    for op in rows.exclude(kind=Operation.Kind.CREATE):
+        _look_again(context, Ref.parse(op.source_ref), "in_doubt")
+
+
+def _settle_creates(context: RunContext) -> None:
+    sent = list(recovery.creates_in_doubt(context.sync_pass).select_related("connection"))
+    if context.wiring.switches.resends_in_doubt:
+        for op in sent:
+            _void(context, op)
+        return
+    groups: dict[tuple[str, str], list[Operation]] = {}
+    for op in sent:
+        side = "crm" if op.connection_id == context.crm.connection.pk else "peer"
+        groups.setdefault((side, op.object_type), []).append(op)
+    for (side, object_type), operations in groups.items():
+        found = _found(context, side, object_type, operations)
+        for op in operations:
+            _settle(context, side, op, found.get(op.pk, []))
+
+
+def _found(context: RunContext, side: str, object_type: str, operations: Sequence[Operation]) -> dict[int, list[Record]]:
+    """Returns the records that these creates made, by operation."""
+    connector, terms = pair_reads.side_of(context, side).connector, context.terms
+    columns = pair_reads.columns(terms, object_type)
+    since = min(op.intended_at for op in operations) - CLOCKS_DIFFER
+    if side == "peer" and not terms.kind.marker_is_pointer:
+        found = pair_reads.by_keys(context, "peer", [object_type], (k for op in operations for k in _keys(context, op)))
+        return {op.pk: [r for r in found if terms.kind.pointer_of(r) == Ref.parse(op.source_ref).id] for op in operations}
+    marked = connector.find_marked(object_type, [op.marker for op in operations], columns, since=since)
+    field = _marker_field(context, side, object_type)
+    if field:
+        return {op.pk: [r for r in marked if str(r.fields.get(field)) == op.marker] for op in operations}
+    mine = connector.made_by_us(object_type, columns, since=since)  # the guarantee is weaker: by our user, time and key (rule 35)
+    return {op.pk: [r for r in mine if set(terms.kind.keys(r)) & set(_keys(context, op))] for op in operations}
+
+
+def _marker_field(context: RunContext, side: str, object_type: str) -> str:
+    connector = pair_reads.side_of(context, side).connector
+    field_of = getattr(connector, "marker_field_of", None)
+    return field_of(object_type) if field_of is not None else connector.marker_field
+
+
+def _keys(context: RunContext, op: Operation) -> tuple[str, ...]:
+    record = Record(Ref(op.connection.system, op.object_type, "0"), decode_fields(op.after))
+    return context.terms.kind.keys(record) or ((op.name_key,) if op.name_key else ())
+
+
+def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
+    taken = pair_reads.holders(context, side, [r.ref.id for r in found])
+    free = sorted((r for r in found if r.ref.id not in taken), key=lambda r: r.ref.id)
+    connector = pair_reads.side_of(context, side).connector
+    with transaction.atomic():
+        if free:
+            _adopt(context, side, op, free)
+        elif recovery.may_be_sent_again(context, op, connector):
+            _void(context, op)
+
+
+def _void(context: RunContext, op: Operation) -> None:
+    op.state, op.settled_at, op.error = Operation.State.VOID, context.wiring.now(), "Not found; may be sent again."
+    op.save(update_fields=["state", "settled_at", "error"])
+    _look_again(context, Ref.parse(op.source_ref), "not_made")
+
+
+def _adopt(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
+    """Takes up what was made without an answer. Nothing counts as agreed yet, so the next look compares every field."""
+    record, source = found[0], Ref.parse(op.source_ref)
+    op.state, op.settled_at, op.target_id, op.error = Operation.State.CONFIRMED, context.wiring.now(), record.ref.id, ""
+    op.save(update_fields=["state", "settled_at", "target_id", "error"])
+    other = Record(source, {})
+    crm, peer = (record, other) if side == "crm" else (other, record)
+    type_ = context.terms.type_of(crm.ref.object_type)
+    if type_ is None or pair_reads.holders(context, "peer" if side == "crm" else "crm", [source.id]):
+        return
+    binding = pair_bases.new_binding(context, type_, crm, peer, how=ADOPTED, is_pointer_due=side == "crm")
+    pair_bases.save_new([binding])
+    _look_again(context, source, "adopted")
+    if len(found) > 1:
+        sentence = f"{len(found)} records were made for this one: {', '.join(r.ref.id for r in found)}; {record.ref.id} is linked."
+        opening = CaseOpening("remap", "several", sentence, "Merge or delete the others.")
+        ids = {"crm_type": crm.ref.object_type, "crm_id": crm.ref.id, "peer_id": peer.ref.id}
+        cases.open_case(context, crm, opening, flag=Case.Flag.NONE, ids=ids, name=binding.name)
+
+
+def _look_again(context: RunContext, ref: Ref, reason: str) -> None:
+    side = "crm" if ref.system == context.crm.connector.system else "peer"
+    LookAgain.objects.update_or_create(
+        sync_pass=context.sync_pass,
+        side=side,
+        object_type=ref.object_type,
+        record_id=ref.id,
+        defaults={"reason": reason, "since": context.wiring.now()},
+    )
+
+
+def _point(context: RunContext) -> None:
+    """Writes the pointers that earlier runs still owe to records of the peer."""
+    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)[:OWED_A_RUN])
+    if not rows:
+        return
+    peers = pair_reads.read(context, "peer", context.terms.kind.peer_object, (b.peer_id for b in rows))
+    system = context.crm.connector.system
+    owed = [(b, Ref(system, b.crm_type, b.crm_id), peers[b.peer_id]) for b in rows if b.peer_id in peers]
+    pair_trouble.write_pointers(context, owed)
+    gone = [b.pk for b in rows if b.peer_id not in peers]
+    Binding.objects.filter(pk__in=gone).update(is_write_back_due=False, owed_since=None)

@@ -1,0 +1,194 @@
+"""How a two-way pass goes over its records: one feed for each record type of the CRM, one for the peer's, each with a
+cursor of its own. A feed that an earlier run left unfinished comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from connectors.contract import All, Condition, Op, Page, Position, Record, Test
+from reconciliation.core.conditions import as_condition, holds
+from reconciliation.core.ledger import Outcome
+from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, presence, previews
+from reconciliation.engine.context import Order, RunContext
+from reconciliation.engine.pairs import process_page
+from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
+
+PAGE_ROWS = 500
+CHANGED_FIELD = {"crm": "SystemModstamp", "peer": "updatedAt"}
+START_AGAIN: dict[str, Any] = {"sweep_started_at": None, "position_at": None, "position_id": ""}
+terms_of = pair_terms.terms_of
+
+
+@dataclass(slots=True)
+class Feed:
+    """The records of one object type of one side, from its cursor on. `row` holds the cursor."""
+
+    side: str
+    object_type: str
+    row: RecordType | SyncPass
+    save: Callable[..., None]
+    conditions: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.row.sweep_started_at is not None
+
+
+def _feeds(context: RunContext) -> list[Feed]:
+    sync_pass = context.sync_pass
+    rows = RecordType.objects.filter(sync_pass=sync_pass, is_on=True)
+    feeds = [Feed("crm", row.crm_object, row, _saver(context, row), tuple(map(tuple, row.conditions))) for row in rows]
+    feeds.append(Feed("peer", context.terms.kind.peer_object, sync_pass, context.save_pass))
+    return sorted(feeds, key=lambda feed: not feed.is_under_way)
+
+
+def _saver(context: RunContext, row: RecordType) -> Callable[..., None]:
+    def save(**changes: object) -> None:
+        if context.moves_cursor:
+            RecordType.objects.filter(pk=row.pk).update(**changes)
+        for name, value in changes.items():
+            setattr(row, name, value)
+
+    return save
+
+
+def sweep(context: RunContext, order: Order) -> tuple[str, str]:
+    """Reads every feed to its end. Returns the state the run ends in, and a note."""
+    feeds = _feeds(context)
+    ends = None if order.budget is None or gate.is_closed(context.sync_pass) else context.wiring.monotonic() + order.budget
+    for feed in feeds:
+        if order.is_full or not context.moves_cursor:  # it looks at everything, whatever an earlier run has left
+            feed.save(**START_AGAIN, sweep_is_full=order.is_full)
+    if order.is_full:
+        context.save_pass(sweep_blanked={}, approved_blanking=[])
+    for feed in feeds:
+        if not _read_to_the_end(context, feed, ends):
+            if context.sync_pass.hold_reason and not context.is_preview:
+                return Run.State.HELD, f"{context.sync_pass.hold_reason}. The pass goes on when that was mended."
+            return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+    context.save_pass(sweep_blanked={}, approved_blanking=[], backlog=0)
+    if not context.is_preview:
+        presence.look_at(context)
+    if context.terms.restore is not None:
+        context.save_pass(restored_at=None, restored_to=None)  # everything since the backup was compared once
+    return Run.State.FINISHED, ""
+
+
+def _read_to_the_end(context: RunContext, feed: Feed, ends: float | None) -> bool:
+    """Reads one feed. Returns whether it came to its end."""
+    while True:
+        page = _read_page(context, feed)
+        records = [r for r in page.records if f"{feed.side}:{r.ref.id}" not in context.counted and _is_wanted(feed, r)]
+        process_page(context, feed.side, records)
+        _advance(context, feed, page)
+        context.show_progress()
+        if context.sync_pass.hold_reason and not context.is_preview:
+            return False
+        if page.position is None:
+            return True
+        if ends is not None and context.wiring.monotonic() >= ends:
+            _count_backlog(context, feed)
+            return False
+
+
+def _is_wanted(feed: Feed, record: Record) -> bool:
+    """Tells whether the polling conditions hold, also those that the system cannot be asked for."""
+    return record.is_deleted or not feed.conditions or holds(feed.conditions, record.fields)
+
+
+def _where(context: RunContext, feed: Feed) -> Condition:
+    since = None if feed.row.sweep_is_full else feed.row.last_run_time
+    if since is not None and context.wiring.switches.cursor_is_strict:
+        since += timedelta(seconds=context.sync_pass.overlap_seconds + 1)
+    fresh = Test(CHANGED_FIELD[feed.side], Op.GE, since)
+    return All((fresh, as_condition(feed.conditions))) if feed.conditions else fresh
+
+
+def _columns(context: RunContext, feed: Feed) -> list[str]:
+    return list(dict.fromkeys([*pair_reads.columns(context.terms, feed.object_type), *(field for field, _, _ in feed.conditions)]))
+
+
+def _read_page(context: RunContext, feed: Feed) -> Page:
+    """Returns the next page: inclusive of the cursor, by (time, id); from the second page on nothing newer than the
+    sweep's start is read."""
+    row, connector = feed.row, pair_reads.side_of(context, feed.side).connector
+    position = Position(row.position_at, row.position_id) if row.position_at else None
+    context.lease.guard(connector.request_timeout)
+    page = connector.changes(
+        feed.object_type,
+        where=_where(context, feed),
+        columns=_columns(context, feed),
+        position=position,
+        before=row.sweep_started_at if position else None,
+        page_size=PAGE_ROWS,
+        include_deleted_since=row.last_run_time if feed.side == "crm" else None,
+    )
+    if row.sweep_started_at is None:
+        _begin(context, feed, page)
+    return page
+
+
+def _begin(context: RunContext, feed: Feed, page: Page) -> None:
+    """Remembers the remote clock of the sweep's first answer; a clock that went back takes the cursor with it."""
+    changes: dict[str, object] = {"sweep_started_at": page.server_time}
+    if feed.row.last_run_time and page.server_time < feed.row.last_run_time:
+        changes["last_run_time"] = page.server_time - timedelta(seconds=context.sync_pass.overlap_seconds)
+    feed.save(**changes)
+
+
+def _advance(context: RunContext, feed: Feed, page: Page) -> None:
+    """Moves the position behind a page whose records all have their outcome; ends the sweep behind the last one."""
+    with transaction.atomic():
+        context.lease.renew()
+        if page.position is not None:
+            feed.save(position_at=page.position.updated_at, position_id=page.position.id)
+            return
+        start = feed.row.sweep_started_at - timedelta(seconds=context.sync_pass.overlap_seconds)
+        if context.wiring.switches.cursor_is_our_clock_at_end:
+            start = context.wiring.now()
+        feed.save(**START_AGAIN, last_run_time=start, sweep_is_full=False)
+
+
+def _count_backlog(context: RunContext, feed: Feed) -> None:
+    row, connector = feed.row, pair_reads.side_of(context, feed.side).connector
+    position = Position(row.position_at, row.position_id) if row.position_at else None
+    waiting = connector.count(feed.object_type, _where(context, feed), position=position, before=row.sweep_started_at)
+    context.save_pass(backlog=waiting)
+
+
+def retry_owed(context: RunContext) -> None:
+    """Takes up the records that are owed a second look."""
+    if context.sync_pass.hold_reason:
+        return
+    rows = list(LookAgain.objects.filter(sync_pass=context.sync_pass).order_by("pk")[:PAGE_ROWS])
+    groups: dict[tuple[str, str], list[LookAgain]] = {}
+    for row in rows:
+        groups.setdefault((row.side, row.object_type), []).append(row)
+    for (side, object_type), some in groups.items():
+        found = pair_reads.read(context, side, object_type, (row.record_id for row in some))
+        outcomes = process_page(context, side, list(found.values()))
+        waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
+        LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
+        context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+
+
+def apply(context: RunContext, preview_id: int) -> tuple[str, str]:
+    """Carries out the plan of a preview: every record is read again, and one that changed is refused."""
+    preview = Run.objects.filter(pk=preview_id).first()
+    if preview is None:
+        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
+        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    for side, object_type, planned in pair_previews.planned_pages(context, preview):
+        found = pair_reads.read(context, side, object_type, planned)
+        outcomes = process_page(context, side, list(found.values()), planned)
+        pair_previews.settle(context, planned, outcomes)
+        context.show_progress()
+    refused = context.ledger.excluded["changed_meanwhile"]
+    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
+    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"

@@ -1,0 +1,50 @@
+"""What holds for a run of a two-way pass, read from its rows."""
+
+from __future__ import annotations
+
+from reconciliation.engine.executor import Side
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Connection, Policy, RecordType, SyncPass
+from reconciliation.passes.accounts import COMPANIES
+from reconciliation.passes.pairs import Kind, PairTerms, Restore, TypeTerms
+from reconciliation.passes.prospects import PEOPLE
+from reconciliation.store import mapping_of
+
+KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES}
+
+
+def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> PairTerms:
+    """Returns the terms as they stand now: record types in order, each with its mapping, and the dedupe policy."""
+    rows = RecordType.objects.filter(sync_pass=sync_pass, is_on=True).select_related("mapping")
+    policy = Policy.objects.filter(pk=1).values_list("same_email", flat=True).first()
+    return PairTerms(
+        kind=KINDS[sync_pass.name],
+        types=tuple(_type(row, crm, peer) for row in rows),
+        database=database_of(crm.connection),
+        peer_name=peer.connection.get_system_display(),
+        crm_name=crm.connection.get_system_display(),
+        allows_choice=policy == Policy.SameEmail.CHOOSE,
+        margin_seconds=float(sync_pass.settings.get("margin_seconds", 60)),
+        restore=Restore(sync_pass.restored_at) if sync_pass.restored_at else None,
+        sends_whole_record=wiring.switches.writes_whole_record,
+    )
+
+
+def database_of(crm: Connection) -> str:
+    """Returns what names the CRM's database in our keys. An organisation's address may change, its id does not."""
+    own = crm.settings or {}
+    return str(own.get("database_id") or own.get("organisation_id") or own.get("organisation") or crm.pk)
+
+
+def _type(row: RecordType, crm: Side, peer: Side) -> TypeTerms:
+    return TypeTerms(
+        crm_object=row.crm_object,
+        peer_object=row.peer_object,
+        mapping=mapping_of(row.mapping, peer.connection, crm=crm.connection),
+        on_first_link=row.mapping.on_first_link,
+        inbound_create=row.inbound_create,
+        inbound_update=row.inbound_update,
+        outbound_create=row.outbound_create and not row.held_reason,
+        outbound_update=row.outbound_update,
+        conditions=tuple((str(f), str(t), str(v)) for f, t, v in row.conditions),
+    )

@@ -1,0 +1,99 @@
+"""What a page of a two-way pass leaves behind: mapping rows that are held, records owed a second look, and pointers that
+the peer's records still lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from connectors.contract import Record, Ref
+from connectors.errors import ConnectorError
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.engine import cases, mapping_trouble
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.engine.pair_work import PairWork
+from reconciliation.models import Binding, Case, FieldRule, LookAgain, RecordType
+from reconciliation.models.bulk import insert_rows
+from reconciliation.passes.pairs import PairDecision
+
+NOT_OWED = {"conflict", "interrupted", "brake"}  # those come back by themselves, or wait for a person
+
+
+def look_at(context: RunContext, work: PairWork) -> None:
+    """Holds what the page's answers say is wrong with the mapping: one row, or creating in the CRM; nothing else stops
+    (C31, C32)."""
+    told: set[tuple[str, str, str]] = set()
+    for id_, decision in work.decisions.items():
+        error = work.mapping_errors.get(id_)
+        if error is None or (key := (error.system, error.field, error.detail)) in told:
+            continue
+        told.add(key)
+        hold(context, error, decision)
+
+
+def hold(context: RunContext, error: ConnectorError, decision: PairDecision) -> None:
+    """Holds the mapping row that the error names; a field that no row names holds the making of new records."""
+    column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
+    tables = RecordType.objects.filter(sync_pass=context.sync_pass).values_list("mapping", flat=True)
+    is_row = error.field and FieldRule.objects.filter(table__in=tables, **{column: error.field}).exists()
+    making = next((i for i in decision.intents if i.kind == "create" and i.side == "crm"), None)
+    if is_row or making is None:
+        mapping_trouble.hold(context, error)
+        return
+    RecordType.objects.filter(sync_pass=context.sync_pass, crm_object=making.object_type).update(held_reason=error.sentence)
+    context.renew_terms()
+    sentence = f"New {making.object_type}s are not made: {error.sentence}"
+    remedy = "Open the mapping table, map the field or give it a default, then save. Everything else goes on."
+    opening = CaseOpening("mapping", "mapping", sentence, remedy)
+    record = Record(Ref(context.crm.connector.system, making.object_type, f"create:{making.object_type}"), {"name": making.object_type})
+    cases.open_case(context, record, opening, flag=Case.Flag.NONE)
+
+
+def owe(context: RunContext, work: PairWork) -> None:
+    """Notes the records that are held for a while: no edit brings them back, since the cursor goes by."""
+    held = {i: d for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in NOT_OWED}
+    now = context.wiring.now()
+    rows = [
+        LookAgain(
+            sync_pass=context.sync_pass,
+            side=work.side,
+            object_type=d.record.ref.object_type,
+            record_id=id_,
+            reason=d.reason,
+            since=now,
+        )
+        for id_, d in held.items()
+    ]
+    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
+
+
+def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Record]]) -> None:
+    """Writes into the peer's records which CRM record each belongs to, where they do not say so yet."""
+    intents: list[Intent] = []
+    by_peer: dict[str, Binding] = {}
+    settled: list[int] = []
+    for binding, crm, peer in owed:
+        wanted = {n: v for n, v in context.terms.kind.pointer(crm).items() if peer.fields.get(n) != v}
+        if not wanted:
+            settled.append(binding.pk)
+            continue
+        before = {name: peer.fields.get(name) for name in wanted}
+        reason = f"It belongs to {crm.object_type} {crm.id}."
+        by_peer[peer.ref.id] = binding
+        intents.append(Intent("update", "peer", peer.ref.object_type, str(crm), wanted, before, target_id=peer.ref.id, reason=reason))
+    _paid(context, settled)
+    operations = [op for op in context.executor.intend(intents) if op is not None]
+    context.executor.send("peer", operations, lambda done: _paid(context, _written(by_peer, done)))
+
+
+def _written(by_peer: dict[str, Binding], done: list[Done]) -> list[int]:
+    rows = [by_peer[d.operation.target_id] for d in done if d.error is None]
+    for row in rows:
+        row.is_write_back_due = False
+    return [row.pk for row in rows]
+
+
+def _paid(context: RunContext, keys: list[int]) -> None:
+    if keys:
+        Binding.objects.filter(pk__in=keys).update(is_write_back_due=False, owed_since=None)

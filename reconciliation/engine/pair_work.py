@@ -1,0 +1,33 @@
+"""One page of a two-way pass on its way: what is known of each record, what was decided, what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from connectors.contract import Record
+from connectors.errors import ConnectorError
+from reconciliation.models import Binding, Operation
+from reconciliation.passes.pairs import PairDecision
+
+ByRecord = dict[str, PairDecision]
+
+
+@dataclass(slots=True)
+class PairWork:
+    """What is known of a page so far, by the id of the record that is looked at; `side` is its side."""
+
+    side: str
+    records: dict[str, Record]
+    decisions: ByRecord = field(default_factory=dict)
+    bindings: dict[str, Binding] = field(default_factory=dict)  # those that hold, or a tombstone where none does
+    operations: dict[str, list[Operation]] = field(default_factory=dict)
+    followed: dict[str, str] = field(default_factory=dict)  # what happened to the CRM's record of a binding, in a sentence
+    owner_of: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (connection side, object type, writer key) -> record id
+    again: set[str] = field(default_factory=set)  # somebody changed one of the sides meanwhile: read and decide again
+    tried: set[str] = field(default_factory=set)  # read and decided again once already
+    done: set[str] = field(default_factory=set)  # decisions that were carried out
+    mapping_errors: dict[str, ConnectorError] = field(default_factory=dict)
+    twins: dict[str, str] = field(default_factory=dict)  # record -> the earlier one of the page with the same new key
+
+    def decide(self, decision: PairDecision) -> None:
+        self.decisions[decision.record.ref.id] = decision

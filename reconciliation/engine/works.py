@@ -1,0 +1,58 @@
+"""Which engine carries which pass: the one place that knows all kinds of passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from connectors.errors import ConnectorError
+from reconciliation.engine import cases, organisation_sweep, pair_recovery, pair_sweep, recovery
+from reconciliation.engine.context import Order, RunContext
+from reconciliation.engine.executor import Side
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import SyncPass
+from reconciliation.models.work_left import WorkLeft
+
+Ended = tuple[str, str]  # the state a run ends in, and a note
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One kind of pass. `terms` holds what does not change while a run is under way."""
+
+    terms: Callable[[SyncPass, Side, Side, Wiring], Any]
+    recover: Callable[[RunContext, WorkLeft], None]
+    retry_owed: Callable[[RunContext], None]
+    sweep: Callable[[RunContext, Order], Ended]
+    apply: Callable[[RunContext, int], Ended]
+    on_trouble: Callable[[RunContext, ConnectorError], None]
+
+
+def _late_write_backs(context: RunContext, error: ConnectorError) -> None:
+    if error.system == context.crm.connector.system:
+        cases.open_late_write_backs(context)
+
+
+ORGANISATIONS = Work(
+    organisation_sweep.terms_of,
+    recovery.recover,
+    organisation_sweep.retry_owed,
+    organisation_sweep.sweep,
+    organisation_sweep.apply,
+    _late_write_backs,
+)
+PAIRS = Work(
+    pair_sweep.terms_of,
+    pair_recovery.recover,
+    pair_sweep.retry_owed,
+    pair_sweep.sweep,
+    pair_sweep.apply,
+    lambda context, error: None,  # nothing is flagged in a CRM of a two-way pass
+)
+_WORKS = {"prospects": PAIRS, "accounts": PAIRS}
+
+
+def work_of(sync_pass: SyncPass) -> Work:
+    """Returns how this pass is carried."""
+    return _WORKS.get(sync_pass.name, ORGANISATIONS)

@@ -1,0 +1,527 @@
+"""Seed 003: records of two systems that both change are kept in agreement. Pure: data in, decisions out.
+
+One record of either side is looked at. `first_look` says what it needs; `decide_pair` brings a bound pair together,
+`decide_meeting` settles whom an unbound record belongs to, by key: the binding first, then the key, never a second
+record (C3). What differs between people and accounts is their `Kind`; both are in this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from connectors.contract import Fields, Record, Ref, Value
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.mapping import Direction, FieldRule, Survivorship
+from reconciliation.core.mapping import Mapping as Rules
+from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, is_changed, merge_fields, values_of
+from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.transforms import Users
+from reconciliation.core.values import is_blank
+
+LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
+SAME_EMAIL, KEPT = "same_email", "kept"
+BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is particular to people, or to accounts: which values say that two records may be the same, and where the
+    peer keeps the id of its CRM record. `columns` are read of a record beside its mapped fields, by object type."""
+
+    peer_object: str
+    keys: Callable[[Record], tuple[str, ...]]
+    key_fields: Mapping[str, str]  # object type -> the field that is searched by key
+    columns: Mapping[str, tuple[str, ...]]
+    pointer_of: Callable[[Record], str]  # the CRM id that a record of the peer names, "" for none
+    pointer: Callable[[Ref], dict[str, Value]]  # what the peer's record holds to name this CRM record
+    name_of: Callable[[Record], str]
+    key_word: str  # what people call such a key
+    no_key: str  # why a record without a key is left out: a reason
+    no_key_sentence: str
+    marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
+
+
+@dataclass(frozen=True, slots=True)
+class TypeTerms:
+    """One record type of the pass: its mapping as it stands, and what may happen in each direction."""
+
+    crm_object: str
+    peer_object: str
+    mapping: Rules
+    on_first_link: str = "fill_blanks"
+    inbound_create: bool = True
+    inbound_update: bool = True
+    outbound_create: bool = True
+    outbound_update: bool = True
+    conditions: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def flowing(self) -> Rules:
+        """The mapping with only those directions that are switched on."""
+        return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
+
+    def _flowing(self, rule: FieldRule) -> FieldRule:
+        to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
+        both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
+        return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Our database is a backup, put back at `at` (our clock): agreements of bindings synced earlier may be forgotten."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PairTerms:
+    """What holds for the whole pass. `types` stand in the order that decides which wins (S2.12)."""
+
+    kind: Kind
+    types: tuple[TypeTerms, ...]
+    database: str
+    peer_name: str = "Outreach"
+    crm_name: str = "Salesforce"
+    allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
+    margin_seconds: float = 60.0
+    restore: Restore | None = None
+    sends_whole_record: bool = False  # seeded defect: every mapped field is sent, changed or not
+
+    def type_of(self, crm_object: str) -> TypeTerms | None:
+        return next((t for t in self.types if t.crm_object == crm_object), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the store knows of a binding."""
+
+    crm: Ref
+    peer_id: str
+    crm_base: Fields
+    peer_base: Fields
+    mapping_version: int = 0
+    is_tombstone: bool = False
+    synced_at: datetime | None = None
+    crm_version: str = ""
+    peer_version: str = ""
+
+
+class Look(StrEnum):
+    """What a record needs before it can be decided."""
+
+    DONE = "done"
+    PAIR = "pair"
+    MEET = "meet"
+    FOLLOW = "follow"  # deleted there: what became of it?
+
+
+@dataclass(frozen=True, slots=True)
+class PairDecision:
+    """What was decided for one record: an outcome with its reason, and what it takes to get there.
+
+    `intents` go out in their order. `is_link` asks for a binding of `crm` and `peer`. `kept_on` is the CRM id that a
+    prospect with the same key is bound to."""
+
+    record: Record
+    outcome: Outcome
+    reason: str = ""
+    sentence: str = ""
+    type: TypeTerms | None = None
+    crm: Record | None = None
+    peer: Record | None = None
+    intents: tuple[Intent, ...] = ()
+    merge: Merge | None = None
+    is_link: bool = False
+    case: CaseOpening | None = None
+    kept_on: str = ""
+    peer_id: str = ""
+    warnings: tuple[str, ...] = ()
+    unmatched_owner: str = ""
+
+    @property
+    def is_act(self) -> bool:
+        """Whether it does anything, remote or in the queues."""
+        return bool(self.intents or self.is_link or self.case or (self.merge is not None and self.merge.conflicts))
+
+    @property
+    def pending(self) -> frozenset[int]:
+        """The rules whose fields are not agreed yet: they are to be written, or wait for a person."""
+        merge = self.merge
+        if merge is None:
+            return frozenset()
+        writes = [*merge.to_peer.values(), *merge.to_crm.values()]
+        return frozenset([w.rule.id for w in writes] + [c.rule.id for c in merge.conflicts])
+
+
+MARKER = "sync-"  # what every such key starts with
+
+
+def marker_of(database: str, peer_ref: Ref) -> str:
+    """Returns the key that a CRM record made for a record of the peer carries in its external-id field (rule 35)."""
+    return f"{MARKER}{database}-{peer_ref.object_type}-{peer_ref.id}"
+
+
+def excluded(record: Record, reason: str, sentence: str, **more: Any) -> PairDecision:
+    return PairDecision(record, Outcome.EXCLUDED, reason, sentence, **more)
+
+
+def failed(record: Record, reason: str, sentence: str, remedy: str, **more: Any) -> PairDecision:
+    """Returns the decision that opens an error case."""
+    return PairDecision(record, Outcome.FAILED, reason, sentence, case=CaseOpening("error", reason, sentence, remedy), **more)
+
+
+def first_look(
+    record: Record, side: Side, bound: Bound | None, type_: TypeTerms | None, terms: PairTerms
+) -> tuple[Look, PairDecision | None]:
+    """Returns what the record needs, or the decision when nothing is. `type_` is the record type of the CRM's record, where
+    one is known."""
+    if bound is not None and not bound.is_tombstone:
+        if record.is_deleted or record.succeeded_by is not None:
+            return Look.FOLLOW, None
+        if type_ is None:
+            return Look.DONE, excluded(record, "type_off", f"{bound.crm.object_type}s are not synced.")
+        return _look_at_bound(record, side, bound, type_)
+    if record.is_deleted or record.succeeded_by is not None:
+        return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
+    if bound is not None:
+        return Look.DONE, excluded(record, "unlinked", "It was linked once; what it was linked to is gone. Find matches links it again.")
+    return Look.MEET, None
+
+
+def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -> tuple[Look, PairDecision | None]:
+    if type_.mapping.newer_than(bound.mapping_version):
+        return Look.PAIR, None  # a rule changed since: equal fields do not say that nothing is to do
+    now = SideState(bound.crm_base if side == "crm" else bound.peer_base, record.fields)
+    names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
+    if any(is_changed(now, name) for name in names):
+        return Look.PAIR, None
+    return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+
+
+# --- a bound pair ---------------------------------------------------------------------------------------------------
+
+
+def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+    """Decides for two bound records as both are now (S3.3 to S3.7): changes of either side go to the other, a field that
+    both changed goes by its rule, and only fields that differ are sent. `record` is the one that was looked at."""
+    crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base)
+    # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
+    crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
+    peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    fresh = type_.mapping.newer_than(bound.mapping_version)
+    merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
+    if refusal := _refused(record, merge, type_, crm, peer):
+        return refusal
+    if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
+        _ask_instead(merge, "Our database was restored from a backup: nobody can tell which side is newer.")
+    if terms.sends_whole_record:
+        whole = merge_fields(type_.flowing, crm=SideState({}, crm.fields), peer=SideState(peer.fields, {}), users=users)
+        merge.to_peer = whole.to_peer
+    intents = [i for i in (_update("crm", crm, peer, merge, type_), _update("peer", peer, crm, merge, type_)) if i is not None]
+    intents = _with_pointer(intents, crm, peer, terms)
+    common: dict[str, Any] = {"type": type_, "crm": crm, "peer": peer, "merge": merge}
+    if intents:
+        return _explained(PairDecision(record, Outcome.UPDATED, "updated", "", intents=tuple(intents), **common), terms)
+    if merge.conflicts:
+        names = ", ".join(c.rule.peer for c in merge.conflicts)
+        return _explained(
+            PairDecision(record, Outcome.HELD, "conflict", f"Changed on both sides: {names}. A person decides.", **common), terms
+        )
+    return _explained(PairDecision(record, Outcome.UNCHANGED, "equal", "Both sides hold the same.", **common), terms)
+
+
+def _states(crm: Record, peer: Record, crm_base: Fields, peer_base: Fields) -> tuple[SideState, SideState]:
+    return (
+        SideState(crm_base, crm.fields, crm.edited_at or crm.updated_at, crm.damaged),
+        SideState(peer_base, peer.fields, peer.edited_at or peer.updated_at, peer.damaged),
+    )
+
+
+def _ask_instead(merge: Merge, why: str) -> None:
+    """Turns every write of a merge into a question."""
+    for to, writes in (("peer", merge.to_peer), ("crm", merge.to_crm)):
+        for write in writes.values():
+            new, old = write.value, write.before
+            merge.conflicts.append(Conflict(write.rule, new if to == "peer" else old, old if to == "peer" else new, why))
+        writes.clear()
+
+
+def _refused(record: Record, merge: Merge, type_: TypeTerms, crm: Record | None, peer: Record | None) -> PairDecision | None:
+    fatal = [w.sentence for w in merge.warnings if w.is_fatal]
+    if not fatal:
+        return None
+    return failed(record, "value_refused", "; ".join(fatal), "Correct the value, then press Retry.", type=type_, crm=crm, peer=peer)
+
+
+def _update(side: Side, target: Record, source: Record, merge: Merge, type_: TypeTerms) -> Intent | None:
+    """Returns the write to one side, None when that side gets nothing."""
+    writes = merge.to_crm if side == "crm" else merge.to_peer
+    if not writes:
+        return None
+    return Intent(
+        "update",
+        side,
+        target.ref.object_type,
+        str(source.ref),
+        after=values_of(writes),
+        before={name: write.before for name, write in writes.items()},
+        target_id=target.ref.id,
+        version=target.version,
+        reason=_why(writes),
+        origin=_origin(source, type_, writes),
+        losers={name: write.loser for name, write in writes.items() if write.has_loser},
+    )
+
+
+def _why(writes: Mapping[str, FieldWrite]) -> str:
+    lost = [name for name, write in writes.items() if write.has_loser]
+    return (
+        f"Changed on both sides: {', '.join(lost)} by the mapping's rule."
+        if lost
+        else "Changed on the other side since the last agreement."
+    )
+
+
+def _origin(source: Record, type_: TypeTerms, writes: Mapping[str, FieldWrite]) -> dict[str, Any]:
+    at = source.edited_at or source.updated_at
+    return {
+        "system": source.ref.system,
+        "by": source.updated_by,
+        "at": at.isoformat() if at else "",
+        "mapping": type_.mapping.version,
+        "rules": {name: write.rule.id for name, write in writes.items()},
+    }
+
+
+def _with_pointer(intents: list[Intent], crm: Record, peer: Record, terms: PairTerms) -> list[Intent]:
+    """Adds to the writes what makes the peer's record name its CRM record, where it does not."""
+    wanted = {n: v for n, v in terms.kind.pointer(crm.ref).items() if peer.fields.get(n) != v}
+    if not wanted:
+        return intents
+    before = {name: peer.fields.get(name) for name in wanted}
+    own = next((i for i in intents if i.side == "peer"), None)
+    if own is not None:
+        rest = [i for i in intents if i is not own]
+        return [*rest, replace(own, after={**own.after, **wanted}, before={**own.before, **before})]
+    reason = f"It belongs to {crm.ref.object_type} {crm.ref.id}."
+    intent = Intent(
+        "update", "peer", peer.ref.object_type, str(crm.ref), wanted, before, target_id=peer.ref.id, version=peer.version, reason=reason
+    )
+    return [*intents, intent]
+
+
+def _explained(decision: PairDecision, terms: PairTerms) -> PairDecision:
+    """Adds what was left out, held or beaten to a decision, in sentences."""
+    merge = decision.merge
+    if merge is None:
+        return decision
+    notes = [w.sentence for w in merge.warnings] + [f"{r.peer}: held back, blank" for r in merge.held_blanks]
+    for write in [*merge.to_crm.values(), *merge.to_peer.values()]:
+        if write.has_loser:
+            whose = terms.crm_name if write.side == "crm" else terms.peer_name
+            notes.append(f"{write.name}: {shown(write.loser)}, entered in {whose} meanwhile, gave way; the journal keeps it")
+    if merge.conflicts and decision.outcome is not Outcome.HELD:
+        notes.append(f"{', '.join(c.rule.peer for c in merge.conflicts)}: changed on both sides; a person decides")
+    owners = [text for _, text in merge.unmatched]
+    notes += [f"The owner {text[:80]!r} has no counterpart there; the owner is left as it is" for text in owners]
+    return replace(decision, warnings=tuple(notes), unmatched_owner=owners[0] if owners else "")
+
+
+def shown(value: object) -> str:
+    return "blank" if is_blank(value) else f"“{str(value)[:80]}”"  # type: ignore[arg-type]
+
+
+# --- a first meeting ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
+    each is bound, by id, `names` how that one is called."""
+
+    found: tuple[Record, ...] = ()
+    holders: Mapping[str, str] = field(default_factory=dict)
+
+
+def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+    """Decides for a CRM record that is bound to nothing: a prospect with its key is linked, one that is bound to another
+    record is told (D28), otherwise one is made (S2.10 in the other direction, C4, C18)."""
+    if not terms.kind.keys(record):
+        return excluded(record, terms.kind.no_key, terms.kind.no_key_sentence, type=type_, crm=record)
+    pointing = [p for p in meeting.found if terms.kind.pointer_of(p) == record.ref.id]
+    free = pointing or [p for p in meeting.found if p.ref.id not in meeting.holders]
+    if len(free) == 1:
+        return decide_link(record, record, free[0], type_, terms, users)
+    if len(free) > 1:
+        return _ambiguous(record, free, type_, terms)
+    if meeting.found:
+        return _already_there(record, meeting, type_, terms)
+    if not type_.inbound_create:
+        return excluded(
+            record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
+        )
+    return _create_in_peer(record, type_, terms, users)
+
+
+def _ambiguous(record: Record, free: Sequence[Record], type_: TypeTerms, terms: PairTerms) -> PairDecision:
+    ids = ", ".join(p.ref.id for p in free[:5])
+    sentence = f"{len(free)} {terms.peer_name} records may be this one: {ids}. Nothing was made or linked."
+    opening = CaseOpening("remap", "several", sentence, "Choose which of them it is.")
+    return PairDecision(record, Outcome.DUPLICATE, "several", sentence, type=type_, crm=record, case=opening, peer_id=free[0].ref.id)
+
+
+def _already_there(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms) -> PairDecision:
+    """The key belongs to a record of the peer that is bound to another CRM record: by the policy that stays so, or a
+    person chooses the preferred CRM ID (S2.2, S2.3, D28)."""
+    peer = meeting.found[0]
+    kept_on = meeting.holders.get(peer.ref.id, "")
+    common: dict[str, Any] = {"type": type_, "crm": record, "kept_on": kept_on, "peer_id": peer.ref.id}
+    if not terms.allows_choice:
+        sentence = f"Already in {terms.peer_name} as {peer.ref.id}, kept on {kept_on}."
+        return excluded(record, KEPT, sentence, **common)
+    sentence = (
+        f"A {terms.kind.peer_object} with this {terms.kind.key_word} already exists in {terms.peer_name}: {peer.ref.id}, kept on {kept_on}."
+    )
+    opening = CaseOpening("remap", SAME_EMAIL, sentence, "Choose the preferred CRM ID, or keep the present one.")
+    return PairDecision(record, Outcome.DUPLICATE, SAME_EMAIL, sentence, case=opening, **common)
+
+
+def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+    merge = _for_new(record, "peer", type_, users)
+    if refusal := _refused(record, merge, type_, record, None):
+        return refusal
+    pointer = terms.kind.pointer(record.ref)
+    after = {**values_of(merge.to_peer), **({} if terms.kind.marker_is_pointer else pointer)}
+    intent = Intent(
+        "create",
+        "peer",
+        type_.peer_object,
+        str(record.ref),
+        after=after,
+        marker=record.ref.id if terms.kind.marker_is_pointer else "",
+        name_key=terms.kind.keys(record)[0][:255],
+        reason=f"No {terms.peer_name} record has its key.",
+        origin={**_origin(record, type_, merge.to_peer), "name": terms.kind.name_of(record)[:255]},
+    )
+    decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, crm=record, intents=(intent,), merge=merge)
+    return _explained(decision, terms)
+
+
+def _for_new(record: Record, to: Side, type_: TypeTerms, users: Users) -> Merge:
+    """Returns what a new record gets: every mapped field that flows there, placeholders where a field would be blank."""
+    mine, empty = SideState({}, record.fields, damaged=record.damaged), SideState({}, {})
+    crm, peer = (mine, empty) if to == "peer" else (empty, mine)
+    merge = merge_fields(type_.mapping, crm=crm, peer=peer, users=users)
+    writes = merge.to_peer if to == "peer" else merge.to_crm
+    for rule in type_.mapping.rules:
+        name, default = (rule.peer, rule.default_in_peer) if to == "peer" else (rule.crm, rule.default_in_crm)
+        if default and name not in writes:
+            writes[name] = FieldWrite(rule, to, name, default, None)
+    return merge
+
+
+def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, users: Users) -> PairDecision:
+    """Decides for a record of the peer that is bound to nothing: the CRM is searched by its keys first, the type listed
+    first wins, and only when nothing is found one is made (S2.9 to S2.12)."""
+    kind = terms.kind
+    named = [r for r in meeting.found if r.ref.id == kind.pointer_of(record)]
+    for type_ in terms.types:
+        found = [r for r in named or meeting.found if r.ref.object_type == type_.crm_object]
+        if not found:
+            continue
+        free = [r for r in found if r.ref.id not in meeting.holders]
+        if len(free) == 1:
+            return decide_link(record, free[0], record, type_, terms, users)
+        if len(free) > 1:
+            return _choose(record, free, type_, terms)
+        return _taken(record, found[0], meeting, type_, terms)
+    if not kind.keys(record):
+        return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
+    making = next((t for t in terms.types if t.outbound_create), None)
+    if making is None:
+        return excluded(record, "create_off", f"New {terms.crm_name} records are not made.", peer=record)
+    return _create_in_crm(record, making, terms, users)
+
+
+def _choose(record: Record, free: Sequence[Record], type_: TypeTerms, terms: PairTerms) -> PairDecision:
+    ids = ", ".join(r.ref.id for r in free[:5])
+    sentence = f"{len(free)} {type_.crm_object}s in {terms.crm_name} have a key of this record: {ids}. Nothing was made or linked."
+    opening = CaseOpening("remap", "several", sentence, "Choose which of them it belongs to.")
+    return PairDecision(record, Outcome.DUPLICATE, "several", sentence, peer=record, case=opening, peer_id=record.ref.id)
+
+
+def _taken(record: Record, found: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms) -> PairDecision:
+    holder = meeting.holders[found.ref.id]
+    common: dict[str, Any] = {"peer": record, "kept_on": found.ref.id, "peer_id": record.ref.id}
+    sentence = f"{type_.crm_object} {found.ref.id} has the same key and is linked to {terms.kind.peer_object} {holder}."
+    if not terms.allows_choice:
+        return excluded(record, KEPT, sentence, **common)
+    opening = CaseOpening("remap", SAME_EMAIL, sentence, "Move the link, or leave it as it is.")
+    return PairDecision(record, Outcome.DUPLICATE, SAME_EMAIL, sentence, case=opening, **common)
+
+
+def _create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+    merge = _for_new(record, "crm", type_, users)
+    if refusal := _refused(record, merge, type_, None, record):
+        return refusal
+    intent = Intent(
+        "create",
+        "crm",
+        type_.crm_object,
+        str(record.ref),
+        after=values_of(merge.to_crm),
+        marker=marker_of(terms.database, record.ref),
+        name_key=terms.kind.keys(record)[0][:255],
+        reason=f"No record in {terms.crm_name} has its key.",
+        origin={**_origin(record, type_, merge.to_crm), "name": terms.kind.name_of(record)[:255]},
+    )
+    decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, peer=record, intents=(intent,), merge=merge)
+    return _explained(decision, terms)
+
+
+def decide_link(record: Record, crm: Record, peer: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+    """Decides for two records that were never bound and are the same: what differs goes by *On first link* of the mapping
+    (D25), and the peer's record names its CRM record from now on. Consent counts at once, whatever the setting."""
+    crm_side, peer_side = _states(crm, peer, {}, {})
+    merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds)
+    merge = _first_link(merge, type_, crm_side, peer_side, users)
+    intents = [i for i in (_update("crm", crm, peer, merge, type_), _update("peer", peer, crm, merge, type_)) if i is not None]
+    intents = _with_pointer([replace(i, reason="First link.") for i in intents], crm, peer, terms)
+    outcome = Outcome.UPDATED if intents else Outcome.UNCHANGED
+    sentence = f"Linked to {crm.ref.object_type} {crm.ref.id}." if record is peer else f"Linked to {peer.ref.object_type} {peer.ref.id}."
+    decision = PairDecision(
+        record, outcome, LINKED, sentence, type=type_, crm=crm, peer=peer, intents=tuple(intents), merge=merge, is_link=True
+    )
+    return _explained(decision, terms)
+
+
+def _first_link(merge: Merge, type_: TypeTerms, crm: SideState, peer: SideState, users: Users) -> Merge:
+    """Returns what a first link writes: consent always, beside it blanks, one side's values, or nothing."""
+    policy = type_.on_first_link
+    if policy in ("crm", "peer"):
+        one_way = Direction.TO_PEER if policy == "crm" else Direction.TO_CRM
+        kept_rules = [r for r in type_.flowing.rules if r.direction in (Direction.BOTH, one_way) or _is_consent(r)]
+        rules = tuple(r if _is_consent(r) else replace(r, direction=one_way) for r in kept_rules)
+        merge = merge_fields(Rules(type_.mapping.version, rules), crm=crm, peer=peer, users=users)
+    kept = _consents if policy == "leave" else (lambda w: True) if policy in ("crm", "peer") else _fills
+    merge.to_peer = {name: w for name, w in merge.to_peer.items() if kept(w) or _consents(w)}
+    merge.to_crm = {name: w for name, w in merge.to_crm.items() if kept(w) or _consents(w)}
+    merge.conflicts = merge.conflicts if policy == "ask" else []
+    merge.warnings = [replace(w, is_fatal=False) for w in merge.warnings]
+    return merge
+
+
+def _fills(write: FieldWrite) -> bool:
+    return is_blank(write.before)
+
+
+def _consents(write: FieldWrite) -> bool:
+    return _is_consent(write.rule)
+
+
+def _is_consent(rule: FieldRule) -> bool:
+    return rule.survivorship is Survivorship.RESTRICTIVE

@@ -1,0 +1,93 @@
+"""Looks at both sides of open conflicts again: what agrees by now closes by itself (D10). Hourly, and when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from reconciliation.core.settling import do_agree
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Case, ConflictField, SyncPass
+from reconciliation.services.conflict_desk import RELATED, Desk, Tables, follow_values, sit_at, tables_of
+from reconciliation.store import encode
+
+CASES_A_BATCH = 100
+ENDED = "The two records are not linked any more, or one of them is gone."
+AGREED = "Both sides agree by now."
+UNMAPPED = "Its fields are not mapped any more."
+
+
+@dataclass(slots=True)
+class Refreshed:
+    """What a look at the open conflicts came to: cases looked at, fields that agree by now, fields that hold other values
+    than they did, cases closed."""
+
+    looked_at: int = 0
+    agreed: int = 0
+    changed: int = 0
+    closed: int = 0
+
+
+def conflicts_refresh(sync_pass: SyncPass, by: str = "", *, wiring: Wiring | None = None) -> Refreshed:
+    """Reads both records of every open conflict, many a call, and closes what was overtaken; the rest shows what both sides
+    hold now. Writes nothing remote. Raises Busy, ConnectorError; what was closed by then stays closed."""
+    result = Refreshed()
+    rows = Case.objects.filter(sync_pass=sync_pass, state=Case.State.OPEN, kind=Case.Kind.CONFLICT).order_by("pk")
+    if not rows.exists():
+        return result
+    with at_work(sync_pass, by=by, what="Looked at open conflicts again.", only_reads=True, wiring=wiring) as context:
+        tables, last = tables_of(sync_pass), 0
+        while part := list(rows.select_related(*RELATED).filter(pk__gt=last)[:CASES_A_BATCH]):
+            last = part[-1].pk
+            _look(context, sync_pass, part, tables, result)
+    return result
+
+
+def _look(context: RunContext, sync_pass: SyncPass, part: Sequence[Case], tables: Tables, result: Refreshed) -> None:
+    context.lease.guard(context.crm.connector.request_timeout)
+    for desk in sit_at(context.crm.connector, context.peer.connector, sync_pass, part):
+        result.looked_at += 1
+        with transaction.atomic():
+            context.lease.renew()
+            _look_at_one(context, desk, tables, result)
+
+
+def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refreshed) -> None:
+    if not desk.is_whole:
+        _close_fields(context, desk, desk.rows.values())
+        result.closed += _close(context, desk, ENDED)
+        return
+    unmapped = [row for row in desk.rows.values() if tables.rule_of(row, desk.case) is None]
+    rules = {name: tables.rule_of(row, desk.case) for name, row in desk.rows.items()}
+    agreed = [row for name, row in desk.rows.items() if (rule := rules[name]) and do_agree(rule, *desk.now(row), tables.users)]
+    result.changed += len(follow_values(desk, [row for row in desk.rows.values() if row not in agreed and row not in unmapped]))
+    result.agreed += len(agreed)
+    binding = desk.binding
+    assert binding is not None
+    for row in agreed:
+        crm, peer = desk.now(row)
+        binding.crm_base = {**binding.crm_base, row.crm_field: encode(crm)}
+        binding.peer_base = {**binding.peer_base, row.peer_field: encode(peer)}
+    if agreed:
+        binding.save(update_fields=["crm_base", "peer_base"])
+    _close_fields(context, desk, [*agreed, *unmapped])
+    if len(agreed) + len(unmapped) == len(desk.rows):
+        result.closed += _close(context, desk, AGREED if agreed or not unmapped else UNMAPPED)
+
+
+def _close_fields(context: RunContext, desk: Desk, rows: Sequence[ConflictField]) -> None:
+    open_ = ConflictField.objects.filter(pk__in=[row.pk for row in rows], state=ConflictField.State.OPEN)
+    open_.update(state=ConflictField.State.AGREED, decided_at=context.wiring.now())
+
+
+def _close(context: RunContext, desk: Desk, why: str) -> int:
+    """Closes a case without open fields; one of which a person decided some counts as decided."""
+    was_decided = ConflictField.objects.filter(case=desk.case).exclude(decided_by="").exists()
+    state = Case.State.RESOLVED if was_decided else Case.State.CLOSED
+    return Case.objects.filter(pk=desk.case.pk, state=Case.State.OPEN).update(
+        state=state, decision="conflict ended" if why == ENDED else "conflict agreed", note=why, closed_at=context.wiring.now()
+    )
