@@ -147,12 +147,12 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
             for n in SECRETS[system]
         ],
         hosts=", ".join(settings.SYSTEM_HOSTS[system]),
+        hooks=hooks_state(connection) if connection and system == Connection.System.OUTREACH else None,
         system_title=Connection.System(system).label,
         secret_name=connection.secret_name if connection else Connection(system=system).secret_name,
         scopes=scopes,
         redirect_uri=_redirect_uri(request) if scopes else "",
         salesforce=salesforce_form.shown(entry.salesforce, entry.login_url or entry.base_url, connection) if is_salesforce else None,
-        hooks=hooks_state(connection) if connection and system == Connection.System.OUTREACH else None,
         expiries=expiries,
         expiring=[e for e in expiries if e.is_near],
     )
