@@ -157,9 +157,12 @@ class PairDecision:
         return frozenset([w.rule.id for w in writes] + [c.rule.id for c in merge.conflicts])
 
 
+MARKER = "sync-"  # what every such key starts with
+
+
 def marker_of(database: str, peer_ref: Ref) -> str:
     """Returns the key that a CRM record made for a record of the peer carries in its external-id field (rule 35)."""
-    return f"sync-{database}-{peer_ref.object_type}-{peer_ref.id}"
+    return f"{MARKER}{database}-{peer_ref.object_type}-{peer_ref.id}"
 
 
 def excluded(record: Record, reason: str, sentence: str, **more: Any) -> PairDecision:
