@@ -68,11 +68,12 @@ def export_list(request: HttpRequest) -> StreamingHttpResponse:
 
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
+    passes = list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
     pair = ref_of(system, object_type, record_id)
-    of_pair = pass_of(pair) if pair is not None else None
+    of_pair = pass_of(pair, passes) if pair is not None else None
     if pair is not None and of_pair is not None:
         return of_pair, pair
-    sync_pass = pass_named(PASS)
+    sync_pass = next((p for p in passes if p.name == PASS), None)
     refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
     if not refs:
         raise Http404
