@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors.contract import Record
 from reconciliation.core.impact import impact
 from reconciliation.core.mapping import Mapping
-from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
@@ -107,7 +107,7 @@ def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) 
     """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
     made = RESULTS.get(change.transform) or source
     wanted = str(attribute["type"])
-    if not made or made in FITS.get(wanted, {made}):
+    if not made or change.transform == VALUE_MAP or made in FITS.get(wanted, {made}):  # what a map makes stands in the map
         return []
     advice = ADVICE.get(wanted)
     kind = {"text": "text", "datetime": "an instant", "date": "a date", "integer": "a whole number", "reference": "another record"}
