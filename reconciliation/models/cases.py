@@ -117,6 +117,13 @@ class Case(models.Model):
         return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}" if self.crm_id else ""
 
     @property
+    def subject_record(self) -> tuple[str, str, str]:
+        """The record a case of a two-way pass is about: its side, object type and id; the CRM's where both are known."""
+        if self.crm_id:
+            return "crm", self.crm_type, self.crm_id
+        return "peer", "account" if self.sync_pass.name == "accounts" else "prospect", self.peer_id
+
+    @property
     def page_name(self) -> str:
         """The name of the page where this kind of case is decided, "" where it has none."""
         pages = {self.Kind.DUPLICATE: "duplicate_detail", self.Kind.ERROR: "error_detail", self.Kind.CONFLICT: "conflict_detail"}

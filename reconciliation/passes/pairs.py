@@ -15,7 +15,7 @@ from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.mapping import Direction, FieldRule
+from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
 from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, is_changed, merge_fields, values_of
 from reconciliation.core.operations import CaseOpening, Intent
@@ -157,9 +157,12 @@ class PairDecision:
         return frozenset([w.rule.id for w in writes] + [c.rule.id for c in merge.conflicts])
 
 
+MARKER = "sync-"  # what every such key starts with
+
+
 def marker_of(database: str, peer_ref: Ref) -> str:
     """Returns the key that a CRM record made for a record of the peer carries in its external-id field (rule 35)."""
-    return f"sync-{database}-{peer_ref.object_type}-{peer_ref.id}"
+    return f"{MARKER}{database}-{peer_ref.object_type}-{peer_ref.id}"
 
 
 def excluded(record: Record, reason: str, sentence: str, **more: Any) -> PairDecision:
@@ -474,6 +477,7 @@ def _create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Us
         marker=marker_of(terms.database, record.ref),
         name_key=terms.kind.keys(record)[0][:255],
         reason=f"No record in {terms.crm_name} has its key.",
+        also_read=tuple(name for name in type_.mapping.crm_fields if name not in merge.to_crm),
         origin={**_origin(record, type_, merge.to_crm), "name": terms.kind.name_of(record)[:255]},
     )
     decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, peer=record, intents=(intent,), merge=merge)
@@ -501,7 +505,8 @@ def _first_link(merge: Merge, type_: TypeTerms, crm: SideState, peer: SideState,
     policy = type_.on_first_link
     if policy in ("crm", "peer"):
         one_way = Direction.TO_PEER if policy == "crm" else Direction.TO_CRM
-        rules = tuple(replace(r, direction=one_way) for r in type_.flowing.rules if r.direction in (Direction.BOTH, one_way))
+        kept_rules = [r for r in type_.flowing.rules if r.direction in (Direction.BOTH, one_way) or _is_consent(r)]
+        rules = tuple(r if _is_consent(r) else replace(r, direction=one_way) for r in kept_rules)
         merge = merge_fields(Rules(type_.mapping.version, rules), crm=crm, peer=peer, users=users)
     kept = _consents if policy == "leave" else (lambda w: True) if policy in ("crm", "peer") else _fills
     merge.to_peer = {name: w for name, w in merge.to_peer.items() if kept(w) or _consents(w)}
@@ -516,4 +521,8 @@ def _fills(write: FieldWrite) -> bool:
 
 
 def _consents(write: FieldWrite) -> bool:
-    return write.rule.survivorship == "restrictive"
+    return _is_consent(write.rule)
+
+
+def _is_consent(rule: FieldRule) -> bool:
+    return rule.survivorship is Survivorship.RESTRICTIVE

@@ -18,7 +18,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, SyncPass
+from reconciliation.models import Binding, Case, LookAgain, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
@@ -36,6 +36,8 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
         if not cases:
             raise DecisionRefused(f"{CLOSED_MEANWHILE} Nothing was done.")
+        if sync_pass.record_types.exists():
+            return _retry_pairs(context, cases, user)
         columns = context.terms.columns
         fields: dict[str, Value] = columns.error_cleared()
         # Where the flag was never written, the case alone held the record.
@@ -50,6 +52,24 @@ def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring
         subject = case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors"
         audit(user, "error: retry", subject, run=context.run.pk)
         return won
+
+
+def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
+    """Re-arms errors of a two-way pass: nothing is flagged in its CRM, so their records are owed a second look."""
+    for case in cases:
+        side, object_type, id_ = case.subject_record
+        LookAgain.objects.update_or_create(
+            sync_pass=case.sync_pass,
+            side=side,
+            object_type=object_type,
+            record_id=id_,
+            defaults={"reason": "retry", "since": context.wiring.now()},
+        )
+    won = Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN).update(
+        state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
+    )
+    audit(user, "error: retry", case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors", run=context.run.pk)
+    return won
 
 
 def _take_up_again(sync_pass: SyncPass, cases: Sequence[Case]) -> None:

@@ -1,0 +1,271 @@
+"""First meetings of two-way passes: what is linked, made, left, listed and asked (D25, D28, D30, C3, C4, C17 to C19)."""
+
+import pytest
+
+from reconciliation.models import Binding, Case, Difference, FieldRule, LookAgain, MappingTable, Policy, RecordType, Run, Tombstone
+from reconciliation.services.errors import error_retry
+from tests.paired import paired
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box():
+    return paired()
+
+
+def quiet(box):
+    """Runs until everything is at rest and asserts that a further run writes nothing."""
+    box.run()
+    box.calls()
+    box.run()
+    assert box.writes() == {}, box.events()
+
+
+def differences():
+    return {(d.peer_field, d.kind): (d.crm_value, d.peer_value) for d in Difference.objects.all()}
+
+
+def test_a_first_link_fills_blanks_leaves_differences_and_lists_them(box):
+    id_ = box.prospect("Byrne", "ada@acme.example", title="Head of Purchasing")
+    contact = box.contact("Byrne", "ADA@acme.example", Title="Buyer", FirstName="Ada", Phone="+44 1")
+
+    box.run()
+
+    assert box.peer(id_)["firstName"] == "Ada" and box.peer(id_)["workPhones"] == ["+44 1"]
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Buyer", "Head of Purchasing")
+    assert differences() == {("title", "linked"): ("Buyer", "Head of Purchasing")}
+    assert len(box.people("Lead")) == 0 and len(box.prospects()) == 1
+    quiet(box)
+    box.edit_peer(id_, title="Buyer")
+    box.run()
+    assert differences() == {}
+
+
+@pytest.mark.parametrize(
+    ("policy", "crm", "peer"),
+    [("leave", "Buyer", "Head"), ("crm", "Buyer", "Buyer"), ("peer", "Head", "Head"), ("fill_blanks", "Buyer", "Head")],
+)
+def test_what_differs_at_a_first_link_goes_by_the_tables_setting(box, policy, crm, peer):
+    MappingTable.objects.update(on_first_link=policy)
+    id_ = box.prospect("Byrne", "ada@acme.example", title="Head")
+    contact = box.contact("Byrne", "ada@acme.example", Title="Buyer", HasOptedOutOfEmail=True)
+
+    box.run()
+
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == (crm, peer)
+    assert box.peer(id_).get("emailOptedOut") is True  # consent counts at once, whatever the setting
+    quiet(box)
+
+
+def test_a_blank_that_is_held_back_is_listed_and_leaves_the_list_when_the_field_is_filled_again(box):
+    _, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer")
+    box.edit_peer(id_, title=None)
+
+    box.run()
+
+    assert differences() == {("title", "blank"): ("Buyer", None)}
+    box.edit_peer(id_, title="Chief")
+    box.run()
+    assert differences() == {}
+
+
+def test_c4_two_contacts_with_one_address_make_one_prospect_in_one_page(box):
+    first, second = box.contact("Byrne", "ada@acme.example"), box.contact("Byrne", "Ada@Acme.Example")
+
+    run = box.run()
+
+    assert len(box.prospects()) == 1 and run.created == 1, box.events()
+    assert run.excluded.get("kept") == 1
+    assert box.binding(box.prospects()[0]["id"]).crm_id == first
+    sentence = next(s for o, r, s in box.events() if r == "kept")
+    assert sentence == f"Already in Outreach as {box.prospects()[0]['id']}, kept on {first}."
+    assert second != first
+    quiet(box)
+
+
+def test_d28_with_the_other_policy_the_second_asks_which_crm_id_is_preferred(box):
+    Policy.objects.update_or_create(pk=1, defaults={"same_email": Policy.SameEmail.CHOOSE})
+    box.contact("Byrne", "ada@acme.example")
+    second = box.contact("Byrne", "ada@acme.example")
+
+    run = box.run()
+
+    assert run.duplicates == 1 and len(box.prospects()) == 1
+    case = Case.objects.get(kind="remap", state="open")
+    assert (case.crm_type, case.crm_id, case.peer_id) == ("Contact", second, str(box.prospects()[0]["id"]))
+    assert "already exists in Outreach" in case.sentence
+    quiet(box)
+    assert Case.objects.filter(kind="remap").count() == 1
+
+
+def test_c19_any_address_of_a_prospect_finds_it(box):
+    id_ = box.prospect("Byrne", "ada@home.example", "ada@acme.example")
+    contact = box.contact("Byrne", "ada@acme.example")
+
+    box.run()
+
+    assert box.binding(id_).crm_id == contact and len(box.prospects()) == 1
+
+
+def test_several_records_of_the_winning_type_are_asked_about_and_nothing_is_made(box):
+    RecordType.objects.update(inbound_create=False)
+    contacts = {box.contact("Byrne", "ada@acme.example"), box.contact("Byrne-Smith", "ada@acme.example")}
+    box.run()
+    box.prospect("Byrne", "ada@acme.example")
+
+    run = box.run()
+
+    assert run.duplicates == 1 and not Binding.objects.exists() and not box.people("Lead")
+    case = Case.objects.get(kind="remap", state="open")
+    assert case.reason == "several" and all(c in case.sentence for c in contacts)
+
+
+def test_a_record_without_address_is_left_alone_and_says_why(box):
+    box.contact("Nobody")
+    box.prospect("Nobody")
+
+    run = box.run()
+
+    assert run.excluded == {"no_email": 2} and len(box.prospects()) == 1 and not box.people("Lead")
+
+
+def test_each_direction_of_each_type_has_a_switch(box):
+    RecordType.objects.update(inbound_create=False, outbound_create=False)
+    box.contact("Byrne", "ada@acme.example")
+    box.prospect("Diaz", "cleo@acme.example")
+    assert box.run().excluded == {"create_off": 2}
+    RecordType.objects.update(inbound_create=True)
+    box.run(is_full=True)
+    contact = box.people("Contact")[0]["Id"]
+    id_ = Binding.objects.get(crm_id=contact).peer_id
+    RecordType.objects.update(inbound_update=False)
+    box.edit_crm("Contact", contact, Title="Buyer")
+    box.edit_peer(id_, firstName="Ada")
+
+    box.run()
+
+    assert not box.peer(id_).get("title") and box.crm("Contact", contact)["FirstName"] == "Ada"
+    RecordType.objects.update(inbound_update=True)
+    box.run(is_full=True)
+    assert box.peer(id_)["title"] == "Buyer"
+
+
+def test_polling_conditions_say_which_records_are_looked_at(box):
+    RecordType.objects.filter(crm_object="Contact").update(conditions=[["Title", "is", "Buyer"]])
+    box.contact("Byrne", "ada@acme.example", Title="Buyer")
+    box.contact("Evans", "eve@acme.example", Title="Engineer")
+
+    run = box.run()
+
+    assert run.created == 1 and [p["lastName"] for p in box.prospects()] == ["Byrne"]
+
+
+def test_c17_a_converted_lead_is_followed_to_its_contact(box):
+    lead = box.lead("Diaz", "cleo@acme.example", Title="Engineer")
+    box.run()
+    (prospect,) = box.prospects()
+    done = box.world.salesforce.convert({"lead": lead})
+
+    box.run()
+
+    binding = box.binding(prospect["id"])
+    assert (binding.crm_type, binding.crm_id) == ("Contact", done["ConvertedContactId"]), box.events()
+    assert box.peer(prospect["id"])["externalId"] == done["ConvertedContactId"]
+    assert any("was converted to Contact" in s for _, _, s in box.events()), box.events()
+    quiet(box)
+    assert len(box.prospects()) == 1
+
+
+def test_what_was_deleted_in_salesforce_ends_the_link_and_nothing_else(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example")
+    box.world.salesforce.delete_record("Contact", contact)
+
+    run = box.run()
+
+    assert run.excluded == {"deleted": 1} and box.peer(id_)["lastName"] == "Byrne"
+    assert Tombstone.objects.get().why == "gone"
+    box.edit_peer(id_, title="Chief")
+    box.run()
+    assert not box.people("Lead") and box.events()[-1][1] == "unlinked"
+
+
+def test_what_was_deleted_in_outreach_is_noticed_by_its_absence_and_never_made_again(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example")
+    box.linked("Evans", "eve@acme.example")
+    box.world.outreach.delete_record("prospects", id_)
+
+    box.run(forward=25 * 3600)
+
+    assert Tombstone.objects.get().why == "peer" and box.crm("Contact", contact)["LastName"] == "Byrne"
+    box.edit_crm("Contact", contact, Title="Chief")
+    box.run()
+    assert len(box.prospects()) == 1 and box.events()[-1][1] == "unlinked"
+
+
+def test_an_error_of_a_pair_is_retried_by_staff(box, admin_user):
+    contact, _ = box.linked("Byrne", "ada@acme.example")
+    case = Case.objects.create(
+        sync_pass=box.sync_pass,
+        kind="error",
+        crm_type="Contact",
+        crm_id=contact,
+        reason="refused",
+        sentence="No.",
+        opened_at=box.clock(),
+        flag="none",
+    )
+
+    assert error_retry([case], admin_user, wiring=box.wiring) == 1
+
+    assert LookAgain.objects.get().record_id == contact
+    run = box.run()
+    assert run.seen >= 1 and not LookAgain.objects.exists()
+
+
+def test_a_preview_shows_the_plan_writes_nothing_and_is_carried_out_unless_changed(box):
+    box.contact("Byrne", "ada@acme.example")
+    box.contact("Evans", "eve@acme.example")
+    box.prospect("Diaz", "cleo@acme.example")
+    box.calls()
+
+    plan = box.run(kind=Run.Kind.PREVIEW)
+
+    assert plan.created == 3 and box.writes() == {} and not Binding.objects.exists()
+    assert plan.operations.filter(state="planned", kind="create").count() == 3
+    box.edit_crm("Contact", box.people("Contact")[0]["Id"], Title="Changed meanwhile")
+    done = box.run(kind=Run.Kind.APPLY, apply_of=plan.pk)
+    assert done.created == 2 and done.excluded == {"changed_meanwhile": 1}, box.events()
+    box.run()
+    assert Binding.objects.count() == 3
+    quiet(box)
+
+
+def test_c34_an_owner_that_salesforce_itself_gave_a_new_lead_is_nobodys_edit(box):
+    table = box.sync_pass.record_types.get(crm_object="Lead").mapping
+    FieldRule.objects.create(table=table, crm_field="OwnerId", peer_field="owner", direction="both", transform="user by user mapping")
+    id_ = box.prospect("Diaz", "cleo@acme.example")
+
+    box.run()
+
+    assert box.people("Lead")[0]["OwnerId"]
+    quiet(box)
+    assert not box.peer(id_).get("owner")
+
+
+def test_a_refused_record_is_one_case_is_not_tried_again_as_it_is_and_is_once_it_was_edited(box):
+    id_ = box.prospect("Diaz", "cleo@.example")
+    box.prospect("Evans", "eve@acme.example")
+
+    run = box.run()
+
+    assert (run.created, run.failed) == (1, 1)
+    case = Case.objects.get(kind="error", state="open")
+    assert (case.crm_id, case.peer_id) == ("", str(id_)) and "invalid email" in case.sentence and case.exchange
+    box.calls()
+    again = box.run(is_full=True)
+    assert again.excluded == {"case_open": 1} and box.writes() == {}
+    box.edit_peer(id_, emails=["cleo@acme.example"])
+    box.run()
+    case.refresh_from_db()
+    assert case.state == "closed" and len(box.people("Lead")) == 2
