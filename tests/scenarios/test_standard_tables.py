@@ -56,8 +56,8 @@ def test_a_contact_and_a_lead_become_prospects_with_every_field_of_their_table(b
     run(box)
 
     shared = {"firstName": "Ada", "lastName": "Byron", "title": "CTO", "workPhones": ["1"], "mobilePhones": ["2"], **THERE}
-    of_contact = {"emails": ["Ada@acme.example"], "company": "Acme", "callOptedOut": True, "emailOptedOut": False}
-    of_lead = {"emails": ["bob@acme.example"], "company": "Bobs", "callOptedOut": False, "emailOptedOut": True}
+    of_contact = {"emails": ["Ada@acme.example"], "company": "Acme", "callOptedOut": True}
+    of_lead = {"emails": ["bob@acme.example"], "company": "Bobs", "emailOptedOut": True}
     for crm_id, own in ((contact, of_contact), (lead, of_lead)):
         prospect = prospect_of(box, crm_id)
         assert held(prospect, {**shared, **own}) == {**shared, **own} and str(prospect["owner"]) == box.user
