@@ -29,10 +29,10 @@ def pair_passes() -> list[SyncPass]:
     return list(SyncPass.objects.filter(name__in=PAIR_PASSES).select_related("crm", "peer", "mapping").order_by("pk"))
 
 
-def pass_of(ref: Ref) -> SyncPass | None:
+def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | None:
     """Returns the two-way pass that knows such a record: by its link, or since no other pass has this kind of record. An
-    account or a prospect that only the one-way pass knows is left to that."""
-    for sync_pass in pair_passes():
+    account or a prospect that only the one-way pass knows is left to that. `passes` are those that were read already."""
+    for sync_pass in pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]:
         if ref.system == sync_pass.crm.system and sync_pass.record_types.filter(crm_object=ref.object_type).exists():
             return sync_pass
         if ref.system == sync_pass.peer.system and KINDS[sync_pass.name].peer_object == ref.object_type:
