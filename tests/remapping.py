@@ -28,7 +28,7 @@ class Remapping(Paired):
     def life(self, prospect: int) -> tuple[Any, ...]:
         """Returns all tasks and sequence states of a prospect, with everything they hold."""
         found = [self.world.outreach.list_records(name) for name in ("tasks", "sequenceStates")]
-        return tuple(sorted((str(r) for rows in found for r in rows if r.get("prospect") == prospect)))
+        return tuple(sorted(str(r) for rows in found for r in rows if r.get("prospect") == prospect))
 
     def pair(self, last: str = "Byrne", email: str = "ada@acme.example", **values: Any) -> tuple[str, int]:
         return self.linked(last, email, Title="Buyer", Phone="1", **values)
