@@ -112,6 +112,11 @@ class TokenSource:
                 http.redact.add(secret)
 
     @property
+    def reconnects(self) -> bool:
+        """Whether a person who consents again mends a refusal; the other grants need no consent."""
+        return self._grant.may_replace
+
+    @property
     def held(self) -> Tokens:
         """The tokens as they are, without a call; they may have ended."""
         return self._tokens

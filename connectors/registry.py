@@ -40,10 +40,12 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How people connect a system in the browser: the scopes we ask for, and our registration with it."""
+    """How people connect a system in the browser: the scopes we ask for, and our registration with it. `needs_secret`: no
+    app of the system goes without a client secret."""
 
     scope: str
     app_of: Callable[[Mapping[str, Any], str], App]
+    needs_secret: bool = True
 
 
 def open_connector(system: str, access: Access) -> Connector:
@@ -119,5 +121,5 @@ _OPENERS: Mapping[str, Callable[[Access], Connector]] = {
 }
 _CONSENTS: Mapping[str, Consent] = {
     "outreach": Consent(outreach_scopes.ALL, _outreach_app),
-    "salesforce": Consent(salesforce_scopes.ALL, salesforce_login.app_of),
+    "salesforce": Consent(salesforce_scopes.ALL, salesforce_login.app_of, needs_secret=False),
 }

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Case, ConflictField, FieldRule, Import, ImportRow, Run, RunEvent, SyncPass
+from reconciliation.models import Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import bounded_count
 from reconciliation.services.case_desk import colleagues
@@ -117,21 +117,20 @@ class ErrorFilter(CaseFilter):
 
 
 AGES = {"1": "More than a day", "7": "More than a week", "30": "More than a month"}
-MOST_FIELDS = 200
+MOST_ROWS = 2_000  # of all mappings together
 
 
 class ConflictFilter(CaseFilter):
     field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in Outreach")
-    sync_pass = django_filters.ModelChoiceFilter(
-        queryset=lambda request: SyncPass.objects.exclude(record_types=None).distinct(), empty_label="Any pass", label="Pass"
-    )
+    sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")
     age = django_filters.ChoiceFilter(method="by_age", choices=list(AGES.items()), empty_label="Any age", label="Open for")
 
     def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
         super().__init__(data, queryset)
-        mapped = FieldRule.objects.exclude(table__record_types=None).order_by("peer_field")
-        names = mapped.values_list("peer_field", flat=True).distinct()[:MOST_FIELDS]
-        self.filters["field"].extra["choices"] = [(name, name) for name in names]
+        names = ("sync_pass_id", "sync_pass__title", "mapping__rules__peer_field")
+        mapped = list(RecordType.objects.order_by("pk").values_list(*names)[:MOST_ROWS])
+        self.filters["sync_pass"].extra["choices"] = list(dict.fromkeys((pk, title) for pk, title, _ in mapped))
+        self.filters["field"].extra["choices"] = [(name, name) for name in sorted({name for *_, name in mapped if name})]
 
     def by_field(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
         fields = ConflictField.objects.filter(peer_field=value)

@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 GRAIN = timedelta(seconds=30)
 PLANS_EVERY = timedelta(minutes=15)  # while all writes are stopped
 PUT_OFF, MOST_TRIES = timedelta(seconds=30), 30
+HELD_TRIES = 20  # longer than any create stays in doubt
 
 
 def tick(name: str) -> str:
@@ -241,6 +242,11 @@ def carry_import(import_id: int, tries: int = 0) -> str:
         is_over = importing.carry(batch, budget=float(batch.sync_pass.time_budget_seconds))
     except (Busy, leases.LeaseHeld, leases.LeaseLost):
         why = "The pass was at work."
+    except importing.StillHeld as held:
+        why = str(held)
+        if tries >= HELD_TRIES:
+            importing.give_up_held(batch, timezone.now())
+            return why
     except (WritesStopped, BrakeTripped, NeedsAttention) as trouble:
         why, tries = _said(trouble), MOST_TRIES
     except ConnectorError as error:

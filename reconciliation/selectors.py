@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, QuerySet, Sum, Value
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
@@ -185,9 +185,14 @@ class PassState:
 
 
 def pass_states() -> list[PassState]:
+    """Returns every pass with its newest runs, in two queries however many passes there are."""
+    mine = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
+    passes = SyncPass.objects.select_related("crm", "peer").annotate(newest=Subquery(mine[:1]), second=Subquery(mine[1:2]))
+    rows = list(passes.order_by("pk"))
+    runs = Run.objects.in_bulk([pk for row in rows for pk in (row.newest, row.second) if pk is not None])
     states = []
-    for sync_pass in SyncPass.objects.select_related("crm", "peer").order_by("pk"):
-        newest = list(Run.objects.filter(sync_pass=sync_pass)[:2])
+    for sync_pass in rows:
+        newest = [runs[pk] for pk in (sync_pass.newest, sync_pass.second) if pk in runs]
         running = next((r for r in newest if r.state == Run.State.RUNNING), None)
         states.append(PassState(sync_pass, next((r for r in newest if r.state != Run.State.RUNNING), None), running))
     return states

@@ -95,14 +95,17 @@ def make(
     switches: Switches | None = None,
     is_real: bool = False,
     at: datetime | None = None,
+    with_salesforce: bool = False,
 ) -> Sandboxed:
     """Returns a connected sandbox whose clock stands still, at `at`, until a run moves it. With `is_real` the application
-    takes it for the systems of a company."""
+    takes it for the systems of a company; with `with_salesforce` Salesforce and its passes are connected, too."""
     clock = Clock(at)
     world = World(scenario=scenario, seed=seed, now=clock)
     adapter = SandboxAdapter(world)
     description: dict[str, Any] = {"world_id": world.world_id}
     for name, system in world.systems.items():
+        if name == "salesforce" and not with_salesforce:
+            continue
         description[name] = {"base_url": base_url(name), "web_url": f"http://127.0.0.1:8900/browse/{name}", **system.credentials()}
     sync_pass = _as_if_real(description) if is_real else connect_sandbox(description)[0]
     sync_pass.last_run_time = clock.at

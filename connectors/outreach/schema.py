@@ -26,11 +26,33 @@ _ACCOUNT = (
     ("externalSource", "text", 255),
     *((f"custom{n}", "text", 32000) for n in range(1, 151)),
 )
+# What a CRM's person may fill. Left out: what is read-only, and externalId with externalSource, which hold our own key.
+_PROSPECT = (
+    *((name, "text", 255) for name in ("firstName", "middleName", "lastName", "nickname", "title", "occupation", "source")),
+    ("company", "text", 0),
+    *((name, "list", 0) for name in ("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags")),
+    *((f"address{part}", "text", 255) for part in ("Street", "Street2", "City", "State", "Zip", "Country")),
+    *(
+        (name, "text", 255)
+        for name in ("region", "timeZone", "campaignName", "eventName", "preferredContact", "gender", "degree", "school")
+    ),
+    *((name, "boolean", 0) for name in ("emailOptedOut", "callOptedOut", "optedOut")),
+    *((name, "date", 0) for name in ("dateOfBirth", "graduationDate", "jobStartDate")),
+    ("availableAt", "datetime", 0),
+    ("linkedInUrl", "text", 1000),
+    ("twitterUrl", "text", 1000),
+    *((f"websiteUrl{n}", "text", 65535) for n in range(1, 4)),
+    ("personalNote1", "text", 65535),
+    ("personalNote2", "text", 65535),
+    ("specialties", "text", 65535),
+    *((f"custom{n}", "text", 32000) for n in range(1, 151)),
+)
+_BUILT_IN = {"account": _ACCOUNT, "prospect": _PROSPECT}
 
 
 def built_in(object_type: str) -> Schema:
     """Returns what the reference states."""
-    rows = _ACCOUNT if object_type == "account" else ()
+    rows = _BUILT_IN.get(object_type, ())
     attributes = {name: Attribute(name, name, type_, max_length=longest, is_required=name == "name") for name, type_, longest in rows}
     for name in RELATIONSHIPS[object_type]:
         attributes[name] = Attribute(name, name.capitalize(), "reference")

@@ -94,7 +94,7 @@ class SalesforceConnector:
         tokens.hide_from(http)
         self._settings = settings or SalesforceSettings()
         self._client = SalesforceClient(http, tokens, self._settings, may_reach)
-        self._rights = Rights(self._client, self._settings, granted_scope)
+        self._rights = Rights(self._client, self._settings, granted_scope, reconnects=tokens.reconnects)
         self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required)
         self._log = ReplicationLog(self._client)
         self._views = ListViews(self._client)

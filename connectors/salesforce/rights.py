@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from connectors.salesforce.schema import fields_of
 from connectors.salesforce.scopes import missing
 from connectors.salesforce.settings import SalesforceSettings
 
-KEY_LENGTH = 100  # characters of the external-id field
+KEY_LENGTH = 100  # characters that the external-id field must hold at least
+DEFINED_LENGTH = 255  # what whoever makes it is told: the most there is
 ADMINISTRATOR = "Ask a Salesforce administrator to"
 AGAIN = "then test again."
 
@@ -41,17 +42,39 @@ WANTED = (
 )
 
 
-class Rights:
-    """Looks at the rights of our user."""
+@dataclass(frozen=True, slots=True)
+class KeyDefinition:
+    """The external-id field of one object type as a Salesforce administrator makes it. Upper and lower case count as the
+    same: no two of our keys differ by it, and a key retyped by a person stays one key."""
 
-    def __init__(self, client: SalesforceClient, settings: SalesforceSettings, granted_scope: str = "") -> None:
+    object_type: str
+    api_name: str
+    data_type: str = f"Text({DEFINED_LENGTH})"
+    ticked: str = "External ID; Unique, case insensitive (“ABC” and “abc” are duplicates)"
+
+    @property
+    def field_name(self) -> str:
+        """What the form there asks for: it puts `__c` behind it itself."""
+        return self.api_name.removesuffix("__c")
+
+    @property
+    def label(self) -> str:
+        return self.field_name.replace("_", " ")
+
+
+class Rights:
+    """Looks at the rights of our user. `reconnects`: a person logs in with the browser, and can do so again."""
+
+    def __init__(self, client: SalesforceClient, settings: SalesforceSettings, granted_scope: str = "", *, reconnects: bool = True) -> None:
         self._client = client
         self._settings = settings
         self._granted = granted_scope
+        self._reconnects = reconnects
 
     def lines(self, wanted: Sequence[Wanted] = WANTED) -> list[Check]:
         """Returns a line for everything that is needed, naming each right that is missing, and who can give it."""
-        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, _who_opens)])
+        opens = partial(_who_opens, self._reconnects)
+        found = run_checks([Try("Use the API", "Our user may use the API.", self._open, opens)])
         if all(line.is_ok for line in found):
             found += run_checks([Try("API version", f"Version {self._settings.api_version} is there.", self._version)])
         if not all(line.is_ok for line in found):
@@ -78,7 +101,7 @@ class Rights:
 
     def _key(self, want: Wanted, described: Mapping[str, Any]) -> Check:
         """Returns what there is of the external-id field. Without it creates look before they make (engine-rules 35)."""
-        title, name = f"Key of {want.noun}", self._settings.external_id_field
+        title, name = _key_title(want), self._settings.external_id_field
         if not name:
             said = "No external-id field is set. Creates look for the record before they make it, which is a weaker guarantee."
             return Check(title, True, said, "Enter the name of one under the connection's settings.", is_warning=True)
@@ -112,12 +135,23 @@ class Rights:
         return Check("API version", False, f"Version {wanted} is not there; the latest is {latest}.", "Enter another API version.")
 
 
+def _key_title(want: Wanted) -> str:
+    return f"Key of {want.noun}"
+
+
+def key_lines(lines: Iterable[Check]) -> dict[str, Check]:
+    """Returns the line of each written object type that says how it stands with its external-id field; none for a type
+    that could not be looked at. A warning means: our creates cannot rely on that field."""
+    titles = {_key_title(want): want.object_type for want in WANTED if want.is_written}
+    return {titles[line.name]: line for line in lines if line.name in titles}
+
+
 def definition(object_type: str, name: str) -> str:
     """Returns the exact definition of the external-id field, for who makes it."""
-    bare = name.removesuffix("__c")
+    made = KeyDefinition(object_type, name)
     return (
         f"{ADMINISTRATOR} make it: Setup, Object Manager, {object_type}, Fields & Relationships, New; data type Text, length "
-        f"{KEY_LENGTH}, label “{bare.replace('_', ' ')}”, field name “{bare}”, ticked: Unique (case sensitive) and External ID; "
+        f"{DEFINED_LENGTH}, label “{made.label}”, field name “{made.field_name}” (API name {made.api_name}), ticked: {made.ticked}; "
         f"visible and editable for our user's permission set. Then test again."
     )
 
@@ -168,10 +202,12 @@ def _show(fields: Sequence[str], want: Wanted) -> str:
     return f"{ADMINISTRATOR} make {', '.join(fields)} visible for our user's permission set ({where}), {AGAIN}"
 
 
-def _who_opens(error: ConnectorError) -> str:
+def _who_opens(reconnects: bool, error: ConnectorError) -> str:
     if error.code in API_OFF:
         return f"{ADMINISTRATOR} give our user the permission “API Enabled” (the edition must have API access), {AGAIN}"
-    return "Press Reconnect." if isinstance(error, NeedsAttention) and error.status in (400, 401) else ""
+    if not isinstance(error, NeedsAttention) or error.status not in (400, 401):
+        return ""
+    return "Press Reconnect." if reconnects else "Correct it in the app or in the connection's settings, then test again."
 
 
 def _who_shows(want: Wanted, error: ConnectorError) -> str:

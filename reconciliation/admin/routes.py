@@ -78,7 +78,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("imports/one/", imports.start_one, "import_one"),
     ("imports/<int:pk>/", imports.show, "import_detail"),
     ("imports/<int:pk>/progress.json", imports.progress, "import_progress"),
-    ("imports/<int:pk>/rows.csv", imports.export, "import_export"),
+    ("imports/<int:pk>/rows.csv", imports.export, "import_detail_export"),
     ("imports/<int:pk>/retry/", imports.retry, "import_retry"),
     ("imports/<int:pk>/go-on/", imports.go_on, "import_go_on"),
     ("without-owner/", records.without_owner, "owner_list"),

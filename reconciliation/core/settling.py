@@ -112,7 +112,7 @@ def read_typed(text: str, kind: str) -> Value:
         raise CannotSettle("The value holds characters that cannot be stored, or is too long.")
     try:
         return _parsed(text, kind)
-    except ValueError:
+    except (ValueError, OverflowError):  # year 1 with an offset lies before all years
         said = {"integer": "a whole number", "number": "a number", "boolean": "yes or no", "date": "a day, such as 2026-05-02"}
         raise CannotSettle(f"“{text[:60]}” is not {said.get(kind, 'an instant, such as 2026-05-02 14:30')}.") from None
 

@@ -30,7 +30,14 @@ def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
     """Returns what a preview was made with: another mapping, other fields or other systems make another plan."""
     columns = {"organisation": asdict(organisation_columns(sync_pass)), "person": asdict(person_columns(sync_pass))}
     systems = {side.system: _whose(side) for side in (sync_pass.crm, sync_pass.peer)}
-    return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems}
+    types = _types_of(sync_pass)
+    return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems, **({"types": types} if types else {})}
+
+
+def _types_of(sync_pass: SyncPass) -> list[list[Any]]:
+    """Returns what a two-way pass does with which records, in order."""
+    names = ("crm_object", "inbound_create", "inbound_update", "outbound_create", "outbound_update", "conditions")
+    return [[*(getattr(kind, name) for name in names), kind.mapping.version] for kind in sync_pass.record_types.all() if kind.is_on]
 
 
 def _whose(connection: Connection) -> list[str]:

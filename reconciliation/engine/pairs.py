@@ -113,7 +113,8 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
         peer = Ref(context.peer.connector.system, context.terms.kind.peer_object, decision.peer_id)
     about = crm or decision.record.ref
     name = context.terms.kind.name_of(decision.record) if decision.record.fields else (binding.name if binding is not None else "")
-    return decision, str(about), name, str(peer or ""), operations[-1].pk if operations else None
+    other = str(peer) if peer is not None and peer != about else ""
+    return decision, str(about), name, other, operations[-1].pk if operations else None
 
 
 # --- deciding -------------------------------------------------------------------------------------------------------
@@ -123,12 +124,16 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
     terms, side = context.terms, work.side
     work.bindings.update(pair_reads.bindings_of(context, side, records))
     in_doubt = pair_reads.creates_in_doubt(context, records)
+    waiting = pair_cases.waiting(context, side, records)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for record in records:
         id_ = record.ref.id
         if id_ in in_doubt:
             sentence = "Its counterpart may have been made already; that is asked for again before anything is sent twice."
             work.decide(PairDecision(record, Outcome.HELD, "in_doubt", sentence))
+            continue
+        if id_ in waiting:
+            work.decide(rules.excluded(record, "case_open", f"It waits for a person, and nothing of it changed: {waiting[id_]}"))
             continue
         look, decision = rules.first_look(record, side, _bound(context, work, id_), _type_of(context, work, record), terms)
         if decision is not None:
@@ -447,6 +452,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             _not_done(context, work, plan, item)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
+    for binding in new:  # a default of the system, an owner above all, is nobody's edit: it is listed, and does not go across
+        pair_differences.note_made(context, binding)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:

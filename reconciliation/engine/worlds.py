@@ -11,8 +11,12 @@ from reconciliation.models import (
     Binding,
     Case,
     Connection,
+    HookDelivery,
+    Import,
     Operation,
     PeerName,
+    ProspectMatches,
+    RecordType,
     RememberedPair,
     RemoteUser,
     Run,
@@ -20,6 +24,7 @@ from reconciliation.models import (
     SearchKey,
     SyncPass,
     Tombstone,
+    UserPair,
 )
 
 log = logging.getLogger(__name__)
@@ -45,29 +50,33 @@ def check(sync_pass: SyncPass) -> bool:
 
 
 def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
-    """Forgets what was learnt of another sandbox world: its ids mean nothing in this one. Returns whether it did."""
-    connections = Connection.objects.filter(pk__in=[sync_pass.crm_id, sync_pass.peer_id], is_sandbox=True)
+    """Forgets what was learnt of another sandbox world: its ids mean nothing in this one. All systems of a sandbox change
+    their world together, so every pass between them forgets. Returns whether the given pass did."""
+    connections = Connection.objects.filter(is_sandbox=True)
     known = set(connections.exclude(world_id="").values_list("world_id", flat=True))
     connections.update(world_id=world_id)
     if not known or known == {world_id}:
         return False
+    passes = list(SyncPass.objects.filter(crm__is_sandbox=True, peer__is_sandbox=True))
+    for each in passes:
+        _forget(each)
+    RemoteUser.objects.filter(connection__in=connections).delete()
+    HookDelivery.objects.filter(connection__in=connections).delete()
+    return sync_pass in passes
+
+
+def _forget(sync_pass: SyncPass) -> None:
+    """Leaves the pass as it was made, and a run that says why."""
+    Import.objects.filter(sync_pass=sync_pass).delete()
     RunEvent.objects.filter(run__sync_pass=sync_pass).delete()
     Case.objects.filter(sync_pass=sync_pass).delete()
     Operation.objects.filter(run__sync_pass=sync_pass).delete()
     Run.objects.filter(sync_pass=sync_pass).delete()
-    for model in (SearchKey, Tombstone, Binding, PeerName, RememberedPair):
+    for model in (SearchKey, Tombstone, Binding, PeerName, RememberedPair, ProspectMatches, UserPair):
         model.objects.filter(sync_pass=sync_pass).delete()
-    RemoteUser.objects.filter(connection__in=connections).delete()
     now = timezone.now()
     Run.objects.create(sync_pass=sync_pass, kind=Run.Kind.STAFF, state=Run.State.FINISHED, started_at=now, ended_at=now, note=FORGOTTEN)
-    SyncPass.objects.filter(pk=sync_pass.pk).update(
-        last_run_time=timezone.now().replace(microsecond=0),
-        sweep_started_at=None,
-        sweep_is_full=False,
-        position_at=None,
-        position_id="",
-        names_read_until=None,
-        trouble_count=0,
-        next_due_at=None,
-    )
-    return True
+    anew = {"sweep_started_at": None, "sweep_is_full": False, "position_at": None, "position_id": ""}
+    begins = {"last_run_time": now.replace(microsecond=0), **anew}
+    SyncPass.objects.filter(pk=sync_pass.pk).update(**begins, names_read_until=None, trouble_count=0, next_due_at=None)
+    RecordType.objects.filter(sync_pass=sync_pass).update(**begins)

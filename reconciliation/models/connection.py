@@ -11,7 +11,7 @@ from django.db import models
 
 from reconciliation.models.encrypted import EncryptedJSONField
 
-REFRESH_TOKEN_DAYS = 14  # Outreach's refresh tokens die after so many days without use
+REFRESH_TOKEN_DAYS = 14  # Outreach's refresh tokens die after so many days without use; Salesforce's when its app says so
 SECRET_WARNING_DAYS = 30
 REFRESH_WARNING_DAYS = 10  # it is renewed daily: fewer days left mean that renewals have failed for days
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -51,6 +51,13 @@ class Connection(models.Model):
         WORKBOOKS = "workbooks", "Workbooks"
         OUTREACH = "outreach", "Outreach"
         SALESFORCE = "salesforce", "Salesforce"
+
+    class Flow(models.TextChoices):
+        """How a Salesforce connection comes by its tokens; the values are the connector's."""
+
+        WEB = "web", "A person logs in with the browser (web server flow with PKCE)"
+        JWT = "jwt", "By certificate, without a person (JWT bearer flow)"
+        APP = "client_credentials", "As the app itself (client credentials flow)"
 
     class State(models.TextChoices):
         UNTESTED = "untested", "Not tested"
@@ -99,14 +106,35 @@ class Connection(models.Model):
         return self.login_url or self.base_url
 
     @property
+    def flow(self) -> str:
+        """How it comes by its credentials; "" where an API key is all there is."""
+        if self.system == self.System.WORKBOOKS:
+            return ""
+        is_chosen = self.system == self.System.SALESFORCE and (self.settings or {}).get("flow")
+        return str(is_chosen or self.Flow.WEB)
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether a person connects it in the browser."""
+        return self.flow == self.Flow.WEB
+
+    @property
     def is_connected(self) -> bool:
         """Whether there are credentials to work with."""
-        return bool(self.secrets.get("api_key" if self.system == self.System.WORKBOOKS else "refresh_token"))
+        needed = {"": ("api_key",), self.Flow.WEB: ("refresh_token",), self.Flow.JWT: ("client_id", "jwt_key")}
+        names = needed.get(self.flow, ("client_id", "client_secret"))
+        return all(self.secrets.get(name) for name in names)
 
     @property
     def refresh_expires_at(self) -> datetime | None:
-        """When the refresh token dies if nobody uses it."""
-        return self.refresh_used_at + timedelta(days=REFRESH_TOKEN_DAYS) if self.refresh_used_at else None
+        """When the refresh token dies if nobody uses it; None where that is not known."""
+        is_known = self.system == self.System.OUTREACH and self.refresh_used_at
+        return self.refresh_used_at + timedelta(days=REFRESH_TOKEN_DAYS) if is_known else None
+
+    @property
+    def secret_name(self) -> str:
+        """What the secret is called that ends of itself."""
+        return {"": "API key", self.Flow.JWT: "certificate"}.get(self.flow, "client secret")
 
     @property
     def badges(self) -> list[dict[str, Any]]:
@@ -123,8 +151,9 @@ class Connection(models.Model):
         """Returns what will end of itself, soonest first."""
         found = []
         if self.secret_expires_on:
-            what = "API key" if self.system == self.System.WORKBOOKS else "client secret"
-            found.append(Expiry(self, what, self.secret_expires_on, (self.secret_expires_on - now.date()).days, SECRET_WARNING_DAYS))
+            found.append(
+                Expiry(self, self.secret_name, self.secret_expires_on, (self.secret_expires_on - now.date()).days, SECRET_WARNING_DAYS)
+            )
         if self.refresh_expires_at and self.is_connected:
             on = self.refresh_expires_at.date()
             found.append(Expiry(self, "refresh token", on, (on - now.date()).days, REFRESH_WARNING_DAYS))

@@ -11,6 +11,7 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
+UNDOABLE_TYPES = ("account", "prospect", "Contact", "Lead", "Account")
 LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
 VERSION = "version"  # in its exchange: the record's version in the answer
 
@@ -85,9 +86,11 @@ class Operation(models.Model):
 
     @property
     def is_undoable(self) -> bool:
-        """Whether undo knows how to take it back: confirmed updates and creates of accounts."""
+        """Whether undo knows how to take it back: confirmed updates and creates of synced records."""
         kinds = (self.Kind.UPDATE, self.Kind.CREATE)
-        is_ours = self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type == "account" and self.undone_at is None
+        is_ours = (
+            self.state == self.State.CONFIRMED and self.kind in kinds and self.object_type in UNDOABLE_TYPES and self.undone_at is None
+        )
         return is_ours and not self.is_forgotten
 
     @property
@@ -117,8 +120,10 @@ class Operation(models.Model):
     @property
     def organisation_ref(self) -> str:
         """The organisation this write was made for, which Why? explains; a person's own ref explains nothing."""
-        if self.object_type == "prospect":
+        if self.kind == self.Kind.MOVE_PROSPECT:
             return str(self.origin.get("organisation", ""))
+        if self.object_type == "prospect":
+            return str(self.origin.get("organisation", "")) or self.target_ref or self.source_ref
         return "" if self.object_type == "custom_field" else self.source_ref
 
     @property
@@ -129,7 +134,7 @@ class Operation(models.Model):
     @property
     def target_name(self) -> str:
         """What the written record is called; a list may have looked up the name of a prospect (`known_name`)."""
-        return getattr(self, "known_name", "") or (self.record_name if self.object_type == "account" else "")
+        return getattr(self, "known_name", "") or (self.record_name if self.object_type in UNDOABLE_TYPES else "")
 
     @property
     def target_url(self) -> str:

@@ -19,6 +19,7 @@ from connectors.errors import ConnectorError, StaleVersion
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.operations import Intent
 from reconciliation.core.settling import CannotSettle, Names, Settlement, Take, do_agree, settle
+from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank, is_same
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
@@ -65,8 +66,9 @@ def tables_of(sync_pass: SyncPass) -> Tables:
     for type_ in types:
         table = mapping_of(type_.mapping, sync_pass.peer, crm=sync_pass.crm)
         rules[type_.crm_object] = {rule.peer: rule for rule in table.rules}
+    is_asked = any(rule.transform == USER_PAIR for by_peer in rules.values() for rule in by_peer.values())
     pairs = UserPair.objects.filter(sync_pass=sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
-    users = dict(pairs.values_list("crm_user_id", "peer_user_id"))
+    users = dict(pairs.values_list("crm_user_id", "peer_user_id")) if is_asked else {}
     return Tables(names_of(sync_pass), {t.crm_object: t.mapping for t in types}, rules, users)
 
 

@@ -12,29 +12,48 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from connectors.contract import Check, Connector
+from connectors.contract import Check, Connector, Identity
 from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention, connection_sentence
 from connectors.http import HttpClient
+from connectors.salesforce.login import PRODUCTION
 from connectors.text import clean
 from reconciliation.engine import stop
-from reconciliation.engine.connections import CANDIDATE
+from reconciliation.engine.connections import CANDIDATE, store_candidate
 from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
+from reconciliation.engine.pair_terms import database_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
+from reconciliation.passes.pairs import MARKER as PAIR_MARKER
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
+from reconciliation.services.salesforce import OWN as SALESFORCE_SETTINGS
+from reconciliation.services.salesforce import (
+    SalesforceChange,
+    SalesforceRefused,
+    credentials_check,
+    logs_in_as_before,
+    salesforce_settings,
+    without_key,
+)
 from reconciliation.services.schemas import schemas_read
 from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 from reconciliation.services.webhooks import HOOK_SECRET, without_hooks
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
-SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret")}
+SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret"), "salesforce": ("client_id", "client_secret")}
+KEY = "jwt_key"  # the private key of a log-in by certificate: signed with, never sent
 TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE, HOOK_SECRET)
-DEFAULTS = {"workbooks": ("Workbooks", "https://secure.workbooks.com"), "outreach": ("Outreach", "https://api.outreach.io")}
-SETTLE_SECONDS = {"workbooks": 0, "outreach": 120}
+DEFAULTS = {
+    "workbooks": ("Workbooks", "https://secure.workbooks.com"),
+    "outreach": ("Outreach", "https://api.outreach.io"),
+    "salesforce": ("Salesforce", PRODUCTION),
+}
+SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10}
+AUDITED = ("least_tls", "allow_private", "database_id", *SALESFORCE_SETTINGS)
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
 
 
@@ -56,17 +75,18 @@ class ConnectionChange:
     allows_tls_12: bool = False
     allows_private: bool = False
     database_id: str = ""
+    salesforce: SalesforceChange | None = None
 
 
 def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) -> Connection:
     """Returns a new connection. The second of a pair brings mapping table and pass with it, switched off (D27). Raises
     ConnectionRefused, storing nothing."""
-    missing = [name.replace("_", " ") for name in SECRETS[system] if not change.secrets.get(name)]
-    if missing:
+    draft, given = Connection(system=system), _given(system, change)
+    missing = [name.replace("_", " ") for name in SECRETS[system] if not given.get(name)]
+    if missing and system != Connection.System.SALESFORCE:  # what that needs depends on how it logs in
         raise ConnectionRefused(f"Enter the {' and the '.join(missing)}.")
     if system == Connection.System.OUTREACH and not change.page_address_template:
         raise ConnectionRefused("Enter the address of an account's page: Workbooks shows it as Outreach URL.")
-    draft = Connection(system=system)
     with transaction.atomic():
         Policy.lock()  # somebody may be adding one at this moment
         try:
@@ -74,35 +94,34 @@ def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) 
         except SetUpRefused as refusal:
             raise ConnectionRefused(str(refusal)) from None
         _check(draft, change)
-        row = Connection.objects.create(
-            system=system,
-            settings=_settings(draft, change),
-            secrets={k: v for k, v in change.secrets.items() if v and k in SECRETS[system]},
-            **_plain(change),
-        )
+        own = _settings(draft, change)
+        _check_credentials(system, given, own, change)
+        row = Connection.objects.create(system=system, settings=own, secrets=given, **_plain(change, own))
         audit(by, "add connection", row.name, system=system, base_url=row.base_url)
-        sync_pass = pair_up()
-        if sync_pass is not None:
+        for sync_pass in pair_up():
             audit(by, "make pass", sync_pass.title, crm=sync_pass.crm.name, peer=sync_pass.peer.name, is_on=sync_pass.is_on)
-            fields_find(sync_pass)  # Workbooks may have been tested before
+            if sync_pass.crm.system == Connection.System.WORKBOOKS:
+                fields_find(sync_pass)  # it may have been tested before
     return row
 
 
 def connection_save(
     connection: Connection, change: ConnectionChange, by: AbstractBaseUser | None = None, *, wiring: Wiring | None = None
 ) -> None:
-    """Stores the change. With `wiring`, a new key is asked for its database first: with one of another database the next
-    run would take its organisations for those that are linked. Raises ConnectionRefused, storing nothing."""
+    """Stores the change. With `wiring`, new credentials that need no consent are asked whose they are first: with those of
+    another database the next run would take its records for those that are linked. Raises ConnectionRefused, storing
+    nothing."""
     _check(connection, change)
-    known = SECRETS[connection.system]
-    given = {k: v for k, v in change.secrets.items() if v and k in known}
+    known, given = SECRETS[connection.system], _given(connection.system, change)
     if wiring is not None and "api_key" in given:
         _refuse_other_database(connection, change, given, wiring)
+    if wiring is not None and connection.system == Connection.System.SALESFORCE:
+        _refuse_other_organisation(connection, change, given, wiring)
     with transaction.atomic():
         Policy.lock()
         _refuse_taken(connection, change.name)
         row = Connection.objects.select_for_update().get(pk=connection.pk)  # a token may be rotated at this moment
-        moved = {host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""}
+        moved = _is_moved(row, change)
         if moved and (missing := [k for k in known if row.secrets.get(k) and k not in given]):
             names = ", ".join(name.replace("_", " ") for name in missing)
             raise ConnectionRefused(
@@ -110,15 +129,83 @@ def connection_save(
             )
         own = _settings(row, change)
         own = without_hooks(own) if moved else own  # they are registered at the other host
-        before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in ("least_tls", "allow_private", "database_id")}
-        for name, value in _plain(change).items():
+        secrets = _secrets_after(row, given, own, is_moved=moved)
+        _check_credentials(row.system, secrets, own, change)
+        before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in AUDITED}
+        for name, value in _plain(change, own).items():
             setattr(row, name, value)
         row.settings, row.state, row.last_error = own, Connection.State.UNTESTED, ""
-        row.secrets = {k: v for k, v in {**row.secrets, **given}.items() if not (moved and k in TOKENS)}
-        row.save(update_fields=[*PLAIN, "settings", "state", "last_error", *(["secrets"] if given or moved else [])])
+        is_other, row.secrets = secrets != row.secrets, secrets
+        row.save(update_fields=[*PLAIN, "settings", "state", "last_error", *(["secrets"] if is_other else [])])
         after = {n: getattr(row, n) if n in PLAIN else own.get(n) for n in before}
         changed = {n: [_shown(old), _shown(after[n])] for n, old in before.items() if old != after[n]}
         audit(by, "change connection", row.name, **changed, **({"secrets_replaced": sorted(given)} if given else {}))
+
+
+def _given(system: str, change: ConnectionChange) -> dict[str, str]:
+    """Returns the secrets that were entered, with the key that was uploaded."""
+    given = {k: v for k, v in change.secrets.items() if v and k in SECRETS[system]}
+    pair = change.salesforce.pair if change.salesforce is not None else None
+    return given | ({KEY: pair.key} if pair is not None else {})
+
+
+def _is_moved(row: Connection, change: ConnectionChange) -> bool:
+    """Tells whether the change leads to a host that the row did not name."""
+    return bool({host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""})
+
+
+def _secrets_after(row: Connection, given: Mapping[str, str], own: Mapping[str, Any], *, is_moved: bool) -> dict[str, Any]:
+    """Returns the secrets once the change is stored: without tokens that another host, app or user was given, and without
+    a key that is no longer used."""
+    is_other_login = row.system == Connection.System.SALESFORCE and not logs_in_as_before(row.settings, own, given, row.secrets)
+    gone = {
+        *(TOKENS if is_moved or is_other_login else ()),
+        *([KEY] if own.get("flow", Connection.Flow.JWT) != Connection.Flow.JWT else []),
+    }
+    return {k: v for k, v in {**row.secrets, **given}.items() if k not in gone}
+
+
+def _check_credentials(system: str, secrets: Mapping[str, Any], own: Mapping[str, Any], change: ConnectionChange) -> None:
+    """Raises ConnectionRefused where Salesforce's way to log in lacks something; the others were looked at before."""
+    if system == Connection.System.SALESFORCE:
+        try:
+            credentials_check(secrets, own, change.login_url or change.base_url)
+        except SalesforceRefused as refusal:
+            raise ConnectionRefused(str(refusal)) from None
+
+
+def _refuse_other_organisation(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
+    """Raises ConnectionRefused when a log-in without a person belongs to another organisation than the records linked so
+    far, and when nobody can say so. Consent is asked whose it is when it comes back."""
+    own = _settings(connection, change)
+    known = str(own.get("organisation_id", ""))
+    is_same = not given and not _is_moved(connection, change) and logs_in_as_before(connection.settings, own, given, connection.secrets)
+    if own["flow"] == Connection.Flow.WEB or is_same or not known or not _has_links(connection):
+        return
+    draft = copy.copy(connection)
+    draft.base_url, draft.login_url, draft.settings = change.base_url.rstrip("/"), change.login_url.rstrip("/"), own
+    draft.secrets = _secrets_after(connection, given, own, is_moved=True)
+    _check_credentials(connection.system, draft.secrets, own, change)
+    try:
+        connector = wiring.open_connector(draft, is_candidate=True)
+        try:
+            said = connector.identity()
+        finally:
+            connector.close()
+    except ConnectorError as error:
+        raise ConnectionRefused(
+            f"Whose log-in this is could not be asked: {connection_sentence(error)} Nothing was stored, for the records linked so far "
+            "are of one organisation."
+        ) from None
+    finally:
+        with transaction.atomic():
+            store_candidate(Connection.objects.select_for_update().get(pk=connection.pk), None)
+    if said.organisation_id != known:
+        raise ConnectionRefused(f"That log-in belongs to “{said.organisation}”, but the records linked so far are of another organisation.")
+
+
+def _has_links(connection: Connection) -> bool:
+    return Binding.objects.filter(Q(sync_pass__crm=connection) | Q(sync_pass__peer=connection)).exists()
 
 
 def _refuse_other_database(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
@@ -148,15 +235,16 @@ def _refuse_other_database(connection: Connection, change: ConnectionChange, giv
         raise ConnectionRefused(f"This key belongs to database {said.organisation_id} ({said}); the connection is of database {ours}.")
 
 
-def _plain(change: ConnectionChange) -> dict[str, Any]:
-    """Returns the columns that hold what was entered."""
+def _plain(change: ConnectionChange, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the columns that hold what was entered. A certificate says itself when it ends."""
+    certificate = own.get("certificate")
     return {
         "name": change.name.strip(),
         "base_url": change.base_url.rstrip("/"),
         "login_url": change.login_url.rstrip("/"),
         "page_address_template": change.page_address_template,
         "settle_seconds": change.settle_seconds,
-        "secret_expires_on": change.secret_expires_on,
+        "secret_expires_on": date.fromisoformat(certificate["ends_on"]) if certificate else change.secret_expires_on,
     }
 
 
@@ -171,6 +259,11 @@ def _settings(connection: Connection, change: ConnectionChange) -> dict[str, Any
         if not (new.isascii() and new.isalnum() and len(new) <= 20):
             raise ConnectionRefused("The database id is a number, such as 3.")
         own["database_id"] = new
+    if connection.system == Connection.System.SALESFORCE:
+        try:
+            own = salesforce_settings(own, change.salesforce or SalesforceChange())
+        except SalesforceRefused as refusal:
+            raise ConnectionRefused(str(refusal)) from None
     return own | ({"least_tls": "1.2"} if change.allows_tls_12 else {}) | ({"allow_private": True} if change.allows_private else {})
 
 
@@ -236,6 +329,8 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
     else:
         try:
             lines = connector.check(may_send=not stop.stopped_sentence())
+            if connection.system == Connection.System.SALESFORCE:
+                _note_keys(connection, lines)
             if all(line.is_ok for line in lines):
                 lines += [_know_who(connection, connector), *connector.rivals(own_prefix(connection)), _keep_schema(connection, connector)]
         finally:
@@ -253,6 +348,15 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
     return lines
 
 
+def _note_keys(connection: Connection, lines: list[Check]) -> None:
+    """Remembers for which objects creates must look before they make: the key field is not there, or is not as it must be."""
+    with transaction.atomic():
+        row = Connection.objects.select_for_update().get(pk=connection.pk)
+        lacking = without_key(row.settings.get("without_external_id", ()), lines)
+        own = {k: v for k, v in row.settings.items() if k != "without_external_id"} | ({"without_external_id": lacking} if lacking else {})
+        Connection.objects.filter(pk=row.pk).update(settings=own)
+
+
 def _state_of(failing: list[Check]) -> str:
     """Returns the state that a test leaves: what passes by itself needs no person (engine-rules 4)."""
     if not failing:
@@ -261,10 +365,12 @@ def _state_of(failing: list[Check]) -> str:
 
 
 def own_prefix(connection: Connection) -> str:
-    """Returns what our own keys of accounts start with, "" as long as the database is not known."""
+    """Returns what our own keys in this system start with, "" as long as the database is not known."""
+    if connection.system == Connection.System.SALESFORCE:
+        return f"{PAIR_MARKER}{database_of(Connection.objects.get(pk=connection.pk))}-"  # a test may just have learnt whose it is
     crm = connection if connection.system == Connection.System.WORKBOOKS else None
     if crm is None:
-        sync_pass = SyncPass.objects.select_related("crm").filter(peer=connection).first()
+        sync_pass = SyncPass.objects.select_related("crm").filter(peer=connection, crm__system=Connection.System.WORKBOOKS).first()
         crm = sync_pass.crm if sync_pass else Connection.objects.filter(system=Connection.System.WORKBOOKS).first()
     database = str(crm.settings.get("database_id", "")) if crm else ""
     return marker_of(database, "") if database else ""
@@ -283,6 +389,8 @@ def _know_who(connection: Connection, connector: Connector) -> Check:
         return Check(name, is_enough, f"Could not be read: {error.sentence}.", "" if is_enough else ask, is_warning=True)
     words = str(said) or "The system does not say."
     Connection.objects.filter(pk=connection.pk).update(connected_as=str(said))
+    if connection.system == Connection.System.SALESFORCE:
+        return _know_organisation(connection, said, name)
     if not has_database:
         return Check(name, True, words)
     if not stored and said.organisation_id:
@@ -298,11 +406,26 @@ def _know_who(connection: Connection, connector: Connector) -> Check:
     return Check(name, True, f"{words}, database {stored}.")
 
 
+def _know_organisation(connection: Connection, said: Identity, title: str) -> Check:
+    """Remembers the organisation of a log-in without a person, and where its pages are; tells another one than before."""
+    with transaction.atomic():
+        row = Connection.objects.select_for_update().get(pk=connection.pk)
+        known = str(row.settings.get("organisation_id", ""))
+        if known not in ("", said.organisation_id) and _has_links(row):
+            sentence = f"This log-in belongs to {said}, but the records linked so far are of {row.settings.get('organisation') or known}."
+            return Check(title, False, sentence, "Log in to that organisation again: an id of another one names another record there.")
+        whose = {"organisation": said.organisation, "organisation_id": said.organisation_id}
+        pages = row.page_address_template or f"{row.secrets.get('address') or row.base_url}/{{id}}"  # it leads every id to its page
+        Connection.objects.filter(pk=row.pk).update(settings={**row.settings, **whose}, page_address_template=pages)
+    return Check(title, True, str(said) or "The system does not say.")
+
+
 def _keep_schema(connection: Connection, connector: Connector) -> Check:
     try:
         count = schemas_read(connection, connector)
     except ConnectorError as error:
         return Check("Read the field lists", False, connection_sentence(error))
-    for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
-        fields_find(sync_pass)
+    if connection.system == Connection.System.WORKBOOKS:  # the plugin's fields are its alone
+        for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
+            fields_find(sync_pass)
     return Check("Read the field lists", True, f"{count} fields known; mappings offer them by name.")

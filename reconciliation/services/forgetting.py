@@ -63,6 +63,9 @@ WORDS = {
     "syncpass": "Passes",
     "mappingversion": "Versions of mappings",
     "hookdelivery": "Deliveries of webhooks",
+    "import": "Imports",
+    "importrow": "Rows of imports",
+    "prospectmatches": "Salesforce matches of prospects",
 }
 FIELD_WORDS = {
     "exchange": "request and answer",

@@ -74,7 +74,7 @@ def take_up(store: Callable[[int, bytes, str, datetime], object]) -> int:
         except FileNotFoundError:
             continue  # another process took it up
         except (OSError, ValueError, KeyError, TypeError):
-            log.exception("a spooled delivery cannot be read: %s", path.name)
+            log.error("a spooled delivery cannot be read and is set apart: %s", path.name)
             path.replace(path.with_suffix(DAMAGED))
             continue
         store(connection_id, body, signature, at)

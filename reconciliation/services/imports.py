@@ -278,8 +278,8 @@ def import_one(sync_pass: SyncPass, given: str, user: AbstractBaseUser, *, wirin
     except stop.WritesStopped as refusal:
         import_interrupt(batch, str(refusal))
         raise
-    except Busy as busy:
-        raise PassAtWork(batch) from busy
+    except (Busy, importing.StillHeld) as later:
+        raise PassAtWork(batch) from later
     row = batch.rows.select_related("batch", "case").get()
     if row.name:
         Import.objects.filter(pk=batch.pk).update(title=row.name[:200])

@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors.contract import Record
 from reconciliation.core.impact import impact
 from reconciliation.core.mapping import Mapping
-from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
@@ -60,6 +60,7 @@ def listed(added: Added) -> list[RowChange]:
 # What a conversion makes of a value, by the type of the CRM's field; None: whatever it was.
 RESULTS = {"same": None, "text": "text", "integer": "integer", "date": "date", "date as instant": "datetime"}
 RESULTS |= {"host of web address": "text", "user by username": "reference"}
+RESULTS |= {"first of list": "list", "user by user mapping": "reference", "value map": None}
 FITS = {  # type of the peer's attribute -> what it takes
     "text": {"text", "date", "integer", "number", "boolean"},
     "integer": {"integer"},
@@ -81,7 +82,7 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
     problems = []
     if change.transform not in TRANSFORMS:
         return [f"There is no conversion called {change.transform!r}."]
-    if crm and change.crm_field not in crm:
+    if crm and not _is_known(change.crm_field, crm):
         problems.append(f"{sync_pass.crm.get_system_display()} has no field {change.crm_field!r}.")
     attribute = peer.get(change.peer_field)
     if peer and attribute is None:
@@ -96,11 +97,17 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
     return problems
 
 
+def _is_known(field: str, schema: dict[str, object]) -> bool:
+    """Tells whether the CRM has the field; one of another record is reached by way of its reference (Account.Name)."""
+    parent, is_of_parent, _ = field.partition(".")
+    return field in schema or bool(is_of_parent) and f"{parent}Id" in schema
+
+
 def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) -> list[str]:
     """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
     made = RESULTS.get(change.transform) or source
     wanted = str(attribute["type"])
-    if not made or made in FITS.get(wanted, {made}):
+    if not made or change.transform == VALUE_MAP or made in FITS.get(wanted, {made}):  # what a map makes stands in the map
         return []
     advice = ADVICE.get(wanted)
     kind = {"text": "text", "datetime": "an instant", "date": "a date", "integer": "a whole number", "reference": "another record"}
@@ -124,6 +131,19 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
     missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
     if missing:
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")
+
+
+def lint_types(sync_pass: SyncPass) -> list[str]:
+    """Returns what speaks against the tables of a pass: those of its record types that are on, or its one."""
+    types = [kind for kind in sync_pass.record_types.all() if kind.is_on]
+    if not types:
+        return lint_table(sync_pass)
+    problems = []
+    for kind in types:
+        each = copy(sync_pass)
+        each.mapping = kind.mapping
+        problems += lint_table(each)
+    return list(dict.fromkeys(problems))
 
 
 def lint_table(sync_pass: SyncPass) -> list[str]:

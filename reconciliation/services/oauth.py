@@ -53,9 +53,11 @@ class Flow:
 def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: str) -> tuple[str, str, Flow]:
     """Returns the address of the consent page, the state it will bring back, and what to remember under it. Raises
     ConnectRefused."""
-    app = _app(connection, redirect_uri)
-    if not (app.client_id and app.client_secret):
-        raise ConnectRefused("Enter client id and client secret first, then press Connect.")
+    if not connection.needs_consent:
+        raise ConnectRefused(f"“{connection}” needs no log-in in the browser; its test says whether it works.")
+    app, needs_secret = _app(connection, redirect_uri), consent_of(connection.system).needs_secret
+    if not app.client_id or needs_secret and not app.client_secret:
+        raise ConnectRefused(f"Enter client id {'and client secret ' if needs_secret else ''}first, then press Connect.")
     if not is_allowed_host(connection.system, host_of(connection.authorise_base)):
         raise ConnectRefused("The log-in address is on no host that SYSTEM_HOSTS allows.")
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)

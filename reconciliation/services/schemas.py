@@ -5,7 +5,11 @@ from __future__ import annotations
 from connectors.contract import Connector
 from reconciliation.models import Connection
 
-OBJECTS = {"workbooks": ("organisation", "person"), "outreach": ("account", "prospect")}
+OBJECTS = {
+    "workbooks": ("organisation", "person"),
+    "outreach": ("account", "prospect"),
+    "salesforce": ("Contact", "Lead", "Account"),
+}
 
 
 def schemas_read(connection: Connection, connector: Connector) -> int:

@@ -8,11 +8,16 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from connectors.salesforce.settings import EXTERNAL_ID_FIELD
+from reconciliation.defaults.accounts import ACCOUNTS
 from reconciliation.defaults.organisations import STANDARD_RULES
+from reconciliation.defaults.prospects import PROSPECTS
+from reconciliation.defaults.rows import StandardPass, StandardType
 from reconciliation.engine.worlds import forget_other_worlds
-from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, SyncPass
+from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass
 
 ORGANISATIONS_PASS = "organisations"
+OF_THEIR_OWN = "Give real systems an installation of their own: played records must not meet real ones."
 
 
 class SetUpRefused(ValueError):
@@ -21,71 +26,151 @@ class SetUpRefused(ValueError):
 
 def refuse_second(system: str) -> None:
     """Raises SetUpRefused where a connection of this system would be a second one (D32): a peer's records hold one key of
-    one CRM, and a CRM's records one Outreach Id."""
-    sync_pass = SyncPass.objects.select_related("crm", "peer").filter(name=ORGANISATIONS_PASS).first()
-    if sync_pass is not None:
-        _refuse_other_pair(sync_pass, system)
+    one CRM, and a CRM's records one Outreach Id. A third system beside a pair is none."""
     there = Connection.objects.filter(system=system).first()
+    sync_pass = SyncPass.objects.select_related("crm", "peer").filter(name=ORGANISATIONS_PASS).first()
+    if sync_pass is not None and system in (sync_pass.crm.system, sync_pass.peer.system):
+        _refuse_other_pair(sync_pass, system)
+    if there is None and Connection.objects.filter(is_sandbox=True).exists():
+        raise SetUpRefused(f"The connections here are the sandbox's. {OF_THEIR_OWN}")
     if there is not None:
         raise SetUpRefused(f"There is a connection “{there}” already. Open it and change it instead.")
 
 
 def _refuse_other_pair(sync_pass: SyncPass, system: str) -> None:
     crm, peer = sync_pass.crm, sync_pass.peer
-    if system == Connection.System.WORKBOOKS:
+    if system == Connection.System.OUTREACH:
+        reason = f"“{crm}” sends its organisations to “{peer}” already: Outreach Id has room for one account, a second would overwrite it."
+    else:
         reason = (
             f"“{peer}” has a CRM of record already, “{crm}”: an account's key (customId) has room for one, and a second would overwrite it."
         )
-    else:
-        reason = f"“{crm}” sends its organisations to “{peer}” already: Outreach Id has room for one account, a second would overwrite it."
     if crm.is_sandbox:
-        reason += " That pair is the sandbox's. Give real systems an installation of their own: played records must not meet real ones."
+        reason += f" That pair is the sandbox's. {OF_THEIR_OWN}"
     raise SetUpRefused(reason)
 
 
-def pair_up() -> SyncPass | None:
-    """Returns the pass between the two connections once both are there, switched off (D27: it is switched on by a person
-    who has seen its preview); None before."""
-    crm = Connection.objects.filter(system=Connection.System.WORKBOOKS).first()
-    peer = Connection.objects.filter(system=Connection.System.OUTREACH).first()
-    return organisations_pass(crm, peer) if crm and peer else None
+def pair_up() -> list[SyncPass]:
+    """Returns the passes that are new now that another connection is there, switched off (D27: they are switched on by a
+    person who has seen their preview); none as long as a CRM or the peer is missing."""
+    known = set(SyncPass.objects.values_list("pk", flat=True))
+    rows = {row.system: row for row in Connection.objects.order_by("-pk")}  # the first of a system, should there be more
+    peer, crm, salesforce = (rows.get(s) for s in (Connection.System.OUTREACH, Connection.System.WORKBOOKS, Connection.System.SALESFORCE))
+    if peer is not None and crm is not None:
+        organisations_pass(crm, peer)
+    if peer is not None and salesforce is not None:
+        salesforce_passes(salesforce, peer)
+    return list(SyncPass.objects.select_related("crm", "peer", "mapping").exclude(pk__in=known).order_by("pk"))
 
 
 @transaction.atomic
 def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
-    """Makes or refreshes the connections of a sandbox from what its control port says. Returns the organisations pass
-    and whether what was known of an earlier world was forgotten. Idempotent."""
+    """Makes or refreshes the connections of a sandbox from what its control port says; Salesforce where it is played, too.
+    Returns the organisations pass and whether what was known of an earlier world was forgotten. Idempotent: what staff
+    chose of connections, mappings, passes and record types stays."""
     crm = _connection("Workbooks (sandbox)", "workbooks", description, settle_seconds=0)
     peer = _connection("Outreach (sandbox)", "outreach", description, settle_seconds=2)
     sync_pass = organisations_pass(crm, peer)
+    if "salesforce" in description:
+        salesforce_passes(_connection("Salesforce (sandbox)", "salesforce", description, settle_seconds=0), peer)
     forgot = forget_other_worlds(sync_pass, str(description["world_id"]))
     return sync_pass, forgot
+
+
+# What the sandbox says of itself, so that it is taken anew each time; everything else in a connection's settings is staff's.
+SAID = ("database_id", "control_url")
+OF_OLD_TOKENS = ("granted_scope", "redirect_uri", "organisation", "organisation_id")
+PAGES = {"workbooks": "organisations/{id}", "outreach": "accounts/{id}", "salesforce": "{object}/{id}"}
 
 
 def _connection(name: str, system: str, description: Mapping[str, Any], *, settle_seconds: int) -> Connection:
     given = dict(description[system])
     web_url = given.get("web_url", "")
-    path = {"workbooks": "organisations", "outreach": "accounts"}[system]
+    page = PAGES[system]
     secrets = {
         k: given[k]
         for k in ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token")
         if k in given
     }
-    row, _ = Connection.objects.update_or_create(
-        name=name,
+    row = Connection.objects.filter(system=system, is_sandbox=True).order_by("pk").first()
+    if row is None:
+        own = {"external_id_field": EXTERNAL_ID_FIELD, "api_version": given["api_version"]} if system == "salesforce" else {}
+        row = Connection(name=name, system=system, is_sandbox=True, settle_seconds=settle_seconds, settings=own)
+    row.base_url = given["base_url"]
+    row.login_url = row.base_url if system == "salesforce" else ""
+    if web_url and (not row.page_address_template or row.page_address_template.endswith(f"/browse/{system}/{page}")):
+        row.page_address_template = f"{web_url}/{page}"
+    said = {k: v for k, v in {**given, **description}.items() if k in SAID and v}
+    row.settings = {k: v for k, v in (row.settings or {}).items() if k not in OF_OLD_TOKENS} | said
+    row.secrets = secrets
+    row.renewal_begun_at = row.refresh_used_at = None  # these tokens are new
+    row.save()
+    return row
+
+
+def salesforce_passes(crm: Connection, peer: Connection) -> tuple[SyncPass, ...]:
+    """Returns the two-way passes between Salesforce and Outreach, each made with its record types and default mappings when
+    it is new. Raises SetUpRefused when they are another pair's."""
+    return tuple(two_way_pass(standard, crm, peer) for standard in (PROSPECTS, ACCOUNTS))
+
+
+def two_way_pass(standard: StandardPass, crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass, made as it is shipped when it is new; one that is there stays as staff left it, with every type it
+    lacks added. Raises SetUpRefused when it is another pair's."""
+    other = SyncPass.objects.select_related("crm", "peer").filter(name=standard.name).exclude(crm=crm, peer=peer).first()
+    if other is not None:
+        raise SetUpRefused(f"“{other}” keeps “{other.crm}” and “{other.peer}” in agreement already; it cannot be another pair's, too.")
+    tables = [_table(kind) for kind in standard.types]
+    now, is_on = timezone.now().replace(microsecond=0), standard.is_on_in_sandbox and crm.is_sandbox and peer.is_sandbox
+    sync_pass, _ = SyncPass.objects.get_or_create(
+        name=standard.name,
         defaults={
-            "system": system,
-            "base_url": given["base_url"],
-            "page_address_template": f"{web_url}/{path}/{{id}}" if web_url else "",
-            "settings": {k: v for k, v in {**given, **description}.items() if k in ("database_id", "control_url") and v},
-            "secrets": secrets,
-            "is_sandbox": True,
-            "renewal_begun_at": None,
-            "refresh_used_at": None,  # these tokens are new
-            "settle_seconds": settle_seconds,
+            "title": standard.title,
+            "crm": crm,
+            "peer": peer,
+            "mapping": tables[0],
+            "interval_seconds": standard.interval_seconds,
+            "is_on": is_on,
+            "switched_on_at": timezone.now() if is_on else None,
+            "last_run_time": now,  # as in `organisations_pass` (D27)
         },
     )
-    return row
+    for order, (kind, table) in enumerate(zip(standard.types, tables, strict=True)):
+        RecordType.objects.get_or_create(
+            sync_pass=sync_pass,
+            crm_object=kind.crm_object,
+            defaults={
+                "peer_object": kind.peer_object,
+                "mapping": table,
+                "order": order,
+                "outbound_create": kind.outbound_create,
+                "last_run_time": sync_pass.last_run_time,
+            },
+        )
+    return sync_pass
+
+
+def _table(kind: StandardType) -> MappingTable:
+    """Returns the mapping table, made with its standard rows when it is new."""
+    objects = {"crm_object": kind.crm_object, "peer_object": kind.peer_object}
+    table, is_new = MappingTable.objects.get_or_create(name=kind.table, defaults=objects)
+    if is_new:
+        FieldRule.objects.bulk_create(
+            FieldRule(
+                table=table,
+                crm_field=row.crm,
+                peer_field=row.peer,
+                direction=row.direction.value,
+                transform=row.transform,
+                survivorship=row.survivorship.value,
+                default_in_crm=row.in_crm,
+                is_enabled=row.is_enabled,
+                is_standard=True,
+            )
+            for row in kind.rows
+        )
+        MappingVersion.keep(table, reason="The standard fields.")
+    return table
 
 
 def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
@@ -93,7 +178,7 @@ def organisations_pass(crm: Connection, peer: Connection) -> SyncPass:
     sandbox and off for real systems. Raises SetUpRefused when it is another pair's."""
     other = SyncPass.objects.select_related("crm", "peer").filter(name=ORGANISATIONS_PASS).exclude(crm=crm, peer=peer).first()
     if other is not None:
-        _refuse_other_pair(other, Connection.System.OUTREACH if other.crm_id == crm.pk else Connection.System.WORKBOOKS)
+        _refuse_other_pair(other, peer.system if other.crm_id == crm.pk else crm.system)
     table, is_new = MappingTable.objects.get_or_create(
         name="Organisations → Accounts", defaults={"crm_object": "organisation", "peer_object": "account"}
     )

@@ -6,13 +6,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
+from django.db.models import QuerySet
+
+from reconciliation.defaults.accounts import ACCOUNTS_PASS
 from reconciliation.engine import gate
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, MappingTable, Run, SyncPass
 from reconciliation.services.fields import fields_are_known, plugin_fields
-from reconciliation.services.mappings import lint_table
+from reconciliation.services.mappings import lint_types
 from reconciliation.services.owner_check import owner_columns
 from reconciliation.services.owners import near_matches
 
+OPTIONAL = (ACCOUNTS_PASS,)  # off until somebody wants it, or for good (D32)
+WHO = {
+    Connection.System.WORKBOOKS: "A Workbooks administrator makes the API key.",
+    Connection.System.SALESFORCE: "A Salesforce administrator makes the app and the user it works as.",
+    Connection.System.OUTREACH: "An Outreach administrator allows the connection.",
+}
 DONE, NOW, LATER = "done", "to do", "later"
 MOST_LISTED = 8
 
@@ -43,9 +52,20 @@ class Step:
 
 
 def setup_pass() -> SyncPass | None:
-    """Returns the pass that is being set up."""
-    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").prefetch_related("mapping__rules")
-    return rows.order_by("pk").first()
+    """Returns the pass that is being set up: the first that was never on, else the first. Passes that may stay off for
+    good are none of set-up."""
+    passes = [p for p in _passes() if p.name not in OPTIONAL]
+    return next((p for p in passes if p.switched_on_at is None and not p.is_on), passes[0] if passes else None)
+
+
+def plugin_pass() -> SyncPass | None:
+    """Returns the pass that works with the plugin's fields in Workbooks."""
+    return _passes().filter(crm__system=Connection.System.WORKBOOKS).first()
+
+
+def _passes() -> QuerySet[SyncPass]:
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").order_by("pk")
+    return rows.prefetch_related("mapping__rules", "record_types__mapping__rules")
 
 
 def setup_steps(sync_pass: SyncPass | None) -> list[Step]:
@@ -54,7 +74,7 @@ def setup_steps(sync_pass: SyncPass | None) -> list[Step]:
     if sync_pass is None:
         steps += [Step(key, title, False, "") for key, title in AFTER]
     else:
-        steps += [_fields(sync_pass), _mapping(sync_pass), _owners(sync_pass), _preview(sync_pass), _pilot(sync_pass), _on(sync_pass)]
+        steps += [make(sync_pass) for make in STEPS[sync_pass.crm.system]]
     first = next((step.key for step in steps if not step.is_done), "")
     return [replace(s, state=DONE if s.is_done else NOW if s.key == first else LATER) for s in steps]
 
@@ -71,26 +91,25 @@ AFTER = (
 
 def _connect(sync_pass: SyncPass | None) -> Step:
     found = [sync_pass.crm, sync_pass.peer] if sync_pass else list(Connection.objects.order_by("pk"))
-    missing = [
-        f"{system.label} is not connected yet."
-        for system in (Connection.System.WORKBOOKS, Connection.System.OUTREACH)
-        if not any(c.system == system for c in found)
-    ]
+    crms = [c for c in found if c.system != Connection.System.OUTREACH]
+    missing = [] if crms else ["No CRM is connected yet: Workbooks, Salesforce, or both."]
+    if len(crms) == len(found):
+        missing.append("Outreach is not connected yet.")
     for connection in found:
         if connection.state == Connection.State.UNTESTED:
             missing.append(f"{connection} has not been tested.")
         elif connection.state != Connection.State.OK:
             missing.append(f"{connection}: {connection.last_error or connection.get_state_display()}")
     acts = [Act("Connections", "connection_list")]
-    if len({c.system for c in found}) == len(Connection.System):
-        acts.insert(0, Act("Test both", "setup_test", is_post=True))
+    if 0 < len(crms) < len(found):
+        acts.insert(0, Act("Test both" if len(found) == 2 else "Test all", "setup_test", is_post=True))
     return Step(
         "connect",
         "Connect",
         not missing,
         " and ".join(str(c) for c in found) + (" answer." if not missing else ".") if found else "Nothing is connected yet.",
         tuple(missing),
-        "A Workbooks administrator makes the API key; an Outreach administrator allows the connection.",
+        " ".join(WHO[system] for system in dict.fromkeys([*(c.system for c in crms), Connection.System.OUTREACH])),
         tuple(acts),
     )
 
@@ -109,11 +128,16 @@ def _fields(sync_pass: SyncPass) -> Step:
 
 
 def _mapping(sync_pass: SyncPass) -> Step:
-    problems = lint_table(sync_pass)
-    rows = sum(row.is_enabled for row in sync_pass.mapping.rules.all())
-    said = f"{rows} rows of “{sync_pass.mapping.name}” are enabled" + ("; each fits the fields of both systems." if not problems else ".")
-    acts = (Act("Edit the mapping", "mapping_edit", argument=sync_pass.mapping_id),)
+    problems = lint_types(sync_pass)
+    tables = _tables(sync_pass)
+    counts = [f"{sum(row.is_enabled for row in table.rules.all())} rows of “{table}”" for table in tables]
+    said = " and ".join(counts) + " are enabled" + ("; each fits the fields of both systems." if not problems else ".")
+    acts = (Act("Edit the mapping", "mapping_edit", argument=tables[0].pk) if len(tables) == 1 else Act("Mappings", "mapping_list"),)
     return Step("mapping", "Mapping", not problems, said, _short(problems), "An admin of this application.", acts)
+
+
+def _tables(sync_pass: SyncPass) -> list[MappingTable]:
+    return [kind.mapping for kind in sync_pass.record_types.all() if kind.is_on] or [sync_pass.mapping]
 
 
 def _short(lines: list[str]) -> tuple[str, ...]:
@@ -154,7 +178,7 @@ def _preview(sync_pass: SyncPass) -> Step:
         seen = sync_pass.preview_seen
         return Step("preview", "Preview", True, f"{seen['by']} looked at the preview in run {seen['run']}.", (), who, (*look, make))
     return Step(
-        "preview", "Preview", False, "What the pass would do with every organisation, before it does anything.", (why,), who, (*look, make)
+        "preview", "Preview", False, "What the pass would do with every record, before it does anything.", (why,), who, (*look, make)
     )
 
 
@@ -175,15 +199,29 @@ def _on(sync_pass: SyncPass) -> Step:
     who = "An admin of this application."
     if sync_pass.is_on:
         return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {sync_pass.interval_seconds} seconds.", (), who)
-    question = (
-        "From this moment the pass takes every organisation that is new and switched on, by itself. Organisations that have an "
-        "Outreach Id already wait until they are edited."
-    )
-    act = Act("Switch on", "setup_switch_on", is_post=True, question=question)
+    act = Act("Switch on", "setup_switch_on", is_post=True, question=QUESTION[sync_pass.crm.system])
     return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
 
 
+QUESTION = {
+    Connection.System.WORKBOOKS: (
+        "From this moment the pass takes every organisation that is new and switched on, by itself. Organisations that have an "
+        "Outreach Id already wait until they are edited."
+    ),
+    Connection.System.SALESFORCE: (
+        "From this moment the pass brings every edit from either side to the other, by itself. Records that nobody edits wait; "
+        "an import takes them."
+    ),
+}
+# What each kind of pass needs, in order; connecting comes first.
+STEPS = {
+    Connection.System.WORKBOOKS: (_fields, _mapping, _owners, _preview, _pilot, _on),
+    Connection.System.SALESFORCE: (_mapping, _preview, _on),
+}
+
+
 def is_set_up(passes: Collection[SyncPass], connections: Iterable[Connection]) -> bool:
-    """Tells whether the way was gone to its end: every pass is on, every connection was tested. What fails later is no
-    matter of set-up: alerts tell of it."""
-    return bool(passes) and all(p.is_on for p in passes) and all(c.state != Connection.State.UNTESTED for c in connections)
+    """Tells whether the way was gone to its end: every pass that is not optional is on, every connection was tested. What
+    fails later is no matter of set-up: alerts tell of it."""
+    wanted = [p for p in passes if p.name not in OPTIONAL]
+    return bool(wanted) and all(p.is_on for p in wanted) and all(c.state != Connection.State.UNTESTED for c in connections)

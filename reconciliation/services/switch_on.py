@@ -13,13 +13,15 @@ from reconciliation.core.eligibility import explain
 from reconciliation.engine import gate
 from reconciliation.engine.previews import GOOD_FOR
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Run, SyncPass
+from reconciliation.models import Binding, Connection, Policy, RecordType, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import missing_fields
 from reconciliation.store import organisation_columns
 
 MOST_PICKED = 50
+CURSOR = ("last_run_time", "sweep_started_at", "position_at", "position_id")
+ONE_KEY = {"account": ("an account", "customId"), "prospect": ("a prospect", "externalId")}  # what holds the CRM's key there
 LEAST_BATCH, MOST_BATCH, USUAL_BATCH = 1, 1_000, 25
 
 
@@ -128,6 +130,8 @@ def pilot_start(sync_pass: SyncPass, user: AbstractBaseUser, *, most_new: int | 
     run itself asks again. Raises SwitchRefused."""
     if sync_pass.is_on:
         raise SwitchRefused("The pass is on; it takes every organisation by itself.")
+    if not _is_of_plugin(sync_pass):
+        raise SwitchRefused("A pilot takes organisations of Workbooks; try this pass with an import of a few records.")
     _refuse_unknown_database(sync_pass)
     if why := gate.preview_wanted(sync_pass):
         raise SwitchRefused(why)
@@ -146,18 +150,25 @@ def pilot_start(sync_pass: SyncPass, user: AbstractBaseUser, *, most_new: int | 
 
 def refuse_switch_on(sync_pass: SyncPass) -> None:
     """Raises SwitchRefused with what has to be done before this pass may be switched on."""
-    other = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__crm_object=sync_pass.mapping.crm_object, is_on=True)
-    taken = other.exclude(crm=sync_pass.crm_id).select_related("crm").first()
+    same_records = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
+    taken = same_records.exclude(pk=sync_pass.pk).select_related("crm", "mapping").first()
     if taken is not None:  # D32
+        noun, field = ONE_KEY.get(taken.mapping.peer_object, (f"a {taken.mapping.peer_object}", "its key"))
         raise SwitchRefused(
-            f"{taken.crm} is synced with {sync_pass.peer} already; an account holds one key, so a second CRM cannot be. "
+            f"{taken.crm} is synced with {sync_pass.peer} already; {noun} holds one key ({field}), so a second CRM cannot be. "
             f"Switch “{taken}” off first."
         )
-    _refuse_unknown_database(sync_pass)
-    if gate.is_closed(sync_pass) and (missing := missing_fields(sync_pass)):
-        raise SwitchRefused(f"{len(missing)} of the plugin's fields are missing in {sync_pass.crm}; see Set-up, Fields.")
+    if _is_of_plugin(sync_pass):
+        _refuse_unknown_database(sync_pass)
+        if gate.is_closed(sync_pass) and (missing := missing_fields(sync_pass)):
+            raise SwitchRefused(f"{len(missing)} of the plugin's fields are missing in {sync_pass.crm}; see Set-up, Fields.")
     if why := gate.preview_wanted(sync_pass):
         raise SwitchRefused(why)
+
+
+def _is_of_plugin(sync_pass: SyncPass) -> bool:
+    """Tells whether the pass works with the fields and the database of Workbooks."""
+    return sync_pass.crm.system == Connection.System.WORKBOOKS
 
 
 def _refuse_unknown_database(sync_pass: SyncPass) -> None:
@@ -170,6 +181,7 @@ def pass_switch_on(sync_pass: SyncPass, user: AbstractBaseUser | None) -> None:
     """Lets the schedule run the pass. The first time Last Run Time is this moment: organisations that have an Id already
     wait until they are edited (D27); those that pilots linked are looked at once more, since they may have been edited
     meanwhile. Raises SwitchRefused, changing nothing."""
+    Policy.lock()  # somebody may be switching on the other of two that must not both be on
     row = SyncPass.objects.select_for_update().select_related("crm", "peer", "mapping").get(pk=sync_pass.pk)
     if row.is_on:
         return
@@ -180,6 +192,8 @@ def pass_switch_on(sync_pass: SyncPass, user: AbstractBaseUser | None) -> None:
         changes |= {"switched_on_at": now}
         if gate.is_real(row):
             changes |= {"last_run_time": now, "sweep_started_at": None, "position_at": None, "position_id": ""}
+            begins = {name: value for name, value in changes.items() if name in CURSOR}
+            RecordType.objects.filter(sync_pass=row).update(**begins)
             Binding.objects.filter(sync_pass=row, crm_type=ORGANISATION, is_tombstone=False).update(is_retry_due=True)
     SyncPass.objects.filter(pk=row.pk).update(**changes)
     audit(user, "switch pass on", row.title, first_time=row.switched_on_at is None)

@@ -24,7 +24,9 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
+from reconciliation.models.journal import UNDOABLE_TYPES
 from reconciliation.passes.organisations import ACCOUNT
+from reconciliation.services import pair_undo
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import read_organisations
 from reconciliation.store import decode, decode_fields, mapping_of
@@ -59,7 +61,9 @@ class Desk:
 
 def undoable(run: Run) -> QuerySet[Operation]:
     """Returns the writes of a run that undo knows how to take back, newest first."""
-    rows = Operation.objects.filter(run=run, state=Operation.State.CONFIRMED, kind__in=UNDOABLE, object_type=ACCOUNT, undone_at=None)
+    rows = Operation.objects.filter(
+        run=run, state=Operation.State.CONFIRMED, kind__in=UNDOABLE, object_type__in=UNDOABLE_TYPES, undone_at=None
+    )
     return rows.select_related("connection", "run").order_by("-pk")
 
 
@@ -104,11 +108,33 @@ def _create_line(desk: Desk, op: Operation, account: Record, name: str, *, has_p
 
 def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
     """Returns what undoing these writes, or one field of them, would do. Reads only. Raises ConnectorError."""
+    if sync_pass.record_types.exists():
+        return _pair_plan(sync_pass, operations[:MOST_AT_ONCE], field, wiring or Wiring())
     peer = (wiring or Wiring()).open_connector(sync_pass.peer)
     try:
         return _lines(Desk(sync_pass, peer, mapping_of(sync_pass.mapping, sync_pass.peer)), operations[:MOST_AT_ONCE], field)
     finally:
         peer.close()
+
+
+def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wiring: Wiring) -> list[UndoLine]:
+    opened: dict[str, Connector] = {}
+    try:
+        for side, connection in (("crm", sync_pass.crm), ("peer", sync_pass.peer)):
+            opened[side] = wiring.open_connector(connection)
+        standing = pair_undo.standings(sync_pass, opened, operations, field)
+        return [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
+    finally:
+        for connector in opened.values():
+            connector.close()
+
+
+def _undo_pairs(context: RunContext, operations: list[Operation], field: str) -> list[UndoLine]:
+    sides = {"crm": context.crm.connector, "peer": context.peer.connector}
+    standing = pair_undo.standings(context.sync_pass, sides, operations, field)
+    refusals = pair_undo.carry_out(context, [(op, s) for op, s in zip(operations, standing, strict=True) if s.is_possible])
+    lines = [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
+    return [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
 
 
 def undo(
@@ -123,6 +149,11 @@ def undo(
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
+        if sync_pass.record_types.exists():
+            told = _undo_pairs(context, _as_they_are(operations[:MOST_AT_ONCE]), field)
+            _audit(context, user, [line for line in told if line.is_possible], field)
+            context.notes += [line.sentence for line in told if not line.is_possible]
+            return told
         desk = Desk(sync_pass, context.peer.connector, context.terms.mapping)
         lines = _lines(desk, _as_they_are(operations[:MOST_AT_ONCE]), field)
         possible = [line for line in lines if line.is_possible]
@@ -130,17 +161,15 @@ def undo(
         for line in possible:
             if line.operation.kind == Operation.Kind.CREATE:
                 refusals[line.operation.pk] = _delete(context, line.operation)
-        audit(
-            user,
-            "undo",
-            f"{len(possible)} writes",
-            run=context.run.pk,
-            operations=[line.operation.pk for line in possible][:100],
-            field=field,
-        )
+        _audit(context, user, possible, field)
         told = [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
         context.notes += [line.sentence for line in told if not line.is_possible]
         return told
+
+
+def _audit(context: RunContext, user: AbstractBaseUser, done: list[UndoLine], field: str) -> None:
+    operations = [line.operation.pk for line in done][:100]
+    audit(user, "undo", f"{len(done)} writes", run=context.run.pk, operations=operations, field=field)
 
 
 def _as_they_are(operations: list[Operation]) -> list[Operation]:

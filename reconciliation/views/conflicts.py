@@ -20,6 +20,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import names_in_pairs, open_conflict_fields
 from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.conflict_desk import Choice, Tables, names_of, seen_of, tables_of
+from reconciliation.services.conflict_restore import RELATED as OF_OPERATION
 from reconciliation.services.conflict_restore import loser_plan, loser_restore, losers_of
 from reconciliation.services.conflicts import MOST_AT_ONCE, bulk_rows, conflict_decide, conflict_later, offer
 from reconciliation.services.duplicates import DecisionRefused
@@ -238,7 +239,7 @@ def _carry_out(request: HttpRequest, sync_pass: SyncPass | None, take: str, fiel
 @page(OPERATE)
 def put_back(request: HttpRequest, pk: int) -> HttpResponse:
     """A value that gave way: first what putting it back will write, then doing it."""
-    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
+    operation = get_object_or_404(Operation.objects.select_related(*OF_OPERATION), pk=pk)
     do = _put_back if request.method == "POST" else _show_put_back
     return or_told(request, reverse("admin:operation_detail", args=[operation.pk]), lambda: do(request, operation))
 

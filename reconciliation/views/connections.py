@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from connectors.outreach.scopes import SCOPES
+from connectors.outreach.scopes import SCOPES as OUTREACH_SCOPES
+from connectors.salesforce.scopes import SCOPES as SALESFORCE_SCOPES
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
@@ -31,11 +32,14 @@ from reconciliation.services.connections import (
     connection_test,
 )
 from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
+from reconciliation.services.salesforce import SalesforceChange
 from reconciliation.services.webhooks import hooks_state
+from reconciliation.views import salesforce_form
 from reconciliation.views.page import action, page, render, whole_number
 
 FLOWS, MOST_FLOWS = "oauth_flows", 5  # log-ins under way in one browser, by their state
 STATE_CHARACTERS = 100
+SCOPES = {"outreach": OUTREACH_SCOPES, "salesforce": SALESFORCE_SCOPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Entry:
     database_id: str = ""
     allows_tls_12: bool = False
     allows_private: bool = False
+    salesforce: SalesforceChange = SalesforceChange()
 
 
 @page(ADMINISTER)
@@ -73,9 +78,9 @@ def add(request: HttpRequest, system: str) -> HttpResponse:
         raise Http404
     label = Connection.System(system).label
     if request.method == "POST":
-        change = _read(request, SECRETS[system])
+        change = _read(request, system)
         try:
-            connection = connection_add(system, change, request.user)
+            connection = connection_add(system, salesforce_form.with_files(change, request), request.user)
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was added. {refusal}")
             return _form(request, f"Add {label}", system, _typed(change))
@@ -85,12 +90,13 @@ def add(request: HttpRequest, system: str) -> HttpResponse:
 
 
 def _added(request: HttpRequest, connection: Connection) -> HttpResponse:
-    """Leads on: Workbooks is tested at once, which reads its database; Outreach is connected next."""
-    if connection.system == Connection.System.WORKBOOKS:
+    """Leads on: what needs no consent is tested at once, which reads whose it is; the others are connected next."""
+    if not connection.needs_consent:
         is_good = all(line.is_ok for line in connection_test(connection))
         (messages.success if is_good else messages.warning)(request, f"“{connection}” is added and was tested.")
     else:
-        messages.success(request, f"“{connection}” is added. Register the redirect URI below with your Outreach app, then press Connect.")
+        app = f"your {connection.get_system_display()} app"
+        messages.success(request, f"“{connection}” is added. Register the redirect URI below with {app}, then press Connect.")
     return redirect("admin:connection_edit", connection.pk)
 
 
@@ -99,11 +105,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
     if request.method == "POST":
         try:
-            connection_save(connection, _read(request, SECRETS[connection.system]), request.user, wiring=Wiring())
+            change = salesforce_form.with_files(_read(request, connection.system), request)
+            connection_save(connection, change, request.user, wiring=Wiring())
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
             return redirect("admin:connection_edit", pk)
-        messages.success(request, "Saved. Test it now.")
+        connection.refresh_from_db()
+        messages.success(request, "Saved. Test it now." if connection.is_connected else "Saved. Open it and connect it next.")
         return redirect("admin:connection_list")
     own = connection.settings
     entry = Entry(
@@ -116,6 +124,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         str(own.get("database_id", "")),
         own.get("least_tls") == "1.2",
         bool(own.get("allow_private")),
+        salesforce_form.entered(connection),
     )
     return _form(request, f"Connection: {connection}", connection.system, entry, connection)
 
@@ -123,7 +132,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def _form(request: HttpRequest, title: str, system: str, entry: Entry, connection: Connection | None = None) -> HttpResponse:
     """Shows one connection: how it is, its log-in, its settings; or the form of a new one."""
     held = connection.secrets if connection else {}
-    is_oauth = system == Connection.System.OUTREACH
+    scopes = SCOPES.get(system, ()) if connection is None or connection.needs_consent else ()
+    is_salesforce = system == Connection.System.SALESFORCE
     expiries = connection.expiries(timezone.now()) if connection else []
     return render(
         request,
@@ -137,9 +147,12 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
             for n in SECRETS[system]
         ],
         hosts=", ".join(settings.SYSTEM_HOSTS[system]),
-        scopes=SCOPES if is_oauth else (),
-        redirect_uri=_redirect_uri(request) if is_oauth else "",
-        hooks=hooks_state(connection) if connection and is_oauth else None,
+        hooks=hooks_state(connection) if connection and system == Connection.System.OUTREACH else None,
+        system_title=Connection.System(system).label,
+        secret_name=connection.secret_name if connection else Connection(system=system).secret_name,
+        scopes=scopes,
+        redirect_uri=_redirect_uri(request) if scopes else "",
+        salesforce=salesforce_form.shown(entry.salesforce, entry.login_url or entry.base_url, connection) if is_salesforce else None,
         expiries=expiries,
         expiring=[e for e in expiries if e.is_near],
     )
@@ -157,11 +170,13 @@ def _typed(change: ConnectionChange) -> Entry:
         "allows_tls_12",
         "allows_private",
     )
-    return Entry(settle_seconds=max(0, change.settle_seconds), **{n: getattr(change, n) for n in names})
+    own = change.salesforce or SalesforceChange()
+    return Entry(settle_seconds=max(0, change.settle_seconds), salesforce=own, **{n: getattr(change, n) for n in names})
 
 
-def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
-    given = request.POST
+def _read(request: HttpRequest, system: str) -> ConnectionChange:
+    given, is_salesforce = request.POST, system == Connection.System.SALESFORCE
+    login_url = salesforce_form.login_url_of(given) if is_salesforce else given.get("login_url", "").strip()[:300]
     settle = whole_number(given.get("settle_seconds", ""))
     typed = given.get("secret_expires_on", "").strip()
     try:
@@ -171,15 +186,16 @@ def _read(request: HttpRequest, names: tuple[str, ...]) -> ConnectionChange:
         messages.warning(request, "The expiry date could not be read and was left out; write it as 2027-03-31.")
     return ConnectionChange(
         name=given.get("name", "")[:100],
-        base_url=given.get("base_url", "").strip()[:300],
-        login_url=given.get("login_url", "").strip()[:300],
+        base_url=login_url if is_salesforce else given.get("base_url", "").strip()[:300],
+        login_url=login_url,
         page_address_template=given.get("page_address_template", "").strip()[:300],
         settle_seconds=-1 if settle is None else settle,
-        secrets={n: given.get(n, "").strip() for n in names},
+        secrets={n: given.get(n, "").strip() for n in SECRETS[system]},
         secret_expires_on=expires_on,
         allows_tls_12="allows_tls_12" in given,
         allows_private="allows_private" in given,
         database_id=given.get("database_id", "").strip()[:40],
+        salesforce=salesforce_form.change_of(given) if is_salesforce else None,
     )
 
 
@@ -205,8 +221,6 @@ def connect(request: HttpRequest, pk: int) -> HttpResponse:
     """Sends the person to the system's consent page."""
     connection = get_object_or_404(Connection, pk=pk)
     try:
-        if connection.system != Connection.System.OUTREACH:
-            raise ConnectRefused(f"“{connection}” needs no log-in; it has an API key.")
         url, state, flow = connect_begin(connection, request.user, _redirect_uri(request))
     except ConnectRefused as refusal:
         messages.error(request, str(refusal))

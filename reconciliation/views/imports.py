@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -38,6 +37,7 @@ from reconciliation.services.imports import (
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
+ROW_FILTERS = ("state", "reason", "name")
 WAYS = {"search": "Search", "view": "List view", "csv": "File"}
 NOT_CONNECTED = "Salesforce and Outreach are not both connected yet, so there is nothing to import from."
 LIST_COLUMNS = (
@@ -197,10 +197,10 @@ def start_one(request: HttpRequest) -> HttpResponse:
 # --- one import -------------------------------------------------------------------------------------------------------
 
 
-def _rows(batch: Import, asked: Any, *, failed_first: bool = False) -> ImportRowFilter:
+def _rows(batch: Import, asked: QueryDict) -> ImportRowFilter:
     """Returns the rows that the filter bar asks for: where somebody asked for none, those that failed, if any did."""
-    given: QueryDict = asked.copy()
-    if failed_first and not any(given.get(name) for name in ("state", "reason", "name")) and "state" not in given:
+    given = asked.copy()
+    if not any(name in given for name in ROW_FILTERS) and batch.rows.filter(state=ImportRow.State.FAILED).exists():
         given["state"] = ImportRow.State.FAILED
     return ImportRowFilter(given, batch.rows.select_related("case"))
 
@@ -209,7 +209,7 @@ def _rows(batch: Import, asked: Any, *, failed_first: bool = False) -> ImportRow
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
     counts = import_counts(batch)
-    chosen = _rows(batch, request.GET, failed_first=bool(counts.failed))
+    chosen = _rows(batch, request.GET)
     rows = paginate(request, chosen.qs)
     matches = {row.pk: _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None

@@ -24,7 +24,7 @@ from reconciliation.services.fields import (
     to_copy,
 )
 from reconciliation.services.owner_check import owners_look
-from reconciliation.services.setup_steps import setup_pass, setup_steps
+from reconciliation.services.setup_steps import plugin_pass, setup_pass, setup_steps
 from reconciliation.services.switch_on import (
     MOST_BATCH,
     MOST_PICKED,
@@ -71,7 +71,7 @@ def test(request: HttpRequest) -> HttpResponse:
 
 @page(ADMINISTER)
 def fields(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is None:
         messages.warning(request, NOT_CONNECTED)
         return redirect("admin:setup")
@@ -107,7 +107,7 @@ def _choose(request: HttpRequest, sync_pass: SyncPass) -> HttpResponse:
 
 @action(ADMINISTER)
 def read_fields(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is not None:
         fields_read(sync_pass)
         left = len(missing_fields(sync_pass))
@@ -117,7 +117,7 @@ def read_fields(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def create_fields(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is None:
         return redirect("admin:setup")
     known = {f.name: (f.record_type, f.key) for f in plugin_fields(sync_pass)}
@@ -138,7 +138,7 @@ def create_fields(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def look_at_owners(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is not None:
         check = owners_look(sync_pass)
         messages.success(request, f"{check.looked_at:,} organisations were looked at.")
@@ -153,13 +153,16 @@ def confirm_preview(request: HttpRequest, pk: int) -> HttpResponse:
     except SwitchRefused as refusal:
         messages.warning(request, str(refusal))
         return redirect("admin:run_detail", pk)
+    if run.sync_pass.crm.system != Connection.System.WORKBOOKS:
+        messages.success(request, "Noted. The pass may be switched on now.")
+        return redirect("admin:setup")
     messages.success(request, "Noted. Pick a few organisations now and try the pass with them.")
     return redirect("admin:setup_pilot")
 
 
 @page(ADMINISTER)
 def pilot(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is None:
         messages.warning(request, NOT_CONNECTED)
         return redirect("admin:setup")
@@ -198,7 +201,7 @@ def pilot(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def run_pilot(request: HttpRequest) -> HttpResponse:
-    sync_pass = setup_pass()
+    sync_pass = plugin_pass()
     if sync_pass is None:
         return redirect("admin:setup")
     most = (whole_number(request.POST.get("most_new", "")) or 0) if request.POST.get("what") == "batch" else None
@@ -216,6 +219,9 @@ def run_pilot(request: HttpRequest) -> HttpResponse:
 def switch_on(request: HttpRequest) -> HttpResponse:
     sync_pass = setup_pass()
     if sync_pass is None:
+        return redirect("admin:setup")
+    if request.POST.get("pass", sync_pass.name) != sync_pass.name:  # the page was older than what somebody else did
+        messages.warning(request, f"Nothing was switched on: set-up is at “{sync_pass}” by now.")
         return redirect("admin:setup")
     try:
         pass_switch_on(sync_pass, request.user)

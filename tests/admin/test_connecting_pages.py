@@ -197,4 +197,4 @@ def test_a_pass_that_is_switched_off_is_not_run_by_a_button_or_a_task(client, bo
 
 
 def test_there_is_no_other_system_to_add(client, box):
-    assert client.get("/connections/add/salesforce/").status_code == 404
+    assert client.get("/connections/add/hubspot/").status_code == 404

@@ -21,6 +21,8 @@ from reconciliation.models import (
     Difference,
     Forgetting,
     HookDelivery,
+    Import,
+    ImportRow,
     MappingTable,
     MappingVersion,
     Operation,
@@ -95,6 +97,10 @@ def full(hostile):
         )  # fmt: skip
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
+        texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
+        Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)
+        texts = {"given": value[:255], "name": value[:255], "email": value[:255], "sentence": value, "peer_id": value[:64]}
+        ImportRow.objects.create(batch=Import.objects.earliest("pk"), number=100 + n, state="failed", reason="other", **texts)
         SearchKey.objects.create(
             sync_pass=hostile.sync_pass, ref=f"workbooks:organisation:{n}7", kind="name", key="calc", text=value, seen_at=now
         )

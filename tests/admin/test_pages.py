@@ -20,6 +20,8 @@ from reconciliation.models import (
     Difference,
     Forgetting,
     HookDelivery,
+    Import,
+    ImportRow,
     MappingTable,
     Operation,
     Run,
@@ -60,6 +62,17 @@ PAGES = {
     "conflict_here": ("operator", "post"),
     "operation_put_back": ("operator", "get"),
     "error_decide": ("operator", "post"),
+    "import_list": ("viewer", "get"),
+    "import_list_export": ("viewer", "get"),
+    "import_new": ("operator", "get"),
+    "import_preview": ("operator", "post"),
+    "import_start": ("operator", "post"),
+    "import_one": ("operator", "post"),
+    "import_detail": ("viewer", "get"),
+    "import_detail_export": ("viewer", "get"),
+    "import_progress": ("viewer", "get"),
+    "import_retry": ("operator", "post"),
+    "import_go_on": ("operator", "post"),
     "owner_check": ("operator", "post"),
     "case_refresh": ("operator", "post"),
     "error_list": ("viewer", "get"),
@@ -186,6 +199,14 @@ def leave_behind(box):
         body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
     )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+    batch = Import.objects.create(
+        sync_pass=box.sync_pass, source="csv", title=HOSTILE, note=HOSTILE, total=1, done=1, state="interrupted", same_email="choose",
+        started_by_name=HOSTILE[:150], created_at=box.clock.at,
+    )  # fmt: skip
+    ImportRow.objects.create(
+        batch=batch, number=1, given=HOSTILE, crm_type="Lead", crm_id="00QAA0000000001YAA", name=HOSTILE, email=HOSTILE, state="failed",
+        reason="same_email", sentence=HOSTILE, peer_id="12",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -235,6 +256,11 @@ def address(name):
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "operation_put_back": lambda: {"pk": Operation.objects.first().pk},
         "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
+        "import_detail": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_detail_export": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_progress": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_retry": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_go_on": lambda: {"pk": Import.objects.earliest("pk").pk},
         "error_detail": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "forget_detail": lambda: {"pk": forgotten().pk},
         "forget_decide": lambda: {"pk": forgotten().pk},
@@ -369,7 +395,7 @@ def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allow
     client.post("/writes/stop/", {"reason": HOSTILE, "back": "/runs/"})
 
     for name, (_, method) in PAGES.items():
-        if method == "get" and name not in ("dashboard_status", "run_progress"):
+        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress"):
             answer = client.get(address(name), follow=True)
             assert answer.status_code == 200, name
             if "Content-Disposition" in answer.headers:  # a file, not a page
@@ -413,6 +439,8 @@ def test_pages_with_nothing_say_what_to_do(client):
         "run_list",
         "duplicate_list",
         "error_list",
+        "import_list",
+        "import_new",
         "owner_list",
         "mapping_list",
         "connection_list",

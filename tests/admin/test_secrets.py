@@ -1,5 +1,6 @@
 """Planted secrets are searched for wherever something leaves: pages, exports, logs, tracebacks, dumps, error pages."""
 
+import hmac
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from django.urls import path, reverse
 from django.views.debug import ExceptionReporter
 
 from reconciliation.models import AuditEntry, Case, Connection, Operation, RunEvent, SecondFactor
+from reconciliation.services.webhooks import hooks_switch_on
 from syncsite.logging import JsonFormatter, TextFormatter
 from tests.admin.test_log_in import PASSWORD as LONG_ENOUGH
 from tests.admin.test_log_in import enrol, enter, make_person
@@ -50,6 +52,7 @@ def world(written, monkeypatch):
     """A sandbox whose systems failed in every way that writes something down, with hostile values in its records."""
     box = make()
     box.secrets = set()
+    listen(box)
     remember(box)
     box.world.outreach.create_record("accounts", {"name": HOSTILE[:255]})
     box.organisation(HOSTILE[:255])
@@ -76,6 +79,15 @@ def world(written, monkeypatch):
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
+
+
+def listen(box):
+    """Switches the receiver of webhooks on, and lets one delivery come that is signed and one that is not."""
+    hooks_switch_on(box.sync_pass.peer, None, wiring=box.wiring)
+    secret, where = box.sync_pass.peer.secrets["hook_secret"], f"/hooks/outreach/{box.sync_pass.peer.pk}/"
+    for signature in (hmac.new(secret.encode(), b"{}", "sha256").hexdigest(), "planted-signature"):
+        box.secrets.add(signature)
+        Client().post(where, b"{}", content_type="application/json", headers={"Outreach-Webhook-Signature": signature})
 
 
 def remember(box):

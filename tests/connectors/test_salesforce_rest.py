@@ -102,7 +102,16 @@ def test_a_key_field_that_is_missing_or_wrong_is_shown_with_its_exact_definition
 
     line = lines["Key of contacts"]
     assert line.is_ok and line.is_warning and said in line.sentence
-    for part in ("Object Manager, Contact", "Text", "length 100", "“Sync Key”", "“Sync_Key”", "Unique (case sensitive)", "External ID"):
+    for part in (
+        "Object Manager, Contact",
+        "Text",
+        "length 255",
+        "“Sync Key”",
+        "“Sync_Key”",
+        "Sync_Key__c",
+        "case insensitive",
+        "External ID",
+    ):
         assert part in line.remedy
 
 

@@ -1,7 +1,5 @@
 """Imports of leads and contacts as prospects, against the played systems: seed 002, from the choice to the last retry."""
 
-import sys
-
 import pytest
 from django.contrib.auth.models import User
 
@@ -22,7 +20,6 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
-from tests import import_seam
 from tests.importing import make_importing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -31,7 +28,6 @@ SAME_EMAIL = "A prospect with this email address already exists in Outreach"
 
 @pytest.fixture
 def box(monkeypatch):
-    monkeypatch.setitem(sys.modules, "reconciliation.engine.pairs", import_seam)
     box = make_importing()
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     return box
@@ -123,7 +119,7 @@ def test_the_preview_counts_what_is_linked_twice_and_not_synced(box, ada):
 
 def test_d28_an_unbound_prospect_is_linked_and_a_new_one_is_made(box, ada):
     new, known = box.contact("New", "new@example.com"), box.lead("Known", "Known@example.com")
-    prospect = box.prospect("known@example.com")
+    prospect = box.alone("known@example.com")
 
     batch = carried(box, [new, known, "nobody@example.com"], ada)
 
@@ -255,7 +251,7 @@ def test_a_process_that_dies_between_pages_is_taken_up_where_it_stopped(box, ada
         if len(pages) == 1:
             raise SystemExit  # the second page was sent, and nothing of it noted
         pages.append(page)
-        settle(batch, page, decisions)
+        return settle(batch, page, decisions)
 
     monkeypatch.setattr(importing, "_settle", dies)
     with pytest.raises(SystemExit):
@@ -341,6 +337,78 @@ def test_an_unforeseen_failure_is_said_and_raised(box, ada, asked, monkeypatch):
 
     batch.refresh_from_db()
     assert batch.state == "interrupted" and "ZeroDivisionError" in batch.note
+
+
+def test_a_create_whose_answer_was_lost_is_looked_for_and_counted_once(box, ada, asked):
+    contact = box.contact("P", "p@example.com")
+    batch = box.start([contact], ada)
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/prospects", "times": 1})
+
+    assert "Tried again later" in jobs.carry_import(batch.pk)
+    row = batch.rows.get()
+    assert row.state == "waiting" and Import.objects.get(pk=batch.pk).state == "running"
+    box.clock.forward(300)
+    tries = 1
+    while jobs.carry_import(batch.pk, tries) not in ("done", "nothing to do"):
+        box.clock.forward(120)
+        tries += 1
+        assert tries < 10
+
+    row.refresh_from_db()
+    assert (row.state, len(box.prospects())) == ("created", 1) and Import.objects.get(pk=batch.pk).state == "finished"
+
+
+def test_rows_that_are_held_wait_and_fail_with_the_reason_at_last(box, ada, asked):
+    batch = box.start([box.contact("P", "p@example.com"), box.contact("Q", "q@example.com")], ada)
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/prospects", "times": 1})
+    box.world.faults.add({"kind": "index_lag", "system": "outreach", "seconds": 3600})
+    jobs.carry_import(batch.pk)
+    box.clock.forward(1)  # too early to send it again, and no search shows it
+
+    assert "asked for again" in jobs.carry_import(batch.pk, 1)
+    held, other = batch.rows.all()
+    assert (held.state, other.state) == ("waiting", "created") and "asked for again" in held.sentence
+    jobs.carry_import(batch.pk, jobs.HELD_TRIES)
+
+    held, other = batch.rows.all()
+    assert (held.state, held.reason, other.state) == ("failed", "other", "created")
+    batch.refresh_from_db()
+    assert (batch.state, batch.done) == ("finished", 2)
+    box.world.faults.clear()
+    import_retry(batch, ada)
+    assert jobs.carry_import(batch.pk) == "done"
+    assert batch.rows.first().state in ("created", "present") and len(box.prospects()) == 2
+
+
+def test_d28_two_of_one_file_with_the_same_address_make_one_prospect(box, ada):
+    first, second = box.contact("One", "same@example.com"), box.lead("Two", "same@example.com")
+
+    batch = carried(box, [first, second], ada)
+
+    rows = rows_of(batch)
+    assert (rows[first].state, rows[second].state) == ("created", "present")
+    assert rows[second].sentence == f"Already in Outreach, kept on {first}." and len(box.prospects()) == 1
+
+
+def test_what_somebody_chose_is_made_also_where_new_records_are_not_made_by_themselves(box, ada):
+    RecordType.objects.update(inbound_create=False)
+
+    assert carried(box, [box.contact("P", "p@example.com")], ada).rows.get().state == "created"
+
+
+def test_a_record_that_outreach_refuses_says_so_and_is_taken_up_by_a_retry(box, ada):
+    contact = box.contact("P", "p@example.com")
+    refusal = {"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": "/api/v2/prospects", "times": 1}
+    box.world.faults.add(refusal)
+
+    batch = carried(box, [contact], ada)
+    row = batch.rows.select_related("case").get()
+    assert (row.state, row.reason, row.case.kind) == ("failed", "other", "error") and "Outreach" in row.sentence
+    import_retry(batch, ada)
+    assert carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
+
+    assert batch.rows.get().state == "created"
+    assert not Case.objects.filter(state="open").exists()
 
 
 # --- trying again -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from connectors.errors import ConnectorError
+from reconciliation.models import Connection
 from reconciliation.services.connections import connection_test
 from reconciliation.services.owner_check import owners_look
 from reconciliation.services.set_up import SetUpRefused, connect_sandbox
@@ -36,10 +37,12 @@ class Command(BaseCommand):
             raise SystemExit(2) from None
         if forgot:
             self.stdout.write("Another sandbox world: what was learnt of the earlier one was forgotten.")
-        for connection in (sync_pass.crm, sync_pass.peer):  # the mapping page offers the fields that were read here
+        connections = list(Connection.objects.filter(is_sandbox=True).order_by("pk"))
+        for connection in connections:  # the mapping page offers the fields that were read here
             for line in connection_test(connection):
                 if not line.is_ok:
                     self.stderr.write(f"{connection}: {line.name}: {line.sentence} {line.remedy}".rstrip())
         with suppress(ConnectorError):  # said above; Set-up asks again
             owners_look(sync_pass)
-        self.stdout.write(f"Connected {sync_pass.crm} and {sync_pass.peer}; pass “{sync_pass.title}” is ready.")
+        *others, last = map(str, connections)
+        self.stdout.write(f"Connected {', '.join(others)} and {last}; pass “{sync_pass.title}” is ready.")
