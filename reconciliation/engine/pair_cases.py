@@ -47,7 +47,6 @@ def open_case(
     )
 
 
-<<<<<<< HEAD
 def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
     """Returns the records of the page whose question a person has answered already: that the prospect does not belong to
     this record of the CRM. No edit of it asks again."""
@@ -57,7 +56,8 @@ def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
     rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={ids["peer_id"] for ids in asked.values()})
     known = set(rows.values_list("crm_id", "peer_id"))
     return {id_ for id_, ids in asked.items() if (ids["crm_id"], ids["peer_id"]) in known}
-=======
+
+
 def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, str]:
     """Returns record id -> sentence of its open error, for records that hold the same as when they were refused: they would
     only be refused again. An edit, and Retry, let them be tried."""
@@ -70,7 +70,6 @@ def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[s
         if case.crm_fields == encode_fields(by_id[id_].fields):
             found[id_] = case.sentence
     return found
->>>>>>> main
 
 
 def close_solved(context: RunContext, work: PairWork) -> None:
