@@ -575,8 +575,11 @@ def _point(context: RunContext, work: PairWork, created: Sequence[PairDecision])
 
 
 def _open_cases(context: RunContext, work: PairWork) -> None:
+    settled = pair_cases.settled_by_staff(context, work)
     for id_, decision in work.decisions.items():
-        if decision.case is not None and decision.reason != "internal":
+        if id_ in settled:
+            work.done.add(id_)
+        elif decision.case is not None and decision.reason != "internal":
             operations = work.operations.get(id_, [])
             pair_cases.open_case(context, work, decision, exchange=operations[-1].exchange if operations else {})
             work.done.add(id_)
