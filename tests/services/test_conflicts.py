@@ -372,6 +372,28 @@ def test_d10_a_choice_is_remembered_as_the_rule_in_a_new_version_by_an_admin_onl
     assert "survivorship ask → crm" in str(AuditEntry.objects.get(action="change mapping").detail["changed"])
 
 
+def test_d10_a_rule_settles_the_conflicts_that_wait_in_the_next_run_and_keeps_what_lost(box, ada, admin):
+    others = [box.pair(name) for name in ("Byron", "Cayley")]
+    for n, other in enumerate(others):
+        box.conflict(other, title=(f"ours {n}", f"theirs {n}"))
+    case = box.conflict(ada, title=("CTO", "CEO"))
+    box.run()
+    assert Case.objects.filter(state="open").count() == 3
+
+    decide(box, case, admin, {"title": "peer"}, remember=True)
+    box.run()
+
+    assert not Case.objects.filter(state="open").exists()
+    assert [box.ours(b)["Title"] for b in others] == ["theirs 0", "theirs 1"]
+    lost = [op.origin["losers"] for op in Operation.objects.filter(run__kind="manual").order_by("-pk")[:2]]
+    assert lost == [{"Title": "ours 1"}, {"Title": "ours 0"}]
+    operation = Operation.objects.filter(run__kind="manual").latest("pk")
+    loser_restore(operation, "Title", admin, wiring=box.wiring)  # what a rule beat comes back the same way
+    assert box.ours(others[1])["Title"] == box.theirs(others[1])["title"] == "ours 1"
+    box.run()
+    assert box.theirs(others[1])["title"] == "ours 1"
+
+
 def test_later_keeps_the_case_open_with_a_note_for_a_colleague(box, ada, olga, tom):
     case = box.conflict(ada, title=("CTO", "CEO"))
 
