@@ -317,6 +317,45 @@ def test_a_field_that_is_mapped_no_more_closes_with_the_next_look(box, ada, olga
     assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 1
 
 
+def test_a_case_follows_a_record_that_was_converted_to_the_one_that_stands_for_it(box, olga):
+    lead, id_ = box.lead("Byron", "byron@acme.example", Title="Buyer"), None
+    box.run()
+    binding = Binding.objects.get(crm_id=lead)
+    box.run()
+    case = box.conflict(binding, title=("Peer", "Poet"))
+    id_ = box.contact("Byron", "other@acme.example", Title="Peer")
+    Binding.objects.filter(pk=binding.pk).update(crm_type="Contact", crm_id=id_)
+
+    assert decide(box, case, olga, {"title": "peer"}).is_closed
+
+    case.refresh_from_db()
+    assert (case.crm_type, case.crm_id, box.crm("Contact", id_)["Title"]) == ("Contact", id_, "Poet")
+    assert box.crm("Lead", lead)["Title"] == "Peer"
+
+
+def test_what_was_agreed_on_otherwise_is_no_conflict_any_more(box, ada, olga):
+    case = box.conflict(ada, title=("CTO", "CEO"))
+    other = box.contact("Byron", "byron@acme.example", Title="Peer")
+    bases = {"crm_base": {**ada.crm_base, "Title": "Peer"}, "peer_base": {**ada.peer_base, "title": "CEO"}}
+    Binding.objects.filter(pk=ada.pk).update(crm_id=other, **bases)  # remapped: each side's value is its own base
+
+    with pytest.raises(DecisionRefused, match="agreed on otherwise"):
+        decide(box, case, olga, {"title": "peer"})
+    assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 1 and box.crm("Contact", other)["Title"] == "Peer"
+
+
+def test_d10_a_lead_has_a_table_of_its_own_and_its_rule_stays_there(box, admin):
+    lead = box.lead("Byron", "byron@acme.example", Title="Buyer")
+    box.run()
+    binding = Binding.objects.get(crm_id=lead)
+    box.run()
+
+    decide(box, box.conflict(binding, title=("Peer", "Poet")), admin, {"title": "crm"}, remember=True)
+
+    rules = FieldRule.objects.filter(peer_field="title").values_list("table__crm_object", "survivorship", "table__version")
+    assert sorted(rules) == [("Contact", "ask", 1), ("Lead", "crm", 2)] and box.theirs(binding)["title"] == "Peer"
+
+
 def test_a_look_at_open_conflicts_shows_what_both_sides_hold_by_now_and_writes_nothing(box, ada):
     case = box.conflict(ada, title=("CTO", "CEO"), custom1=("ours", "theirs"))
     box.edit(ada, peer={"title": "CFO"})
