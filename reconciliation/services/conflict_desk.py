@@ -30,7 +30,8 @@ SIDES = ("crm", "peer")
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
 OTHER_WRITER = "Somebody else is writing this record just now; try again in a moment."
 MOOT = "Both sides were agreed on otherwise meanwhile: the link was moved, or a value forced. The case closes by itself."
-GONE = "One of the two records is gone, or they are not linked any more. The case closes by itself."
+ENDED = "The two records are not linked any more. The case closes by itself."
+GONE = "One of the two records was deleted, or is hidden from our user. The pass finds out which."
 
 
 def names_of(sync_pass: SyncPass) -> Names:
@@ -237,7 +238,7 @@ def choose(desk: Desk, choices: Mapping[str, Choice], tables: Tables) -> None:
     """Works out what each choice comes to; what cannot be done, or is no longer what the page showed, is refused in a
     sentence."""
     if not desk.is_whole:
-        desk.refusals.update(dict.fromkeys(choices, GONE))
+        desk.refusals.update(dict.fromkeys(choices, ENDED if desk.binding is None else GONE))
         return
     shown = {name: seen_of(row) for name, row in desk.rows.items()}
     follow_values(desk, [desk.rows[name] for name in choices if name in desk.rows])

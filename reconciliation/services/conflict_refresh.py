@@ -16,7 +16,7 @@ from reconciliation.services.conflict_desk import RELATED, Desk, Tables, follow_
 from reconciliation.store import encode
 
 CASES_A_BATCH = 100
-ENDED = "The two records are not linked any more, or one of them is gone."
+ENDED = "The two records are not linked any more."
 AGREED = "Both sides agree by now."
 UNMAPPED = "Its fields are not mapped any more, or were agreed on otherwise."
 
@@ -57,7 +57,9 @@ def _look(context: RunContext, sync_pass: SyncPass, part: Sequence[Case], tables
 
 
 def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refreshed) -> None:
-    if not desk.is_whole:
+    if desk.binding is not None and not desk.is_whole:
+        return  # deleted, or hidden from our user: the pass finds out which, and ends the link
+    if desk.binding is None:
         _close_fields(context, desk, list(desk.rows.values()))
         result.closed += _close(context, desk, ENDED)
         return
@@ -73,7 +75,6 @@ def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refres
     result.changed += len(follow_values(desk, standing))
     result.agreed += len(agreed)
     binding = desk.binding
-    assert binding is not None
     for row in agreed:
         crm, peer = desk.now(row)
         binding.crm_base = {**binding.crm_base, row.crm_field: encode(crm)}
