@@ -37,18 +37,19 @@ PASS = "organisations"
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     """The one search: present and former names, e-mails and ids."""
-    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    result = _searched(sync_pass, text)
-    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=_is_connected())
+    text, passes = request.GET.get("q", "").strip()[:300], _passes()
+    result = _searched(passes, text)
+    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=bool(passes))
 
 
-def _is_connected() -> bool:
-    return SyncPass.objects.exists()
+def _passes() -> list[SyncPass]:
+    return list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
 
 
-def _searched(sync_pass: SyncPass | None, text: str) -> Search:
+def _searched(passes: list[SyncPass], text: str) -> Search:
     """Returns what every pass knows under this text; what two-way passes found is not asked of the CRM once more."""
-    pairs = search_pairs(text) if text else []
+    sync_pass = next((p for p in passes if p.name == PASS), None)
+    pairs = search_pairs(text, passes) if text else []
     one_way = search(sync_pass, text, asks_crm=not pairs) if sync_pass and text else Search([])
     return Search([*one_way.found, *pairs], one_way.is_cut)
 
@@ -63,13 +64,13 @@ FOUND_COLUMNS = (
 
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    return export_rows(request, "records", FOUND_COLUMNS, _searched(sync_pass, text).found)
+    text = request.GET.get("q", "").strip()[:300]
+    return export_rows(request, "records", FOUND_COLUMNS, _searched(_passes(), text).found)
 
 
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
-    passes = list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
+    passes = _passes()
     pair = ref_of(system, object_type, record_id)
     of_pair = pass_of(pair, passes) if pair is not None else None
     if pair is not None and of_pair is not None:
