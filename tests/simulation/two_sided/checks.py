@@ -28,7 +28,8 @@ def look_at(story: Story) -> None:
 def what_stands() -> Iterator[str]:
     """Yields what our tables hold, in lines, for the person who looks for a fault."""
     for op in Operation.objects.order_by("pk"):
-        yield f"journal: run {op.run_id} {op.kind} {op.object_type} {op.target_id} for {op.source_ref} {op.state} {op.error} {op.after}"[:260]
+        what = f"{op.kind} {op.object_type} {op.target_id} for {op.source_ref}"
+        yield f"journal: run {op.run_id} {what} {op.state} {op.error} {op.after}"[:260]
     for row in Binding.objects.order_by("pk"):
         yield f"bound: {row.crm_ref} {row.peer_ref} {'tombstone' if row.is_tombstone else row.how}"
     for case in Case.objects.order_by("pk"):
@@ -169,4 +170,3 @@ def _rest_is_silent(story: Story, what: str, **order: Any) -> None:
     sent = [s for s in sent if "/token" not in s and "/query" not in s]
     if sum(story.watch.writes.values()) != before or Operation.objects.count() != rows or sent:
         story.broken.append(f"I5: {what} at rest wrote: {sent}")
-

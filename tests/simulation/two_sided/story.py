@@ -156,4 +156,3 @@ class Story:
             self.broken.append("I4: the passes never became quiet")
         checks.look_at(self)
         self.log += checks.what_stands()
-
