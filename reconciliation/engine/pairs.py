@@ -113,7 +113,8 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
         peer = Ref(context.peer.connector.system, context.terms.kind.peer_object, decision.peer_id)
     about = crm or decision.record.ref
     name = context.terms.kind.name_of(decision.record) if decision.record.fields else (binding.name if binding is not None else "")
-    return decision, str(about), name, str(peer or ""), operations[-1].pk if operations else None
+    other = str(peer) if peer is not None and peer != about else ""
+    return decision, str(about), name, other, operations[-1].pk if operations else None
 
 
 # --- deciding -------------------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, RecordType, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.models.sync_pass import TWO_WAY as PAIR_PASSES
 from reconciliation.store import decode
 
-PAIR_PASSES = ("prospects", "accounts")
 MOST_FOUND = 50
 ID = re.compile(r"[0-9A-Za-z]{1,40}")
 
