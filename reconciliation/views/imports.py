@@ -15,7 +15,7 @@ from connectors.text import clean
 from reconciliation import jobs
 from reconciliation.engine.importing import allows_choice
 from reconciliation.filters import ImportFilter, ImportRowFilter
-from reconciliation.models import Import, ImportRow, Policy, SyncPass
+from reconciliation.models import Import, ImportRow, Policy, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.services.import_choice import MOST_BYTES, MOST_NAMED, Choice, ImportRefused, choice_of, choice_of_file
 from reconciliation.services.imports import (
@@ -37,6 +37,7 @@ from reconciliation.services.imports import (
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
+MOST_RUNS = 20  # named on a page
 ROW_FILTERS = ("state", "reason", "name")
 WAYS = {"search": "Search", "view": "List view", "csv": "File"}
 NOT_CONNECTED = "Salesforce and Outreach are not both connected yet, so there is nothing to import from."
@@ -221,6 +222,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         counts=counts,
         is_under_way=_is_under_way(batch),
         policy=batch.get_policy_word(),
+        runs=Run.objects.filter(pk__in=batch.rows.order_by().values("run").distinct()).order_by("pk")[:MOST_RUNS],
         filter=chosen,
         rows=rows,
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],

@@ -148,6 +148,7 @@ def test_a_list_view_is_imported_as_it_is_now(client, box, operator):
     seen = client.post("/imports/preview/", {"source": "view", "view": key})
     page, batch = start(client, seen.context["preview"].choice.text, seen.context["title_given"], "view")
 
+    assert f'href="/runs/{batch.rows.first().run_id}/"' in page
     assert (batch.title, batch.source, batch.total, batch.state) == ("All Contacts (Contacts)", "view", 3, "finished")
     assert len(box.prospects()) == 3
     assert "list view is gone" in client.post("/imports/preview/", {"source": "view", "view": "Contact:x"}, follow=True).content.decode()

@@ -390,6 +390,17 @@ def test_d28_two_of_one_file_with_the_same_address_make_one_prospect(box, ada):
     assert rows[second].sentence == f"Already in Outreach, kept on {first}." and len(box.prospects()) == 1
 
 
+def test_a_record_whose_link_ended_says_so_and_is_not_made_again(box, ada):
+    contact = box.contact("P", "p@example.com")
+    carried(box, [contact], ada)
+    Binding.objects.update(is_tombstone=True)
+
+    row = carried(box, [contact], ada).rows.get()
+
+    assert (row.state, row.reason) == ("failed", "other") and "linked once" in row.sentence
+    assert len(box.prospects()) == 1
+
+
 def test_what_somebody_chose_is_made_also_where_new_records_are_not_made_by_themselves(box, ada):
     RecordType.objects.update(inbound_create=False)
 
