@@ -20,6 +20,7 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
+from reconciliation.services.remap import asked_prospects, remap, remap_keep
 from tests.importing import make_importing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -445,21 +446,25 @@ def test_failures_are_tried_again_one_a_group_or_all_and_nothing_that_is_settled
     assert [e.action for e in AuditEntry.objects.order_by("pk")][-2:] == ["import prospects: retry"] * 2
 
 
-def test_s2_19_several_failed_imports_are_worked_through_and_a_decided_one_counts_as_decided(box, ada):
+def test_s2_19_several_failed_imports_are_worked_through_in_one_sitting_and_count_as_decided(box, ada):
     firsts = [box.contact(f"One{n}", f"s{n}@example.com") for n in range(3)]
     seconds = [box.lead(f"Two{n}", f"s{n}@example.com") for n in range(3)]
     carried(box, firsts, ada)
     batch = carried(box, seconds, ada, choose=True)
-    case = Case.objects.get(crm_id=seconds[0])
+    prospects = [rows_of(batch)[s].peer_id for s in seconds]
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects
 
-    Binding.objects.filter(crm_id=firsts[0]).update(crm_id=seconds[0], crm_type="Lead")  # what a remap does
-    Case.objects.filter(pk=case.pk).update(state="resolved", decision="remap")
+    remap(prospects[0], "Lead", seconds[0], by=ada, wiring=box.wiring)
+    remap_keep(prospects[1], ada)
 
     (group,) = import_counts(batch).groups
-    assert (group.n, group.decided) == (3, 1)
+    assert (group.n, group.decided) == (3, 2)
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]
     import_retry(batch, ada)
     carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
     assert [rows_of(batch)[s].state for s in seconds] == ["present", "failed", "failed"]
+    assert box.peer(prospects[0])["externalId"] == seconds[0]
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]  # what was kept is not asked again
 
 
 # --- one record ---------------------------------------------------------------------------------------------------------
