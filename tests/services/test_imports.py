@@ -2,14 +2,17 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django_q.models import Schedule
 
 from connectors.errors import ConnectorError
 from reconciliation import jobs
 from reconciliation.engine import importing
+from reconciliation.engine import lease as leases
 from reconciliation.engine.importing import carry
 from reconciliation.models import AuditEntry, Binding, Case, Import, ImportRow, Policy, RecordType, Run
 from reconciliation.services.import_choice import ImportRefused, choice_of
 from reconciliation.services.imports import (
+    PassAtWork,
     choice_of_view,
     import_counts,
     import_go_on,
@@ -505,3 +508,45 @@ def test_nothing_is_started_without_rows_types_or_a_pass_that_is_on(box, ada):
     with pytest.raises(ImportRefused, match="Record types"):
         box.start(["a@example.com"], ada)
     assert not Import.objects.exists() and not ImportRow.objects.exists()
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def test_while_the_pass_is_at_work_an_import_waits_for_its_turn_with_one_task(box, ada, asked, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.staff.WAIT_SECONDS", 0)
+    batch = box.start([box.contact("P", "p@example.com")], ada)
+    held = leases.take("pass:prospects", "a run")
+
+    for tries in (0, 1, 2):
+        assert "Tried again later" in jobs.carry_import(batch.pk, tries)
+    assert Schedule.objects.filter(func="reconciliation.jobs.carry_import").count() == 1
+    with pytest.raises(PassAtWork) as later:
+        import_one(box.sync_pass, box.contact("Q", "q@example.com"), ada, wiring=box.wiring)
+    held.release()
+
+    assert jobs.carry_import(batch.pk) == jobs.carry_import(later.value.batch.pk) == "done"
+    assert len(box.prospects()) == 2
+
+
+def test_an_import_that_waited_for_its_turn_too_long_says_so(box, ada, asked, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.staff.WAIT_SECONDS", 0)
+    batch = box.start([box.contact("P", "p@example.com")], ada)
+    leases.take("pass:prospects", "a run")
+
+    jobs.carry_import(batch.pk, jobs.MOST_TRIES)
+
+    batch.refresh_from_db()
+    assert batch.state == "interrupted" and "The pass was at work" in batch.note
+
+
+def test_what_is_retried_while_the_last_page_is_closed_is_not_left_behind(box, ada):
+    bare = box.contact("Bare")
+    batch = carried(box, [bare], ada)
+    box.edit_crm("Contact", bare, Email="bare@example.com")
+    Import.objects.filter(pk=batch.pk).update(state="running")  # the work has not closed it yet
+
+    assert import_retry(batch, ada) == 1
+    assert carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
+    batch.refresh_from_db()
+    assert (batch.rows.get().state, batch.state, batch.done) == ("created", "finished", 1)
