@@ -69,7 +69,7 @@ def test_s2_16_a_file_is_looked_at_imported_and_its_failures_lead_to_the_prospec
     assert f'href="?state=failed&amp;reason=same_email"><b>1</b> {SAME_EMAIL}</a>' in page
     led_to = client.get(f"/imports/{batch.pk}/?state=failed&reason=same_email").content.decode()
     prospect = ImportRow.objects.get(batch=batch).peer_id
-    assert prospect and f"<td>{prospect}" in led_to and "Two" in led_to and second in led_to
+    assert prospect and f"/records/outreach/prospect/{prospect}/" in led_to and "Two" in led_to and second in led_to
 
 
 def test_s2_17_find_salesforce_matches_stands_beside_each_affected_prospect(client, box, operator, monkeypatch):
@@ -148,6 +148,7 @@ def test_a_list_view_is_imported_as_it_is_now(client, box, operator):
     seen = client.post("/imports/preview/", {"source": "view", "view": key})
     page, batch = start(client, seen.context["preview"].choice.text, seen.context["title_given"], "view")
 
+    assert f'href="/runs/{batch.rows.first().run_id}/"' in page
     assert (batch.title, batch.source, batch.total, batch.state) == ("All Contacts (Contacts)", "view", 3, "finished")
     assert len(box.prospects()) == 3
     assert "list view is gone" in client.post("/imports/preview/", {"source": "view", "view": "Contact:x"}, follow=True).content.decode()
