@@ -13,7 +13,7 @@ from django.utils import timezone
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey
 from reconciliation.models.prefix import starts_with
-from reconciliation.selectors import bounded_count
+from reconciliation.selectors import bounded_count, prospect_marks
 from reconciliation.services.case_desk import colleagues
 
 
@@ -199,5 +199,7 @@ class ProspectFilter(django_filters.FilterSet):
     def by_state(self, rows: QuerySet[Binding], name: str, value: str) -> QuerySet[Binding]:
         if value == "ended":
             return rows.filter(is_tombstone=True)
-        marks = {"asked": "is_asked", "conflict": "is_in_conflict", "differs": "is_different", "owed": "is_write_back_due"}
-        return rows.filter(is_tombstone=False, **({marks[value]: True} if value in marks else {}))
+        marks = prospect_marks()
+        standing = {"asked": marks["is_asked"], "conflict": marks["is_in_conflict"], "differs": marks["is_different"]}
+        rows = rows.filter(is_tombstone=False)
+        return rows.filter(standing[value]) if value in standing else rows.filter(is_write_back_due=True) if value == "owed" else rows

@@ -273,18 +273,36 @@ def known_users(connection: Connection) -> dict[str, str]:
 
 
 def prospects_listed(sync_pass: SyncPass | None) -> QuerySet[Binding]:
-    """Returns the links of prospects, the latest first, with what is to be said of each."""
+    """Returns the links of prospects, the latest first."""
     rows = Binding.objects.filter(sync_pass=sync_pass) if sync_pass is not None else Binding.objects.none()
-    about = Case.objects.filter(sync_pass=sync_pass, state=Case.State.OPEN, peer_id=OuterRef("peer_id"))
-    return (
-        rows.select_related("sync_pass__crm", "sync_pass__peer")
-        .annotate(
-            is_asked=Exists(about.filter(kind=Case.Kind.REMAP)),
-            is_in_conflict=Exists(about.filter(kind=Case.Kind.CONFLICT)),
-            is_different=Exists(Difference.objects.filter(binding=OuterRef("pk"))),
-        )
-        .order_by("-pk")
-    )
+    return rows.select_related("sync_pass__crm", "sync_pass__peer").order_by("-pk")
+
+
+def prospect_marks() -> dict[str, Exists]:
+    """Returns what a list says of a link beside its own state: name -> condition on a row."""
+    about = Case.objects.filter(sync_pass=OuterRef("sync_pass"), state=Case.State.OPEN, peer_id=OuterRef("peer_id"))
+    return {
+        "is_asked": Exists(about.filter(kind=Case.Kind.REMAP)),
+        "is_in_conflict": Exists(about.filter(kind=Case.Kind.CONFLICT)),
+        "is_different": Exists(Difference.objects.filter(binding=OuterRef("pk"))),
+    }
+
+
+def mark_prospects(rows: Iterable[Binding]) -> None:
+    """Sets the marks on the links of one page, in one query."""
+    links = {row.pk: row for row in rows}
+    names = list(prospect_marks())
+    for pk, *marks in Binding.objects.filter(pk__in=links).annotate(**prospect_marks()).values_list("pk", *names):
+        for name, is_so in zip(names, marks, strict=True):
+            setattr(links[pk], name, is_so)
+
+
+def prospects_pass_and_policy() -> tuple[SyncPass | None, bool]:
+    """Returns the pass of prospects, and whether users may select the preferred CRM ID."""
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping").annotate(allows_remap=Exists(choosing))
+    sync_pass = rows.filter(name="prospects").first()
+    return sync_pass, bool(sync_pass is not None and sync_pass.allows_remap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,12 +329,6 @@ def prospects_unlinked(sync_pass: SyncPass, text: str = "") -> list[Unlinked]:
     links = Binding.objects.filter(sync_pass=sync_pass, peer_id__in=found)  # an ended link stands in the list itself
     bound = set(links.values_list("peer_id", flat=True))
     return [it for id_, it in found.items() if id_ not in bound][:MOST_UNLINKED]
-
-
-def prospects_waiting(sync_pass: SyncPass) -> int:
-    """Returns how many prospects wait for a choice, counted no further than MOST_COUNTED."""
-    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN).exclude(peer_id="")
-    return rows.order_by()[: MOST_COUNTED + 1].count()
 
 
 def last_remap(binding: Binding) -> Operation | None:

@@ -17,7 +17,7 @@ from reconciliation.core.matching import Rule
 from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import last_remap, pass_named, prospects_listed, prospects_unlinked, prospects_waiting
+from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
 from reconciliation.services.matches import PASS, find_matches, prospects_pass
 from reconciliation.services.policy import allows_remap, refuse_unless_remap
 from reconciliation.services.pull import Choice, bound, pull, pull_plan
@@ -52,9 +52,10 @@ def _chosen(request: HttpRequest, sync_pass: SyncPass | None) -> ProspectFilter:
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     """Every prospect that is or was linked, by its link; those that wait for a choice without a link stand before them."""
-    sync_pass = pass_named(PASS)
+    sync_pass, is_choosing = prospects_pass_and_policy()
     chosen = _chosen(request, sync_pass)
     rows = paginate(request, chosen.qs)
+    mark_prospects(rows)
     text = request.GET.get("q", "").strip()[:300]
     is_first = rows.number == 1 and request.GET.get("state", "") in ("", "asked")
     unlinked = prospects_unlinked(sync_pass, text) if sync_pass is not None and is_first else []
@@ -65,15 +66,14 @@ def show_list(request: HttpRequest) -> HttpResponse:
         filter=chosen,
         rows=rows,
         unlinked=unlinked,
-        waiting=prospects_waiting(sync_pass) if sync_pass is not None else 0,
-        allows_remap=allows_remap(),
+        allows_remap=is_choosing,
         is_connected=sync_pass is not None,
     )
 
 
 @page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "prospects", COLUMNS, _chosen(request, pass_named(PASS)).qs)
+    return export_rows(request, "prospects", COLUMNS, _chosen(request, pass_named(PASS)).qs, prepare=mark_prospects)
 
 
 # --- matches and the choice -----------------------------------------------------------------------------------------
@@ -103,7 +103,8 @@ def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
 
 def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
     sync_pass = prospects_pass()
-    if Binding.objects.filter(sync_pass=sync_pass, peer_id=peer_id, is_tombstone=False).exists():
+    is_bound = Binding.objects.filter(sync_pass=sync_pass, peer_id=peer_id, is_tombstone=False)
+    if not allows_remap() and is_bound.exists():
         refuse_unless_remap()
     matches = find_matches(sync_pass, peer_id)
     sitting = sitting_of(sync_pass, peer_id, _import(request))

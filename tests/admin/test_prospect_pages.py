@@ -275,7 +275,12 @@ def test_pages_with_few_and_many_candidates_stay_within_twelve_queries_and_escap
         with CaptureQueriesContext(connection) as queries:
             page = text(client.get(where))
         assert "<script>alert" not in page and "style=" not in page.partition("<main")[2].partition("</main")[0], where
-        assert len(queries) <= 20, (where, len(queries), [q["sql"][:90] for q in queries])
+        # Those that read both systems open two connections, and the matches are kept.
+        assert len(queries) <= (14 if "?q=" in where else 12 if where == "/prospects/" else 17), (
+            where,
+            len(queries),
+            [q["sql"][:90] for q in queries],
+        )
     page = text(client.get(f"/prospects/{id_}/matches/"))
     assert page.count('type="radio"') == min(n, 49) and ("Page 1" in page) == (n > 49)
 
@@ -284,6 +289,7 @@ def test_five_thousand_links_are_a_page_of_fifty(client, box, olga):
     made = {"sync_pass": box.sync_pass, "crm_type": "Contact", "peer_type": "prospect", "bound_at": box.clock.at, "synced_at": box.clock.at}
     rows = [Binding(**made, crm_id=f"003{n:012d}AAA", peer_id=str(n), name=f"P{n}", name_key=f"p{n}") for n in range(1, 5001)]
     Binding.objects.bulk_create(rows)
+    client.get("/prospects/")  # session and content types are warm then
 
     with CaptureQueriesContext(connection) as queries:
         page = text(client.get("/prospects/"))
