@@ -53,6 +53,7 @@ WORDS = {
     "operation": "Writes in the journal",
     "runevent": "Events of runs",
     "case": "Cases",
+    "conflictfield": "Fields in conflict",
     "binding": "Links and what both sides agreed on",
     "run": "Runs",
     "peername": "Names of accounts, kept for the duplicate check",

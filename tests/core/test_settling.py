@@ -106,9 +106,11 @@ def test_what_is_typed_is_read_as_the_field_holds_it(text, kind, value):
 
 @pytest.mark.parametrize(
     ("text", "kind"),
-    [("x", "integer"), ("1.5", "integer"), ("nan", "number"), ("inf", "number"), ("maybe", "boolean"), ("2.5.2026", "date"),
-     ("soon", "datetime"), ("0001-01-01T00:00+23:00", "datetime"), ("a\x00b", "text"),
-     ("\ud800", "text"), ("x" * 40_000, "text"), ("9" * 5000, "integer")],
+    [
+        ("x", "integer"), ("1.5", "integer"), ("9" * 5000, "integer"), ("nan", "number"), ("inf", "number"), ("maybe", "boolean"),
+        ("2.5.2026", "date"), ("soon", "datetime"), ("0001-01-01T00:00+23:00", "datetime"),
+        ("a\x00b", "text"), ("\ud800", "text"), ("x" * 40_000, "text"),
+    ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(text, kind):
     with pytest.raises(CannotSettle):
