@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from reconciliation import jobs
-from reconciliation.models import Binding, Case, Import, ImportRow, Operation, Policy
+from reconciliation.models import Binding, Case, Import, ImportRow, Operation, Policy, SyncPass
 from tests.admin.test_pages import HOSTILE
 from tests.remapping import remapping
 
@@ -174,6 +174,22 @@ def test_what_was_read_last_is_shown_when_salesforce_is_away(client, box, olga):
     page = text(client.get(f"/prospects/{id_}/matches/"))
 
     assert lead in page and "This is what was read" in page
+
+
+def test_s2_13_one_import_whose_address_is_known_offers_the_remap(client, box, olga):
+    _, id_ = box.pair()
+    contact = box.contact("Byrne", "ada@acme.example", Title="Chief")
+    SyncPass.objects.update(switched_on_at=box.clock.at)
+
+    page = text(client.post("/imports/one/", {"given": contact}, follow=True))
+
+    assert "A prospect with this email address already exists in Outreach" in page and "Choose the preferred CRM ID" in page
+    where = re.search(rf'href="(/prospects/{id_}/matches/[^"]*)"', page)[1]
+    page = text(client.get(where))
+    assert contact in page and ">Update<" in page
+    batch = Import.objects.get()
+    post(client, f"/prospects/{id_}/decide/", page, f"Contact:{contact}", **{"import": batch.pk})
+    assert box.peer(id_)["externalId"] == contact and box.peer(id_)["title"] == "Buyer"
 
 
 # --- a sitting ------------------------------------------------------------------------------------------------------
