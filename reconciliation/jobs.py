@@ -35,6 +35,7 @@ from reconciliation.services.errors import error_retry
 from reconciliation.services.hook_receiver import take_up_spooled
 from reconciliation.services.imports import import_interrupt
 from reconciliation.services.owners import owners_recheck
+from reconciliation.services.remap import remap_many
 from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
 from reconciliation.services.webhooks import hooks_check, wake_later
@@ -212,6 +213,18 @@ def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason
 
     what = f"Decide {len(keys)} conflicts."
     return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+
+
+def remap_prospects(keys: list[str], user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Lets many prospects belong to the records that were chosen from a preview."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name="prospects")
+
+    def work() -> str:
+        done, kept, refused = remap_many(keys, user, reason=reason)
+        return f"{done} remapped, {kept} kept, {refused} refused"
+
+    what = f"Remap {len(keys)} prospects."
+    return _patiently(Errand("remap_prospects", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:

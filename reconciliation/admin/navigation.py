@@ -46,6 +46,7 @@ LINKS = (
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
     Entry("Conflicts", "conflict_list", queue="conflict"),
     Entry("Errors", "error_list", queue="error"),
+    Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
     Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),
     Entry("Journal", "journal"),

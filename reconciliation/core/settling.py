@@ -45,7 +45,10 @@ class Settlement:
 
 
 def do_agree(rule: FieldRule, crm: Value, peer: Value, users: Users) -> bool:
-    """Tells whether the two values of a field say the same by now. A value without a counterpart agrees with none."""
+    """Tells whether the two values of a field say the same by now. A value without a counterpart agrees with none; of a
+    consent, no and blank are one."""
+    if rule.survivorship is Survivorship.RESTRICTIVE:
+        return (crm is True) == (peer is True)
     try:
         wanted = convert(rule.transform, crm, users=users, current=peer, pairs=rule.value_map)
     except CannotConvert:

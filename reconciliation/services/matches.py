@@ -15,14 +15,17 @@ from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping as Rules
 from reconciliation.core.matching import Active, Candidate, Holder, as_json, from_json, has_choice, ordered, reasons
 from reconciliation.core.settling import do_agree
+from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
 from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, ProspectMatches, RecordType, SyncPass, UserPair
+from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import Kind
 from reconciliation.passes.prospects import PROSPECT, email_key
 from reconciliation.selectors import pass_named
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.policy import allows_remap
 from reconciliation.store import encode, mapping_of
 
 PASS = "prospects"
@@ -50,6 +53,7 @@ class Matches:
     prospect: Record | None = None
     records: Mapping[str, Record] = field(default_factory=dict)
     trouble: str = ""
+    allows_remap: bool = False  # the dedupe policy (S2.3)
 
     @property
     def is_bound(self) -> bool:
@@ -105,11 +109,15 @@ def find_matches(sync_pass: SyncPass, prospect_id: str, *, wiring: Wiring | None
 
 
 def keep_matches(found: Iterable[Matches]) -> None:
+    """Keeps what was read, one row a prospect."""
+    rows = []
     for it in found:
         said = {"name": it.name, "emails": list(it.emails), "fields": dict(it.fields), "active": [it.active.tasks, it.active.sequences]}
-        values = {"active_tasks": it.active.tasks or 0, "active_sequences": it.active.sequences or 0, "read_at": it.read_at}
-        values |= {"prospect": said, "candidates": [as_json(c) for c in it.candidates]}
-        ProspectMatches.objects.update_or_create(sync_pass=it.sync_pass, peer_id=it.peer_id, defaults=values)
+        counts = {"active_tasks": it.active.tasks or 0, "active_sequences": it.active.sequences or 0}
+        stored = [as_json(c) for c in it.candidates]
+        values = {"prospect": said, "candidates": stored, "read_at": it.read_at, **counts}
+        rows.append(ProspectMatches(sync_pass=it.sync_pass, peer_id=it.peer_id, **values))
+    insert_rows(rows, unique=["sync_pass", "peer_id"], update=["prospect", "candidates", "active_tasks", "active_sequences", "read_at"])
 
 
 def kept_matches(sync_pass: SyncPass, prospect_id: str) -> Matches | None:
@@ -128,6 +136,7 @@ def kept_matches(sync_pass: SyncPass, prospect_id: str) -> Matches | None:
         Active(*said.get("active", (0, 0))),
         bindings_of(sync_pass, [prospect_id]).get(prospect_id),
         [from_json(c) for c in row.candidates],
+        allows_remap=allows_remap(),
     )
 
 
@@ -162,7 +171,7 @@ class _Reading:
 
 def read_matches(sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids: Sequence[str], now: datetime) -> dict[str, Matches]:
     """Returns the prospects that are there, with their candidates, by id. Reads only. Raises ConnectorError."""
-    kind, types = KINDS[sync_pass.name], _types(sync_pass)
+    kind, types, allows = KINDS[sync_pass.name], _types(sync_pass), allows_remap()
     prospects = {r.ref.id: r for r in peer.read(PROSPECT, list(peer_ids), _prospect_columns(kind, types))}
     reading = _Reading(sync_pass, crm, kind, types)
     bindings = bindings_of(sync_pass, prospects)
@@ -171,7 +180,8 @@ def read_matches(sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids:
     _follow(reading, bindings.values())
     holders = _holders(reading)
     active = _active(peer, [*prospects, *(h.peer_id for h in holders.values())][: len(prospects) + MOST_HOLDERS])
-    users = _users(sync_pass)
+    is_by_user = any(rule.transform == USER_PAIR for rules in types.values() for rule in rules.rules)
+    users = _users(sync_pass) if is_by_user else {}
     by_key: dict[str, list[str]] = {}
     for key, record in reading.found.items():
         for address in kind.keys(record):
@@ -194,6 +204,7 @@ def read_matches(sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids:
             _trimmed(ordered([it for it in candidates if it is not None], list(types))),
             prospect,
             {key: reading.found[key] for key in mine if key in reading.found},
+            allows_remap=allows,
         )
     return matches
 

@@ -63,6 +63,7 @@ class PullLine:
     is_written: bool = False
     is_off: bool = False
     note: str = ""
+    seen: str = ""  # what a choice of this line rests on: another value on either side makes it another one
 
     @property
     def name(self) -> str:
@@ -71,13 +72,17 @@ class PullLine:
 
 @dataclass(frozen=True, slots=True)
 class PullPlan:
-    """What a sync writes, from what both systems hold now. `stamp` names what it rests on."""
+    """What a sync writes, from what both systems hold now."""
 
     binding: Binding
     choice: Choice
     name: str
     lines: tuple[PullLine, ...]
-    stamp: str
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """Returns what carrying it out rests on, by field of the peer."""
+        return {line.name: line.seen for line in self.writes}
 
     @property
     def writes(self) -> list[PullLine]:
@@ -174,7 +179,7 @@ def _plan(sync_pass: SyncPass, pair: _Pair, choice: Choice) -> tuple[PullPlan, d
     users = names_in_pairs(sync_pass, _users_of(pair)) if any(r.transform == USER_PAIR for r in pair.rules.rules) else {}
     lines = [_line(pair, choice, rule, by_rule.get(rule.id), merge, titles, users) for rule in pair.rules.rules]
     name = KINDS[sync_pass.name].name_of(pair.peer)
-    return PullPlan(pair.binding, choice, name, tuple(lines), _stamp(choice, pair, writes)), writes
+    return PullPlan(pair.binding, choice, name, tuple(lines)), writes
 
 
 def _users_of(pair: _Pair) -> list[Value]:
@@ -201,7 +206,7 @@ def _line(
         to = "peer" if choice.source == "crm" else "crm"
         ours, theirs = users.get(("crm", str(ours)), ours), users.get(("peer", str(theirs)), theirs)  # type: ignore[assignment]
         becomes = users.get((to, str(becomes)), becomes)  # type: ignore[assignment]
-    return PullLine(rule, title, ours, theirs, becomes, write is not None, is_off, note)
+    return PullLine(rule, title, ours, theirs, becomes, write is not None, is_off, note, _seen(pair, rule))
 
 
 def _why_left(choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) -> str:
@@ -224,11 +229,10 @@ def _why_left(choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) ->
     return "different since linking; only force takes it over"
 
 
-def _stamp(choice: Choice, pair: _Pair, writes: Mapping[str, FieldWrite]) -> str:
-    """Returns what a plan rests on: the choice, the link, and each write with the value it replaces."""
-    values = [(name, encode(write.value), encode(write.before)) for name, write in sorted(writes.items())]
-    said = [choice.source, choice.is_forced, pair.binding.crm_type, pair.binding.crm_id, values]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+def _seen(pair: _Pair, rule: FieldRule) -> str:
+    link = [pair.binding.crm_type, pair.binding.crm_id, rule.id]
+    values = [encode(pair.crm.fields.get(rule.crm)), encode(pair.peer.fields.get(rule.peer))]
+    return hashlib.sha256(json.dumps([link, values], sort_keys=True).encode()).hexdigest()[:16]
 
 
 # --- carrying out ---------------------------------------------------------------------------------------------------
@@ -240,20 +244,22 @@ def pull(
     choice: Choice,
     *,
     by: AbstractBaseUser | None,
-    stamp: str = "",
+    seen: Mapping[str, str] | None = None,
     reason: str = "",
     wiring: Wiring | None = None,
 ) -> Pulled:
-    """Sends the fields that differ and moves what both sides agreed on to what they answered. `stamp` is that of the plan
-    that was shown. Raises DecisionRefused, Busy, WritesStopped, ConnectorError."""
+    """Sends the fields that differ and moves what both sides agreed on to what they answered. `seen` is that of the plan
+    that was shown, of the fields that were chosen from it. Raises DecisionRefused, Busy, WritesStopped, ConnectorError."""
     binding = bound(sync_pass, peer_id)
+    if seen is not None and choice.is_forced:
+        choice = replace(choice, fields=frozenset(seen))
     towards = sync_pass.peer if choice.source == "crm" else sync_pass.crm
     how = "Force update" if choice.is_forced else "Pull data"
     what = f"{how} of {binding.peer_type} {peer_id} {binding.name} towards {towards.get_system_display()}."
     name = by.get_username() if by is not None else "command line"
     with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
         for _ in range(MOST_TRIES):
-            done = _pull_once(context, peer_id, choice, stamp)
+            done = _pull_once(context, peer_id, choice, seen)
             if done is not None:
                 break
         else:
@@ -264,13 +270,15 @@ def pull(
         return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
 
 
-def _pull_once(context: RunContext, peer_id: str, choice: Choice, stamp: str) -> tuple[tuple[str, ...], Operation | None] | None:
+def _pull_once(
+    context: RunContext, peer_id: str, choice: Choice, seen: Mapping[str, str] | None
+) -> tuple[tuple[str, ...], Operation | None] | None:
     """Returns the fields and the write, None where somebody changed the record between our read and our write."""
     sync_pass = context.sync_pass
     binding = bound(sync_pass, peer_id)  # the link may have been moved while this waited
     pair = _read(sync_pass, binding, context.crm.connector, context.peer.connector)
     plan, writes = _plan(sync_pass, pair, choice)
-    if stamp and stamp != plan.stamp:
+    if seen is not None and any(seen.get(name) != stamp for name, stamp in plan.seen.items()):
         raise DecisionRefused(CHANGED)
     type_ = context.terms.type_of(binding.crm_type)
     if type_ is None:

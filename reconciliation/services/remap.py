@@ -25,7 +25,7 @@ from reconciliation.passes.prospects import PROSPECT, SOURCE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
 from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
-from reconciliation.services.policy import allows_remap, refuse_unless_remap
+from reconciliation.services.policy import refuse_unless_remap
 
 MOST_AT_ONCE = 200
 PROSPECTS_A_CALL = 50
@@ -100,7 +100,7 @@ def _why_not(matches: Matches, candidate: Candidate) -> str:
         return f"{candidate.type} {candidate.id} {word}{became}."
     if candidate.is_current:
         return f"The prospect belongs to {candidate.type} {candidate.id} already."
-    if (matches.is_bound or candidate.bound_to is not None) and not allows_remap():
+    if (matches.is_bound or candidate.bound_to is not None) and not matches.allows_remap:
         return "Remapping is off; an admin can allow it under Dedupe policy."
     return ""
 

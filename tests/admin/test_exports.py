@@ -29,6 +29,7 @@ from reconciliation.models import (
     Run,
     RunEvent,
     SearchKey,
+    SyncPass,
     Tombstone,
 )
 from reconciliation.services.audit import audit
@@ -84,6 +85,8 @@ def full(hostile):
     run, source = Run.objects.first(), Case.objects.get(kind="error", name="Refused").crm_ref
     binding = Binding.objects.filter(is_tombstone=False).first()
     table, now = MappingTable.objects.get(), timezone.now()
+    own = {"crm": hostile.sync_pass.crm, "peer": hostile.sync_pass.peer, "mapping": table}
+    prospects = SyncPass.objects.create(name="prospects", title="Prospects", **own)
     for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
         Difference.objects.create(
             sync_pass=hostile.sync_pass, binding=binding, kind="linked", crm_field=value[:120], peer_field=f"field {n}",
@@ -95,6 +98,8 @@ def full(hostile):
         HookDelivery.objects.create(
             connection=hostile.sync_pass.peer, digest=f"full{n}", object_id=value[:64], action=value[:20], received_at=now, note=value
         )  # fmt: skip
+        linked = {"crm_type": "Contact", "crm_id": f"003{n}", "peer_type": "prospect", "peer_id": str(n), "how": value[:20]}
+        Binding.objects.create(sync_pass=prospects, name=value[:255], bound_at=now, synced_at=now, **linked)
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}

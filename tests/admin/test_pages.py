@@ -64,6 +64,12 @@ PAGES = {
     "conflict_here": ("operator", "post"),
     "operation_put_back": ("operator", "get"),
     "error_decide": ("operator", "post"),
+    "prospect_list": ("viewer", "get"),
+    "prospect_export": ("viewer", "get"),
+    "prospect_bulk": ("operator", "get"),
+    "prospect_matches": ("operator", "get"),
+    "prospect_decide": ("operator", "post"),
+    "prospect_sync": ("operator", "get"),
     "import_list": ("viewer", "get"),
     "import_list_export": ("viewer", "get"),
     "import_new": ("operator", "get"),
@@ -169,7 +175,8 @@ PAGES = {
     "delivery_export": ("admin", "get"),
 }
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
-LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
+# And without Salesforce there are no matches, and nothing to pull down.
+LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
@@ -269,6 +276,9 @@ def address(name):
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "operation_put_back": lambda: {"pk": Operation.objects.first().pk},
         "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
+        "prospect_matches": lambda: {"peer_id": 1},
+        "prospect_decide": lambda: {"peer_id": 1},
+        "prospect_sync": lambda: {"peer_id": 1},
         "import_detail": lambda: {"pk": Import.objects.earliest("pk").pk},
         "import_detail_export": lambda: {"pk": Import.objects.earliest("pk").pk},
         "import_progress": lambda: {"pk": Import.objects.earliest("pk").pk},

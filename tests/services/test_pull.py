@@ -64,7 +64,7 @@ def test_s2_14_without_force_only_what_was_edited_since_goes_down(box, olga, rem
     assert [(w.name, w.crm, w.becomes) for w in shown.writes] == [("workPhones", "99", ("99",))]
     assert {line.name for line in shown.held} >= {"title", "lastName"} and "force" in shown.held[0].note
     box.calls()
-    done = sync(box, olga, id_, Choice(), stamp=shown.stamp)
+    done = sync(box, olga, id_, Choice(), seen=shown.seen)
 
     assert done.fields == ("workPhones",) and box.peer(id_)["workPhones"] == ["99"] and box.peer(id_)["title"] == "Buyer"
     assert box.writes() == {"PATCH /api/v2/prospects/{id}": 1}
@@ -78,7 +78,7 @@ def test_s2_15_force_takes_every_mapped_field_and_leaves_tasks_and_sequences(box
     assert {w.name for w in shown.writes} == {"title", "lastName", "firstName", "company"}
     box.calls()
 
-    done = sync(box, olga, id_, stamp=shown.stamp, reason="the lead is right")
+    done = sync(box, olga, id_, seen=shown.seen, reason="the lead is right")
 
     assert box.changed(before, id_) - {"name"} == set(done.fields) == {"title", "lastName", "firstName", "company"}
     now = box.peer(id_)
@@ -143,7 +143,7 @@ def test_d29_force_towards_salesforce(box, olga, remapped):
     shown = plan(box, id_, choice)
     assert {(w.rule.crm, w.becomes) for w in shown.writes} >= {("Title", "Buyer"), ("LastName", "Byrne"), ("Phone", "1")}
 
-    done = sync(box, olga, id_, choice, stamp=shown.stamp)
+    done = sync(box, olga, id_, choice, seen=shown.seen)
 
     now = box.crm("Lead", lead)
     assert (now["Title"], now["LastName"], now["Phone"], now["FirstName"]) == ("Buyer", "Byrne", "1", "Ada")
@@ -153,12 +153,12 @@ def test_d29_force_towards_salesforce(box, olga, remapped):
 
 def test_values_that_changed_since_they_were_shown_are_refused(box, olga, remapped):
     lead, id_ = remapped
-    stamp = plan(box, id_).stamp
+    seen = plan(box, id_).seen
     box.edit_crm("Lead", lead, Title="Chairman")
     box.calls()
 
     with pytest.raises(DecisionRefused, match="changed while"):
-        sync(box, olga, id_, stamp=stamp)
+        sync(box, olga, id_, seen=seen)
     assert box.writes() == {} and box.peer(id_)["title"] == "Buyer"
 
 
