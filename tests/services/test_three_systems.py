@@ -14,6 +14,7 @@ from reconciliation.services.schedule import ScheduleRefused, schedule_of, sched
 from reconciliation.services.set_up import salesforce_passes
 from reconciliation.services.setup_steps import is_set_up, plugin_pass, setup_pass, setup_steps
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_off, pass_switch_on, pilot_start
+from reconciliation.services.transfer import export_text, import_plan
 from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -186,3 +187,15 @@ def test_no_second_pair_gets_the_passes_of_the_first():
     prospects, accounts = salesforce_passes(Connection.objects.get(system="salesforce"), Connection.objects.get(system="outreach"))
 
     assert (prospects.name, accounts.name) == ("prospects", "accounts") and SyncPass.objects.count() == 3
+
+
+def test_settings_travel_from_a_site_with_all_three_to_another_one(olga):
+    make(with_salesforce=True)
+    file = export_text()
+    assert [part.title for part in import_plan(file).parts if part.is_changed] == []
+
+    FieldRule.objects.filter(table__name="Leads to prospects", peer_field="title").update(is_enabled=False)
+    SyncPass.objects.filter(name="prospects").update(interval_seconds=120)
+    changed = [part.title for part in import_plan(file).parts if part.is_changed]
+
+    assert changed == ["Mapping Leads to prospects", "Pass Prospects"]
