@@ -99,12 +99,6 @@ def open_conflict_fields() -> list[dict[str, Any]]:
     return list(grouped.order_by("-n", "peer_field")[:100])
 
 
-def open_conflicts(sync_pass: SyncPass, crm_id: str, peer_id: str) -> QuerySet[Case]:
-    """Returns the open conflicts of one linked record, by the id of either side."""
-    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.CONFLICT, state=Case.State.OPEN)
-    return rows.filter(crm_id=crm_id) if crm_id else rows.filter(peer_id=peer_id)
-
-
 def names_in_pairs(sync_pass: SyncPass, ids: Iterable[Any]) -> dict[tuple[str, str], str]:
     """Returns (side, user id) -> name of these users of both systems, as far as they are paired."""
     wanted = {str(id_) for id_ in ids if id_}

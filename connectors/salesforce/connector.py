@@ -104,6 +104,7 @@ class SalesforceConnector:
         self._described: set[str] = set()
         self._keyless: set[str] = set()  # object types whose key field a test did not find
         self._template = page_address_template
+        self._own_id = ""
         self._spread = spread
         self.settle_seconds = settle_seconds
         self.concurrency = self._settings.concurrency
@@ -209,8 +210,10 @@ class SalesforceConnector:
 
     @property
     def own_user_id(self) -> str:
-        """How `Record.updated_by` names us."""
-        return self._ids()[1]
+        """How `Record.updated_by` names us; asked for once."""
+        if not self._own_id:
+            self._own_id = self._ids()[1]
+        return self._own_id
 
     def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
         _, user_id = self._ids()

@@ -34,7 +34,8 @@ class SideState:
 @dataclass(frozen=True, slots=True)
 class FieldWrite:
     """One value for one field of one side, with the rule that decided and the value it replaces. `has_loser` when that
-    value was an edit of that side's own users since the last agreement: the rule's winner, or its one direction, beats it."""
+    value never was on the other side: an edit of that side's own users since the last agreement, which the rule's winner,
+    or its one direction, beats; or a difference left standing, which an edit of the other side ends."""
 
     rule: FieldRule
     side: Side
@@ -173,9 +174,22 @@ def _merge_field(merge: Merge, rule: FieldRule, pair: _Pair, *, is_fresh: bool) 
     if crm_changed and peer_changed:
         _settle_collision(merge, rule, pair)
     elif crm_changed:
-        _copy(merge, rule, "peer", pair, loser=collide)
+        _copy(merge, rule, "peer", pair, loser=collide or (was_agreed and _differed(rule, "peer", pair)))
     elif peer_changed:
-        _copy(merge, rule, "crm", pair, loser=collide)
+        _copy(merge, rule, "crm", pair, loser=collide or (was_agreed and _differed(rule, "crm", pair)))
+
+
+def _differed(rule: FieldRule, to: Side, pair: _Pair) -> bool:
+    """Tells whether the last agreement was to leave both sides as they were: what a write replaces then is on one side only."""
+    from_name, source, to_name, target = pair.towards(to, rule)
+    base = target.base[to_name]
+    if is_blank(base):
+        return False
+    try:
+        wanted = _converted(rule, to, source.base[from_name], base, pair.users)
+    except CannotConvert:
+        return False
+    return not isinstance(wanted, Unmatched) and not is_same(wanted, base)
 
 
 def _most_restrictive(merge: Merge, rule: FieldRule, pair: _Pair) -> None:

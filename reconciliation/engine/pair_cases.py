@@ -12,7 +12,7 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Case
+from reconciliation.models import Case, RememberedPair
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import encode_fields
 
@@ -45,6 +45,17 @@ def open_case(
         ids=ids_of(work, decision),
         name=name,
     )
+
+
+def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
+    """Returns the records of the page whose question a person has answered already: that the prospect does not belong to
+    this record of the CRM. No edit of it asks again."""
+    asked = {id_: ids_of(work, d) for id_, d in work.decisions.items() if d.case is not None and d.case.kind == Case.Kind.REMAP}
+    if not asked:
+        return set()
+    rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={ids["peer_id"] for ids in asked.values()})
+    known = set(rows.values_list("crm_id", "peer_id"))
+    return {id_ for id_, ids in asked.items() if (ids["crm_id"], ids["peer_id"]) in known}
 
 
 def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, str]:

@@ -85,8 +85,9 @@ def _keys(context: RunContext, op: Operation) -> tuple[str, ...]:
 
 
 def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
-    taken = pair_reads.holders(context, side, [r.ref.id for r in found])
-    free = sorted((r for r in found if r.ref.id not in taken), key=lambda r: r.ref.id)
+    taken, own = pair_reads.holders(context, side, [r.ref.id for r in found]), Ref.parse(op.source_ref).id
+    # One that the sweep of its own side met first is bound to our source already: it was made all the same.
+    free = sorted((r for r in found if taken.get(r.ref.id, own) == own), key=lambda r: (r.ref.id not in taken, r.ref.id))
     connector = pair_reads.side_of(context, side).connector
     with transaction.atomic():
         if free:

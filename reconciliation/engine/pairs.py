@@ -23,6 +23,7 @@ from connectors.errors import (
 )
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening
+from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     pair_bases,
@@ -471,10 +472,10 @@ def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: st
     """Moves the bases of the fields that were written: to what the side answered, unless a person was there in between,
     whose edit the next look must find (engine-rules 30)."""
     writes = plan.merge.to_crm if side == "crm" else plan.merge.to_peer
-    own = getattr(context.crm.connector, "own_user_id", "") if side == "crm" else ""
-    is_ours = not own or not record.updated_by or record.updated_by == own
     intent = next(i for i in plan.intents if i.side == side and i.target_id == op.target_id)
-    answered = {n: record.fields[n] for n in intent.after if n in record.fields} if is_ours else {}
+    answered = {n: record.fields[n] for n in intent.after if n in record.fields}
+    if side == "crm" and not _is_ours(context, record, intent.after, answered):
+        answered = {}
     target, source = (plan.crm, plan.peer) if side == "crm" else (plan.peer, plan.crm)
     now = {**target.fields, **intent.after, **answered}
     crm, peer = (now, source.fields) if side == "crm" else (source.fields, now)
@@ -482,6 +483,15 @@ def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: st
     if side == "peer" and set(intent.after) & set(context.terms.kind.pointer(plan.crm.ref)):
         binding.is_write_back_due, binding.owed_since = False, None
     pair_bases.seen(context, binding, plan.type, record if side == "crm" else None, record if side == "peer" else None)
+
+
+def _is_ours(context: RunContext, record: Record, sent: Mapping[str, object], answered: Mapping[str, object]) -> bool:
+    """Tells whether what a record holds is what we wrote, perhaps written differently by the system, and no person's edit
+    in between. Who we are is asked only where the two differ."""
+    if all(is_same(value, sent[name]) for name, value in answered.items()):  # type: ignore[arg-type]
+        return True
+    own = getattr(context.crm.connector, "own_user_id", "")
+    return not own or not record.updated_by or record.updated_by == own
 
 
 def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Done) -> None:
@@ -565,8 +575,11 @@ def _point(context: RunContext, work: PairWork, created: Sequence[PairDecision])
 
 
 def _open_cases(context: RunContext, work: PairWork) -> None:
+    settled = pair_cases.settled_by_staff(context, work)
     for id_, decision in work.decisions.items():
-        if decision.case is not None and decision.reason != "internal":
+        if id_ in settled:
+            work.done.add(id_)
+        elif decision.case is not None and decision.reason != "internal":
             operations = work.operations.get(id_, [])
             pair_cases.open_case(context, work, decision, exchange=operations[-1].exchange if operations else {})
             work.done.add(id_)

@@ -100,6 +100,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         open_fields=[f for f in fields if f["row"].state == ConflictField.State.OPEN],
         closed_fields=[f for f in fields if f["row"].state != ConflictField.State.OPEN],
         losers=_losers(case),
+        peer_ref=f"{case.sync_pass.peer.system}:{case.sync_pass.mapping.peer_object}:{case.peer_id}",
         crm_url=address.replace("{object}", case.crm_type).replace("{id}", case.crm_id),
         present=present(case, request.user),
         colleagues=colleagues() if case.is_open else [],

@@ -1,0 +1,43 @@
+"""What the simulation of two-way passes found in the life of a pair, each shown small."""
+
+import pytest
+
+from reconciliation.models import Operation
+from tests.paired import paired
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box():
+    return paired()
+
+
+def losers():
+    return [op.origin["losers"] for op in Operation.objects.order_by("pk") if op.origin.get("losers")]
+
+
+def test_a_create_without_an_answer_that_the_other_sweep_met_first_is_confirmed_in_the_journal(box):
+    contact = box.contact("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/prospects", "times": 1})
+    box.run()
+    box.run(forward=5)  # too early to say that it was not made; Outreach's own list shows the prospect
+    assert box.binding(box.prospects()[0]["id"]).crm_id == contact
+
+    box.run()
+
+    (made,) = Operation.objects.filter(kind="create")
+    assert (made.state, made.target_id) == ("confirmed", str(box.prospects()[0]["id"]))
+
+
+def test_a_value_that_differed_since_linking_is_kept_when_an_edit_of_the_other_side_replaces_it(box):
+    contact = box.contact("Byrne", "ada@acme.example", Title="Buyer")
+    id_ = box.prospect("Byrne", "ada@acme.example", title="Purchaser")
+    box.run()
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Buyer", "Purchaser")
+    box.edit_crm("Contact", contact, Title="Chief Buyer")
+
+    box.run()
+
+    assert box.peer(id_)["title"] == "Chief Buyer"
+    assert losers() == [{"title": "Purchaser"}]

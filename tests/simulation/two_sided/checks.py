@@ -1,0 +1,172 @@
+"""What must hold once everything is at rest, counted in the played systems (goals.md, I1 to I13)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from reconciliation.models import Binding, Case, ConflictField, Difference, Operation, Tombstone
+from tests.simulation.two_sided.people import CONSENT, FIELDS, PEOPLE, text_of
+
+if TYPE_CHECKING:
+    from tests.simulation.two_sided.story import Story
+
+
+def look_at(story: Story) -> None:
+    """Adds to the story what does not hold."""
+    _one_to_one(story)
+    _pairs_agree(story)
+    _nobody_is_left_out(story)
+    _nothing_is_lost(story)
+    _journal_is_whole(story)
+    _queues_name_their_cause(story)
+    _rest_is_silent(story, "a further pass")
+    _rest_is_silent(story, "a full pass", is_full=True)
+
+
+def what_stands() -> Iterator[str]:
+    """Yields what our tables hold, in lines, for the person who looks for a fault."""
+    for op in Operation.objects.order_by("pk"):
+        yield f"journal: run {op.run_id} {op.kind} {op.object_type} {op.target_id} for {op.source_ref} {op.state} {op.error} {op.after}"[:260]
+    for row in Binding.objects.order_by("pk"):
+        yield f"bound: {row.crm_ref} {row.peer_ref} {'tombstone' if row.is_tombstone else row.how}"
+    for case in Case.objects.order_by("pk"):
+        yield f"case: {case.state} {case.kind} {case.reason} {case.crm_id} {case.peer_id} {case.sentence}"[:260]
+
+
+def _one_to_one(story: Story) -> None:
+    """I3: one prospect for a CRM record and one CRM record for a prospect."""
+    people = story.people
+    pointers = Counter(str(p["externalId"]) for p in people.prospects() if p.get("externalSource") == "salesforce" and p.get("externalId"))
+    living = {r["Id"] for t in PEOPLE for r in people.living(t)}
+    ended = set(Binding.objects.filter(is_tombstone=True).values_list("peer_id", flat=True))
+    for id_, n in pointers.items():
+        if n > 1:
+            story.broken.append(f"I3: {n} prospects name {id_}")
+    named = {str(p["id"]): str(p["externalId"]) for p in people.prospects() if p.get("externalId")}
+    for peer_id, id_ in named.items():
+        if id_ not in living and peer_id not in ended:
+            story.broken.append(f"I3: prospect {peer_id} names {id_}, which is gone")
+    keys = Counter(str(r["Sync_Key__c"]) for t in PEOPLE for r in people.living(t) if r.get("Sync_Key__c"))
+    story.broken += [f"I3: {n} CRM records were made for {key}" for key, n in keys.items() if n > 1]
+
+
+def _pairs_agree(story: Story) -> None:
+    """I4: fields of linked records are equal, or a row says which are not."""
+    for row in Binding.objects.filter(is_tombstone=False):
+        crm, peer = story.people.crm(row.crm_type, row.crm_id), story.people.peer(row.peer_id)
+        if not crm or crm.get("IsDeleted") or crm.get("IsConverted") or not peer:
+            story.broken.append(f"I4: {row.crm_ref} and prospect {row.peer_id} are linked, and one is gone")
+            continue
+        if (peer.get("externalId"), peer.get("externalSource")) != (row.crm_id, "salesforce"):
+            story.broken.append(f"I4: prospect {row.peer_id} names {peer.get('externalId')}, not {row.crm_id}")
+        named = set(Difference.objects.filter(binding=row).values_list("peer_field", flat=True))
+        case = Case.objects.filter(state="open", peer_id=row.peer_id)
+        named |= set(ConflictField.objects.filter(case__in=case, state="open").values_list("peer_field", flat=True))
+        if case.filter(kind="error").exists():
+            continue
+        for name, other in FIELDS.items():
+            if name == "Company" and row.crm_type != "Lead":
+                continue
+            here, there = text_of(crm, name), text_of(peer, other)
+            if here.casefold() != there.casefold() and other not in named and not (here == "[not provided]" and not there):
+                story.broken.append(f"I4: {name} is {here!r} in {row.crm_ref} and {there!r} in prospect {row.peer_id}")
+        for name, other in CONSENT.items():
+            if bool(crm.get(name)) != bool(peer.get(other)):
+                story.broken.append(f"consent: {name} is {crm.get(name)} in {row.crm_ref} and {peer.get(other)} in prospect {row.peer_id}")
+
+
+def _nobody_is_left_out(story: Story) -> None:
+    """I4, I10: whoever has an address is linked, or a row says why not."""
+    people = story.people
+    bound = Binding.objects.filter(is_tombstone=False)
+    crm_bound, peer_bound = (set(bound.values_list(n, flat=True)) for n in ("crm_id", "peer_id"))
+    ended = Binding.objects.filter(is_tombstone=True)
+    crm_told = set(Case.objects.filter(state="open").values_list("crm_id", flat=True)) | set(ended.values_list("crm_id", flat=True))
+    peer_told = set(Case.objects.filter(state="open").values_list("peer_id", flat=True)) | set(ended.values_list("peer_id", flat=True))
+    crm_keys = {text_of(r, "Email").casefold() for t in PEOPLE for r in people.living(t) if r["Id"] in crm_bound}
+    peer_keys = {e.casefold() for p in people.prospects() if str(p["id"]) in peer_bound for e in p["emails"] or ()}
+    for type_ in PEOPLE:
+        for row in people.living(type_):
+            key = text_of(row, "Email").casefold()
+            if key and row["Id"] not in crm_bound | crm_told and key not in peer_keys:
+                story.broken.append(f"I4: {type_} {row['Id']} {key} has no prospect, and nothing says why")
+    for prospect in people.prospects():
+        keys = {e.casefold() for e in prospect["emails"] or ()}
+        id_ = str(prospect["id"])
+        if keys and id_ not in peer_bound | peer_told and not keys & crm_keys and story.makes_leads:
+            story.broken.append(f"I4: prospect {id_} {sorted(keys)} has no CRM record, and nothing says why")
+
+
+def _nothing_is_lost(story: Story) -> None:
+    """I1: what a user typed stands somewhere still, unless a user typed over it."""
+    people = story.people
+    standing = {text_of(r, n) for t in PEOPLE for r in people.world.salesforce.records.tables[t].rows.values() for n in FIELDS}
+    standing |= {text_of(p, n) for p in people.prospects() for n in FIELDS.values()}
+    kept = set(_kept())
+    for value, typed in people.typed.items():
+        if typed.is_replaced or value in standing or value in kept or value.casefold() in {v.casefold() for v in standing | kept}:
+            continue
+        if typed.window:
+            story.windows.append(f"{typed.name} {value!r} of {typed.side} {typed.id}: {typed.window}")
+        else:
+            story.broken.append(f"I1: {typed.name} {value!r}, typed in {typed.side} {typed.id}, is nowhere")
+
+
+def _kept() -> Iterator[str]:
+    """Yields the values that our tables keep of what gave way, or waits for a person."""
+    for origin in Operation.objects.exclude(origin={}).values_list("origin", flat=True):
+        yield from _texts(origin.get("losers"))
+    for row in ConflictField.objects.values_list("crm_value", "peer_value"):
+        yield from _texts(row)
+    for row in Difference.objects.values_list("crm_value", "peer_value"):
+        yield from _texts(row)
+    for row in Tombstone.objects.values_list("crm_values", "peer_values"):
+        yield from _texts(row)
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict):
+        for value in data.values():
+            yield from _texts(value)
+    elif isinstance(data, list | tuple):
+        for value in data:
+            yield from _texts(value)
+
+
+def _journal_is_whole(story: Story) -> None:
+    """I13: every write that arrived has a row of its own in the journal, and none is open."""
+    rows: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
+    crm_id = story.sync_pass.crm_id
+    for op in Operation.objects.all():
+        side = "crm" if op.connection_id == crm_id else "peer"
+        rows[side, op.target_id, () if op.kind == "create" else tuple(sorted(op.after))] += 1
+    for key, n in story.watch.writes.items():
+        if rows[key] < n:
+            story.broken.append(f"I13: {n} writes {key} arrived, {rows[key]} stand in the journal")
+    left = Operation.objects.filter(state__in=Operation.OPEN)
+    story.broken += [f"I13: {op.kind} of {op.object_type} for {op.source_ref} is still {op.state}" for op in left]
+
+
+def _queues_name_their_cause(story: Story) -> None:
+    """I9: every open case says why it is there, and no run of a calm day opens an error."""
+    for case in Case.objects.filter(state="open"):
+        if not case.sentence or not (case.crm_id or case.peer_id):
+            story.broken.append(f"I9: an open {case.kind} case names no cause or no record")
+        if case.kind == "error":
+            story.errors.append(f"{case.reason} {case.crm_id} {case.peer_id}: {case.sentence}")
+
+
+def _rest_is_silent(story: Story, what: str, **order: Any) -> None:
+    """I5: nothing new, nothing written; also when everything is compared again."""
+    before, rows = sum(story.watch.writes.values()), Operation.objects.count()
+    story.world.forget_calls()
+    story.run(**order)
+    sent = [f"{m} {t}" for c in story.world.counts.values() for k in c for m, t in [k.split(" ", 1)] if m not in ("GET",)]
+    sent = [s for s in sent if "/token" not in s and "/query" not in s]
+    if sum(story.watch.writes.values()) != before or Operation.objects.count() != rows or sent:
+        story.broken.append(f"I5: {what} at rest wrote: {sent}")
+
