@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from reconciliation.engine import gate
+from reconciliation.engine.runner import Order, run_pass
 from reconciliation.models import AuditEntry, Connection, FieldRule, RecordType, SyncPass
 from reconciliation.services.connections import connection_test
 from reconciliation.services.mappings import lint_types
@@ -108,6 +109,17 @@ def test_d32_accounts_and_organisations_are_not_both_on_for_one_outreach(olga):
     with pytest.raises(SwitchRefused, match="Switch “Salesforce accounts” off first"):
         pass_switch_on(organisations, olga)
     assert (of("accounts").is_on, of("organisations").is_on, of("prospects").is_on) == (True, False, True)
+
+
+def test_d32_a_run_of_the_pass_that_is_off_is_a_plan_while_the_other_is_on():
+    box = make(with_salesforce=True)
+    box.world.salesforce.create_record("Account", {"Name": "Acme"})
+    box.clock.forward(600)
+
+    held = run_pass(of("accounts"), Order(), box.wiring)
+
+    assert held.state == "held" and "“Outreach Send/Receive” is on, and these records hold one key" in held.note
+    assert not box.world.outreach.list_records("accounts")
 
 
 def test_d32_another_outreach_is_none_of_it(olga):
