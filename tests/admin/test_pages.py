@@ -24,6 +24,7 @@ from reconciliation.models import (
     ImportRow,
     MappingTable,
     Operation,
+    Policy,
     RecordType,
     Run,
     RunEvent,
@@ -201,6 +202,7 @@ def leave_behind(box):
         sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
         peer_value="Food", noted_at=box.clock.at,
     )  # fmt: skip
+    Policy.objects.update_or_create(pk=1, defaults={"same_email": "choose"})
     people = Connection.objects.create(name="Salesforce", system="salesforce", base_url="http://127.0.0.1:1")
     own = {"crm": people, "peer": box.sync_pass.peer, "mapping": box.sync_pass.mapping}
     both = SyncPass.objects.create(name="prospects", title="Prospects", **own)
