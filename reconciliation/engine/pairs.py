@@ -375,6 +375,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     """Stores links, bases of fields that want no write, links that end, and conflicts."""
     new: list[Binding] = []
     known: list[Binding] = []
+    followed: list[Ref] = []
     for decision in decisions:
         id_ = decision.record.ref.id
         binding = work.bindings.get(id_)
@@ -392,11 +393,15 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             if id_ in work.followed:
                 pair_bases.make_room(context, binding)
                 binding.is_write_back_due, binding.owed_since = True, context.wiring.now()
+                if decision.intents:
+                    followed.append(decision.crm.ref)
             known.append(binding)
         if not decision.intents and id_ not in work.twins:
             work.done.add(id_)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
+    # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
+    pair_trouble.look_again(context, "crm", followed, "followed")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 

@@ -66,3 +66,24 @@ def test_a_create_without_an_answer_is_found_although_the_address_was_changed_me
     (prospect,) = box.prospects()
     assert box.binding(prospect["id"]).crm_id == contact and box.crm("Contact", contact)["Email"] == "byrne@acme.example"
     assert [(op.state, op.target_id) for op in Operation.objects.filter(kind="create")] == [("confirmed", str(prospect["id"]))]
+
+
+def test_a_link_that_followed_is_looked_at_again_when_the_run_ended_before_its_write(box):
+    lead = box.lead("Byrne", "ada@acme.example", Title="Buyer")
+    box.run()
+    (prospect,) = box.prospects()
+    box.sync_pass.record_types.update(inbound_create=False)
+    contact = box.contact("Byrne", "a.byrne@acme.example", Title="Chief Buyer")
+    box.run()
+    box.world.salesforce.convert({"lead": lead, "contact": contact})
+    patch = {"system": "outreach", "method": "PATCH", "path": "/api/v2/prospects/{id}"}
+    fault = box.world.faults.add({"kind": "status", "status": 429, "retry_after": 300, **patch})
+    box.run()
+    assert (box.runs[-1].state, box.peer(prospect["id"])["title"]) == ("interrupted", "Buyer")
+    box.world.faults.all.remove(fault)
+
+    box.run()
+    box.run()
+
+    assert box.binding(prospect["id"]).crm_id == contact
+    assert (box.peer(prospect["id"])["title"], box.peer(prospect["id"])["emails"]) == ("Chief Buyer", ["a.byrne@acme.example"]), box.events()
