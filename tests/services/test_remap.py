@@ -8,6 +8,7 @@ from reconciliation.models import AuditEntry, Binding, Case, Difference, Operati
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.matches import find_matches
 from reconciliation.services.remap import asked_prospects, bulk_plans, remap, remap_keep, remap_many, remap_plan
+from reconciliation.services.restore import restore, restore_plan
 from tests.remapping import remapping
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -196,6 +197,9 @@ def test_s2_18_moving_a_link_needs_the_tick_and_ends_the_other_ones(box, olga):
     assert not box.peer(other)["externalId"] and not Binding.objects.filter(peer_id=other, is_tombstone=False).exists()
     ended = Tombstone.objects.get()
     assert (ended.why, ended.crm_id, ended.peer_id) == ("moved", taken, str(other))
+    assert "link was moved" in restore_plan(ended, wiring=box.wiring).refusal
+    with pytest.raises(DecisionRefused, match="Nothing was done"):
+        restore(ended, olga, wiring=box.wiring)
     box.edit_peer(other, title="Somebody")
     rest(box)
     assert len(box.people("Contact")) == 2 and not box.people("Lead")  # nobody is made for the one without a link
