@@ -121,7 +121,9 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Write:
     """One change of one record. `ref` is None for a create. `version` is the version it rests on, where the system
-    checks one. `marker` goes with a create and is stored with the new record. `key` is the caller's own name for it."""
+    checks one. `marker` goes with a create and is stored with the new record. `key` is the caller's own name for it.
+    `also_read` names fields that the answer to a create should hold beside those written: what the system itself puts
+    there. A system that answers with the whole record needs no telling."""
 
     object_type: str
     fields: Fields
@@ -130,6 +132,7 @@ class Write:
     version: str = ""
     marker: str = ""
     is_delete: bool = False
+    also_read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ class ReconciliationConfig(AppConfig):
 SCHEDULES = (
     ("heartbeat", "reconciliation.engine.heartbeat.beat", (), 1),
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
+    ("Prospects and CRM people", "reconciliation.jobs.tick", ("prospects",), 1),
+    ("Accounts of both sides", "reconciliation.jobs.tick", ("accounts",), 1),
     ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
     ("Work off what webhooks told", "reconciliation.jobs.work_off_deliveries", (), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),

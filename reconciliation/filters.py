@@ -11,9 +11,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Case, ConflictField, FieldRule, Import, ImportRow, Run, RunEvent, SyncPass
+from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey
 from reconciliation.models.prefix import starts_with
-from reconciliation.selectors import bounded_count
+from reconciliation.selectors import bounded_count, prospect_marks
 from reconciliation.services.case_desk import colleagues
 
 
@@ -117,21 +117,21 @@ class ErrorFilter(CaseFilter):
 
 
 AGES = {"1": "More than a day", "7": "More than a week", "30": "More than a month"}
-MOST_FIELDS = 200
+MOST_ROWS = 2_000  # of all mappings together
+MOST_FOUND = 200  # by an e-mail address or a former name
 
 
 class ConflictFilter(CaseFilter):
     field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in Outreach")
-    sync_pass = django_filters.ModelChoiceFilter(
-        queryset=lambda request: SyncPass.objects.exclude(record_types=None).distinct(), empty_label="Any pass", label="Pass"
-    )
+    sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")
     age = django_filters.ChoiceFilter(method="by_age", choices=list(AGES.items()), empty_label="Any age", label="Open for")
 
     def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
         super().__init__(data, queryset)
-        mapped = FieldRule.objects.exclude(table__record_types=None).order_by("peer_field")
-        names = mapped.values_list("peer_field", flat=True).distinct()[:MOST_FIELDS]
-        self.filters["field"].extra["choices"] = [(name, name) for name in names]
+        names = ("sync_pass_id", "sync_pass__title", "mapping__rules__peer_field")
+        mapped = list(RecordType.objects.order_by("pk").values_list(*names)[:MOST_ROWS])
+        self.filters["sync_pass"].extra["choices"] = list(dict.fromkeys((pk, title) for pk, title, _ in mapped))
+        self.filters["field"].extra["choices"] = [(name, name) for name in sorted({name for *_, name in mapped if name})]
 
     def by_field(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
         fields = ConflictField.objects.filter(peer_field=value)
@@ -167,3 +167,39 @@ class ImportRowFilter(django_filters.FilterSet):
         return rows.filter(
             Q(given__icontains=value) | Q(name__icontains=value) | Q(email__icontains=value) | Q(crm_id=value) | Q(peer_id=value)
         )
+
+
+PROSPECT_STATES = {
+    "linked": "Linked",
+    "asked": "Waits for a choice",
+    "conflict": "In conflict",
+    "differs": "Fields differ",
+    "owed": "Pointer still to be written",
+    "ended": "Not linked any more",
+}
+
+
+class ProspectFilter(django_filters.FilterSet):
+    """Prospects by the state of their link; one search over names, ids and e-mail addresses."""
+
+    q = django_filters.CharFilter(method="by_text", label="Name, e-mail or id")
+    state = django_filters.ChoiceFilter(method="by_state", choices=list(PROSPECT_STATES.items()), empty_label="Any state", label="State")
+    crm_type = django_filters.ChoiceFilter(choices=[("Contact", "Contact"), ("Lead", "Lead")], empty_label="Any type", label="Type")
+
+    class Meta:
+        model = Binding
+        fields = ["q", "state", "crm_type"]
+
+    def by_text(self, rows: QuerySet[Binding], name: str, value: str) -> QuerySet[Binding]:
+        key = normalise_name(value)[:255]
+        bearing = SearchKey.objects.filter(starts_with("key", key), sync_pass__name="prospects").values_list("ref", flat=True)[:MOST_FOUND]
+        ids = {ref.rpartition(":")[2] for ref in bearing} if len(key) > 1 else set()
+        return rows.filter(starts_with("name_key", key) | Q(peer_id=value) | Q(crm_id=value) | Q(peer_id__in=ids) | Q(crm_id__in=ids))
+
+    def by_state(self, rows: QuerySet[Binding], name: str, value: str) -> QuerySet[Binding]:
+        if value == "ended":
+            return rows.filter(is_tombstone=True)
+        marks = prospect_marks()
+        standing = {"asked": marks["is_asked"], "conflict": marks["is_in_conflict"], "differs": marks["is_different"]}
+        rows = rows.filter(is_tombstone=False)
+        return rows.filter(standing[value]) if value in standing else rows.filter(is_write_back_due=True) if value == "owed" else rows

@@ -35,6 +35,7 @@ from reconciliation.services.errors import error_retry
 from reconciliation.services.hook_receiver import take_up_spooled
 from reconciliation.services.imports import import_interrupt
 from reconciliation.services.owners import owners_recheck
+from reconciliation.services.remap import remap_many
 from reconciliation.services.tokens import tokens_keep_alive
 from reconciliation.services.undo import undo, undoable
 from reconciliation.services.webhooks import hooks_check, wake_later
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 GRAIN = timedelta(seconds=30)
 PLANS_EVERY = timedelta(minutes=15)  # while all writes are stopped
 PUT_OFF, MOST_TRIES = timedelta(seconds=30), 30
+HELD_TRIES = 20  # longer than any create stays in doubt
 
 
 def tick(name: str) -> str:
@@ -213,6 +215,18 @@ def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason
     return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
+def remap_prospects(keys: list[str], user_id: int, reason: str = "", tries: int = 0) -> str:
+    """Lets many prospects belong to the records that were chosen from a preview."""
+    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name="prospects")
+
+    def work() -> str:
+        done, kept, refused = remap_many(keys, user, reason=reason)
+        return f"{done} remapped, {kept} kept, {refused} refused"
+
+    what = f"Remap {len(keys)} prospects."
+    return _patiently(Errand("remap_prospects", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+
+
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
     """Re-arms many errors at once, then lets the pass try them."""
     user = User.objects.get(pk=user_id)
@@ -241,6 +255,11 @@ def carry_import(import_id: int, tries: int = 0) -> str:
         is_over = importing.carry(batch, budget=float(batch.sync_pass.time_budget_seconds))
     except (Busy, leases.LeaseHeld, leases.LeaseLost):
         why = "The pass was at work."
+    except importing.StillHeld as held:
+        why = str(held)
+        if tries >= HELD_TRIES:
+            importing.give_up_held(batch, timezone.now())
+            return why
     except (WritesStopped, BrakeTripped, NeedsAttention) as trouble:
         why, tries = _said(trouble), MOST_TRIES
     except ConnectorError as error:

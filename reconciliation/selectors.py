@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from reconciliation.core.values import normalise_name
 from reconciliation.engine import gate, stop
 from reconciliation.models import (
     Alert,
@@ -19,6 +20,7 @@ from reconciliation.models import (
     Case,
     ConflictField,
     Connection,
+    Difference,
     Operation,
     Policy,
     RemoteUser,
@@ -28,9 +30,11 @@ from reconciliation.models import (
     UserPair,
 )
 from reconciliation.models.connection import Expiry
+from reconciliation.models.prefix import starts_with
 
 MOST_COUNTED = 10_000
 MOST_ON_A_BADGE = 1_000
+MOST_UNLINKED = 50
 
 
 def pass_named(name: str) -> SyncPass | None:
@@ -97,12 +101,6 @@ def open_conflict_fields() -> list[dict[str, Any]]:
     rows = ConflictField.objects.filter(pk__in=newest, case__state=Case.State.OPEN)
     grouped = rows.values("peer_field", "case__sync_pass__name", "case__sync_pass__title").annotate(n=Count("pk"))
     return list(grouped.order_by("-n", "peer_field")[:100])
-
-
-def open_conflicts(sync_pass: SyncPass, crm_id: str, peer_id: str) -> QuerySet[Case]:
-    """Returns the open conflicts of one linked record, by the id of either side."""
-    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.CONFLICT, state=Case.State.OPEN)
-    return rows.filter(crm_id=crm_id) if crm_id else rows.filter(peer_id=peer_id)
 
 
 def names_in_pairs(sync_pass: SyncPass, ids: Iterable[Any]) -> dict[tuple[str, str], str]:
@@ -266,3 +264,69 @@ def names_of_users(connection: Connection, ids: Iterable[str]) -> dict[str, str]
 def known_users(connection: Connection) -> dict[str, str]:
     """Returns username -> id of the users of a peer that were looked up so far."""
     return dict(RemoteUser.objects.filter(connection=connection).exclude(user_id="").values_list("username", "user_id"))
+
+
+def prospects_listed(sync_pass: SyncPass | None) -> QuerySet[Binding]:
+    """Returns the links of prospects, the latest first."""
+    rows = Binding.objects.filter(sync_pass=sync_pass) if sync_pass is not None else Binding.objects.none()
+    return rows.select_related("sync_pass__crm", "sync_pass__peer").order_by("-pk")
+
+
+def prospect_marks() -> dict[str, Exists]:
+    """Returns what a list says of a link beside its own state: name -> condition on a row."""
+    about = Case.objects.filter(sync_pass=OuterRef("sync_pass"), state=Case.State.OPEN, peer_id=OuterRef("peer_id"))
+    return {
+        "is_asked": Exists(about.filter(kind=Case.Kind.REMAP)),
+        "is_in_conflict": Exists(about.filter(kind=Case.Kind.CONFLICT)),
+        "is_different": Exists(Difference.objects.filter(binding=OuterRef("pk"))),
+    }
+
+
+def mark_prospects(rows: Iterable[Binding]) -> None:
+    """Sets the marks on the links of one page, in one query."""
+    links = {row.pk: row for row in rows}
+    names = list(prospect_marks())
+    for pk, *marks in Binding.objects.filter(pk__in=links).annotate(**prospect_marks()).values_list("pk", *names):
+        for name, is_so in zip(names, marks, strict=True):
+            setattr(links[pk], name, is_so)
+
+
+def prospects_pass_and_policy() -> tuple[SyncPass | None, bool]:
+    """Returns the pass of prospects, and whether users may select the preferred CRM ID."""
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping").annotate(allows_remap=Exists(choosing))
+    sync_pass = rows.filter(name="prospects").first()
+    return sync_pass, bool(sync_pass is not None and sync_pass.allows_remap)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """A prospect that we know and that is linked to nothing; `asked` says what waits for a person."""
+
+    id: str
+    name: str
+    asked: str = ""
+
+
+def prospects_unlinked(sync_pass: SyncPass, text: str = "") -> list[Unlinked]:
+    """Returns prospects without a link: those that wait for a choice, and those that a search finds, at most MOST_UNLINKED."""
+    cases = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN).exclude(peer_id="")
+    key = normalise_name(text)[:255]
+    if text:
+        cases = cases.filter(starts_with("name_key", key) | Q(peer_id=text))
+    found = {c.peer_id: Unlinked(c.peer_id, c.name, c.sentence) for c in cases.order_by("pk")[: MOST_UNLINKED * 2]}
+    if len(key) > 1 or text.isdigit():
+        own = f"{sync_pass.peer.system}:prospect:"
+        keys = SearchKey.objects.filter(starts_with("key", key) | Q(ref=f"{own}{text}"), sync_pass=sync_pass, ref__startswith=own)
+        for ref, said in keys.values_list("ref", "text")[: MOST_UNLINKED * 2]:
+            found.setdefault(ref.rpartition(":")[2], Unlinked(ref.rpartition(":")[2], said))
+    links = Binding.objects.filter(sync_pass=sync_pass, peer_id__in=found)  # an ended link stands in the list itself
+    bound = set(links.values_list("peer_id", flat=True))
+    return [it for id_, it in found.items() if id_ not in bound][:MOST_UNLINKED]
+
+
+def last_remap(binding: Binding) -> Operation | None:
+    """Returns the write that made this link, where a person made it and it can be taken back."""
+    rows = Operation.objects.filter(source_ref=binding.crm_ref, target_id=binding.peer_id, kind=Operation.Kind.UPDATE)
+    rows = rows.filter(state=Operation.State.CONFIRMED, undone_at=None, origin__has_key="remap")
+    return rows.select_related("connection").order_by("-pk").first()

@@ -13,7 +13,7 @@ from reconciliation.engine.connections import open_connector, open_http
 from reconciliation.engine.context import Order
 from reconciliation.engine.runner import run_pass
 from reconciliation.engine.wiring import Switches, Wiring
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, RecordType, Run, SyncPass
 from reconciliation.services.set_up import connect_sandbox, organisations_pass
 
 SYNC, ERROR = "cf_organisation_sync_to_outreach", "cf_organisation_outreach_sync_error"
@@ -110,6 +110,8 @@ def make(
     sync_pass = _as_if_real(description) if is_real else connect_sandbox(description)[0]
     sync_pass.last_run_time = clock.at
     sync_pass.save()
+    for model in (SyncPass, RecordType):
+        model.objects.update(last_run_time=clock.at)
 
     def connect(connection: Any, **options: Any) -> Any:
         return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)

@@ -11,8 +11,20 @@ from connectors.errors import Rejected
 from connectors.text import clean, read_plain
 
 SYSTEM = "outreach"
-COLLECTIONS = {"account": "accounts", "prospect": "prospects", "user": "users"}
-RELATIONSHIPS = {"account": ("owner",), "prospect": ("account", "owner", "stage", "persona"), "user": ()}
+COLLECTIONS = {
+    "account": "accounts",
+    "prospect": "prospects",
+    "user": "users",
+    "task": "tasks",  # read only: what is active on a prospect
+    "sequenceState": "sequenceStates",
+}
+RELATIONSHIPS = {
+    "account": ("owner",),
+    "prospect": ("account", "owner", "stage", "persona"),
+    "user": (),
+    "task": ("owner", "prospect", "account", "sequence"),
+    "sequenceState": ("prospect", "sequence", "mailbox", "account"),
+}
 
 
 def read_value(raw: Any, *, is_instant: bool = False) -> tuple[Value, bool]:

@@ -13,11 +13,12 @@ from connectors.contract import Hook, HookEvent, Ref, Value
 from connectors.errors import RecordGone
 from connectors.http import unreadable
 from connectors.outreach.client import OutreachClient
-from connectors.outreach.codec import COLLECTIONS, SYSTEM, read_instant, read_value
+from connectors.outreach.codec import SYSTEM, read_instant, read_value
 from connectors.text import clean
 
 PATH = "/api/v2/webhooks"
 MOST = 100  # webhooks of one organisation that are looked through
+HEARD = ("account", "prospect", "user")  # of whose changes a delivery tells us something
 
 
 def list_hooks(client: OutreachClient, url: str) -> list[Hook]:
@@ -69,7 +70,7 @@ def read_delivery(document: Mapping[str, Any]) -> HookEvent | None:
     type_ = str(data.get("type") or type_)
     id_ = data.get("id")
     is_id = not isinstance(id_, bool) and isinstance(id_, int | str) and str(id_).isascii() and str(id_).isdigit()
-    if type_ not in COLLECTIONS or not is_id or not action:
+    if type_ not in HEARD or not is_id or not action:
         return None
     fields = _fields(data)
     before = _before(document, data)

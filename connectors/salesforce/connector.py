@@ -49,7 +49,7 @@ from connectors.salesforce.codec import (
 )
 from connectors.salesforce.faults import LOCATOR_GONE
 from connectors.salesforce.log import ReplicationLog
-from connectors.salesforce.rights import Rights
+from connectors.salesforce.rights import Rights, key_lines
 from connectors.salesforce.schema import kinds_of, read_schema
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.salesforce.views import ListViews
@@ -102,7 +102,9 @@ class SalesforceConnector:
         self._kinds_of = {object_type: kinds_of(schema) for object_type, schema in known.items()}
         self._known_required = {t: frozenset(a.name for a in schema.attributes.values() if a.is_required) for t, schema in known.items()}
         self._described: set[str] = set()
+        self._keyless: set[str] = set()  # object types whose key field a test did not find
         self._template = page_address_template
+        self._own_id = ""
         self._spread = spread
         self.settle_seconds = settle_seconds
         self.concurrency = self._settings.concurrency
@@ -208,8 +210,10 @@ class SalesforceConnector:
 
     @property
     def own_user_id(self) -> str:
-        """How `Record.updated_by` names us."""
-        return self._ids()[1]
+        """How `Record.updated_by` names us; asked for once."""
+        if not self._own_id:
+            self._own_id = self._ids()[1]
+        return self._own_id
 
     def made_by_us(self, object_type: str, columns: Sequence[str], *, since: datetime) -> list[Record]:
         _, user_id = self._ids()
@@ -322,7 +326,9 @@ class SalesforceConnector:
 
     def check(self, *, may_send: bool = True) -> list[Check]:
         """As the contract says; the description of each object tells our rights, so nothing is ever sent."""
-        return self._rights.lines()
+        lines = self._rights.lines()
+        self._keyless = {object_type for object_type, line in key_lines(lines).items() if line.is_warning}
+        return lines
 
     def rivals(self, own_prefix: str) -> list[Check]:
         return [line for object_type in RIVALS_IN for line in self._rivals_among(object_type, own_prefix)]
@@ -330,7 +336,8 @@ class SalesforceConnector:
     def _rivals_among(self, object_type: str, own_prefix: str) -> list[Check]:
         """Looks at the records changed last: who changed them, and whose keys they carry."""
         noun = f"{object_type.lower()}s"
-        name, field = f"Other engines on these {noun}", self._settings.marker_field(object_type)
+        name = f"Other engines on these {noun}"
+        field = "" if object_type in self._keyless else self._settings.marker_field(object_type)
         columns = [*always(object_type), "LastModifiedBy.Name", *([field] if field else [])]
         soql = query.select(object_type, columns, order="SystemModstamp DESC", limit=LOOKED_AT)
         try:

@@ -233,7 +233,7 @@ class Writer:
         made = [one.outcome.ref.id for one in sent if isinstance(one.outcome, Record)]
         if not made:
             return sent
-        names = [name for one in sent for name in one.row.body] + ([marker_field] if marker_field else [])
+        names = [name for one in sent for name in (*one.row.body, *one.row.write.also_read)] + ([marker_field] if marker_field else [])
         try:
             found = {record.ref.id: record for record in self._read_back(object_type, made, names)}
         except ConnectorError:

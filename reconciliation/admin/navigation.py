@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
-from reconciliation.roles import ADMINISTER, VIEW
+from reconciliation.roles import ADMINISTER, OPERATE, VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ LINKS = (
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
     Entry("Conflicts", "conflict_list", queue="conflict"),
     Entry("Errors", "error_list", queue="error"),
+    Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
     Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),
     Entry("Journal", "journal"),
@@ -56,6 +57,8 @@ LINKS = (
 SETTINGS = (
     Entry("Set-up", "setup", ADMINISTER),
     Entry("Schedule", "schedule", ADMINISTER),
+    Entry("Dedupe policy", "dedupe_policy", ADMINISTER),
+    Entry("Record types", "record_types", OPERATE),
     Entry("Data kept", "retention", ADMINISTER, also=("/forget/",)),
     Entry("Transfer", "transfer", ADMINISTER),
     Entry("Users", "auth_user_changelist", "auth.view_user"),

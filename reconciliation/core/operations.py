@@ -13,7 +13,8 @@ from reconciliation.core.ledger import Outcome
 @dataclass(frozen=True, slots=True)
 class Intent:
     """One remote write as it will stand in the journal. `side` is `crm` or `peer`; `target_id` is "" for a create;
-    `losers` are the values of `before` that somebody had edited since the last agreement and that a rule beats."""
+    `losers` are the values of `before` that somebody had edited since the last agreement and that a rule beats;
+    `also_read` are fields that the answer to a create should hold beside those written."""
 
     kind: str
     side: str
@@ -28,6 +29,7 @@ class Intent:
     reason: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     losers: Fields = field(default_factory=dict)
+    also_read: tuple[str, ...] = ()
 
     @property
     def writer_key(self) -> str:

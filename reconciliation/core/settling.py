@@ -45,7 +45,10 @@ class Settlement:
 
 
 def do_agree(rule: FieldRule, crm: Value, peer: Value, users: Users) -> bool:
-    """Tells whether the two values of a field say the same by now. A value without a counterpart agrees with none."""
+    """Tells whether the two values of a field say the same by now. A value without a counterpart agrees with none; of a
+    consent, no and blank are one."""
+    if rule.survivorship is Survivorship.RESTRICTIVE:
+        return (crm is True) == (peer is True)
     try:
         wanted = convert(rule.transform, crm, users=users, current=peer, pairs=rule.value_map)
     except CannotConvert:
@@ -112,7 +115,7 @@ def read_typed(text: str, kind: str) -> Value:
         raise CannotSettle("The value holds characters that cannot be stored, or is too long.")
     try:
         return _parsed(text, kind)
-    except ValueError:
+    except (ValueError, OverflowError):  # year 1 with an offset lies before all years
         said = {"integer": "a whole number", "number": "a number", "boolean": "yes or no", "date": "a day, such as 2026-05-02"}
         raise CannotSettle(f"“{text[:60]}” is not {said.get(kind, 'an instant, such as 2026-05-02 14:30')}.") from None
 

@@ -106,6 +106,7 @@ class Executor:
             before=encode_fields(intent.before),
             # A mark that stands for a forgotten person's value is written nowhere.
             after=encode_fields({name: value for name, value in intent.after.items() if not has_forgotten(value)}),
+            context={"also_read": list(intent.also_read)} if intent.also_read else {},
             origin={**self.staff_origin, **intent.origin, **_losers(intent)},
             rests_on=intent.version,
             reason=intent.reason,
@@ -196,7 +197,14 @@ def _write_of(op: Operation) -> Write:
     ref = Ref(op.connection.system, op.object_type, op.target_id) if op.target_id else None
     is_delete = op.kind == Operation.Kind.DELETE
     return Write(
-        op.object_type, decode_fields(op.after), key=op.source_ref, ref=ref, version=op.rests_on, marker=op.marker, is_delete=is_delete
+        op.object_type,
+        decode_fields(op.after),
+        key=op.source_ref,
+        ref=ref,
+        version=op.rests_on,
+        marker=op.marker,
+        is_delete=is_delete,
+        also_read=tuple(op.context.get("also_read", ())),
     )
 
 

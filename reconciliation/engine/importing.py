@@ -5,11 +5,9 @@ what was linked since then was this import's own doing (D19). Nothing is decided
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -18,24 +16,31 @@ from connectors.contract import Record
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.values import normalise_name
 from reconciliation.engine import lease as leases
+from reconciliation.engine import pair_reads, pairs
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
+from reconciliation.engine.works import work_of
 from reconciliation.models import Binding, Case, Import, ImportRow, Policy, RecordType, Run, SyncPass
 from reconciliation.models.bulk import update_rows
+from reconciliation.models.work_left import work_left
+from reconciliation.passes.pairs import ADOPTED, CREATED, KEPT, SAME_EMAIL, PairDecision, PairTerms
 
 ROWS_A_PAGE = 100
 LOST_AFTER = timedelta(minutes=3)  # longer than a page takes and a lease lasts
 EMAIL, NAME = "Email", "Name"
-SAME_EMAIL = ("same_email", "kept")
 REASONS = {
+    SAME_EMAIL: ImportRow.Reason.SAME_EMAIL,
     "no_email": ImportRow.Reason.NO_EMAIL,
-    "twice": ImportRow.Reason.TWICE,
     "excluded": ImportRow.Reason.EXCLUDED,
-    "required": ImportRow.Reason.REQUIRED,
+    "value_refused": ImportRow.Reason.REQUIRED,  # only a field that must not be blank is fatal
 }
 SETTLED = ["crm_type", "crm_id", "name", "email", "state", "reason", "sentence", "peer_id", "case"]
 State, Reason = ImportRow.State, ImportRow.Reason
+
+
+class StillHeld(Exception):
+    """Rows whose writes were not answered yet, or that somebody else is writing: they wait on, and pass by themselves."""
 
 
 @dataclass(slots=True)
@@ -53,23 +58,43 @@ class _Page:
 
 
 def carry(batch: Import, *, wiring: Wiring | None = None, budget: float | None = None) -> bool:
-    """Works until the budget of seconds is used up and returns whether every row has its outcome. Raises Busy, WritesStopped,
-    ConnectorError and whatever else stops a pass: rows without an outcome wait on."""
+    """Works until the budget of seconds is used up and returns whether every row has its outcome. Raises StillHeld when only
+    rows are left that have to wait, Busy, WritesStopped, ConnectorError and whatever else stops a pass: rows without an
+    outcome wait on."""
     wiring = wiring or Wiring()
-    what = f"Import {batch.pk}: {batch.title}."
     ends = None if budget is None else wiring.monotonic() + budget
-    with at_work(batch.sync_pass, by=batch.started_by_name, what=what, wiring=wiring) as context:
-        batch.refresh_from_db(fields=["state"])
-        if batch.state not in (Import.State.WAITING, Import.State.RUNNING):
+    held: dict[int, str] = {}  # rows that wait, and why
+    with at_work(batch.sync_pass, by=batch.started_by_name, what=f"Import {batch.pk}: {batch.title}.", wiring=wiring) as context:
+        won = Import.objects.filter(pk=batch.pk, state__in=(Import.State.WAITING, Import.State.RUNNING))
+        if not won.update(state=Import.State.RUNNING, note=""):
             return True
-        _begin(context, batch)
-        types = {t.crm_object: t for t in record_types(batch.sync_pass)}
-        while rows := list(batch.rows.filter(state=State.WAITING).select_related("run").order_by("number")[:ROWS_A_PAGE]):
-            _carry_page(context, batch, rows, types)
-            context.show_progress() if hasattr(context, "show_progress") else None
+        left = work_left(batch.sync_pass, context.run.pk)
+        work_of(batch.sync_pass).recover(context, left)  # what a dead process sent and nobody answered is asked for first
+        _hold_to_its_start(context, batch)
+        types = {record_type.crm_object: record_type for record_type in record_types(batch.sync_pass)}
+        while rows := _next(batch, held):
+            held |= _carry_page(context, batch, rows, types)
+            context.show_progress()
             if ends is not None and wiring.monotonic() >= ends:
                 break
-        return _closed(batch, wiring.now())
+        is_over = _closed(batch, wiring.now())
+    if not is_over and not _next(batch, held):
+        raise StillHeld(next(iter(held.values())))
+    return is_over
+
+
+def _next(batch: Import, held: Mapping[int, str]) -> list[ImportRow]:
+    waiting = batch.rows.filter(state=State.WAITING).exclude(pk__in=held)
+    return list(waiting.select_related("run").order_by("number")[:ROWS_A_PAGE])
+
+
+def give_up_held(batch: Import, now: datetime) -> None:
+    """Lets rows fail that were held again and again, with what held them."""
+    rows = batch.rows.filter(state=State.WAITING)
+    rows.filter(sentence="").update(sentence="It could not be written for a while.")
+    rows.update(state=State.FAILED, reason=Reason.OTHER)
+    Import.objects.filter(pk=batch.pk).update(done=batch.total)
+    _closed(batch, now)
 
 
 def record_types(sync_pass: SyncPass) -> list[RecordType]:
@@ -78,11 +103,17 @@ def record_types(sync_pass: SyncPass) -> list[RecordType]:
     return list(rows.select_related("mapping").prefetch_related("mapping__rules").order_by("order", "id"))
 
 
-def _begin(context: RunContext, batch: Import) -> None:
-    """Holds the run to the policy that the import was started under (S2.4: a change counts from the next import)."""
-    Import.objects.filter(pk=batch.pk).update(state=Import.State.RUNNING, note="")
-    if hasattr(context.terms, "allows_choice"):
-        context.terms = replace(context.terms, allows_choice=allows_choice(batch))
+def _hold_to_its_start(context: RunContext, batch: Import) -> None:
+    """Gives the run the terms of an import: the policy is that of its start (S2.4), and what somebody chose is made also
+    where new records are not made by themselves."""
+    make = context.make_terms
+
+    def terms() -> PairTerms:
+        now = make() if make is not None else context.terms
+        types = tuple(replace(type_, inbound_create=True) for type_ in now.types)
+        return replace(now, allows_choice=allows_choice(batch), types=types)
+
+    context.terms, context.make_terms = terms(), terms
 
 
 def allows_choice(batch: Import) -> bool:
@@ -102,27 +133,16 @@ def _closed(batch: Import, now: datetime) -> bool:
 # --- one page ---------------------------------------------------------------------------------------------------------
 
 
-def _carry_page(context: RunContext, batch: Import, rows: list[ImportRow], types: dict[str, RecordType]) -> None:
+def _carry_page(context: RunContext, batch: Import, rows: list[ImportRow], types: dict[str, RecordType]) -> dict[int, str]:
+    """Brings each row to its outcome; returns those that have to wait on, and why."""
     page = _Page(rows, types, {}, {}, {row.pk: row.run.started_at for row in rows if row.run is not None})
     _resolve(context, page)
     _refuse_twice(batch, page)
     records = [page.records[row.pk] for row in page.waiting()]
     page.bound = _bound(batch.sync_pass, (r.ref.id for r in records))
     # Before anything is sent: should this process die, the row tells who made what is found then.
-    ImportRow.objects.filter(pk__in=[row.pk for row in rows]).update(run=context.run)
-    decisions: dict[str, Any] = {}
-    for name, record_type in types.items():
-        decisions |= _process(context, record_type, [r for r in records if r.ref.object_type == name])
-    _settle(batch, page, decisions)
-
-
-def _process(context: RunContext, record_type: RecordType, records: Sequence[Record]) -> Mapping[str, Any]:
-    """Returns the pass's decisions for these records, carried out."""
-    if not records:
-        return {}
-    pairs = importlib.import_module("reconciliation.engine.pairs")
-    found: Mapping[str, Any] = pairs.process_page(context, "crm", record_type, records)
-    return found
+    ImportRow.objects.filter(pk__in=[row.pk for row in rows]).exclude(run__isnull=False).update(run=context.run)
+    return _settle(batch, page, pairs.process_page(context, "crm", records))
 
 
 def _bound(sync_pass: SyncPass, crm_ids: Iterable[str]) -> dict[str, Binding]:
@@ -137,9 +157,8 @@ def _fail(row: ImportRow, reason: str, sentence: str) -> None:
 # --- which record a row means -----------------------------------------------------------------------------------------
 
 
-def _columns(record_type: RecordType) -> list[str]:
-    mapped = [rule.crm_field for rule in record_type.mapping.rules.all() if rule.is_enabled and not rule.held_reason]
-    return list(dict.fromkeys([NAME, EMAIL, *mapped, *(str(condition[0]) for condition in record_type.conditions)]))
+def _columns(context: RunContext, object_type: str) -> list[str]:
+    return list(dict.fromkeys([NAME, EMAIL, *pair_reads.columns(context.terms, object_type)]))
 
 
 def _resolve(context: RunContext, page: _Page) -> None:
@@ -160,12 +179,13 @@ def _describe(row: ImportRow, record: Record) -> None:
 
 
 def _by_id(context: RunContext, page: _Page, object_type: str, rows: list[ImportRow]) -> None:
-    record_type = page.types.get(object_type)
-    if record_type is None:
+    if object_type not in page.types:
         for row in rows:
             _fail(row, Reason.OTHER, f"{object_type}s are not synced: see Record types.")
         return
-    found = {r.ref.id: r for r in context.crm.connector.read(object_type, [r.crm_id or r.given for r in rows], _columns(record_type))}
+    found = {
+        r.ref.id: r for r in context.crm.connector.read(object_type, [r.crm_id or r.given for r in rows], _columns(context, object_type))
+    }
     for row in rows:
         record = found.get(row.crm_id or row.given)
         if record is None or record.is_deleted:
@@ -181,12 +201,12 @@ def _by_id(context: RunContext, page: _Page, object_type: str, rows: list[Import
 def _by_address(context: RunContext, page: _Page, rows: list[ImportRow]) -> None:
     """Looks for addresses among all types, in the order that decides which wins (S2.12)."""
     missing = {row.pk: row for row in rows}
-    for name, record_type in page.types.items():
+    for name in page.types:
         if not missing:
             return
         by_key: dict[str, list[Record]] = {}
         asked = list(dict.fromkeys(row.given for row in missing.values()))
-        for record in context.crm.connector.find(name, EMAIL, asked, _columns(record_type)):
+        for record in context.crm.connector.find(name, EMAIL, asked, _columns(context, name)):
             if not record.is_deleted and record.succeeded_by is None:
                 by_key.setdefault(normalise_name(str(record.fields.get(EMAIL) or "")), []).append(record)
         for row in list(missing.values()):
@@ -225,7 +245,7 @@ def _refuse_twice(batch: Import, page: _Page) -> None:
 # --- what became of each row ------------------------------------------------------------------------------------------
 
 
-def _settle(batch: Import, page: _Page, decisions: Mapping[str, Any]) -> None:
+def _settle(batch: Import, page: _Page, decisions: Mapping[str, PairDecision]) -> dict[int, str]:
     rows = page.waiting()
     bound = _bound(batch.sync_pass, (row.crm_id for row in rows))
     for row in rows:
@@ -236,29 +256,34 @@ def _settle(batch: Import, page: _Page, decisions: Mapping[str, Any]) -> None:
     with transaction.atomic():
         update_rows(page.rows, SETTLED)
         Import.objects.filter(pk=batch.pk).update(done=batch.rows.exclude(state=State.WAITING).count())
+    return {row.pk: row.sentence for row in page.waiting()}
 
 
-def _outcome(row: ImportRow, page: _Page, binding: Binding | None, decision: Any, batch: Import) -> None:
+def _outcome(row: ImportRow, page: _Page, binding: Binding | None, decision: PairDecision | None, batch: Import) -> None:
     row.reason = row.sentence = row.peer_id = ""
+    sentence = " ".join([decision.sentence, *decision.warnings]).strip() if decision is not None else ""
     if binding is not None:
-        row.peer_id = binding.peer_id
-        before, began = page.bound.get(row.crm_id), page.began.get(row.pk)
-        is_ours = before is None or (began is not None and before.bound_at >= began)
-        row.state = State.PRESENT if not is_ours else State.CREATED if binding.how == "created" else State.LINKED
-        if decision is not None and decision.outcome is Outcome.FAILED:
-            row.sentence = decision.sentence
-        return
-    if decision is None:
-        _fail(row, Reason.OTHER, "Nothing was decided for it. Try it again.")
-        return
-    row.peer_id = decision.peer_id or ""
-    if decision.reason in SAME_EMAIL and not allows_choice(batch):
-        row.state, row.reason = State.PRESENT, Reason.SAME_EMAIL
+        row.peer_id, row.state = binding.peer_id, _way_of(row, page, binding)
+        row.sentence = sentence if decision is not None and decision.outcome in (Outcome.FAILED, Outcome.HELD) else ""
+    elif decision is None or decision.outcome is Outcome.HELD:
+        row.sentence = sentence or "Nothing was decided for it yet."
+    elif decision.reason in (KEPT, SAME_EMAIL) and not allows_choice(batch):
+        row.peer_id, row.state, row.reason = decision.peer_id, State.PRESENT, Reason.SAME_EMAIL
         row.sentence = f"Already in Outreach, kept on {decision.kept_on}."
-        return
-    reason = Reason.SAME_EMAIL if decision.reason in SAME_EMAIL else REASONS.get(decision.reason, Reason.OTHER)
-    kept = f"Prospect {row.peer_id} is kept on {decision.kept_on}." if reason == Reason.SAME_EMAIL else decision.sentence
-    _fail(row, reason, kept or decision.reason.replace("_", " "))
+    elif decision.reason == SAME_EMAIL:
+        row.peer_id = decision.peer_id
+        _fail(row, Reason.SAME_EMAIL, f"Prospect {row.peer_id} is kept on {decision.kept_on}.")
+    else:
+        row.peer_id = decision.peer_id
+        _fail(row, REASONS.get(decision.reason, Reason.OTHER), sentence or decision.reason.replace("_", " "))
+
+
+def _way_of(row: ImportRow, page: _Page, binding: Binding) -> str:
+    """Returns how a linked record came to its link: by this import, also by a process of it that died, or before."""
+    before, began = page.bound.get(row.crm_id), page.began.get(row.pk)
+    if before is not None and (began is None or before.bound_at < began):
+        return State.PRESENT
+    return State.CREATED if binding.how in (CREATED, ADOPTED) else State.LINKED
 
 
 def _cases(sync_pass: SyncPass, crm_ids: Sequence[str]) -> dict[str, Case]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q
 
+from connectors.contract import Record
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Case
+from reconciliation.models import Case, RememberedPair
 from reconciliation.passes.pairs import PairDecision
+from reconciliation.store import encode_fields
 
 
 def ids_of(work: PairWork, decision: PairDecision) -> dict[str, str]:
@@ -42,6 +45,31 @@ def open_case(
         ids=ids_of(work, decision),
         name=name,
     )
+
+
+def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
+    """Returns the records of the page whose question a person has answered already: that the prospect does not belong to
+    this record of the CRM. No edit of it asks again."""
+    asked = {id_: ids_of(work, d) for id_, d in work.decisions.items() if d.case is not None and d.case.kind == Case.Kind.REMAP}
+    if not asked:
+        return set()
+    rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={ids["peer_id"] for ids in asked.values()})
+    known = set(rows.values_list("crm_id", "peer_id"))
+    return {id_ for id_, ids in asked.items() if (ids["crm_id"], ids["peer_id"]) in known}
+
+
+def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, str]:
+    """Returns record id -> sentence of its open error, for records that hold the same as when they were refused: they would
+    only be refused again. An edit, and Retry, let them be tried."""
+    by_id = {r.ref.id: r for r in records}
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN)
+    rows = rows.filter(crm_id__in=by_id) if side == "crm" else rows.filter(peer_id__in=by_id)
+    found = {}
+    for case in rows:
+        id_ = case.crm_id if side == "crm" else case.peer_id
+        if case.crm_fields == encode_fields(by_id[id_].fields):
+            found[id_] = case.sentence
+    return found
 
 
 def close_solved(context: RunContext, work: PairWork) -> None:

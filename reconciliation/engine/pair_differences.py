@@ -39,6 +39,14 @@ def note_left(context: RunContext, type_: TypeTerms, binding: Binding, fields: C
     _store(context, type_, binding, {n for n in standing if n in fields or n in known}, known, frozenset())
 
 
+def note_made(context: RunContext, binding: Binding) -> None:
+    """Lists in which fields a record that was just made differs from its source by what the system itself put there."""
+    type_ = context.terms.type_of(binding.crm_type)
+    standing = differing(context, type_, binding) if type_ is not None else {}
+    if standing:
+        _store(context, type_, binding, set(standing), (), ())
+
+
 def note_agreed(context: RunContext, type_: TypeTerms, binding: Binding) -> None:
     """Strikes out what agrees by now."""
     note_left(context, type_, binding, ())

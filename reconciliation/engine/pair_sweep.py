@@ -18,7 +18,8 @@ from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
 
-PAGE_ROWS = 500
+PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
+OWED_ROWS = 500
 CHANGED_FIELD = {"crm": "SystemModstamp", "peer": "updatedAt"}
 START_AGAIN: dict[str, Any] = {"sweep_started_at": None, "position_at": None, "position_id": ""}
 terms_of = pair_terms.terms_of
@@ -125,7 +126,7 @@ def _read_page(context: RunContext, feed: Feed) -> Page:
         columns=_columns(context, feed),
         position=position,
         before=row.sweep_started_at if position else None,
-        page_size=PAGE_ROWS,
+        page_size=PAGE_ROWS[feed.side],
         include_deleted_since=row.last_run_time if feed.side == "crm" else None,
     )
     if row.sweep_started_at is None:
@@ -165,7 +166,7 @@ def retry_owed(context: RunContext) -> None:
     """Takes up the records that are owed a second look."""
     if context.sync_pass.hold_reason:
         return
-    rows = list(LookAgain.objects.filter(sync_pass=context.sync_pass).order_by("pk")[:PAGE_ROWS])
+    rows = list(LookAgain.objects.filter(sync_pass=context.sync_pass).order_by("pk")[:OWED_ROWS])
     groups: dict[tuple[str, str], list[LookAgain]] = {}
     for row in rows:
         groups.setdefault((row.side, row.object_type), []).append(row)

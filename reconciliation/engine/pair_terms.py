@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciliation.engine.executor import Side
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Policy, RecordType, SyncPass
+from reconciliation.models import Connection, Policy, RecordType, SyncPass
 from reconciliation.passes.accounts import COMPANIES
 from reconciliation.passes.pairs import Kind, PairTerms, Restore, TypeTerms
 from reconciliation.passes.prospects import PEOPLE
@@ -20,7 +20,7 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Pair
     return PairTerms(
         kind=KINDS[sync_pass.name],
         types=tuple(_type(row, crm, peer) for row in rows),
-        database=str(crm.connection.settings.get("database_id") or crm.connection.settings.get("organisation") or crm.connection.pk),
+        database=database_of(crm.connection),
         peer_name=peer.connection.get_system_display(),
         crm_name=crm.connection.get_system_display(),
         allows_choice=policy == Policy.SameEmail.CHOOSE,
@@ -30,6 +30,12 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Pair
         has_one_base=wiring.switches.has_one_base,
         dates_by_echo=wiring.switches.dates_edits_by_echo,
     )
+
+
+def database_of(crm: Connection) -> str:
+    """Returns what names the CRM's database in our keys. An organisation's address may change, its id does not."""
+    own = crm.settings or {}
+    return str(own.get("database_id") or own.get("organisation_id") or own.get("organisation") or crm.pk)
 
 
 def _type(row: RecordType, crm: Side, peer: Side) -> TypeTerms:

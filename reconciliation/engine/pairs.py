@@ -23,6 +23,7 @@ from connectors.errors import (
 )
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     pair_bases,
@@ -113,7 +114,8 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
         peer = Ref(context.peer.connector.system, context.terms.kind.peer_object, decision.peer_id)
     about = crm or decision.record.ref
     name = context.terms.kind.name_of(decision.record) if decision.record.fields else (binding.name if binding is not None else "")
-    return decision, str(about), name, str(peer or ""), operations[-1].pk if operations else None
+    other = str(peer) if peer is not None and peer != about else ""
+    return decision, str(about), name, other, operations[-1].pk if operations else None
 
 
 # --- deciding -------------------------------------------------------------------------------------------------------
@@ -123,12 +125,16 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
     terms, side = context.terms, work.side
     work.bindings.update(pair_reads.bindings_of(context, side, records))
     in_doubt = pair_reads.creates_in_doubt(context, records)
+    waiting = pair_cases.waiting(context, side, records)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for record in records:
         id_ = record.ref.id
         if id_ in in_doubt:
             sentence = "Its counterpart may have been made already; that is asked for again before anything is sent twice."
             work.decide(PairDecision(record, Outcome.HELD, "in_doubt", sentence))
+            continue
+        if id_ in waiting:
+            work.decide(rules.excluded(record, "case_open", f"It waits for a person, and nothing of it changed: {waiting[id_]}"))
             continue
         look, decision = rules.first_look(record, side, _bound(context, work, id_), _type_of(context, work, record), terms)
         if decision is not None:
@@ -472,6 +478,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             _not_done(context, work, plan, item)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
+    for binding in new:  # a default of the system, an owner above all, is nobody's edit: it is listed, and does not go across
+        pair_differences.note_made(context, binding)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:
@@ -479,14 +487,8 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     intent = plan.intents[0]
     made = replace(record, fields={**intent.after, **record.fields})
     crm, peer = (made, plan.peer) if side == "crm" else (plan.crm, made)
-    binding = pair_bases.new_binding(
-        context,
-        plan.type,
-        crm,
-        peer,
-        how=rules.CREATED,
-        is_pointer_due=side == "crm" and not context.wiring.switches.forgets_owed_write_back,
-    )
+    is_due = side == "crm" and not context.wiring.switches.forgets_owed_write_back
+    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=is_due)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
     return binding
@@ -496,10 +498,10 @@ def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: st
     """Moves the bases of the fields that were written: to what the side answered, unless a person was there in between,
     whose edit the next look must find (engine-rules 30)."""
     writes = plan.merge.to_crm if side == "crm" else plan.merge.to_peer
-    own = getattr(context.crm.connector, "own_user_id", "") if side == "crm" else ""
-    is_ours = not own or not record.updated_by or record.updated_by == own
     intent = next(i for i in plan.intents if i.side == side and i.target_id == op.target_id)
-    answered = {n: record.fields[n] for n in intent.after if n in record.fields} if is_ours else {}
+    answered = {n: record.fields[n] for n in intent.after if n in record.fields}
+    if side == "crm" and not _is_ours(context, record, intent.after, answered):
+        answered = {}
     target, source = (plan.crm, plan.peer) if side == "crm" else (plan.peer, plan.crm)
     now = {**target.fields, **intent.after, **answered}
     crm, peer = (now, source.fields) if side == "crm" else (source.fields, now)
@@ -507,6 +509,15 @@ def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: st
     if side == "peer" and set(intent.after) & set(context.terms.kind.pointer(plan.crm.ref)):
         binding.is_write_back_due, binding.owed_since = False, None
     pair_bases.seen(context, binding, plan.type, record if side == "crm" else None, record if side == "peer" else None)
+
+
+def _is_ours(context: RunContext, record: Record, sent: Mapping[str, object], answered: Mapping[str, object]) -> bool:
+    """Tells whether what a record holds is what we wrote, perhaps written differently by the system, and no person's edit
+    in between. Who we are is asked only where the two differ."""
+    if all(is_same(value, sent[name]) for name, value in answered.items()):  # type: ignore[arg-type]
+        return True
+    own = getattr(context.crm.connector, "own_user_id", "")
+    return not own or not record.updated_by or record.updated_by == own
 
 
 def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Done) -> None:
@@ -590,8 +601,11 @@ def _point(context: RunContext, work: PairWork, created: Sequence[PairDecision])
 
 
 def _open_cases(context: RunContext, work: PairWork) -> None:
+    settled = pair_cases.settled_by_staff(context, work)
     for id_, decision in work.decisions.items():
-        if decision.case is not None and decision.reason != "internal":
+        if id_ in settled:
+            work.done.add(id_)
+        elif decision.case is not None and decision.reason != "internal":
             operations = work.operations.get(id_, [])
             pair_cases.open_case(context, work, decision, exchange=operations[-1].exchange if operations else {})
             work.done.add(id_)

@@ -78,6 +78,19 @@ class Binding(models.Model):
         return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}"
 
     @property
+    def state_word(self) -> str:
+        """How the link stands, in words; a list says with it what waits for a person."""
+        if self.is_tombstone:
+            return "Not linked any more"
+        return (
+            "Waits for a choice"
+            if getattr(self, "is_asked", False)
+            else "Pointer still to be written"
+            if self.is_write_back_due
+            else "Linked"
+        )
+
+    @property
     def crm_url(self) -> str:
         return self.sync_pass.crm.page_address_template.replace("{id}", self.crm_id)
 

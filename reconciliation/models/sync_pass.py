@@ -7,6 +7,8 @@ from django.db import models
 from reconciliation.models.connection import Connection
 from reconciliation.models.mapping import MappingTable
 
+TWO_WAY = ("prospects", "accounts")
+
 
 class SyncPass(models.Model):
     """A kind of scheduled work, with its cursor (engine-rules 7) and its schedule."""
@@ -55,6 +57,15 @@ class SyncPass(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def is_two_way(self) -> bool:
+        """Whether both sides are swept and written."""
+        return self.name in TWO_WAY
+
+    @property
+    def arrow(self) -> str:
+        return "⇄" if self.is_two_way else "→"
 
 
 class PassLease(models.Model):

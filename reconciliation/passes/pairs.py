@@ -161,9 +161,12 @@ class PairDecision:
         return frozenset([w.rule.id for w in writes] + [c.rule.id for c in merge.conflicts])
 
 
+MARKER = "sync-"  # what every such key starts with
+
+
 def marker_of(database: str, peer_ref: Ref) -> str:
     """Returns the key that a CRM record made for a record of the peer carries in its external-id field (rule 35)."""
-    return f"sync-{database}-{peer_ref.object_type}-{peer_ref.id}"
+    return f"{MARKER}{database}-{peer_ref.object_type}-{peer_ref.id}"
 
 
 def excluded(record: Record, reason: str, sentence: str, **more: Any) -> PairDecision:
@@ -480,6 +483,7 @@ def _create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Us
         marker=marker_of(terms.database, record.ref),
         name_key=terms.kind.keys(record)[0][:255],
         reason=f"No record in {terms.crm_name} has its key.",
+        also_read=tuple(name for name in type_.mapping.crm_fields if name not in merge.to_crm),
         origin={**_origin(record, type_, merge.to_crm), "name": terms.kind.name_of(record)[:255]},
     )
     decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, peer=record, intents=(intent,), merge=merge)

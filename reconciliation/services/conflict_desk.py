@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from connectors.contract import Connector, Record, Ref, Value
 from connectors.errors import ConnectorError, StaleVersion
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.operations import Intent
 from reconciliation.core.settling import CannotSettle, Names, Settlement, Take, do_agree, settle
+from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank, is_same
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
@@ -28,7 +29,9 @@ from reconciliation.store import decode, encode, mapping_of
 SIDES = ("crm", "peer")
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
 OTHER_WRITER = "Somebody else is writing this record just now; try again in a moment."
-GONE = "One of the two records is gone, or they are not linked any more. The case closes by itself."
+MOOT = "Both sides were agreed on otherwise meanwhile: the link was moved, or a value forced. The case closes by itself."
+ENDED = "The two records are not linked any more. The case closes by itself."
+GONE = "One of the two records was deleted, or is hidden from our user. The pass finds out which."
 
 
 def names_of(sync_pass: SyncPass) -> Names:
@@ -65,8 +68,9 @@ def tables_of(sync_pass: SyncPass) -> Tables:
     for type_ in types:
         table = mapping_of(type_.mapping, sync_pass.peer, crm=sync_pass.crm)
         rules[type_.crm_object] = {rule.peer: rule for rule in table.rules}
+    is_asked = any(rule.transform == USER_PAIR for by_peer in rules.values() for rule in by_peer.values())
     pairs = UserPair.objects.filter(sync_pass=sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
-    users = dict(pairs.values_list("crm_user_id", "peer_user_id"))
+    users = dict(pairs.values_list("crm_user_id", "peer_user_id")) if is_asked else {}
     return Tables(names_of(sync_pass), {t.crm_object: t.mapping for t in types}, rules, users)
 
 
@@ -126,6 +130,15 @@ class Desk:
         assert self.crm is not None and self.peer is not None
         return self.crm.fields.get(row.crm_field), self.peer.fields.get(row.peer_field)
 
+    def is_moot(self, row: ConflictField) -> bool:
+        """Whether what both sides hold was agreed on otherwise: their link was moved, or a value was forced."""
+        assert self.binding is not None
+        bases = self.binding.crm_base, self.binding.peer_base
+        if row.crm_field not in bases[0] or row.peer_field not in bases[1]:
+            return False
+        crm, peer = self.now(row)
+        return is_same(crm, decode(bases[0][row.crm_field])) and is_same(peer, decode(bases[1][row.peer_field]))
+
 
 def open_rows(cases: Iterable[Case]) -> dict[int, dict[str, ConflictField]]:
     """Returns the open fields of these cases, by case and field of the peer."""
@@ -138,12 +151,7 @@ def open_rows(cases: Iterable[Case]) -> dict[int, dict[str, ConflictField]]:
 def sit_at(crm: Connector, peer: Connector, sync_pass: SyncPass, cases: Sequence[Case]) -> list[Desk]:
     """Returns the cases with both records of each as they are now, in order. Reads only. Raises ConnectorError."""
     rows = open_rows(cases)
-    bindings = {
-        (b.crm_type, b.crm_id): b
-        for b in Binding.objects.filter(sync_pass=sync_pass, crm_id__in=[c.crm_id for c in cases], is_tombstone=False)
-    }
-    bound = {c.pk: bindings.get((c.crm_type, c.crm_id)) for c in cases}
-    bound = {pk: b for pk, b in bound.items() if b is not None}
+    bound = _bindings_of(sync_pass, cases)
     columns = {c.pk: rows.get(c.pk, {}).values() for c in cases}
     crm_wanted: dict[str, dict[str, set[str]]] = {}
     peer_wanted: dict[str, dict[str, set[str]]] = {}
@@ -156,12 +164,41 @@ def sit_at(crm: Connector, peer: Connector, sync_pass: SyncPass, cases: Sequence
     desks = []
     for case in cases:
         binding = bound.get(case.pk)
-        if binding is not None and case.peer_id not in ("", binding.peer_id):
-            binding = None  # the prospect hangs on another record by now
         ours = crm_found.get((case.crm_type, case.crm_id))
         theirs = peer_found.get((binding.peer_type, binding.peer_id)) if binding is not None else None
         desks.append(Desk(case, binding, _living(ours), _living(theirs), rows.get(case.pk, {})))
     return desks
+
+
+def _bindings_of(sync_pass: SyncPass, cases: Sequence[Case]) -> dict[int, Binding]:
+    """Returns the link of each case. Where the CRM's record was merged or converted since, the case follows it to the one
+    that the peer's record belongs to now."""
+    crm_ids, peer_ids = [c.crm_id for c in cases], [c.peer_id for c in cases if c.peer_id]
+    rows = Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False)
+    found = {b.pk: b for b in [*rows.filter(crm_id__in=crm_ids), *rows.filter(peer_id__in=peer_ids)]}.values()
+    by_crm, by_peer = {(b.crm_type, b.crm_id): b for b in found}, {b.peer_id: b for b in found}
+    bound = {}
+    for case in cases:
+        binding = by_crm.get((case.crm_type, case.crm_id))
+        if binding is not None and case.peer_id not in ("", binding.peer_id):
+            continue  # it hangs on another record of the peer by now
+        if binding is None and case.peer_id in by_peer and _follow(case, by_peer[case.peer_id]):
+            binding = by_peer[case.peer_id]
+        if binding is not None:
+            bound[case.pk] = binding
+    return bound
+
+
+def _follow(case: Case, binding: Binding) -> bool:
+    """Lets the case stand for the CRM's record that is linked now; False when that one has a case of its own."""
+    now = {"crm_type": binding.crm_type, "crm_id": binding.crm_id}
+    try:
+        with transaction.atomic():
+            Case.objects.filter(pk=case.pk).update(**now)
+    except IntegrityError:
+        return False
+    case.crm_type, case.crm_id = binding.crm_type, binding.crm_id
+    return True
 
 
 def _living(record: Record | None) -> Record | None:
@@ -201,7 +238,7 @@ def choose(desk: Desk, choices: Mapping[str, Choice], tables: Tables) -> None:
     """Works out what each choice comes to; what cannot be done, or is no longer what the page showed, is refused in a
     sentence."""
     if not desk.is_whole:
-        desk.refusals.update(dict.fromkeys(choices, GONE))
+        desk.refusals.update(dict.fromkeys(choices, ENDED if desk.binding is None else GONE))
         return
     shown = {name: seen_of(row) for name, row in desk.rows.items()}
     follow_values(desk, [desk.rows[name] for name in choices if name in desk.rows])
@@ -214,6 +251,8 @@ def choose(desk: Desk, choices: Mapping[str, Choice], tables: Tables) -> None:
         crm, peer = desk.now(row)
         if rule is None:
             desk.refusals[name] = "It is not mapped any more. The case closes by itself."
+        elif desk.is_moot(row):
+            desk.refusals[name] = MOOT
         elif choice.seen and (choice.seen != shown[name] or seen_of(row) != shown[name]) and not do_agree(rule, crm, peer, tables.users):
             desk.refusals[name] = stale_sentence(row, tables.names)
         else:

@@ -16,9 +16,9 @@ from reconciliation.services.conflict_desk import RELATED, Desk, Tables, follow_
 from reconciliation.store import encode
 
 CASES_A_BATCH = 100
-ENDED = "The two records are not linked any more, or one of them is gone."
+ENDED = "The two records are not linked any more."
 AGREED = "Both sides agree by now."
-UNMAPPED = "Its fields are not mapped any more."
+UNMAPPED = "Its fields are not mapped any more, or were agreed on otherwise."
 
 
 @dataclass(slots=True)
@@ -57,26 +57,33 @@ def _look(context: RunContext, sync_pass: SyncPass, part: Sequence[Case], tables
 
 
 def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refreshed) -> None:
-    if not desk.is_whole:
-        _close_fields(context, desk, desk.rows.values())
+    if desk.binding is not None and not desk.is_whole:
+        return  # deleted, or hidden from our user: the pass finds out which, and ends the link
+    if desk.binding is None:
+        _close_fields(context, desk, list(desk.rows.values()))
         result.closed += _close(context, desk, ENDED)
         return
-    unmapped = [row for row in desk.rows.values() if tables.rule_of(row, desk.case) is None]
-    rules = {name: tables.rule_of(row, desk.case) for name, row in desk.rows.items()}
-    agreed = [row for name, row in desk.rows.items() if (rule := rules[name]) and do_agree(rule, *desk.now(row), tables.users)]
-    result.changed += len(follow_values(desk, [row for row in desk.rows.values() if row not in agreed and row not in unmapped]))
+    ended, agreed, standing = [], [], []
+    for row in desk.rows.values():
+        rule = tables.rule_of(row, desk.case)
+        if rule is None or desk.is_moot(row):
+            ended.append(row)
+        elif do_agree(rule, *desk.now(row), tables.users):
+            agreed.append(row)
+        else:
+            standing.append(row)
+    result.changed += len(follow_values(desk, standing))
     result.agreed += len(agreed)
     binding = desk.binding
-    assert binding is not None
     for row in agreed:
         crm, peer = desk.now(row)
         binding.crm_base = {**binding.crm_base, row.crm_field: encode(crm)}
         binding.peer_base = {**binding.peer_base, row.peer_field: encode(peer)}
     if agreed:
         binding.save(update_fields=["crm_base", "peer_base"])
-    _close_fields(context, desk, [*agreed, *unmapped])
-    if len(agreed) + len(unmapped) == len(desk.rows):
-        result.closed += _close(context, desk, AGREED if agreed or not unmapped else UNMAPPED)
+    _close_fields(context, desk, [*agreed, *ended])
+    if not standing:
+        result.closed += _close(context, desk, AGREED if agreed or not ended else UNMAPPED)
 
 
 def _close_fields(context: RunContext, desk: Desk, rows: Sequence[ConflictField]) -> None:

@@ -22,6 +22,8 @@ from reconciliation.services.conflicts import Write
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.store import decode, encode
 
+RELATED = ("connection", "run__sync_pass__crm", "run__sync_pass__peer", "run__sync_pass__mapping")  # of an operation
+
 
 @dataclass(frozen=True, slots=True)
 class LoserPlan:
@@ -41,16 +43,13 @@ class _Way:
     side: str
     binding: Binding
     rule: FieldRule
+    tables: Tables
 
 
 def losers_of(operation: Operation) -> dict[str, Value]:
     """Returns the values that gave way to this write, by field."""
     found = operation.origin.get(LOSERS)
     return {name: decode(value) for name, value in found.items()} if isinstance(found, dict) else {}
-
-
-def is_two_way(sync_pass: SyncPass) -> bool:
-    return sync_pass.record_types.exists()
 
 
 def loser_plan(operation: Operation, field: str, *, wiring: Wiring | None = None) -> LoserPlan:
@@ -62,7 +61,7 @@ def loser_plan(operation: Operation, field: str, *, wiring: Wiring | None = None
     try:
         peer = wiring.open_connector(way.sync_pass.peer)
         try:
-            return _plan(operation, field, way, crm, peer, tables_of(way.sync_pass))[0]
+            return _plan(operation, field, way, crm, peer)[0]
         finally:
             peer.close()
     finally:
@@ -77,12 +76,11 @@ def loser_restore(operation: Operation, field: str, by: AbstractBaseUser, *, rea
     case = _case(way)
     what = f"Put the earlier value of {field} of {subject_of(case)} back."
     with at_work(way.sync_pass, by=by.get_username(), what=what, reason=reason, wiring=wiring) as context:
-        operation = Operation.objects.select_related("run__sync_pass").get(pk=operation.pk)
+        operation = Operation.objects.select_related(*RELATED).get(pk=operation.pk)
         way = _way(operation, field)  # a value of it may have been forgotten, or the link ended, while this waited
         if isinstance(way, str):
             raise DecisionRefused(f"{way} Nothing was done.")
-        tables = tables_of(way.sync_pass)
-        plan, desk = _plan(operation, field, way, context.crm.connector, context.peer.connector, tables)
+        plan, desk = _plan(operation, field, way, context.crm.connector, context.peer.connector)
         if plan.refusal or desk is None:
             raise DecisionRefused(f"{plan.refusal} Nothing was done.")
         carry_out(context, [desk], by)
@@ -97,19 +95,20 @@ def _way(operation: Operation, field: str) -> _Way | str:
         return "No value of this field gave way to this write."
     if operation.state != Operation.State.CONFIRMED:
         return "This write did not go through."
-    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(pk=operation.run.sync_pass_id)
-    if not is_two_way(sync_pass):
+    sync_pass = operation.run.sync_pass
+    tables = tables_of(sync_pass)
+    if not tables.rows:
         return "This pass writes to one side only; take the write back with Undo."
     side = "crm" if operation.connection_id == sync_pass.crm_id else "peer"
     own = {f"{side}_type": operation.object_type, f"{side}_id": operation.target_id}
     binding = Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False, **own).first()
     if binding is None:
         return "The two records are not linked any more."
-    rules = tables_of(sync_pass).rules.get(binding.crm_type, {}).values()
+    rules = tables.rules.get(binding.crm_type, {}).values()
     rule = next((r for r in rules if (r.crm if side == "crm" else r.peer) == field), None)
     if rule is None:
         return "This field is not mapped any more."
-    return _Way(sync_pass, side, binding, rule)
+    return _Way(sync_pass, side, binding, rule, tables)
 
 
 def _case(way: _Way) -> Case:
@@ -121,8 +120,8 @@ def _case(way: _Way) -> Case:
     )  # fmt: skip
 
 
-def _plan(operation: Operation, field: str, way: _Way, crm: Connector, peer: Connector, tables: Tables) -> tuple[LoserPlan, Desk | None]:
-    binding, rule = way.binding, way.rule
+def _plan(operation: Operation, field: str, way: _Way, crm: Connector, peer: Connector) -> tuple[LoserPlan, Desk | None]:
+    binding, rule, tables = way.binding, way.rule, way.tables
     lost, won = losers_of(operation)[field], decode(operation.after.get(field))
     ours = read_all(crm, {binding.crm_type: {binding.crm_id: {rule.crm}}}).get((binding.crm_type, binding.crm_id))
     theirs = read_all(peer, {binding.peer_type: {binding.peer_id: {rule.peer}}}).get((binding.peer_type, binding.peer_id))

@@ -3,11 +3,12 @@ the peer's, or a third one; many records of one field at once; and the choice re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.utils import timezone
 
 from connectors.contract import Record, Ref, Value
 from reconciliation.core.ledger import Outcome
@@ -17,8 +18,9 @@ from reconciliation.core.settling import CannotSettle, Settlement, Take, settle
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Case, ConflictField, SyncPass
+from reconciliation.models import Case, ConflictField, LookAgain, SyncPass
 from reconciliation.models import FieldRule as RuleRow
+from reconciliation.models.bulk import insert_rows
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.audit import audit
 from reconciliation.services.case_desk import put_off
@@ -44,6 +46,7 @@ from reconciliation.store import decode
 KIND = Case.Kind.CONFLICT
 MOST_TRIES = 3  # a record that is changed while we write it is read again and decided again
 MOST_AT_ONCE = 200
+MOST_TAKEN_UP = 10_000  # records that a new rule is tried on at once; the full comparison takes the rest
 CASES_A_CALL = 50
 
 
@@ -183,8 +186,22 @@ def _remember(case: Case, desk: Desk, by: AbstractBaseUser, reason: str) -> tupl
         version = remember_rule(case.sync_pass, case.crm_type, takes, by, reason)
     except MappingRefused as refusal:
         return (f"It is decided, but was not made a rule: {refusal}",)
+    _take_up(case, takes)
     said = ", ".join(f"{name}: {names.crm if take == 'crm' else names.peer} wins" for name, take in takes.items())
-    return (f"{said}, from mapping version {version} on. Open conflicts of it are settled by the next run.",)
+    return (f"{said}, from mapping version {version} on. Open conflicts of it are settled by the next runs.",)
+
+
+def _take_up(case: Case, names: Iterable[str]) -> None:
+    """Lets the next runs look at the records with an open conflict of these fields: nobody edits them, so that no cursor
+    brings them back."""
+    rows = ConflictField.objects.filter(state=ConflictField.State.OPEN, peer_field__in=names, case__state=Case.State.OPEN)
+    rows = rows.filter(case__sync_pass=case.sync_pass, case__crm_type=case.crm_type).order_by("pk")
+    ids = dict.fromkeys(rows.values_list("case__crm_id", flat=True)[:MOST_TAKEN_UP])
+    due = [
+        LookAgain(sync_pass=case.sync_pass, side="crm", object_type=case.crm_type, record_id=id_, reason="new rule", since=timezone.now())
+        for id_ in ids
+    ]
+    insert_rows(due, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
 
 
 def remember_rule(sync_pass: SyncPass, crm_type: str, takes: Mapping[str, Take], by: AbstractBaseUser, reason: str = "") -> int:

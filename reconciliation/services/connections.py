@@ -23,9 +23,11 @@ from connectors.text import clean
 from reconciliation.engine import stop
 from reconciliation.engine.connections import CANDIDATE, store_candidate
 from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
+from reconciliation.engine.pair_terms import database_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, SyncPass
 from reconciliation.passes.organisations import marker_of
+from reconciliation.passes.pairs import MARKER as PAIR_MARKER
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
 from reconciliation.services.salesforce import OWN as SALESFORCE_SETTINGS
@@ -363,7 +365,9 @@ def _state_of(failing: list[Check]) -> str:
 
 
 def own_prefix(connection: Connection) -> str:
-    """Returns what our own keys of accounts start with, "" as long as the database is not known."""
+    """Returns what our own keys in this system start with, "" as long as the database is not known."""
+    if connection.system == Connection.System.SALESFORCE:
+        return f"{PAIR_MARKER}{database_of(Connection.objects.get(pk=connection.pk))}-"  # a test may just have learnt whose it is
     crm = connection if connection.system == Connection.System.WORKBOOKS else None
     if crm is None:
         sync_pass = SyncPass.objects.select_related("crm").filter(peer=connection, crm__system=Connection.System.WORKBOOKS).first()

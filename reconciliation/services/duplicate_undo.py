@@ -150,7 +150,7 @@ def _prospects_back(context: RunContext, case: Case) -> None:
             "peer",
             PROSPECT,
             by_id[r.ref.id].source_ref,
-            after={"account": decode(by_id[r.ref.id].before.get("account"))},
+            after={"account": decode(by_id[r.ref.id].replaced("account"))},
             before={"account": r.fields.get("account")},
             target_id=r.ref.id,
             reason=f"Undo of operation {by_id[r.ref.id].pk}.",

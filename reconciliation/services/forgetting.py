@@ -53,6 +53,7 @@ WORDS = {
     "operation": "Writes in the journal",
     "runevent": "Events of runs",
     "case": "Cases",
+    "conflictfield": "Fields in conflict",
     "binding": "Links and what both sides agreed on",
     "run": "Runs",
     "peername": "Names of accounts, kept for the duplicate check",
@@ -63,6 +64,9 @@ WORDS = {
     "syncpass": "Passes",
     "mappingversion": "Versions of mappings",
     "hookdelivery": "Deliveries of webhooks",
+    "import": "Imports",
+    "importrow": "Rows of imports",
+    "prospectmatches": "Salesforce matches of prospects",
 }
 FIELD_WORDS = {
     "exchange": "request and answer",

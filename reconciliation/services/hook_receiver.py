@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import threading
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import datetime
@@ -29,9 +30,11 @@ from reconciliation.services.webhooks import HOOK_SECRET, wake
 log = logging.getLogger(__name__)
 BODY_BYTES = 256 * 1024
 STORE_SECONDS = 3.0  # the sender gives up after five
+PAUSE_SECONDS = 5.0  # for which deliveries go to the spool at once, after one that the database did not take
 MOST_AT_ONCE = 16  # deliveries that wait for the database at the same time
 NOBODY = "no secret of any connection"
 DEEPEST = 60  # what nests deeper is nothing that a record holds
+_left_alone_until = 0.0  # by time.monotonic()
 _places = threading.BoundedSemaphore(MOST_AT_ONCE)
 Result = TypeVar("Result")
 
@@ -51,11 +54,15 @@ class TooSlow(Exception):
 
 
 def receive(connection_id: int, body: bytes, signature: str, now: datetime) -> Taken:
-    """Returns what became of the delivery, within STORE_SECONDS and what a small file takes. Raises nothing."""
-    try:
-        return _within(STORE_SECONDS, lambda: take(connection_id, body, signature, now))
-    except Exception as error:  # whatever it is: an answer without having kept it loses it
-        log.error("a delivery for connection %s (%s bytes) was not stored: %s", connection_id, len(body), type(error).__name__)
+    """Returns what became of the delivery, within STORE_SECONDS and what a small file takes. Raises nothing. After a failure
+    the database is left alone for a while: at 50 deliveries a second, each waiting for it would leave no thread to answer."""
+    global _left_alone_until
+    if time.monotonic() >= _left_alone_until:
+        try:
+            return _within(STORE_SECONDS, lambda: take(connection_id, body, signature, now))
+        except Exception as error:  # whatever it is: an answer without having kept it loses it
+            _left_alone_until = time.monotonic() + PAUSE_SECONDS
+            log.error("a delivery for connection %s (%s bytes) was not stored: %s", connection_id, len(body), type(error).__name__)
     try:
         hook_spool.put(connection_id, body, signature, now)
     except hook_spool.SpoolFull as error:

@@ -11,7 +11,9 @@ import hashlib
 import json
 import logging
 import os
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -33,7 +35,7 @@ def put(connection_id: int, body: bytes, signature: str, received_at: datetime) 
     head = {"connection": connection_id, "signature": signature, "received_at": received_at.isoformat()}
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sizes = [entry.stat().st_size for entry in os.scandir(folder)]
+        sizes = _sizes(folder)
         if len(sizes) >= MOST_FILES or sum(sizes) + len(body) > MOST_BYTES:
             raise SpoolFull(f"{len(sizes)} deliveries wait in files already")
         _write(folder, name, json.dumps(head).encode() + b"\n" + body)
@@ -41,9 +43,18 @@ def put(connection_id: int, body: bytes, signature: str, received_at: datetime) 
         raise SpoolFull(f"the spool cannot be written: {error.strerror}") from error
 
 
+def _sizes(folder: Path) -> list[int]:
+    """Returns the sizes of what lies there; what others write or take up at this moment may count or not."""
+    sizes = []
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            sizes.append(entry.stat().st_size)
+    return sizes
+
+
 def _write(folder: Path, name: str, content: bytes) -> None:
     """Writes the file under another name first: a crash leaves a whole one, or none that is taken up."""
-    begun = folder / f"{name}.{os.getpid()}.begun"
+    begun = folder / f"{name}.{uuid.uuid4().hex}.begun"
     descriptor = os.open(begun, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)

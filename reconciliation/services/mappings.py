@@ -15,10 +15,10 @@ from django.utils import timezone
 from connectors.contract import Record
 from reconciliation.core.impact import impact
 from reconciliation.core.mapping import Mapping
-from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass, UserPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.audit import audit
@@ -107,7 +107,7 @@ def _type_problem(change: RowChange, source: str, attribute: dict[str, object]) 
     """Returns why the peer's field cannot hold what the conversion makes of the CRM's."""
     made = RESULTS.get(change.transform) or source
     wanted = str(attribute["type"])
-    if not made or made in FITS.get(wanted, {made}):
+    if not made or change.transform == VALUE_MAP or made in FITS.get(wanted, {made}):  # what a map makes stands in the map
         return []
     advice = ADVICE.get(wanted)
     kind = {"text": "text", "datetime": "an instant", "date": "a date", "integer": "a whole number", "reference": "another record"}
@@ -131,6 +131,16 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
     missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
     if missing:
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")
+
+
+def pass_of(table: MappingTable) -> SyncPass | None:
+    """Returns the pass that works with this table, as if it were its only one: a two-way pass has one for each record type.
+    None for a table that no pass uses."""
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk")
+    found = rows.filter(mapping=table).first() or rows.filter(record_types__mapping=table).first()
+    if found is not None:
+        found.mapping = table
+    return found
 
 
 def lint_types(sync_pass: SyncPass) -> list[str]:
@@ -226,13 +236,20 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """What a changed mapping would do: of `looked_at` linked organisations, `changed` would be written."""
+    """What a changed mapping would do in the peer: of `looked_at` linked records, `changed` would be written."""
 
     looked_at: int
     changed: int
     linked: str
     by_field: dict[str, int]
     examples: list[Example]
+    system: str  # of the CRM
+    object_type: str
+
+    @property
+    def noun(self) -> str:
+        """What the records are called: organisations, contacts, leads, accounts."""
+        return f"{self.object_type.lower()}s"
 
     @property
     def is_complete(self) -> bool:
@@ -247,7 +264,7 @@ def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added, 
     stored = list(sync_pass.mapping.rules.all())
     before = mapping_of(sync_pass.mapping, sync_pass.peer, stored)
     after = mapping_of(sync_pass.mapping, sync_pass.peer, _proposed(sync_pass.mapping, stored, changes, added))
-    bound = Binding.objects.filter(sync_pass=sync_pass, crm_type=ORGANISATION, is_tombstone=False)
+    bound = Binding.objects.filter(sync_pass=sync_pass, crm_type=sync_pass.mapping.crm_object, is_tombstone=False)
     sample = {b.crm_id: b for b in bound.order_by("-pk")[:SAMPLE]}
     by_field: Counter[str] = Counter()
     examples, changed = [], 0
@@ -257,7 +274,8 @@ def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added, 
         by_field.update(writes.keys())
         name = sample[record.ref.id].name
         examples += [Example(record.ref.id, name, n, w.before, w.value) for n, w in writes.items() if len(examples) < EXAMPLES]
-    return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES])
+    kind = (sync_pass.crm.system, sync_pass.mapping.crm_object)
+    return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES], *kind)
 
 
 def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: Added) -> list[FieldRule]:
@@ -275,8 +293,11 @@ def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, R
 def _both_sides(
     sync_pass: SyncPass, sample: dict[str, Binding], before: Mapping, after: Mapping, wiring: Wiring
 ) -> Iterator[tuple[Record, Record, dict[str, str]]]:
-    """Yields organisation, account and users for the sample, as both systems hold them now."""
+    """Yields both records and the users for the sample, as both systems hold them now."""
     if not sample:
+        return
+    if sync_pass.mapping.crm_object != ORGANISATION:
+        yield from _both_of_pairs(sync_pass, sample, Mapping(after.version, (*before.rules, *after.rules)), wiring)
         return
     crm, peer = wiring.open_connector(sync_pass.crm), wiring.open_connector(sync_pass.peer)
     try:
@@ -289,6 +310,25 @@ def _both_sides(
             account = accounts.get(sample[record.ref.id].peer_id)
             if account is not None:
                 yield record, account, users
+    finally:
+        crm.close()
+        peer.close()
+
+
+def _both_of_pairs(
+    sync_pass: SyncPass, sample: dict[str, Binding], both: Mapping, wiring: Wiring
+) -> Iterator[tuple[Record, Record, dict[str, str]]]:
+    """Yields the same for a record type of a two-way pass; users are the pairs that are known."""
+    table, known = sync_pass.mapping, UserPair.objects.filter(sync_pass=sync_pass)
+    users = dict(known.exclude(crm_user_id="").exclude(peer_user_id="").values_list("crm_user_id", "peer_user_id"))
+    crm, peer = wiring.open_connector(sync_pass.crm), wiring.open_connector(sync_pass.peer)
+    try:
+        theirs = peer.read(table.peer_object, [b.peer_id for b in sample.values()], list(both.peer_fields))
+        there = {record.ref.id: record for record in theirs if not record.is_deleted}
+        for record in crm.read(table.crm_object, list(sample), list(both.crm_fields)):
+            other = there.get(sample[record.ref.id].peer_id) if record.ref.id in sample else None
+            if other is not None and not record.is_deleted:
+                yield record, other, users
     finally:
         crm.close()
         peer.close()

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Sum
 from django_q.brokers import get_broker
 
-from reconciliation.models import Alert, Connection, Message, PassLease, Run, SyncPass
+from reconciliation.models import Alert, Connection, HookDelivery, Message, PassLease, Run, SyncPass
 from reconciliation.selectors import open_cases
 from reconciliation.services.alert_facts import MOST_COUNTED, last_beat, pass_facts
 
@@ -66,6 +66,7 @@ def families(now: datetime) -> Iterable[Family]:
     yield from _passes(now, names)
     yield from _connections()
     yield _cases()
+    yield _deliveries()
     yield from _machinery(now)
     yield from _told()
 
@@ -132,6 +133,12 @@ def _cases() -> Family:
     for kind, count in open_cases(MOST_COUNTED + 1).items():
         cases.add(count, kind=kind)
     return cases
+
+
+def _deliveries() -> Family:
+    waiting = Family("syncsite_deliveries_waiting", "Deliveries of webhooks that were not worked off yet.")
+    waiting.add(HookDelivery.objects.filter(state=HookDelivery.State.WAITING).count())
+    return waiting
 
 
 def _machinery(now: datetime) -> Iterable[Family]:

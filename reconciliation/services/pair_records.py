@@ -17,9 +17,9 @@ from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, RecordType, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.models.sync_pass import TWO_WAY as PAIR_PASSES
 from reconciliation.store import decode
 
-PAIR_PASSES = ("prospects", "accounts")
 MOST_FOUND = 50
 ID = re.compile(r"[0-9A-Za-z]{1,40}")
 
@@ -29,10 +29,10 @@ def pair_passes() -> list[SyncPass]:
     return list(SyncPass.objects.filter(name__in=PAIR_PASSES).select_related("crm", "peer", "mapping").order_by("pk"))
 
 
-def pass_of(ref: Ref) -> SyncPass | None:
+def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | None:
     """Returns the two-way pass that knows such a record: by its link, or since no other pass has this kind of record. An
-    account or a prospect that only the one-way pass knows is left to that."""
-    for sync_pass in pair_passes():
+    account or a prospect that only the one-way pass knows is left to that. `passes` are those that were read already."""
+    for sync_pass in pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]:
         if ref.system == sync_pass.crm.system and sync_pass.record_types.filter(crm_object=ref.object_type).exists():
             return sync_pass
         if ref.system == sync_pass.peer.system and KINDS[sync_pass.name].peer_object == ref.object_type:
@@ -214,14 +214,14 @@ class FoundPair:
     why: str = ""
 
 
-def search_pairs(text: str) -> list[FoundPair]:
+def search_pairs(text: str, passes: Iterable[SyncPass] | None = None) -> list[FoundPair]:
     """Returns the records of two-way passes whose name or address begins with the text, or whose id it is; of a linked
     pair the CRM's record stands for both."""
     text = text.strip()
     key = name_key(text)[:200]
-    passes = pair_passes() if key else []
+    asked = pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]
     found: dict[Ref, FoundPair] = {}
-    for sync_pass in passes:
+    for sync_pass in asked if key else ():
         rows = SearchKey.objects.filter(starts_with("key", key), sync_pass=sync_pass).order_by("key")[:MOST_FOUND]
         texts = {row.ref: row for row in rows}
         by_id = Binding.objects.filter(Q(crm_id=text[:64]) | Q(peer_id=text[:64]), sync_pass=sync_pass).select_related(

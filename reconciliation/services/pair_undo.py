@@ -2,7 +2,7 @@
 
 An update: before-values are written where our after-value still stands, and what differs from the other side then is
 listed, not settled by the next run. A create: the record is deleted only if nobody touched it since; the link ends. Which
-CRM record a prospect names is no value to take back here: that is a remap."""
+CRM record a prospect names is no value to take back here; a remap is taken back with its link (`remap_undo`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from reconciliation.engine import pair_bases, pair_differences
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Operation, SyncPass, Tombstone
+from reconciliation.services import remap_undo
 from reconciliation.store import decode, decode_fields, encode
 
 POINTERS = frozenset({"externalId", "externalSource", "customId"})
@@ -57,6 +58,9 @@ def _standing(sync_pass: SyncPass, op: Operation, record: Record | None, field: 
         return Standing(f"{what}: a value of this write was a person's who was forgotten.", is_possible=False)
     if record is None or record.is_deleted:
         return Standing(f"{what} is not there any more.", is_possible=False)
+    if remap_undo.is_remap(op):
+        why = remap_undo.refusal(sync_pass, op, record)
+        return Standing(f"{what}: {why}." if why else remap_undo.sentence(op), tuple(op.after), is_possible=not why)
     if op.kind == Operation.Kind.CREATE:
         binding = _binding(sync_pass, op)
         version = (binding.crm_version if side_of(sync_pass, op) == "crm" else binding.peer_version) if binding is not None else ""
@@ -82,6 +86,8 @@ def _binding(sync_pass: SyncPass, op: Operation) -> Binding | None:
 def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]]) -> dict[int, str]:
     """Takes these writes back. Returns the key of each with "" or why it was not."""
     made: dict[int, Operation | None] = {}
+    remaps = {op.pk: remap_undo.take_back(context, op) for op, _ in chosen if remap_undo.is_remap(op)}
+    chosen = [(op, standing) for op, standing in chosen if op.pk not in remaps]
     groups: dict[tuple[str, str, bool], list[tuple[Operation, Intent]]] = {}
     for op, standing in chosen:
         intent = _intent(context, op, standing)
@@ -91,7 +97,7 @@ def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]])
         made.update({op.pk: mine for (op, _), mine in zip(some, operations, strict=True)})
         undone = {mine.writer_key: op for (op, _), mine in zip(some, operations, strict=True) if mine is not None}
         context.executor.send(side, [o for o in operations if o is not None], lambda done, u=undone, s=side: _settle(context, s, u, done))
-    return {pk: _refusal(mine) for pk, mine in made.items()}
+    return {**{pk: _refusal(mine) for pk, mine in made.items()}, **remaps}
 
 
 def _intent(context: RunContext, op: Operation, standing: Standing) -> Intent:

@@ -20,6 +20,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.executor import Done
 from reconciliation.engine.organisations import process_page
+from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.restored import account_for, bind_again, mark_restored
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
@@ -59,6 +60,8 @@ class _Desk:
 
 def restore_plan(tombstone: Tombstone, *, wiring: Wiring | None = None) -> RestorePlan:
     """Returns what restoring would do now. Reads only. Raises ConnectorError."""
+    if refusal := _of_two_ways(tombstone):
+        return RestorePlan(refusal=refusal)
     wiring, sync_pass = wiring or Wiring(), tombstone.sync_pass
     crm = wiring.open_connector(sync_pass.crm)
     try:
@@ -69,6 +72,15 @@ def restore_plan(tombstone: Tombstone, *, wiring: Wiring | None = None) -> Resto
             peer.close()
     finally:
         crm.close()
+
+
+def _of_two_ways(tombstone: Tombstone) -> str:
+    """Returns why what ended in a two-way pass is not made again here, "" for one of organisations."""
+    if tombstone.sync_pass.name not in KINDS:
+        return ""
+    if tombstone.why == Tombstone.Why.MOVED:
+        return "Nothing was deleted: its link was moved to another record. Take that remap back in the journal, or find its matches."
+    return "Bring it back where it was deleted, from that system's recycle bin; then find its matches, which links it again."
 
 
 def _plan(desk: _Desk) -> RestorePlan:
@@ -161,6 +173,8 @@ def _plan_account(desk: _Desk) -> RestorePlan:
 
 def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> str:
     """Makes the record again and returns what became of it, in words. Raises DecisionRefused, Busy, ConnectorError."""
+    if refusal := _of_two_ways(tombstone):
+        raise DecisionRefused(f"{refusal} Nothing was done.")
     kind = "organisation" if tombstone.why == Tombstone.Why.CRM else "account"
     what = f"Restore {kind} of {tombstone.name}."
     with at_work(tombstone.sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:

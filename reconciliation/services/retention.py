@@ -17,7 +17,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from reconciliation.models import Case, HookDelivery, Operation, Retention, Run, RunEvent
+from reconciliation.models import Case, ConflictField, HookDelivery, Import, ImportRow, Operation, Retention, Run, RunEvent
 from reconciliation.models.by_time import first_newer
 from reconciliation.models.journal import LOSERS
 from reconciliation.services.audit import audit
@@ -35,7 +35,7 @@ KEPT = {
     "loser_days": ("Writes that hold a value which lost a conflict", 30, 3_650),
     "decision_days": ("Decided and closed cases", 30, 3_650),
     "quiet_event_days": ("Events of unchanged and excluded records", 1, 3_650),
-    "event_days": ("All other events", 7, 3_650),
+    "event_days": ("All other events, and imports", 7, 3_650),
     "run_days": ("Runs as their ledger, without events", 30, 3_650),
 }
 
@@ -138,6 +138,10 @@ def prune(
     try:
         work.remove("writes", _old_writes(work.limit(keep.write_days)).exclude(origin__has_key=LOSERS))
         work.remove("losing values", _old_writes(work.limit(max(keep.write_days, keep.loser_days))))
+        imports = _old_imports(work.limit(keep.event_days))
+        work.remove("rows of imports", ImportRow.objects.filter(batch__in=imports))
+        work.remove("imports", imports.filter(~Exists(ImportRow.objects.filter(batch=OuterRef("pk")))))
+        work.remove("fields of conflicts", ConflictField.objects.filter(case__in=_old_cases(work.limit(keep.decision_days))))
         work.remove("decisions", _old_cases(work.limit(keep.decision_days)))
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
@@ -161,7 +165,14 @@ def _old_writes(limit: datetime) -> QuerySet[Operation]:
 
 
 def _old_cases(limit: datetime) -> QuerySet[Case]:
-    return Case.objects.exclude(state=Case.State.OPEN).filter(closed_at__lt=limit)
+    """Decided cases; one that a row of an import still leads to stays with it."""
+    rows = Case.objects.exclude(state=Case.State.OPEN).filter(closed_at__lt=limit)
+    return rows.filter(~Exists(ImportRow.objects.filter(case=OuterRef("pk"))))
+
+
+def _old_imports(limit: datetime) -> QuerySet[Import]:
+    """Imports that are over: their rows hold names and addresses."""
+    return Import.objects.filter(created_at__lt=limit, state__in=(Import.State.FINISHED, Import.State.INTERRUPTED))
 
 
 def _prune_events(work: _Round, position: str, limit: datetime, kind: str, outcomes: tuple[str, ...]) -> None:
@@ -194,5 +205,5 @@ def _old_runs(limit: datetime) -> QuerySet[Run]:
     """Runs that are over, and that nothing refers to any more."""
     rows = Run.objects.filter(started_at__lt=limit).exclude(state=Run.State.RUNNING)
     named_by = (RunEvent.objects.filter(run=OuterRef("pk")), Operation.objects.filter(run=OuterRef("pk")))
-    cases = Case.objects.filter(run=OuterRef("pk"))
-    return rows.filter(*(~Exists(found) for found in (*named_by, cases)))
+    named_by += (Case.objects.filter(run=OuterRef("pk")), ImportRow.objects.filter(run=OuterRef("pk")))
+    return rows.filter(*(~Exists(found) for found in named_by))

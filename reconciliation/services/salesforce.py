@@ -93,7 +93,8 @@ class LoginHost:
 
 @dataclass(frozen=True, slots=True)
 class KeyField:
-    """How one object type stands with the field that takes our key: `line` is what the last test said, None before one."""
+    """How one object type stands with the field that takes our key, and how that is defined: `line` is what the last test
+    said, None before one."""
 
     definition: KeyDefinition
     line: Check | None

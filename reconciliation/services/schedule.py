@@ -12,6 +12,7 @@ from reconciliation.services.audit import audit
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_off, pass_switch_on
 
 LEAST_INTERVAL, MOST_INTERVAL = 60, 86_400
+LEAST_TWO_WAY = 120  # each run of a two-way pass asks the peer what changed
 LEAST_BUDGET, MOST_BUDGET = 5, 1_200
 
 
@@ -45,9 +46,9 @@ def schedule_of(sync_pass: SyncPass) -> Schedule:
     )
 
 
-def schedule_check(wanted: Schedule) -> None:
+def schedule_check(wanted: Schedule, *, least: int = LEAST_INTERVAL) -> None:
     """Raises ScheduleRefused when a value lies out of its bounds."""
-    _within("The interval", wanted.interval_seconds, LEAST_INTERVAL, MOST_INTERVAL, "seconds")
+    _within("The interval", wanted.interval_seconds, least, MOST_INTERVAL, "seconds")
     _within("The time budget", wanted.time_budget_seconds, LEAST_BUDGET, MOST_BUDGET, "seconds")
     _within("The days between full comparisons", wanted.full_every_days, 0, 365, "days")
     _within("The count of blanked records", wanted.blanking_count, 0, 1_000_000, "records")
@@ -56,7 +57,7 @@ def schedule_check(wanted: Schedule) -> None:
 
 def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | None = None) -> None:
     """Stores the settings. Raises ScheduleRefused, storing nothing."""
-    schedule_check(wanted)
+    schedule_check(wanted, least=LEAST_TWO_WAY if sync_pass.record_types.exists() else LEAST_INTERVAL)
     before = schedule_of(sync_pass)
     if wanted.is_on != before.is_on:
         try:

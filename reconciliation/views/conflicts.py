@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.mapping import FieldRule
 from reconciliation.core.settling import CannotSettle, Take, read_typed
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.filters import ConflictFilter
@@ -20,6 +21,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import names_in_pairs, open_conflict_fields
 from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.conflict_desk import Choice, Tables, names_of, seen_of, tables_of
+from reconciliation.services.conflict_restore import RELATED as OF_OPERATION
 from reconciliation.services.conflict_restore import loser_plan, loser_restore, losers_of
 from reconciliation.services.conflicts import MOST_AT_ONCE, bulk_rows, conflict_decide, conflict_later, offer
 from reconciliation.services.duplicates import DecisionRefused
@@ -85,7 +87,9 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     }
     case = get_object_or_404(Case.objects.select_related(*RELATED).annotate(**neighbours), pk=pk, kind=KIND)
     tables = tables_of(case.sync_pass)
-    fields = [_field(row, case, tables) for row in case.fields.order_by("pk")]
+    rows = list(case.fields.order_by("pk"))
+    users = names_in_pairs(case.sync_pass, {user for row in rows for user in _users(row, tables.rule_of(row, case))})
+    fields = [_field(row, case, tables, users) for row in rows]
     address = case.sync_pass.crm.page_address_template
     return render(
         request,
@@ -96,6 +100,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         open_fields=[f for f in fields if f["row"].state == ConflictField.State.OPEN],
         closed_fields=[f for f in fields if f["row"].state != ConflictField.State.OPEN],
         losers=_losers(case),
+        peer_ref=f"{case.sync_pass.peer.system}:{case.sync_pass.mapping.peer_object}:{case.peer_id}",
         crm_url=address.replace("{object}", case.crm_type).replace("{id}", case.crm_id),
         present=present(case, request.user),
         colleagues=colleagues() if case.is_open else [],
@@ -104,19 +109,29 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _field(row: ConflictField, case: Case, tables: Tables) -> dict[str, Any]:
-    """Returns one field as the page shows it; users by their names."""
+VALUES = {"crm_base": "crm", "peer_base": "peer", "crm_value": "crm", "peer_value": "peer"}
+
+
+def _users(row: ConflictField, rule: FieldRule | None) -> set[str]:
+    """Returns the ids of users that a field speaks of: who changed it, and its values where it is an owner."""
+    values = [getattr(row, name) for name in VALUES] if rule is not None and rule.transform == USER_PAIR else []
+    return {str(v) for v in (*values, row.crm_changed_by, row.peer_changed_by) if v}
+
+
+def _field(row: ConflictField, case: Case, tables: Tables, users: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Returns one field as the page shows it; users by their names, where those are known."""
     rule = tables.rule_of(row, case)
-    values = {name: getattr(row, name) for name in ("crm_base", "peer_base", "crm_value", "peer_value")}
+    values = {name: getattr(row, name) for name in VALUES}
     if rule is not None and rule.transform == USER_PAIR:
-        names = names_in_pairs(case.sync_pass, values.values())
-        values = {name: names.get((name[: name.index("_")], str(value)), value) for name, value in values.items()}
+        values = {name: users.get((VALUES[name], str(value))) or value for name, value in values.items()}
     attribute = (case.sync_pass.crm.schema_cache or {}).get(case.crm_type, {}).get(row.crm_field, {})
     is_open = row.state == ConflictField.State.OPEN
     return {
         "row": row,
         "title": attribute.get("title") or row.crm_field,
         **values,
+        "crm_by": users.get(("crm", row.crm_changed_by)) or row.crm_changed_by,
+        "peer_by": users.get(("peer", row.peer_changed_by)) or row.peer_changed_by,
         "offers": [offer(row, case, rule, take, tables) for take in ("crm", "peer")] if is_open else [],
         "seen": seen_of(row),
         "rule": rule,
@@ -238,7 +253,7 @@ def _carry_out(request: HttpRequest, sync_pass: SyncPass | None, take: str, fiel
 @page(OPERATE)
 def put_back(request: HttpRequest, pk: int) -> HttpResponse:
     """A value that gave way: first what putting it back will write, then doing it."""
-    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
+    operation = get_object_or_404(Operation.objects.select_related(*OF_OPERATION), pk=pk)
     do = _put_back if request.method == "POST" else _show_put_back
     return or_told(request, reverse("admin:operation_detail", args=[operation.pk]), lambda: do(request, operation))
 

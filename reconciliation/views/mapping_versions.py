@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
-from reconciliation.models import MappingTable, MappingVersion, SyncPass
+from reconciliation.models import MappingTable, MappingVersion
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.mapping_versions import diff_between, first_link_word, proposal_of, version_restore
-from reconciliation.services.mappings import MappingRefused, impact_of
+from reconciliation.services.mappings import MappingRefused, impact_of, pass_of
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.mappings import WHEN_IT_ARRIVES
 from reconciliation.views.page import page, paginate, render, whole_number
@@ -76,7 +76,9 @@ def show(request: HttpRequest, pk: int, version: int) -> HttpResponse:
 def restore(request: HttpRequest, pk: int, version: int) -> HttpResponse:
     """Back to this version: what would change in the rows and in Outreach is shown, then saved as a new version."""
     table = get_object_or_404(MappingTable, pk=pk)
-    sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
+    sync_pass = pass_of(table)
+    if sync_pass is None:
+        raise Http404
     kept = get_object_or_404(MappingVersion, table=table, version=version)
     if request.method == "POST":
         rests_on = whole_number(request.POST.get("version", ""))

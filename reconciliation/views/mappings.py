@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation.core.transforms import TRANSFORMS
-from reconciliation.models import MappingTable, SyncPass
+from reconciliation.models import MappingTable
 from reconciliation.roles import ADMINISTER, VIEW
-from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save
+from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save, pass_of
 from reconciliation.views.page import page, render, whole_number
 
 WHEN_IT_ARRIVES = (
@@ -39,7 +39,9 @@ def _natural(text: str) -> list[tuple[int, str]]:
 @page(ADMINISTER)
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     table = get_object_or_404(MappingTable, pk=pk)
-    sync_pass = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), mapping=table)
+    sync_pass = pass_of(table)
+    if sync_pass is None:
+        raise Http404
     rows = list(table.rules.all())
     shown = None
     reason = request.POST.get("reason", "").strip()[:900]
@@ -80,6 +82,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         peer_options=_options(peer_schema, [r.peer_field for r in rows]),
         transforms=list(TRANSFORMS),
         has_schema=bool(peer_schema),
+        crm_title=sync_pass.crm.get_system_display(),
     )
 
 

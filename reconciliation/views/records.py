@@ -19,6 +19,7 @@ from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
+from reconciliation.services.imports import PASS as IMPORTS_PASS
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.pair_records import PAIR_PASSES, explain_pair, pass_of, ref_of, search_pairs
 from reconciliation.services.record_history import earliest_known, timeline
@@ -36,18 +37,19 @@ PASS = "organisations"
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
     """The one search: present and former names, e-mails and ids."""
-    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    result = _searched(sync_pass, text)
-    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=_is_connected())
+    text, passes = request.GET.get("q", "").strip()[:300], _passes()
+    result = _searched(passes, text)
+    return render(request, "admin/reconciliation/record/list.html", "Records", q=text, result=result, is_connected=bool(passes))
 
 
-def _is_connected() -> bool:
-    return SyncPass.objects.exists()
+def _passes() -> list[SyncPass]:
+    return list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
 
 
-def _searched(sync_pass: SyncPass | None, text: str) -> Search:
+def _searched(passes: list[SyncPass], text: str) -> Search:
     """Returns what every pass knows under this text; what two-way passes found is not asked of the CRM once more."""
-    pairs = search_pairs(text) if text else []
+    sync_pass = next((p for p in passes if p.name == PASS), None)
+    pairs = search_pairs(text, passes) if text else []
     one_way = search(sync_pass, text, asks_crm=not pairs) if sync_pass and text else Search([])
     return Search([*one_way.found, *pairs], one_way.is_cut)
 
@@ -62,17 +64,18 @@ FOUND_COLUMNS = (
 
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    text, sync_pass = request.GET.get("q", "").strip()[:300], pass_named(PASS)
-    return export_rows(request, "records", FOUND_COLUMNS, _searched(sync_pass, text).found)
+    text = request.GET.get("q", "").strip()[:300]
+    return export_rows(request, "records", FOUND_COLUMNS, _searched(_passes(), text).found)
 
 
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
+    passes = _passes()
     pair = ref_of(system, object_type, record_id)
-    of_pair = pass_of(pair) if pair is not None else None
+    of_pair = pass_of(pair, passes) if pair is not None else None
     if pair is not None and of_pair is not None:
         return of_pair, pair
-    sync_pass = pass_named(PASS)
+    sync_pass = next((p for p in passes if p.name == PASS), None)
     refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
     if not refs:
         raise Http404
@@ -115,7 +118,18 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
     it = explain_pair(sync_pass, ref)
     stone = it.binding.tombstones.select_related("run").order_by("-pk").first() if it.binding is not None and not it.is_linked else None
     title = _title(it.name, ref)
-    return render(request, "admin/reconciliation/record/pair.html", title, ref=ref, it=it, sync_pass=sync_pass, tombstone=stone)
+    is_person = ref.system == sync_pass.crm.system and sync_pass.name == IMPORTS_PASS and it.crm is not None
+    may_import = is_person and not it.is_linked and request.user.has_perm(OPERATE)
+    return render(
+        request,
+        "admin/reconciliation/record/pair.html",
+        title,
+        ref=ref,
+        it=it,
+        sync_pass=sync_pass,
+        tombstone=stone,
+        may_import=may_import,
+    )
 
 
 def _title(name: str, ref: Ref) -> str:

@@ -21,12 +21,15 @@ from reconciliation.models import (
     Difference,
     Forgetting,
     HookDelivery,
+    Import,
+    ImportRow,
     MappingTable,
     MappingVersion,
     Operation,
     Run,
     RunEvent,
     SearchKey,
+    SyncPass,
     Tombstone,
 )
 from reconciliation.services.audit import audit
@@ -82,6 +85,8 @@ def full(hostile):
     run, source = Run.objects.first(), Case.objects.get(kind="error", name="Refused").crm_ref
     binding = Binding.objects.filter(is_tombstone=False).first()
     table, now = MappingTable.objects.get(), timezone.now()
+    own = {"crm": hostile.sync_pass.crm, "peer": hostile.sync_pass.peer, "mapping": table}
+    prospects = SyncPass.objects.get(name="prospects")
     for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
         Difference.objects.create(
             sync_pass=hostile.sync_pass, binding=binding, kind="linked", crm_field=value[:120], peer_field=f"field {n}",
@@ -93,8 +98,14 @@ def full(hostile):
         HookDelivery.objects.create(
             connection=hostile.sync_pass.peer, digest=f"full{n}", object_id=value[:64], action=value[:20], received_at=now, note=value
         )  # fmt: skip
+        linked = {"crm_type": "Contact", "crm_id": f"003{n}", "peer_type": "prospect", "peer_id": str(n), "how": value[:20]}
+        Binding.objects.create(sync_pass=prospects, name=value[:255], bound_at=now, synced_at=now, **linked)
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
+        texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
+        Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)
+        texts = {"given": value[:255], "name": value[:255], "email": value[:255], "sentence": value, "peer_id": value[:64]}
+        ImportRow.objects.create(batch=Import.objects.earliest("pk"), number=100 + n, state="failed", reason="other", **texts)
         SearchKey.objects.create(
             sync_pass=hostile.sync_pass, ref=f"workbooks:organisation:{n}7", kind="name", key="calc", text=value, seen_at=now
         )

@@ -20,10 +20,15 @@ from reconciliation.models import (
     Difference,
     Forgetting,
     HookDelivery,
+    Import,
+    ImportRow,
     MappingTable,
     Operation,
+    Policy,
+    RecordType,
     Run,
     RunEvent,
+    SyncPass,
     Tombstone,
 )
 from tests.sandboxed import make
@@ -60,6 +65,23 @@ PAGES = {
     "conflict_here": ("operator", "post"),
     "operation_put_back": ("operator", "get"),
     "error_decide": ("operator", "post"),
+    "prospect_list": ("viewer", "get"),
+    "prospect_export": ("viewer", "get"),
+    "prospect_bulk": ("operator", "get"),
+    "prospect_matches": ("operator", "get"),
+    "prospect_decide": ("operator", "post"),
+    "prospect_sync": ("operator", "get"),
+    "import_list": ("viewer", "get"),
+    "import_list_export": ("viewer", "get"),
+    "import_new": ("operator", "get"),
+    "import_preview": ("operator", "post"),
+    "import_start": ("operator", "post"),
+    "import_one": ("operator", "post"),
+    "import_detail": ("viewer", "get"),
+    "import_detail_export": ("viewer", "get"),
+    "import_progress": ("viewer", "get"),
+    "import_retry": ("operator", "post"),
+    "import_go_on": ("operator", "post"),
     "owner_check": ("operator", "post"),
     "case_refresh": ("operator", "post"),
     "error_list": ("viewer", "get"),
@@ -80,6 +102,10 @@ PAGES = {
     "record_history": ("viewer", "get"),
     "record_field": ("viewer", "get"),
     "journal": ("viewer", "get"),
+    "dedupe_policy": ("admin", "get"),
+    "record_types": ("operator", "get"),
+    "record_types_order": ("admin", "post"),
+    "record_type_save": ("admin", "post"),
     "log_ins": ("admin", "get"),
     "log_in_unlock": ("admin", "post"),
     "second_factor": ("viewer", "get"),
@@ -150,7 +176,8 @@ PAGES = {
     "delivery_export": ("admin", "get"),
 }
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
-LEADS_ON = {"connection_callback": "/connections/", "why": "/records/"}
+# And without Salesforce there are no matches, and nothing to pull down.
+LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
@@ -175,6 +202,14 @@ def leave_behind(box):
         sync_pass=box.sync_pass, binding=linked, kind="linked", crm_field="industry", peer_field="industry", crm_value=HOSTILE,
         peer_value="Food", noted_at=box.clock.at,
     )  # fmt: skip
+    Policy.objects.update_or_create(pk=1, defaults={"same_email": "choose"})
+    people = Connection.objects.create(name="Salesforce", system="salesforce", base_url="http://127.0.0.1:1")
+    own = {"crm": people, "peer": box.sync_pass.peer, "mapping": box.sync_pass.mapping}
+    both = SyncPass.objects.create(name="prospects", title="Prospects", **own)
+    RecordType.objects.create(
+        sync_pass=both, crm_object="Contact", peer_object="prospect", mapping=both.mapping, conditions=[[HOSTILE, "is", HOSTILE]],
+        held_reason=HOSTILE,
+    )  # fmt: skip
     texts = {"name": HOSTILE[:200], "sentence": HOSTILE, "reason": "both_changed", "note": HOSTILE, "opened_at": box.clock.at}
     case = Case.objects.create(sync_pass=box.sync_pass, kind="conflict", crm_type="Contact", crm_id="902", peer_id="902", **texts)
     ConflictField.objects.create(
@@ -186,6 +221,14 @@ def leave_behind(box):
         body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
     )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+    batch = Import.objects.create(
+        sync_pass=box.sync_pass, source="csv", title=HOSTILE, note=HOSTILE, total=1, done=1, state="interrupted", same_email="choose",
+        started_by_name=HOSTILE[:150], created_at=box.clock.at,
+    )  # fmt: skip
+    ImportRow.objects.create(
+        batch=batch, number=1, given=HOSTILE, crm_type="Lead", crm_id="00QAA0000000001YAA", name=HOSTILE, email=HOSTILE, state="failed",
+        reason="same_email", sentence=HOSTILE, peer_id="12",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -235,6 +278,14 @@ def address(name):
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "operation_put_back": lambda: {"pk": Operation.objects.first().pk},
         "error_decide": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
+        "prospect_matches": lambda: {"peer_id": 1},
+        "prospect_decide": lambda: {"peer_id": 1},
+        "prospect_sync": lambda: {"peer_id": 1},
+        "import_detail": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_detail_export": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_progress": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_retry": lambda: {"pk": Import.objects.earliest("pk").pk},
+        "import_go_on": lambda: {"pk": Import.objects.earliest("pk").pk},
         "error_detail": lambda: {"pk": Case.objects.filter(kind="error").earliest("pk").pk},
         "forget_detail": lambda: {"pk": forgotten().pk},
         "forget_decide": lambda: {"pk": forgotten().pk},
@@ -253,6 +304,8 @@ def address(name):
         "delivery_list": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "delivery_export": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
+        "record_types_order": lambda: {"pk": RecordType.objects.first().sync_pass_id},
+        "record_type_save": lambda: {"pk": RecordType.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},
         "coverage_export": lambda: {"show": "organisations"},
@@ -369,7 +422,7 @@ def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allow
     client.post("/writes/stop/", {"reason": HOSTILE, "back": "/runs/"})
 
     for name, (_, method) in PAGES.items():
-        if method == "get" and name not in ("dashboard_status", "run_progress"):
+        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress"):
             answer = client.get(address(name), follow=True)
             assert answer.status_code == 200, name
             if "Content-Disposition" in answer.headers:  # a file, not a page
@@ -413,6 +466,8 @@ def test_pages_with_nothing_say_what_to_do(client):
         "run_list",
         "duplicate_list",
         "error_list",
+        "import_list",
+        "import_new",
         "owner_list",
         "mapping_list",
         "connection_list",

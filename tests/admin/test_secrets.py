@@ -22,10 +22,12 @@ from tests.admin.test_log_in import PASSWORD as LONG_ENOUGH
 from tests.admin.test_log_in import enrol, enter, make_person
 from tests.admin.test_pages import HOSTILE, PAGES, leave_behind, shown, text_of
 from tests.sandboxed import make
+from tests.services.pairs import pem_of, rsa_key
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "planted-password-of-root"
 IN_FORMS = ("planted-api-key", "planted-form-password", "123987")
+KEY = "jwt_key"
 REDIS = "redis://:planted-redis-password@127.0.0.1:6379/0"
 STOCK = ("password_change", "auth_user_changelist", "auth_user_export", "auth_user_add", "auth_group_changelist", "auth_group_add")
 
@@ -76,6 +78,15 @@ def world(written, monkeypatch):
     Connection.objects.filter(system="workbooks").update(last_error="refused")
     box.run(kind="preview")
     leave_behind(box)
+    Connection.objects.create(
+        name="Salesforce by certificate",
+        system="salesforce",
+        base_url="http://127.0.0.1:8903",
+        login_url="http://127.0.0.1:8903",
+        secrets={"client_id": "3MVG9", "client_secret": "planted-consumer-secret", KEY: pem_of(rsa_key()).decode()},
+        settings={"flow": "jwt", "jwt_user": "sync@seller.example", "certificate": {"subject": "CN=x", "ends_on": "2027-01-01"}},
+    )
+    remember(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -93,6 +104,7 @@ def listen(box):
 def remember(box):
     for row in Connection.objects.all():
         box.secrets |= {str(v) for k, v in row.secrets.items() if k not in ("username", "client_id", "expires_at") and len(str(v)) >= 8}
+        box.secrets |= {line for line in row.secrets.get(KEY, "").splitlines() if len(line) > 20 and "-----" not in line}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectors.contract import Op, Test
 from connectors.errors import OutcomeUnknown, ServerTrouble
 from reconciliation.engine import gather
 from tests.sandboxed import make
@@ -55,3 +56,25 @@ def test_names_are_all_read_although_pages_are_small(box):
     from reconciliation.models import PeerName
 
     assert PeerName.objects.count() == 130
+
+
+def test_s2_18_active_tasks_and_sequences_of_many_prospects_come_in_few_calls(box):
+    make = box.world.outreach.create_record
+    mailbox = make("mailboxes", {"email": "a@acme.example"})["id"]
+    sequences = [make("sequences", {"name": f"Sequence {n}"})["id"] for n in range(4)]
+    ids = [make("prospects", {"lastName": f"P{n}", "emails": [f"p{n}@acme.example"]})["id"] for n in range(60)]
+    for state in ("pending", "incomplete", "complete"):
+        make("tasks", {"subject": {"type": "prospect", "id": ids[0]}, "state": state})
+    make("tasks", {"subject": {"type": "prospect", "id": ids[59]}})
+    for sequence, state in zip(sequences, ("active", "paused", "finished", "opted_out"), strict=True):
+        make("sequenceStates", {"prospect": ids[0], "sequence": sequence, "mailbox": mailbox, "state": state})
+    outreach = connector(box)
+    box.calls()
+
+    asked = [str(i) for i in ids]
+    tasks = outreach.find("task", "prospect.id", asked, ["state"], also=Test("state", Op.IN, ("pending", "incomplete")))
+    states = outreach.find("sequenceState", "prospect.id", asked, ["state", "sequence"], also=Test("state", Op.IN, ("active", "paused")))
+
+    assert sorted(t.fields["prospect"] for t in tasks) == sorted([str(ids[0])] * 2 + [str(ids[59])])
+    assert {(s.fields["prospect"], s.fields["state"]) for s in states} == {(str(ids[0]), "active"), (str(ids[0]), "paused")}
+    assert box.calls() == {"GET /api/v2/tasks": 2, "GET /api/v2/sequenceStates": 2}  # fifty prospects a call

@@ -13,11 +13,12 @@ from django.utils import timezone
 from connectors.contract import Ref
 from reconciliation import jobs
 from reconciliation.engine.overwritten import ROWS_A_BATCH, work_off
-from reconciliation.models import HookDelivery, Operation, RecordType
+from reconciliation.models import HookDelivery, Operation, RecordType, SyncPass
 from reconciliation.models.journal import LOSERS, VERSION
 from reconciliation.services.record_history import field_history
 from reconciliation.services.undo import undo
 from reconciliation.services.webhooks import hooks_switch_on
+from tests.paired import paired
 from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -241,3 +242,64 @@ def test_nothing_that_was_stored_breaks_the_work(box):
 
     assert work_off(box.sync_pass.peer, now).deliveries == len(odd)
     assert not HookDelivery.objects.filter(state="waiting").exists()
+
+
+# --- two-way --------------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def pair(settings, tmp_path):
+    """A contact and its prospect at rest, kept in agreement both ways, with the receiver on."""
+    settings.HOOK_SPOOL = tmp_path / "hooks"
+    box = paired()
+    box.contact_id, box.prospect_id = box.linked("Kaur", "kaur@acme.example", Title="Old")
+    box.post = box.world._sender = Post()
+    hooks_switch_on(box.sync_pass.peer, None, wiring=box.wiring)
+    return box
+
+
+def typed_meanwhile(box, **values):
+    """Lets somebody edit the prospect just before our next PATCH of it arrives."""
+    handle, waiting = box.world.handle, [values]
+
+    def handled(name, request):
+        if name == "outreach" and request.method == "PATCH" and waiting:
+            box.edit_peer(box.prospect_id, **waiting.pop())
+        return handle(name, request)
+
+    box.world.handle = handled
+
+
+def test_g14_a_prospects_value_typed_at_the_same_moment_is_kept_and_restored(pair, admin_user):
+    typed_meanwhile(pair, title="Typed by a user", firstName="Asha")
+    pair.edit_crm("Contact", pair.contact_id, Title="Ours")
+    run = pair.run()
+    assert pair.peer(pair.prospect_id)["title"] == "Ours"
+
+    assert work_off(pair.sync_pass.peer, pair.clock()).values == 1
+
+    op = run.operations.get(object_type="prospect")
+    assert (op.before, op.after, op.origin[LOSERS]) == ({"title": "Old"}, {"title": "Ours"}, {"title": "Typed by a user"})
+    pair.run()
+    assert pair.crm("Contact", pair.contact_id)["FirstName"] == "Asha"  # what we did not overwrite came over
+    (line,) = undo(pair.sync_pass, [op], admin_user, field="title", wiring=pair.wiring)
+    assert line.is_possible and pair.peer(pair.prospect_id)["title"] == "Typed by a user"
+
+
+def test_a_two_way_pass_is_woken_by_a_users_edit_and_finds_it(pair):
+    SyncPass.objects.update(run_requested_at=None)
+    pair.edit_peer(pair.prospect_id, title="Typed")
+    pair.world.keep()
+
+    assert SyncPass.objects.get(name="prospects").run_requested_at is not None
+    pair.run()
+    assert pair.crm("Contact", pair.contact_id)["Title"] == "Typed"
+    assert work_off(pair.sync_pass.peer, pair.clock()).values == 0
+
+
+def test_i6_deliveries_of_our_own_writes_change_nothing_when_they_are_worked_off(pair):
+    pair.edit_crm("Contact", pair.contact_id, Title="Ours", Email="new@acme.example", Phone="+44 20 7946 0000")
+    pair.run()
+    assert work_off(pair.sync_pass.peer, pair.clock()).told_at is None  # ours, so nobody is woken for it
+    pair.writes()
+    pair.run()
+
+    assert pair.writes() == {} and not Operation.objects.filter(origin__has_key=LOSERS).exists()

@@ -13,6 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import two_way
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
 
@@ -127,6 +128,11 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "latency": (partial(latency, 1_000, 100, 3), partial(latency, 1_000, 100, 5)),
     "memory": (partial(memory, 1_000, 8_000, 1_000, 10_000), partial(memory, 10_000, 100_000, 10_000, 1_000_000)),
     "pages": (partial(pages, 10_000, 100_000), partial(pages, 10_000, 1_000_000)),
+    "two-way-calls": (partial(two_way.calls, 5_000, [0, 1, 1_000]), partial(two_way.calls, 40_000, [0, 1, 1_000, 10_000])),
+    "two-way-resync": (partial(two_way.resync, 10_000), partial(two_way.resync, 100_000)),
+    "two-way-memory": (partial(two_way.memory, 2_000, 20_000), partial(two_way.memory, 10_000, 100_000)),
+    "two-way-load": (partial(two_way.first_load, 2_000, 3), partial(two_way.first_load, 20_000, 3)),
+    "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 
 

@@ -21,13 +21,13 @@ def bindings(size: int) -> None:
     from reconciliation.models import Binding, PeerName, SyncPass
     from reconciliation.models.bulk import insert_rows
 
-    sync_pass, now = SyncPass.objects.get(), timezone.now()
+    sync_pass, now = SyncPass.objects.get(name="organisations"), timezone.now()
     for start in range(1, size + 1, 5000):
         numbers = range(start, min(start + 5000, size + 1))
         with transaction.atomic():
             insert_rows([Binding(sync_pass=sync_pass, **_binding(n), bound_at=now, synced_at=now) for n in numbers])
             insert_rows([PeerName(sync_pass=sync_pass, **_name(n), seen_at=now) for n in numbers])
-    SyncPass.objects.update(names_read_until=now, last_run_time=now.replace(microsecond=0), is_on=True)
+    SyncPass.objects.filter(pk=sync_pass.pk).update(names_read_until=now, last_run_time=now.replace(microsecond=0), is_on=True)
 
 
 def _binding(n: int) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def everything(size: int) -> None:
     a hundredth as many runs."""
     from reconciliation.models import Binding, Case, Difference, Operation, PeerName, Run, RunEvent, SearchKey, SyncPass, Tombstone
 
-    sync_pass, now = SyncPass.objects.select_related("crm", "peer").get(), timezone.now()
+    sync_pass, now = SyncPass.objects.select_related("crm", "peer").get(name="organisations"), timezone.now()
     run = Run.objects.create(sync_pass=sync_pass, state=Run.State.FINISHED, started_at=now, ended_at=now, seen=size, created=size)
     common = {"sync_pass": sync_pass}
     ago = "datetime(t.started_at, '-' || n || ' minutes')" if connection.vendor == "sqlite" else "t.started_at - n * interval '1 minute'"

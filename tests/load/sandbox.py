@@ -1,8 +1,10 @@
 """The sandbox for large worlds: as `manage.py sandbox`, but the organisations of bound:N were edited one after the other,
-a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox."""
+a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox.
+LOAD_PEOPLE=N adds N contacts and the prospects that name them, with equal values."""
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from connectors.sandbox.world import World
 
 ROWS_A_SECOND = 100
+PEOPLE = int(os.environ.get("LOAD_PEOPLE", "0"))
 
 
 def bound(world: World, size: int) -> None:
@@ -30,6 +33,29 @@ def bound(world: World, size: int) -> None:
         world.outreach.create_record("accounts", {**account, "updatedAt": "2026-01-01T00:00:00.000Z"})
 
 
+def people(world: World, size: int) -> None:
+    """Makes person n on both sides; the last was edited two days ago."""
+    start = world.now() - timedelta(days=2)
+    for n in range(1, size + 1):
+        at = start - timedelta(milliseconds=10 * (size - n))
+        first, last, mail = f"First {n}", f"Last {n:07d}", f"p{n}@example.com"
+        stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+        stamps = {"CreatedDate": stamp, "LastModifiedDate": stamp, "SystemModstamp": stamp}
+        names = {"FirstName": first, "LastName": last, "Title": "Buyer", "Email": mail}
+        contact = world.salesforce.create_record("Contact", {**names, **stamps})
+        person = {"firstName": first, "lastName": last, "title": "Buyer", "emails": [mail]}
+        pointer = {"externalId": contact["Id"], "externalSource": "salesforce"}
+        seen = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        world.outreach.create_record("prospects", {**person, **pointer, "updatedAt": seen})
+
+
+def fill(world: World, scenario: str) -> None:
+    ordinary(world, scenario)
+    if PEOPLE:
+        people(world, PEOPLE)
+
+
 if __name__ == "__main__":
     scenarios._bound = bound
+    ordinary, scenarios.fill = scenarios.fill, fill
     execute_from_command_line(["manage.py", "sandbox", *sys.argv[1:]])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciliation.models import Binding, Case, Difference, LookAgain, MappingTable, Policy, RecordType, Run, Tombstone
+from reconciliation.models import Binding, Case, Difference, FieldRule, LookAgain, MappingTable, Policy, RecordType, Run, Tombstone
 from reconciliation.services.errors import error_retry
 from tests.paired import paired
 
@@ -239,3 +239,33 @@ def test_a_preview_shows_the_plan_writes_nothing_and_is_carried_out_unless_chang
     box.run()
     assert Binding.objects.count() == 3
     quiet(box)
+
+
+def test_c34_an_owner_that_salesforce_itself_gave_a_new_lead_is_nobodys_edit(box):
+    table = box.sync_pass.record_types.get(crm_object="Lead").mapping
+    FieldRule.objects.create(table=table, crm_field="OwnerId", peer_field="owner", direction="both", transform="user by user mapping")
+    id_ = box.prospect("Diaz", "cleo@acme.example")
+
+    box.run()
+
+    assert box.people("Lead")[0]["OwnerId"]
+    quiet(box)
+    assert not box.peer(id_).get("owner")
+
+
+def test_a_refused_record_is_one_case_is_not_tried_again_as_it_is_and_is_once_it_was_edited(box):
+    id_ = box.prospect("Diaz", "cleo@.example")
+    box.prospect("Evans", "eve@acme.example")
+
+    run = box.run()
+
+    assert (run.created, run.failed) == (1, 1)
+    case = Case.objects.get(kind="error", state="open")
+    assert (case.crm_id, case.peer_id) == ("", str(id_)) and "invalid email" in case.sentence and case.exchange
+    box.calls()
+    again = box.run(is_full=True)
+    assert again.excluded == {"case_open": 1} and box.writes() == {}
+    box.edit_peer(id_, emails=["cleo@acme.example"])
+    box.run()
+    case.refresh_from_db()
+    assert case.state == "closed" and len(box.people("Lead")) == 2

@@ -301,9 +301,13 @@ def test_records_that_are_not_linked_any_more_are_not_written_to(box, ada, olga,
         box.world.salesforce.delete_record("Contact", ada.crm_id)
     box.calls()
 
-    with pytest.raises(DecisionRefused, match="not linked any more"):
+    with pytest.raises(DecisionRefused, match="not linked any more|was deleted"):
         decide(box, case, olga, {"title": "crm"})
     assert box.written() == 0
+    if how == "deleted":
+        assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 0  # it may only be hidden
+        box.run()
+        box.run()
     assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 1
     assert (Case.objects.get().state, Case.objects.get().get_decision_word()) == ("closed", "No longer linked")
 
@@ -315,6 +319,45 @@ def test_a_field_that_is_mapped_no_more_closes_with_the_next_look(box, ada, olga
     with pytest.raises(DecisionRefused, match="not mapped any more"):
         decide(box, case, olga, {"title": "crm"})
     assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 1
+
+
+def test_a_case_follows_a_record_that_was_converted_to_the_one_that_stands_for_it(box, olga):
+    lead, id_ = box.lead("Byron", "byron@acme.example", Title="Buyer"), None
+    box.run()
+    binding = Binding.objects.get(crm_id=lead)
+    box.run()
+    case = box.conflict(binding, title=("Peer", "Poet"))
+    id_ = box.contact("Byron", "other@acme.example", Title="Peer")
+    Binding.objects.filter(pk=binding.pk).update(crm_type="Contact", crm_id=id_)
+
+    assert decide(box, case, olga, {"title": "peer"}).is_closed
+
+    case.refresh_from_db()
+    assert (case.crm_type, case.crm_id, box.crm("Contact", id_)["Title"]) == ("Contact", id_, "Poet")
+    assert box.crm("Lead", lead)["Title"] == "Peer"
+
+
+def test_what_was_agreed_on_otherwise_is_no_conflict_any_more(box, ada, olga):
+    case = box.conflict(ada, title=("CTO", "CEO"))
+    other = box.contact("Byron", "byron@acme.example", Title="Peer")
+    bases = {"crm_base": {**ada.crm_base, "Title": "Peer"}, "peer_base": {**ada.peer_base, "title": "CEO"}}
+    Binding.objects.filter(pk=ada.pk).update(crm_id=other, **bases)  # remapped: each side's value is its own base
+
+    with pytest.raises(DecisionRefused, match="agreed on otherwise"):
+        decide(box, case, olga, {"title": "peer"})
+    assert conflicts_refresh(box.sync_pass, wiring=box.wiring).closed == 1 and box.crm("Contact", other)["Title"] == "Peer"
+
+
+def test_d10_a_lead_has_a_table_of_its_own_and_its_rule_stays_there(box, admin):
+    lead = box.lead("Byron", "byron@acme.example", Title="Buyer")
+    box.run()
+    binding = Binding.objects.get(crm_id=lead)
+    box.run()
+
+    decide(box, box.conflict(binding, title=("Peer", "Poet")), admin, {"title": "crm"}, remember=True)
+
+    rules = FieldRule.objects.filter(peer_field="title").values_list("table__crm_object", "survivorship", "table__version")
+    assert sorted(rules) == [("Contact", "ask", 1), ("Lead", "crm", 2)] and box.theirs(binding)["title"] == "Peer"
 
 
 def test_a_look_at_open_conflicts_shows_what_both_sides_hold_by_now_and_writes_nothing(box, ada):
@@ -370,6 +413,28 @@ def test_d10_a_choice_is_remembered_as_the_rule_in_a_new_version_by_an_admin_onl
     assert (rule.survivorship, rule.direction, rule.table.version, rule.since_version) == ("crm", "both", 2, 2)
     assert "Salesforce wins" in done.remarks[0] and "version 2" in done.remarks[0]
     assert "survivorship ask → crm" in str(AuditEntry.objects.get(action="change mapping").detail["changed"])
+
+
+def test_d10_a_rule_settles_the_conflicts_that_wait_in_the_next_run_and_keeps_what_lost(box, ada, admin):
+    others = [box.pair(name) for name in ("Byron", "Cayley")]
+    for n, other in enumerate(others):
+        box.conflict(other, title=(f"ours {n}", f"theirs {n}"))
+    case = box.conflict(ada, title=("CTO", "CEO"))
+    box.run()
+    assert Case.objects.filter(state="open").count() == 3
+
+    decide(box, case, admin, {"title": "peer"}, remember=True)
+    box.run()
+
+    assert not Case.objects.filter(state="open").exists()
+    assert [box.ours(b)["Title"] for b in others] == ["theirs 0", "theirs 1"]
+    lost = [op.origin["losers"] for op in Operation.objects.filter(run__kind="manual").order_by("-pk")[:2]]
+    assert lost == [{"Title": "ours 1"}, {"Title": "ours 0"}]
+    operation = Operation.objects.filter(run__kind="manual").latest("pk")
+    loser_restore(operation, "Title", admin, wiring=box.wiring)  # what a rule beat comes back the same way
+    assert box.ours(others[1])["Title"] == box.theirs(others[1])["title"] == "ours 1"
+    box.run()
+    assert box.theirs(others[1])["title"] == "ours 1"
 
 
 def test_later_keeps_the_case_open_with_a_note_for_a_colleague(box, ada, olga, tom):

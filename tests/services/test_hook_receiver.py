@@ -31,7 +31,9 @@ MAIL, NAME = "jane.doe@acme.example", "Zoe Oedegard"
 @pytest.fixture(autouse=True)
 def spool(settings, tmp_path):
     settings.HOOK_SPOOL = tmp_path / "hooks"
-    return settings.HOOK_SPOOL
+    hook_receiver._left_alone_until = 0.0
+    yield settings.HOOK_SPOOL
+    hook_receiver._left_alone_until = 0.0
 
 
 @pytest.fixture
@@ -365,6 +367,7 @@ def test_more_than_the_database_can_hold_at_once_are_spooled(box, monkeypatch):
     silent, take = threading.Event(), hook_receiver.take
     monkeypatch.setattr(hook_receiver, "take", lambda *a: (silent.wait(20), take(*a))[1])
     monkeypatch.setattr(hook_receiver, "STORE_SECONDS", 0.05)
+    monkeypatch.setattr(hook_receiver, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(hook_receiver, "_places", threading.BoundedSemaphore(2))
 
     assert [deliver(box, body_of(n)).status_code for n in range(5)] == [200] * 5
@@ -377,6 +380,44 @@ def test_more_than_the_database_can_hold_at_once_are_spooled(box, monkeypatch):
     jobs.work_off_deliveries()
 
     assert HookDelivery.objects.count() == 5
+
+
+def test_after_a_failure_the_database_is_left_alone_for_a_while(box, away, caplog):
+    for n in range(3):
+        deliver(box, body_of(n))
+    assert caplog.text.count("was not stored") == 1  # nobody waits for what failed a moment ago
+    away.undo()
+    assert deliver(box, body_of(3)).status_code == 200 and hook_spool.waiting() == 4
+
+    hook_receiver._left_alone_until = time.monotonic()
+
+    assert deliver(box, body_of(4)).status_code == 200 and hook_spool.waiting() == 4
+    jobs.work_off_deliveries()
+    assert HookDelivery.objects.count() == 5
+
+
+def test_many_threads_spool_at_once_while_others_take_up():
+    now, taken, ended = timezone.now(), set(), threading.Event()
+
+    def write(part):
+        for n in range(60):
+            hook_spool.put(1, body_of(n), "x", now)
+            hook_spool.put(1, body_of(1000 * part + n), "x", now)
+
+    def read():
+        while not ended.is_set():
+            hook_spool.take_up(lambda pk, body, signature, at: taken.add(body))
+
+    writers, reader = [threading.Thread(target=write, args=(part,)) for part in range(1, 5)], threading.Thread(target=read)
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join(60)
+    ended.set()
+    reader.join(60)
+    hook_spool.take_up(lambda pk, body, signature, at: taken.add(body))
+
+    assert taken == {body_of(n) for n in (*range(60), *(1000 * part + n for part in range(1, 5) for n in range(60)))}
 
 
 # --- what is written down ------------------------------------------------------------------------------------------------

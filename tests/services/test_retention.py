@@ -8,7 +8,19 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from reconciliation import jobs
-from reconciliation.models import AuditEntry, Binding, Case, Operation, RememberedPair, Retention, Run, RunEvent
+from reconciliation.models import (
+    AuditEntry,
+    Binding,
+    Case,
+    ConflictField,
+    Import,
+    ImportRow,
+    Operation,
+    RememberedPair,
+    Retention,
+    Run,
+    RunEvent,
+)
 from reconciliation.services import retention
 from reconciliation.services.audit import audit
 from reconciliation.services.retention import Keep, RetentionRefused, prune, retention_of, retention_set
@@ -65,6 +77,25 @@ def test_what_is_older_than_the_defaults_goes_and_the_rest_stays(box):
     assert set(Operation.objects.values_list("run_id", flat=True)) == {middle.pk, young.pk}
     assert Case.objects.count() == 2
     assert prune(now=NOW).removed == {}
+
+
+def test_old_imports_go_with_their_rows_and_what_a_younger_one_leads_to_stays(box):
+    for at, state in ((OLD, "finished"), (OLD, "running"), (YOUNG, "finished")):
+        batch = Import.objects.create(sync_pass=box.sync_pass, source="csv", title="x", state=state, same_email="prevent", created_at=at)
+        ImportRow.objects.create(batch=batch, number=1, given="x", state="failed", case=case(box, OLD), run=run_at(box, OLD))
+
+    done = prune(now=NOW)
+
+    assert done.removed == {"rows of imports": 1, "imports": 1, "decisions": 1, "runs": 1}
+    assert (Import.objects.count(), ImportRow.objects.count(), Case.objects.count(), Run.objects.count()) == (2, 2, 2, 2)
+
+
+def test_a_decided_conflict_goes_with_its_fields(box):
+    for at in (OLD, YOUNG):
+        ConflictField.objects.create(case=case(box, at, kind="conflict"), crm_field="Title", peer_field="title")
+
+    assert prune(now=NOW).removed == {"fields of conflicts": 1, "decisions": 1}
+    assert ConflictField.objects.count() == Case.objects.count() == 1
 
 
 def test_it_says_what_it_removed_and_for_whom(box):

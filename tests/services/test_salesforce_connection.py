@@ -336,6 +336,7 @@ def test_without_the_key_field_its_definition_is_shown_and_creates_look_first(se
     assert (made.label, made.api_name, made.data_type) == ("Sync Key", "Sync_Key__c", "Text(255)")
     assert "External ID" in made.ticked and "case insensitive" in made.ticked
     assert "Creates look for the record before they make it" in lines["Key of contacts"].sentence
+    assert not lines["Other engines on these leads"].is_warning  # looked at without it
 
     switch(server, removed_fields=[])
     connection_test(row)

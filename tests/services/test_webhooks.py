@@ -246,6 +246,15 @@ def test_an_admin_switches_it_on_and_off_on_the_page_and_sees_how_it_is(open_box
     assert registered(box) == [] and "Switch on" in client.get(where).content.decode()
 
 
+def test_trouble_of_webhooks_is_said_in_the_list_too(open_box, client):
+    on(open_box)
+    open_box.world.faults.add({"kind": "status", "status": 503, "system": "outreach"})
+    jobs.check_hooks()
+    log_in(client, "admin")
+
+    assert "Webhooks: " in client.get("/connections/").content.decode()
+
+
 def test_what_cannot_be_is_said_on_the_page_and_nothing_happens(open_box, client, settings):
     box = open_box
     log_in(client, "admin")

@@ -32,8 +32,8 @@ def look_at(story: Story) -> None:
 def what_stands() -> Iterator[str]:
     """Yields what our tables hold, in lines, for the person who looks for a fault."""
     for op in Operation.objects.order_by("pk"):
-        what = f"run {op.run_id} {op.kind} {op.object_type} {op.target_id} for {op.source_ref}"
-        yield f"journal: {what} {op.state} {op.error} {op.after}"[:260]
+        what = f"{op.kind} {op.object_type} {op.target_id} for {op.source_ref}"
+        yield f"journal: run {op.run_id} {what} {op.state} {op.error} {op.after}"[:260]
     for row in Binding.objects.order_by("pk"):
         yield f"bound: {row.crm_ref} {row.peer_ref} {'tombstone' if row.is_tombstone else row.how}"
     for case in Case.objects.order_by("pk"):

@@ -1,0 +1,211 @@
+"""Lets prospects point to other records of the CRM: links and pointers, nothing else (engine-rules 33).
+
+The link moves first, with its pointer owed, and then the pointer is written: a crash or a lost answer in between leaves a
+pointer that the next run writes. What the peer refuses puts every link of the change back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+
+from connectors.contract import Record, Value
+from connectors.errors import ConnectorError
+from reconciliation.core.operations import Intent
+from reconciliation.core.values import is_same
+from reconciliation.engine import pair_bases, pair_differences, search_index
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.engine.stop import WritesStopped
+from reconciliation.models import Binding, Operation, Tombstone
+from reconciliation.passes.pairs import TypeTerms
+
+LINKED, REMAPPED = "linked", "remapped"
+KEPT = [f.attname for f in Binding._meta.concrete_fields if not f.primary_key]
+
+
+class NotRelinked(Exception):
+    """Nothing was changed; the sentence says why."""
+
+
+@dataclass(slots=True)
+class Step:
+    """One prospect and where it points afterwards: to a record of the CRM, or to none. `pointer` is what is written, where
+    that is not what the record asks for: an earlier pointer that is put back."""
+
+    peer: Record
+    binding: Binding | None
+    crm: Record | None = None
+    type: TypeTerms | None = None
+    pointer: Mapping[str, Value] | None = None
+    reason: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
+    operation: Operation | None = None
+
+
+def carry(context: RunContext, steps: Sequence[Step]) -> list[Step]:
+    """Carries the steps out in their order: who gives a record up comes before who takes it. Raises NotRelinked when
+    Outreach or another writer stands against it, ConnectionTrouble, WritesStopped; then nothing has changed, unless the
+    answer was lost, when the next run writes what is owed."""
+    _intend(context, steps)
+    before = _Before()
+    with transaction.atomic():
+        context.lease.renew()
+        for step in steps:
+            before.keep(step)
+            _move(context, step)
+    done: list[Step] = []
+    for step in steps:
+        refusals: list[str] = []
+        ready = [step.operation] if step.operation is not None else []
+        try:
+            context.executor.send("peer", ready, lambda items, s=step, r=refusals: _settle(context, s, items, r))
+        except ConnectorError:
+            if step.operation is None or step.operation.state != Operation.State.SENT:  # not in doubt: it never arrived
+                before.put_back(context, done)
+            raise
+        except WritesStopped:
+            before.put_back(context, done)
+            raise
+        if refusals:
+            before.put_back(context, done)
+            left = [s.operation.pk for s in steps if s.operation is not None and s is not step and s not in done]
+            Operation.objects.filter(pk__in=left).update(state=Operation.State.VOID, settled_at=context.wiring.now())
+            raise NotRelinked(refusals[0])
+        done.append(step)
+    return done
+
+
+def _intend(context: RunContext, steps: Sequence[Step]) -> None:
+    intents, owners = [], []
+    for step in steps:
+        wanted = _wanted(context, step)
+        if not wanted:
+            continue
+        owners.append(step)
+        intents.append(
+            Intent(
+                Operation.Kind.UPDATE.value,
+                "peer",
+                step.peer.ref.object_type,
+                str(step.crm.ref if step.crm is not None else step.peer.ref),
+                after=wanted,
+                before={name: step.peer.fields.get(name) for name in wanted},
+                target_id=step.peer.ref.id,
+                version=step.peer.version,
+                reason=step.reason,
+                origin={"name": context.terms.kind.name_of(step.peer)[:255], **step.origin},
+            )
+        )
+    operations = context.executor.intend(intents)
+    if None in operations:
+        Operation.objects.filter(pk__in=[op.pk for op in operations if op is not None]).update(state=Operation.State.VOID)
+        raise NotRelinked("Somebody else is writing this prospect just now; try again in a moment.")
+    for step, operation in zip(owners, operations, strict=True):
+        step.operation = operation
+
+
+def _wanted(context: RunContext, step: Step) -> dict[str, Value]:
+    """Returns the pointer fields that the prospect does not hold as they shall be."""
+    pointer = step.pointer
+    if pointer is None:
+        blank = dict.fromkeys(context.terms.kind.pointer(step.peer.ref))
+        pointer = context.terms.kind.pointer(step.crm.ref) if step.crm is not None else blank
+    return {name: value for name, value in pointer.items() if not is_same(step.peer.fields.get(name), value)}
+
+
+@dataclass(slots=True)
+class _Before:
+    """The links as they were, to put them back in reverse order: two of them must never hold one record at once."""
+
+    rows: list[tuple[Binding, dict[str, Any] | None]] = field(default_factory=list)
+    found_at: list[Tombstone] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def keep(self, step: Step) -> None:
+        self.steps.append(step)
+        known = {name: getattr(step.binding, name) for name in KEPT} if step.binding is not None else None
+        self.rows.append((step.binding or Binding(), known))
+
+    def put_back(self, context: RunContext, done: Sequence[Step]) -> None:
+        """Puts the links back; a pointer that was changed by then is owed again."""
+        with transaction.atomic():
+            context.lease.renew()
+            for step, (row, known) in reversed(list(zip(self.steps, self.rows, strict=True))):
+                if known is None:
+                    if step.binding is not None and step.binding.pk:
+                        step.binding.tombstones.update(binding=None)
+                        step.binding.delete()
+                    continue
+                for name, value in known.items():
+                    setattr(row, name, value)
+                if step in done and step.operation is not None and not row.is_tombstone:
+                    row.is_write_back_due, row.owed_since = True, context.wiring.now()
+                row.save(update_fields=KEPT)
+                Tombstone.objects.filter(binding=row, why=Tombstone.Why.MOVED, run=context.run).delete()
+
+
+def _move(context: RunContext, step: Step) -> None:
+    if step.crm is None:
+        _let_go(context, step)
+        return
+    assert step.type is not None
+    now, is_new = context.wiring.now(), step.binding is None
+    if step.binding is None:
+        step.binding = pair_bases.new_binding(context, step.type, step.crm, step.peer, how=LINKED, is_pointer_due=True)
+    binding = step.binding
+    binding.crm_type, binding.crm_id, binding.is_tombstone = step.crm.ref.object_type, step.crm.ref.id, False
+    binding.crm_base, binding.peer_base, binding.crm_version, binding.peer_version = {}, {}, "", ""
+    pair_bases.agree(binding, step.type.mapping.rules, step.crm.fields, step.peer.fields)  # leave differences (D25)
+    pair_bases.seen(context, binding, step.type, step.crm, step.peer)
+    binding.is_write_back_due, binding.owed_since, binding.bound_at = step.operation is not None, now, now
+    if is_new:
+        pair_bases.save_new([binding])
+    else:
+        binding.how = REMAPPED
+        pair_bases.make_room(context, binding)
+        binding.save(update_fields=KEPT)
+    pair_differences.note_left(context, step.type, binding, set(pair_differences.differing(context, step.type, binding)))
+    search_index.note_names(context.sync_pass, [(str(step.peer.ref), search_index.NAME, binding.name)], now)
+
+
+def _let_go(context: RunContext, step: Step) -> None:
+    """Ends a link. Its row stays, so that no pass makes a new record for the prospect, and gives the CRM's id free."""
+    binding = step.binding
+    if binding is None:
+        return
+    Tombstone.objects.create(
+        sync_pass=context.sync_pass,
+        binding=binding,
+        why=Tombstone.Why.MOVED,
+        crm_id=binding.crm_id,
+        peer_id=binding.peer_id,
+        name=binding.name,
+        found_at=context.wiring.now(),
+        run=context.run,
+        operation_id=step.operation.pk if step.operation is not None else None,
+        crm_values=binding.crm_base,
+        peer_values=binding.peer_base,
+    )
+    binding.crm_id, binding.is_tombstone = released(binding.crm_id, binding.peer_id), True
+    binding.is_write_back_due, binding.owed_since = False, None
+    binding.save(update_fields=KEPT)
+
+
+def released(crm_id: str, peer_id: str) -> str:
+    """Returns what the row of an ended link says instead of the CRM's id, which another link holds from now on."""
+    return f"{crm_id}.{peer_id}"[:64]
+
+
+def _settle(context: RunContext, step: Step, done: list[Done], refusals: list[str]) -> None:
+    for item in done:
+        if item.error is None:
+            if step.binding is not None:
+                step.binding.is_write_back_due, step.binding.owed_since = False, None
+                if item.record is not None and item.record.version:
+                    step.binding.peer_version = item.record.version
+                step.binding.save(update_fields=["is_write_back_due", "owed_since", "peer_version"])
+        elif not item.is_in_doubt:
+            refusals.append(item.error.sentence if isinstance(item.error, ConnectorError) else str(item.error))

@@ -1,0 +1,367 @@
+"""*Pull data down from Salesforce* and *Force update all fields* (S2.8, S2.14, S2.15, D29), in either direction.
+
+Without force it is the merge of this one record towards one side; forced, every mapped field of the chosen side goes across
+where the other differs, also one whose updates are off. The differences are shown first, and carried out as shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from connectors.contract import Connector, Record, Value
+from connectors.errors import ConnectorError, StaleVersion
+from reconciliation.core.mapping import FieldRule, Survivorship
+from reconciliation.core.mapping import Mapping as Rules
+from reconciliation.core.merging import FieldWrite, Merge, Side, SideState, forced_fields, is_changed, merge_fields, values_of
+from reconciliation.core.operations import Intent
+from reconciliation.core.settling import do_agree
+from reconciliation.core.transforms import USER_PAIR
+from reconciliation.engine import pair_bases, pair_differences
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.engine.pair_terms import KINDS
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Operation, RecordType, SyncPass, UserPair
+from reconciliation.passes.pairs import TypeTerms
+from reconciliation.selectors import names_in_pairs
+from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.matches import both_sides
+from reconciliation.store import decode_fields, encode, mapping_of
+
+MOST_TRIES = 3
+CHANGED = "A value changed while you were looking at it. Look at the differences again, then sync. Nothing was done."
+NOT_LINKED = "This record is linked to nothing, so there is nothing to pull. Find its matches first."
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What somebody asked for: from which side, forced or not, which fields of the peer (None: all), blanks too."""
+
+    source: Side = "crm"
+    is_forced: bool = False
+    fields: frozenset[str] | None = None
+    also_blanks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullLine:
+    """One mapped field as both sides hold it, and what becomes of it. `is_off`: updates in this direction are off, so only
+    force takes it across."""
+
+    rule: FieldRule
+    title: str
+    crm: Any
+    peer: Any
+    becomes: Any = None
+    is_written: bool = False
+    is_off: bool = False
+    note: str = ""
+    seen: str = ""  # what a choice of this line rests on: another value on either side makes it another one
+
+    @property
+    def name(self) -> str:
+        return self.rule.peer
+
+
+@dataclass(frozen=True, slots=True)
+class PullPlan:
+    """What a sync writes, from what both systems hold now."""
+
+    binding: Binding
+    choice: Choice
+    name: str
+    lines: tuple[PullLine, ...]
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """Returns what carrying it out rests on, by field of the peer."""
+        return {line.name: line.seen for line in self.writes}
+
+    @property
+    def writes(self) -> list[PullLine]:
+        return [line for line in self.lines if line.is_written]
+
+    @property
+    def held(self) -> list[PullLine]:
+        """The fields that differ and are left so."""
+        return [line for line in self.lines if line.note and not line.is_written]
+
+    @property
+    def equal(self) -> int:
+        return sum(not line.is_written and not line.note for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What was done: which fields, by which write."""
+
+    fields: tuple[str, ...]
+    run_id: int
+    operation_id: int | None
+
+
+@dataclass(slots=True)
+class _Pair:
+    """Both records of a link as they are now, and the rules between them."""
+
+    binding: Binding
+    crm: Record
+    peer: Record
+    rules: Rules
+    flowing: Rules
+    users: Mapping[str, str]
+
+    def states(self) -> tuple[SideState, SideState]:
+        bound, crm, peer = self.binding, self.crm, self.peer
+        return (
+            SideState(decode_fields(bound.crm_base), crm.fields, crm.edited_at or crm.updated_at, crm.damaged),
+            SideState(decode_fields(bound.peer_base), peer.fields, peer.edited_at or peer.updated_at, peer.damaged),
+        )
+
+
+def bound(sync_pass: SyncPass, peer_id: str) -> Binding:
+    """Returns the link of a record of the peer. Raises DecisionRefused where there is none."""
+    rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=KINDS[sync_pass.name].peer_object, peer_id=peer_id, is_tombstone=False)
+    binding = rows.select_related("sync_pass__crm", "sync_pass__peer").first()
+    if binding is None:
+        raise DecisionRefused(NOT_LINKED)
+    return binding
+
+
+def pull_plan(sync_pass: SyncPass, peer_id: str, choice: Choice, *, wiring: Wiring | None = None) -> PullPlan:
+    """Returns what a sync would write. Reads only. Raises DecisionRefused, ConnectorError."""
+    binding = bound(sync_pass, peer_id)
+    with both_sides(sync_pass, wiring) as (crm, peer):
+        pair = _read(sync_pass, binding, crm, peer)
+    return _plan(sync_pass, pair, choice)[0]
+
+
+def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector) -> _Pair:
+    rows = RecordType.objects.filter(sync_pass=sync_pass, crm_object=binding.crm_type, is_on=True).select_related("mapping")
+    row = rows.first()
+    if row is None:
+        raise DecisionRefused(f"{binding.crm_type}s are not synced: see Record types. Nothing was done.")
+    rules, kind = mapping_of(row.mapping, sync_pass.peer, crm=sync_pass.crm), KINDS[sync_pass.name]
+    switches = {"inbound_update": row.inbound_update, "outbound_update": row.outbound_update}
+    type_ = TypeTerms(row.crm_object, row.peer_object, rules, **switches)
+    ours = crm.read(binding.crm_type, [binding.crm_id], list(dict.fromkeys([*rules.crm_fields, *kind.columns[binding.crm_type]])))
+    theirs = peer.read(binding.peer_type, [binding.peer_id], list(dict.fromkeys([*rules.peer_fields, *kind.columns[binding.peer_type]])))
+    if not ours or ours[0].is_deleted or ours[0].succeeded_by is not None:
+        raise DecisionRefused(f"{binding.crm_type} {binding.crm_id} is gone in Salesforce. Find matches shows what can take its place.")
+    if not theirs:
+        raise DecisionRefused(f"{binding.peer_type.capitalize()} {binding.peer_id} is gone in Outreach.")
+    pairs = UserPair.objects.filter(sync_pass=sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
+    return _Pair(binding, ours[0], theirs[0], rules, type_.flowing, dict(pairs.values_list("crm_user_id", "peer_user_id")))
+
+
+def merged(pair: _Pair, choice: Choice) -> Merge:
+    """Returns the merge that a choice comes to; only what goes to the other side counts."""
+    crm, peer = pair.states()
+    if choice.is_forced:
+        return forced_fields(
+            pair.rules, choice.source, crm=crm, peer=peer, users=pair.users, fields=choice.fields, also_blanks=choice.also_blanks
+        )
+    return merge_fields(pair.flowing, crm=crm, peer=peer, users=pair.users)
+
+
+def _plan(sync_pass: SyncPass, pair: _Pair, choice: Choice) -> tuple[PullPlan, dict[str, FieldWrite]]:
+    merge = merged(pair, choice)
+    writes = merge.to_peer if choice.source == "crm" else merge.to_crm
+    by_rule = {write.rule.id: write for write in writes.values()}
+    titles = (sync_pass.crm.schema_cache or {}).get(pair.binding.crm_type, {})
+    users = names_in_pairs(sync_pass, _users_of(pair)) if any(r.transform == USER_PAIR for r in pair.rules.rules) else {}
+    lines = [_line(pair, choice, rule, by_rule.get(rule.id), merge, titles, users) for rule in pair.rules.rules]
+    name = KINDS[sync_pass.name].name_of(pair.peer)
+    return PullPlan(pair.binding, choice, name, tuple(lines)), writes
+
+
+def _users_of(pair: _Pair) -> list[Value]:
+    rules = [r for r in pair.rules.rules if r.transform == USER_PAIR]
+    return [pair.crm.fields.get(r.crm) for r in rules] + [pair.peer.fields.get(r.peer) for r in rules]
+
+
+def _line(
+    pair: _Pair,
+    choice: Choice,
+    rule: FieldRule,
+    write: FieldWrite | None,
+    merge: Merge,
+    titles: Mapping[str, Any],
+    users: Mapping[tuple[str, str], str],
+) -> PullLine:
+    ours, theirs = pair.crm.fields.get(rule.crm), pair.peer.fields.get(rule.peer)
+    title = str((titles.get(rule.crm) or {}).get("title") or rule.crm)
+    flowing = next(r for r in pair.flowing.rules if r.id == rule.id)
+    is_off = not (flowing.flows_to_peer if choice.source == "crm" else flowing.flows_to_crm)
+    note = "" if write is not None or do_agree(rule, ours, theirs, pair.users) else _why_left(choice, rule, merge, is_off=is_off)
+    becomes = write.value if write is not None else None
+    if rule.transform == USER_PAIR:
+        to = "peer" if choice.source == "crm" else "crm"
+        ours, theirs = users.get(("crm", str(ours)), ours), users.get(("peer", str(theirs)), theirs)  # type: ignore[assignment]
+        becomes = users.get((to, str(becomes)), becomes)  # type: ignore[assignment]
+    return PullLine(rule, title, ours, theirs, becomes, write is not None, is_off, note, _seen(pair, rule))
+
+
+def _why_left(choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) -> str:
+    """Returns why a field that differs is left as it is."""
+    warned = next((w.sentence for w in merge.warnings if w.rule.id == rule.id), "")
+    if warned:
+        return warned
+    if any(held.id == rule.id for held in merge.held_blanks):
+        return "blank there; tick “also blanks” to take it over"
+    if any(unmatched.id == rule.id for unmatched, _ in merge.unmatched):
+        return "the owner has no counterpart; see the user mapping"
+    if rule.survivorship is Survivorship.RESTRICTIVE:
+        return "a consent: an opt-out is never taken back"
+    if any(conflict.rule.id == rule.id for conflict in merge.conflicts):
+        return "changed on both sides; a person decides under Conflicts"
+    if choice.is_forced:
+        return "not chosen"
+    if is_off:
+        return "updates of this field are off in this direction; only force takes it over"
+    return "different since linking; only force takes it over"
+
+
+def _seen(pair: _Pair, rule: FieldRule) -> str:
+    link = [pair.binding.crm_type, pair.binding.crm_id, rule.id]
+    values = [encode(pair.crm.fields.get(rule.crm)), encode(pair.peer.fields.get(rule.peer))]
+    return hashlib.sha256(json.dumps([link, values], sort_keys=True).encode()).hexdigest()[:16]
+
+
+# --- carrying out ---------------------------------------------------------------------------------------------------
+
+
+def pull(
+    sync_pass: SyncPass,
+    peer_id: str,
+    choice: Choice,
+    *,
+    by: AbstractBaseUser | None,
+    seen: Mapping[str, str] | None = None,
+    reason: str = "",
+    wiring: Wiring | None = None,
+) -> Pulled:
+    """Sends the fields that differ and moves what both sides agreed on to what they answered. `seen` is that of the plan
+    that was shown, of the fields that were chosen from it. Raises DecisionRefused, Busy, WritesStopped, ConnectorError."""
+    binding = bound(sync_pass, peer_id)
+    if seen is not None and choice.is_forced:
+        choice = replace(choice, fields=frozenset(seen))
+    towards = sync_pass.peer if choice.source == "crm" else sync_pass.crm
+    how = "Force update" if choice.is_forced else "Pull data"
+    what = f"{how} of {binding.peer_type} {peer_id} {binding.name} towards {towards.get_system_display()}."
+    name = by.get_username() if by is not None else "command line"
+    with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
+        for _ in range(MOST_TRIES):
+            done = _pull_once(context, peer_id, choice, seen)
+            if done is not None:
+                break
+        else:
+            raise DecisionRefused(CHANGED)
+        fields, operation = done
+        said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
+        audit(by, "force update" if choice.is_forced else "pull data", f"{binding.peer_type} {peer_id}", **said)
+        return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
+
+
+def _pull_once(
+    context: RunContext, peer_id: str, choice: Choice, seen: Mapping[str, str] | None
+) -> tuple[tuple[str, ...], Operation | None] | None:
+    """Returns the fields and the write, None where somebody changed the record between our read and our write."""
+    sync_pass = context.sync_pass
+    binding = bound(sync_pass, peer_id)  # the link may have been moved while this waited
+    pair = _read(sync_pass, binding, context.crm.connector, context.peer.connector)
+    plan, writes = _plan(sync_pass, pair, choice)
+    if seen is not None and any(seen.get(name) != stamp for name, stamp in plan.seen.items()):
+        raise DecisionRefused(CHANGED)
+    type_ = context.terms.type_of(binding.crm_type)
+    if type_ is None:
+        raise DecisionRefused(f"{binding.crm_type}s are not synced: see Record types. Nothing was done.")
+    if not writes:
+        _agree(context, type_, pair, {}, None, choice)
+        return (), None
+    (operation,) = context.executor.intend([_intent(context, pair, choice, writes)])
+    if operation is None:
+        raise DecisionRefused("Somebody else is writing this record just now; try again in a moment. Nothing was done.")
+    errors: list[Exception] = []
+
+    def settle(done: list[Done]) -> None:
+        for item in done:
+            if item.error is not None:
+                errors.append(item.error)
+            elif item.record is not None:
+                _agree(context, type_, pair, writes, item.record, choice)
+
+    context.executor.send("peer" if choice.source == "crm" else "crm", [operation], settle)
+    if errors and isinstance(errors[0], StaleVersion):
+        return None
+    if errors:
+        said = errors[0].sentence if isinstance(errors[0], ConnectorError) else str(errors[0])
+        raise DecisionRefused(f"It was refused: {said}. Nothing was changed.")
+    return tuple(write.rule.peer for write in writes.values()), operation
+
+
+def _intent(context: RunContext, pair: _Pair, choice: Choice, writes: Mapping[str, FieldWrite]) -> Intent:
+    target, source = (pair.peer, pair.crm) if choice.source == "crm" else (pair.crm, pair.peer)
+    side: Side = "peer" if choice.source == "crm" else "crm"
+    state = pair.states()[1 if side == "peer" else 0]
+    edited = {name: w.before for name, w in writes.items() if w.has_loser or (name in state.base and is_changed(state, name))}
+    at = source.edited_at or source.updated_at
+    return Intent(
+        Operation.Kind.UPDATE.value,
+        side,
+        target.ref.object_type,
+        str(source.ref),
+        after=values_of(writes),
+        before={name: write.before for name, write in writes.items()},
+        target_id=target.ref.id,
+        version=target.version,
+        reason="Force update by staff." if choice.is_forced else "Pulled by staff.",
+        origin={
+            "system": source.ref.system,
+            "name": context.terms.kind.name_of(pair.peer)[:255],
+            "by": source.updated_by,
+            "at": at.isoformat() if at else "",
+            "mapping": pair.rules.version,
+            "rules": {name: write.rule.id for name, write in writes.items()},
+            "forced": choice.is_forced,
+        },
+        losers=edited,
+    )
+
+
+def _agree(
+    context: RunContext, type_: TypeTerms, pair: _Pair, writes: Mapping[str, FieldWrite], answer: Record | None, choice: Choice
+) -> None:
+    """Moves the bases of what was written, and of what agrees by now, to what both sides hold; other edits stay to be found
+    by the next run. A person's edit in the CRM between our write and the read-back is such an edit (engine-rules 30)."""
+    crm, peer = dict(pair.crm.fields), dict(pair.peer.fields)
+    held = peer if choice.source == "crm" else crm
+    held |= values_of(writes)
+    own = getattr(context.crm.connector, "own_user_id", "") if choice.source == "peer" and answer is not None else ""
+    if answer is not None and (not own or not answer.updated_by or answer.updated_by == own):
+        held |= {name: answer.fields[name] for name in writes if name in answer.fields}
+    written = {write.rule.id for write in writes.values()}
+    settled = [r for r in type_.mapping.rules if r.id in written or do_agree(r, crm.get(r.crm), peer.get(r.peer), pair.users)]
+    binding, earlier = pair.binding, pair.binding.mapping_version
+    pair_bases.agree(binding, settled, crm, peer)
+    to_peer = choice.source == "crm"
+    now = SideState(decode_fields(binding.peer_base if to_peer else binding.crm_base), held)
+    names = type_.mapping.peer_fields if to_peer else type_.mapping.crm_fields
+    seen = answer if answer is not None and not any(is_changed(now, name) for name in names) else None  # an edit keeps its date
+    pair_bases.seen(context, binding, type_, None if to_peer else seen, _whole(pair.peer, seen) if to_peer and seen else None)
+    if type_.mapping.newer_than(earlier):
+        binding.mapping_version = earlier  # the rules that came since are still to be looked at as a whole
+    pair_bases.save_known([pair.binding])
+    pair_differences.note_agreed(context, type_, pair.binding)
+
+
+def _whole(before: Record, answer: Record) -> Record:
+    """Returns the peer's record as it is after the write, for what it is called."""
+    return replace(answer, fields={**before.fields, **answer.fields})

@@ -1,0 +1,323 @@
+"""A person chooses which record of the CRM a prospect belongs to (S2.5 to S2.7, S2.13, S2.18 to S2.22, D9, D28).
+
+A remap changes the pointer and the link, nothing else: sequences, tasks and fields stay, and what differs afterwards is
+listed (engine-rules 33)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+
+from connectors.contract import Record, Ref
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.matching import Candidate, Rule, preferred
+from reconciliation.core.operations import Decision as Decided
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.relinking import NotRelinked, Step, carry
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Binding, Case, Difference, RememberedPair, SyncPass
+from reconciliation.passes.prospects import PROSPECT, SOURCE
+from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
+from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
+from reconciliation.services.policy import refuse_unless_remap
+
+MOST_AT_ONCE = 200
+PROSPECTS_A_CALL = 50
+NOTHING_ELSE = "Sequences, tasks and field values stay as they are. Fields that differ are listed and can be pulled down afterwards."
+CHANGED = "This changed while you were looking at it. Look at the matches again, then decide. Nothing was done."
+
+
+@dataclass(frozen=True, slots=True)
+class RemapPlan:
+    """What a choice writes, or the sentence that says why it cannot be. `stamp` names what it rests on."""
+
+    prospect_id: str
+    candidate: Candidate | None
+    writes: tuple[PlannedWrite, ...] = ()
+    remarks: tuple[str, ...] = ()
+    needs_move: bool = False
+    stamp: str = ""
+    refusal: str = ""
+
+    @property
+    def key(self) -> str:
+        """What a form sends back of one row of many."""
+        it = self.candidate
+        return f"{self.prospect_id}|{it.type if it else ''}|{it.id if it else ''}|{self.stamp}"
+
+
+@dataclass(frozen=True, slots=True)
+class Remapped:
+    """What was done: in which run, by which write (None where the pointer was right already), and how many fields differ."""
+
+    prospect_id: str
+    name: str
+    crm_type: str
+    crm_id: str
+    run_id: int
+    operation_id: int | None
+    differing: int
+    is_first: bool = False
+
+
+def stamp_of(matches: Matches, candidate: Candidate) -> str:
+    present = f"{matches.binding.crm_type}:{matches.binding.crm_id}" if matches.binding is not None else "-"
+    return f"{present}>{candidate.key}@{candidate.bound_to.id if candidate.bound_to is not None else ''}"
+
+
+def remap_plan(matches: Matches, crm_type: str, crm_id: str) -> RemapPlan:
+    """Returns what choosing this record writes. Reads nothing remote."""
+    candidate = matches.candidate(crm_type, crm_id)
+    if candidate is None:
+        said = "is no match of this prospect: it bears none of its e-mail addresses, or is not there"
+        return RemapPlan(matches.peer_id, None, refusal=f"{crm_type} {crm_id} {said}.")
+    stamp = stamp_of(matches, candidate)
+    if why := _why_not(matches, candidate):
+        return RemapPlan(matches.peer_id, candidate, stamp=stamp, refusal=why)
+    who = f"prospect {matches.peer_id} {matches.name}"
+    writes = [PlannedWrite("Outreach", who, "externalId", candidate.id), PlannedWrite("Outreach", who, "externalSource", SOURCE)]
+    remarks = [NOTHING_ELSE]
+    holder = candidate.bound_to
+    if holder is not None:
+        other = f"prospect {holder.id} {holder.name}".strip()
+        writes += [PlannedWrite("Outreach", other, name, "(blank)") for name in ("externalId", "externalSource")]
+        remarks.append(f"{candidate.type} {candidate.id} is linked to {other} now. The link moves from there, and that one ends unlinked.")
+    return RemapPlan(matches.peer_id, candidate, tuple(writes), tuple(remarks), holder is not None, stamp)
+
+
+def _why_not(matches: Matches, candidate: Candidate) -> str:
+    """Returns why a candidate cannot be chosen, "" when it can. Under *prevent* an unbound prospect may still be linked to
+    a record that nobody holds (D28)."""
+    if not candidate.is_living:
+        became = f" {candidate.became}: choose that one" if candidate.became else ""
+        word = {"merged": "was merged into", "converted": "was converted to", "deleted": "was deleted"}.get(candidate.fate, "is not there")
+        return f"{candidate.type} {candidate.id} {word}{became}."
+    if candidate.is_current:
+        return f"The prospect belongs to {candidate.type} {candidate.id} already."
+    if (matches.is_bound or candidate.bound_to is not None) and not matches.allows_remap:
+        return "Remapping is off; an admin can allow it under Dedupe policy."
+    return ""
+
+
+def remap(
+    prospect_id: str,
+    crm_type: str,
+    crm_id: str,
+    *,
+    move_link: bool = False,
+    by: AbstractBaseUser | None,
+    reason: str = "",
+    stamp: str = "",
+    wiring: Wiring | None = None,
+) -> Remapped:
+    """Lets the prospect belong to this record from now on. `stamp` is that of the plan that was shown. Raises
+    DecisionRefused, Busy, WritesStopped, ConnectorError; nothing has changed then."""
+    sync_pass = prospects_pass()
+    name = by.get_username() if by is not None else "command line"
+    what = f"Remap prospect {prospect_id} to {crm_type} {crm_id}."
+    with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
+        matches = _read(context, [prospect_id]).get(prospect_id)
+        if matches is None:
+            raise DecisionRefused(f"Prospect {prospect_id} is not in Outreach, or our user may not see it. Nothing was done.")
+        return _remap(context, matches, crm_type, crm_id, move_link, stamp, by)
+
+
+def _read(context: RunContext, prospect_ids: Sequence[str]) -> dict[str, Matches]:
+    return read_matches(context.sync_pass, context.crm.connector, context.peer.connector, prospect_ids, context.wiring.now())
+
+
+def _remap(
+    context: RunContext, matches: Matches, crm_type: str, crm_id: str, move_link: bool, stamp: str, by: AbstractBaseUser | None
+) -> Remapped:
+    plan = remap_plan(matches, crm_type, crm_id)
+    candidate = plan.candidate
+    if candidate is not None and (matches.is_bound or candidate.bound_to is not None):
+        refuse_unless_remap()
+    if plan.refusal or candidate is None:
+        raise DecisionRefused(f"{plan.refusal} Nothing was done.")
+    if stamp and stamp != plan.stamp:
+        raise DecisionRefused(CHANGED)
+    if candidate.bound_to is not None and not move_link:
+        holder = candidate.bound_to
+        raise DecisionRefused(
+            f"{crm_type} {crm_id} is linked to prospect {holder.id} {holder.name}. Tick “Move the link” to take it over. Nothing was done."
+        )
+    was = matches.binding
+    origin = {"from": [was.crm_type, was.crm_id] if was is not None else [], "to": [crm_type, crm_id]}
+    origin["moved_from"] = candidate.bound_to.id if candidate.bound_to is not None else ""
+    steps = [*_given_up(context, candidate, origin), _taken(context, matches, candidate, origin)]
+    try:
+        done = carry(context, steps)
+    except NotRelinked as refusal:
+        raise DecisionRefused(f"Outreach did not take it: {refusal} Nothing was changed.") from refusal
+    own = done[-1]
+    with transaction.atomic():
+        _close_cases(context, matches, candidate, by, own)
+        audit(by, "remap" if was is not None else "link prospect", f"prospect {matches.peer_id}", run=context.run.pk, **origin)
+    _keep_fresh(matches, own)
+    assert own.binding is not None
+    differing = Difference.objects.filter(binding=own.binding).count()
+    operation = own.operation.pk if own.operation is not None else None
+    return Remapped(matches.peer_id, matches.name, crm_type, crm_id, context.run.pk, operation, differing, was is None)
+
+
+def _taken(context: RunContext, matches: Matches, candidate: Candidate, origin: dict[str, object]) -> Step:
+    """Returns the step of the prospect itself."""
+    type_ = context.terms.type_of(candidate.type)
+    if type_ is None:
+        raise DecisionRefused(f"{candidate.type}s are not synced: see Record types. Nothing was done.")
+    reason = f"It belongs to {candidate.type} {candidate.id}, chosen by staff."
+    assert matches.prospect is not None
+    record = matches.records[candidate.key]
+    return Step(matches.prospect, matches.binding, record, type_, reason=reason, origin={"remap": origin})
+
+
+def _given_up(context: RunContext, candidate: Candidate, origin: dict[str, object]) -> list[Step]:
+    """Returns the step of the prospect that gives the record up, if there is one."""
+    holder = candidate.bound_to
+    if holder is None:
+        return []
+    binding = bindings_of(context.sync_pass, [holder.id]).get(holder.id)
+    found = context.peer.connector.read(PROSPECT, [holder.id], context.terms.kind.columns[PROSPECT])
+    record = found[0] if found else None
+    if binding is None:
+        raise DecisionRefused(CHANGED)
+    if record is None:  # it is gone in Outreach: only its link is left to end
+        return [_ended(context, holder.id, binding)]
+    reason = f"Its link to {candidate.type} {candidate.id} was moved by staff."
+    return [Step(record, binding, reason=reason, origin={"remap_lost": origin})]
+
+
+def _ended(context: RunContext, peer_id: str, binding: Binding) -> Step:
+    gone = Record(Ref(context.peer.connector.system, PROSPECT, peer_id), {})
+    return Step(gone, binding, pointer={})
+
+
+def _close_cases(context: RunContext, matches: Matches, candidate: Candidate, by: AbstractBaseUser | None, own: Step) -> None:
+    """Closes what asked for this choice, and conflicts of the link that is no more; whom the prospect does not belong to is
+    remembered, so that no edit of that record asks again."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN)
+    now = context.wiring.now()
+    decided = {"run": context.run.pk, "operation": own.operation.pk if own.operation else None, "to": [candidate.type, candidate.id]}
+    asked = rows.filter(kind=Case.Kind.REMAP, peer_id=matches.peer_id) | rows.filter(kind=Case.Kind.REMAP, crm_id=candidate.id)
+    decision = "remap" if matches.is_bound else "link prospect"
+    closed = {"state": Case.State.RESOLVED, "decision": decision, "decided": decided, "closed_at": now, "note": context.reason}
+    Case.objects.filter(pk__in=list(asked.values_list("pk", flat=True))).update(**closed, decided_by_id=by.pk if by is not None else None)
+    rows.filter(kind=Case.Kind.CONFLICT, peer_id=matches.peer_id).exclude(crm_id=candidate.id).update(
+        state=Case.State.CLOSED, decision="remap", closed_at=now, note="The link was moved to another record."
+    )
+    pairs = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id=matches.peer_id)
+    pairs.filter(crm_id__in=[candidate.id, ""]).delete()  # "": to no record at all
+    others = [it.id for it in matches.candidates if it.id != candidate.id and it.is_living and it.bound_to is None]
+    remember(context.sync_pass, matches.peer_id, others, by)
+
+
+def remember(sync_pass: SyncPass, peer_id: str, crm_ids: Sequence[str], by: AbstractBaseUser | None) -> None:
+    """Remembers that the prospect belongs to none of these."""
+    rows = [RememberedPair(sync_pass=sync_pass, crm_id=id_, peer_id=peer_id, decided_by_id=by.pk if by else None) for id_ in crm_ids]
+    RememberedPair.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _keep_fresh(matches: Matches, own: Step) -> None:
+    """Keeps what was read with the link as it is now, for a page that cannot read."""
+    assert own.binding is not None
+    key = f"{own.binding.crm_type}:{own.binding.crm_id}"
+    candidates = [replace(it, is_current=it.key == key, bound_to=None if it.key == key else it.bound_to) for it in matches.candidates]
+    keep_matches([replace(matches, candidates=candidates, binding=own.binding)])
+
+
+# --- keep, later ----------------------------------------------------------------------------------------------------
+
+
+def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> int:
+    """Keeps the present CRM ID: closes what asked, and lets no later edit of those records ask again. Returns how many
+    questions were closed. Raises DecisionRefused."""
+    sync_pass = prospects_pass()
+    with transaction.atomic():
+        rows = Case.objects.select_for_update().filter(
+            sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN, peer_id=prospect_id
+        )
+        asked = list(rows)
+        remember(sync_pass, prospect_id, [case.crm_id for case in asked], by)
+        closed = {"state": Case.State.RESOLVED, "decision": "keep", "decided_by": by, "note": reason, "closed_at": timezone.now()}
+        Case.objects.filter(pk__in=[case.pk for case in asked]).update(**closed)
+        audit(by, "remap: keep", f"prospect {prospect_id}", cases=len(asked), **({"reason": reason} if reason else {}))
+    return len(asked)
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+def asked_prospects(sync_pass: SyncPass, import_id: int | None = None) -> list[str]:
+    """Returns the prospects that wait for a choice, the oldest question first: of one import, or of all."""
+    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN).exclude(peer_id="")
+    if import_id is not None:
+        rows = rows.filter(import_rows__batch=import_id)
+    return list(dict.fromkeys(rows.order_by("pk").values_list("peer_id", flat=True)))
+
+
+def bulk_plans(
+    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, wiring: Wiring | None = None
+) -> list[tuple[Matches, RemapPlan]]:
+    """Returns what a rule would do to each prospect, read now; a plan without candidate leaves it as it is. At most
+    MOST_AT_ONCE. Raises ConnectorError."""
+    wiring = wiring or Wiring()
+    wanted = list(prospect_ids[:MOST_AT_ONCE])
+    found: list[tuple[Matches, RemapPlan]] = []
+    with both_sides(sync_pass, wiring) as (crm, peer):
+        for start in range(0, len(wanted), PROSPECTS_A_CALL):
+            part = wanted[start : start + PROSPECTS_A_CALL]
+            read = read_matches(sync_pass, crm, peer, part, wiring.now())
+            keep_matches(read.values())
+            found += [(read[id_], bulk_plan(read[id_], rule)) for id_ in part if id_ in read]
+    return found
+
+
+def bulk_plan(matches: Matches, rule: Rule) -> RemapPlan:
+    best = preferred(matches.candidates, rule)
+    return remap_plan(matches, best.type, best.id) if best is not None else RemapPlan(matches.peer_id, None)
+
+
+def remap_many(keys: Sequence[str], by: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> tuple[int, int, int]:
+    """Carries out what was chosen from a preview and returns how many prospects were remapped, kept and refused; each stands
+    as an event in the run. Raises Busy, WritesStopped, ConnectorError."""
+    sync_pass, done, kept, refused = prospects_pass(), 0, 0, 0
+    chosen = [parts for key in keys[:MOST_AT_ONCE] if len(parts := key.split("|")) == 4]
+    with at_work(sync_pass, by=by.get_username(), what=f"Remap {len(chosen)} prospects.", reason=reason, wiring=wiring) as context:
+        for start in range(0, len(chosen), PROSPECTS_A_CALL):
+            part = chosen[start : start + PROSPECTS_A_CALL]
+            read = _read(context, [parts[0] for parts in part])
+            for prospect_id, crm_type, crm_id, stamp in part:
+                context.ledger.seen += 1
+                matches = read.get(prospect_id)
+                if matches is None:
+                    refused += 1
+                    context.ledger.count(Outcome.EXCLUDED, "deleted")
+                    continue
+                if not crm_id:
+                    kept += 1
+                    remap_keep(prospect_id, by, reason=reason)
+                    _note(context, matches, Outcome.UNCHANGED, "kept", "Its present CRM ID is kept.")
+                    continue
+                try:
+                    _remap(context, matches, crm_type, crm_id, False, stamp, by)
+                except DecisionRefused as refusal:
+                    refused += 1
+                    _note(context, matches, Outcome.EXCLUDED, "changed_meanwhile", str(refusal))
+                else:
+                    done += 1
+                    _note(context, matches, Outcome.UPDATED, "remapped", f"It belongs to {crm_type} {crm_id} from now on.")
+        context.notes.append(f"{done} remapped, {kept} kept, {refused} refused.")
+    return done, kept, refused
+
+
+def _note(context: RunContext, matches: Matches, outcome: Outcome, reason: str, sentence: str) -> None:
+    assert matches.prospect is not None
+    it = Decided(matches.prospect, outcome, reason, sentence)
+    context.record_events([(it, "", matches.name, str(matches.prospect.ref), None)])

@@ -1,0 +1,289 @@
+"""Prospects: the list, the records of Salesforce that one may belong to, the choice, and pulling data down afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from reconciliation import jobs
+from reconciliation.core.matching import Rule
+from reconciliation.filters import ProspectFilter
+from reconciliation.models import Binding, SyncPass
+from reconciliation.roles import OPERATE
+from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
+from reconciliation.services.matches import PASS, find_matches, prospects_pass
+from reconciliation.services.policy import allows_remap, refuse_unless_remap
+from reconciliation.services.pull import Choice, bound, pull, pull_plan
+from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, remap, remap_keep, remap_plan
+from reconciliation.services.sittings import Sitting, sitting_of
+from reconciliation.templatetags.sync import named
+from reconciliation.views.exports import Column, export_rows
+from reconciliation.views.page import ROWS_A_PAGE, action, or_told, page, paginate, render, whole_number
+
+RULES: dict[str, Rule] = {"contact": "contact", "latest": "latest", "keep": "keep"}
+RULE_WORDS = {"contact": "Prefer the Contact", "latest": "Take the record changed last", "keep": "Keep all present IDs"}
+COLUMNS = (
+    Column("prospect", lambda b: b.name),
+    Column("Outreach id", lambda b: b.peer_id),
+    Column("Salesforce object", lambda b: b.crm_type),
+    Column("Salesforce id", lambda b: b.crm_id),
+    Column("state", lambda b: b.state_word),
+    Column("how", lambda b: b.how),
+    Column("linked since", lambda b: b.bound_at),
+    Column("last agreement", lambda b: b.synced_at),
+)
+COMPARED_AT_ONCE = 4  # candidates beside the prospect
+
+
+# --- the list -------------------------------------------------------------------------------------------------------
+
+
+def _chosen(request: HttpRequest, sync_pass: SyncPass | None) -> ProspectFilter:
+    return ProspectFilter(request.GET, prospects_listed(sync_pass))
+
+
+@page()
+def show_list(request: HttpRequest) -> HttpResponse:
+    """Every prospect that is or was linked, by its link; those that wait for a choice without a link stand before them."""
+    sync_pass, is_choosing = prospects_pass_and_policy()
+    chosen = _chosen(request, sync_pass)
+    rows = paginate(request, chosen.qs)
+    mark_prospects(rows)
+    text = request.GET.get("q", "").strip()[:300]
+    is_first = rows.number == 1 and request.GET.get("state", "") in ("", "asked")
+    unlinked = prospects_unlinked(sync_pass, text) if sync_pass is not None and is_first else []
+    return render(
+        request,
+        "admin/reconciliation/prospect/list.html",
+        "Prospects",
+        filter=chosen,
+        rows=rows,
+        unlinked=unlinked,
+        allows_remap=is_choosing,
+        is_connected=sync_pass is not None,
+    )
+
+
+@page()
+def export(request: HttpRequest) -> StreamingHttpResponse:
+    return export_rows(request, "prospects", COLUMNS, _chosen(request, pass_named(PASS)).qs, prepare=mark_prospects)
+
+
+# --- matches and the choice -----------------------------------------------------------------------------------------
+
+
+def _import(request: HttpRequest) -> int | None:
+    return whole_number((request.POST if request.method == "POST" else request.GET).get("import", ""))
+
+
+def _address(name: str, sitting: Sitting, peer_id: str, **more: str) -> str:
+    asked = {**({"import": str(sitting.import_id)} if sitting.import_id is not None else {}), **more}
+    return reverse(f"admin:{name}", args=[peer_id]) + (f"?{urlencode(asked)}" if asked else "")
+
+
+def _way_on(sitting: Sitting) -> str:
+    """Returns where a sitting goes on: to the next prospect, or back to where it began."""
+    if sitting.following:
+        return _address("prospect_matches", sitting, sitting.following)
+    return reverse("admin:import_detail", args=[sitting.import_id]) if sitting.import_id is not None else reverse("admin:prospect_list")
+
+
+@page(OPERATE)
+def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
+    """The prospect beside the records it may belong to, read now; each with what choosing it writes."""
+    return or_told(request, reverse("admin:prospect_list"), lambda: _show_matches(request, str(peer_id)))
+
+
+def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
+    sync_pass = prospects_pass()
+    is_bound = Binding.objects.filter(sync_pass=sync_pass, peer_id=peer_id, is_tombstone=False)
+    if not allows_remap() and is_bound.exists():
+        refuse_unless_remap()
+    matches = find_matches(sync_pass, peer_id)
+    sitting = sitting_of(sync_pass, peer_id, _import(request))
+    rows = Paginator(matches.candidates, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    plans = [remap_plan(matches, it.type, it.id) for it in rows]
+    first = next((plan.stamp for plan in plans if not plan.refusal), "")
+    return render(
+        request,
+        "admin/reconciliation/prospect/matches.html",
+        f"Matches of {named(matches.name, peer_id)}",
+        matches=matches,
+        rows=rows,
+        plans=plans,
+        only=first if sum(not plan.refusal for plan in plans) == 1 else "",
+        compared=_compared(matches, list(rows)),
+        beside=list(rows)[:COMPARED_AT_ONCE],
+        sitting=sitting,
+        way_on=_way_on(sitting),
+        previous=_address("prospect_matches", sitting, sitting.before) if sitting.before else "",
+        following=_address("prospect_matches", sitting, sitting.following) if sitting.following else "",
+    )
+
+
+def _compared(matches: Any, candidates: list[Any]) -> list[dict[str, Any]]:
+    """Returns a row per mapped field: the prospect's value, then what each of the first candidates holds for it."""
+    beside = candidates[:COMPARED_AT_ONCE]
+    names = [name for name in matches.fields if any(name in it.fields for it in beside)]
+    rows = []
+    for name in names:
+        cells = [it.fields.get(name) for it in beside]
+        rows.append({"field": name, "own": matches.fields[name], "cells": cells, "differs": any(cell and cell[1] for cell in cells)})
+    return rows
+
+
+@action(OPERATE)
+def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
+    """Carries the choice out, then offers the data of the chosen record; *keep* and *later* go on to the next prospect."""
+    id_, decision = str(peer_id), request.POST.get("decision", "")
+    sync_pass = prospects_pass()
+    sitting = sitting_of(sync_pass, id_, _import(request))
+    reason = request.POST.get("reason", "").strip()[:1000]
+    if decision == "later":
+        messages.info(request, f"Prospect {id_} waits on.")
+        return redirect(_way_on(sitting))
+    if decision == "keep":
+        refuse_unless_remap()
+        closed = remap_keep(id_, request.user, reason=reason)  # type: ignore[arg-type]
+        messages.success(request, f"Prospect {id_} keeps its present CRM ID." + (f" {closed} question closed." if closed == 1 else ""))
+        return redirect(_way_on(sitting))
+    choice = request.POST.get("choice", "")
+    crm_type, _, crm_id = choice.partition(":")
+    if not crm_id:
+        messages.warning(request, "Choose one of the records first. Nothing was done.")
+        return redirect(_address("prospect_matches", sitting, id_))
+    done = remap(
+        id_,
+        crm_type[:40],
+        crm_id[:64],
+        move_link=choice in request.POST.getlist("move"),
+        by=request.user,  # type: ignore[arg-type]
+        reason=reason,
+        stamp=request.POST.get(f"stamp-{choice}", "")[:300],
+    )
+    what = "is linked to" if done.is_first else "belongs to"
+    differ = f" {done.differing} fields differ and were left as they are." if done.differing else " All mapped fields agree."
+    messages.success(request, f"“{done.name}” {what} {done.crm_type} {done.crm_id} from now on.{differ}")
+    return redirect(_address("prospect_sync", sitting, id_))
+
+
+# --- pulling data down ----------------------------------------------------------------------------------------------
+
+
+@page(OPERATE)
+def sync(request: HttpRequest, peer_id: int) -> HttpResponse:
+    """The synchronisation of one prospect: the action, the option to force, the differences, and *Sync*."""
+    do = _carry_out if request.method == "POST" else _show_sync
+    back = reverse("admin:prospect_list") if request.method != "POST" else request.get_full_path()
+    return or_told(request, back, lambda: do(request, str(peer_id)))
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One direction of a synchronisation, as the form says it."""
+
+    value: str
+    title: str
+
+
+def _choice(asked: Any) -> Choice:
+    return Choice(
+        source="peer" if asked.get("source") == "peer" else "crm",
+        is_forced=asked.get("force") == "1",
+        also_blanks=asked.get("force") == "1" and asked.get("blanks") == "1",
+    )
+
+
+def _show_sync(request: HttpRequest, peer_id: str) -> HttpResponse:
+    sync_pass = prospects_pass()
+    plan = pull_plan(sync_pass, peer_id, _choice(request.GET))
+    sitting = sitting_of(sync_pass, peer_id, _import(request))
+    crm, peer = sync_pass.crm.get_system_display(), sync_pass.peer.get_system_display()
+    return render(
+        request,
+        "admin/reconciliation/prospect/sync.html",
+        f"Synchronise {named(plan.name, peer_id)}",
+        plan=plan,
+        actions=[Action("crm", f"Pull data down from {crm}"), Action("peer", f"Push data up to {crm}")],
+        crm=crm,
+        peer=peer,
+        target=peer if plan.choice.source == "crm" else crm,
+        remap=last_remap(plan.binding),
+        crm_url=plan.binding.crm_url.replace("{object}", plan.binding.crm_type),
+        sitting=sitting,
+        way_on=_way_on(sitting),
+        allows_remap=allows_remap(),
+    )
+
+
+def _carry_out(request: HttpRequest, peer_id: str) -> HttpResponse:
+    sync_pass = prospects_pass()
+    sitting = sitting_of(sync_pass, peer_id, _import(request))
+    choice, chosen = _choice(request.POST), request.POST.getlist("field")
+    seen = {name: request.POST.get(f"seen-{name}", "")[:16] for name in chosen}
+    if not seen:
+        messages.warning(request, "Choose at least one field. Nothing was done.")
+        return redirect(request.get_full_path())
+    binding = bound(sync_pass, peer_id)
+    reason = request.POST.get("reason", "").strip()[:1000]
+    done = pull(sync_pass, peer_id, choice, by=request.user, seen=seen, reason=reason)  # type: ignore[arg-type]
+    target = sync_pass.peer if choice.source == "crm" else sync_pass.crm
+    if done.fields:
+        what = (
+            f"{len(done.fields)} fields of “{binding.name}” were" if len(done.fields) != 1 else f"{done.fields[0]} of “{binding.name}” was"
+        )
+        messages.success(request, f"{what} written in {target.get_system_display()}. Sequences and tasks stay active.")
+    else:
+        messages.info(request, "Both sides agree by now; nothing was written.")
+    if sitting.following:
+        return redirect(_way_on(sitting))
+    return redirect("admin:record_detail", sync_pass.peer.system, binding.peer_type, peer_id)
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+@page(OPERATE)
+def bulk(request: HttpRequest) -> HttpResponse:
+    """Many prospects by one rule: what would happen to each first, then what was chosen is carried out as a job."""
+    do = _carry_out_bulk if request.method == "POST" else _show_bulk
+    return or_told(request, reverse("admin:prospect_list"), lambda: do(request))
+
+
+def _show_bulk(request: HttpRequest) -> HttpResponse:
+    sync_pass = pass_named(PASS)
+    if sync_pass is not None:
+        refuse_unless_remap()
+    rule, import_id = request.GET.get("rule", ""), _import(request)
+    asked = asked_prospects(sync_pass, import_id) if sync_pass is not None else []
+    found = bulk_plans(sync_pass, asked, RULES[rule]) if sync_pass is not None and rule in RULES else []
+    return render(
+        request,
+        "admin/reconciliation/prospect/bulk.html",
+        "Choose for many prospects",
+        rules=RULE_WORDS,
+        rule=rule if rule in RULES else "",
+        asked=len(asked),
+        import_id=import_id,
+        found=[(matches, plan) for matches, plan in found if not plan.refusal],
+        refused=[(matches, plan) for matches, plan in found if plan.refusal],
+        most=MOST_AT_ONCE,
+    )
+
+
+def _carry_out_bulk(request: HttpRequest) -> HttpResponse:
+    refuse_unless_remap()
+    keys = [key[:400] for key in request.POST.getlist("key") if key.count("|") == 3][:MOST_AT_ONCE]
+    if not keys:
+        messages.warning(request, "Choose at least one prospect. Nothing was done.")
+        return redirect("admin:prospect_bulk")
+    jobs.ask_for("remap_prospects", keys, request.user.pk, request.POST.get("reason", "").strip()[:1000])
+    messages.success(request, f"{len(keys)} prospects are being worked through; the run at the top of the list says what became of each.")
+    return redirect("admin:run_list")

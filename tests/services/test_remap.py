@@ -1,0 +1,318 @@
+"""Which record of Salesforce a prospect belongs to: seed 002, through the services, against the played systems."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from connectors.errors import ConnectionTrouble
+from reconciliation.models import AuditEntry, Binding, Case, Difference, Operation, Policy, ProspectMatches, RememberedPair, Tombstone
+from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.matches import find_matches
+from reconciliation.services.remap import asked_prospects, bulk_plans, remap, remap_keep, remap_many, remap_plan
+from reconciliation.services.restore import restore, restore_plan
+from tests.remapping import remapping
+
+pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+
+@pytest.fixture
+def box():
+    return remapping()
+
+
+@pytest.fixture
+def olga():
+    return User.objects.create(username="olga")
+
+
+def matches(box, prospect):
+    return find_matches(box.sync_pass, str(prospect), wiring=box.wiring)
+
+
+def choose(box, by, prospect, type_, id_, **more):
+    return remap(str(prospect), type_, id_, by=by, wiring=box.wiring, **more)
+
+
+def rest(box):
+    """Runs until everything is at rest and asserts that a further run writes nothing."""
+    box.run()
+    box.calls()
+    box.run()
+    assert box.writes() == {}, box.events()
+
+
+# --- what is found --------------------------------------------------------------------------------------------------
+
+
+def test_s2_17_s2_18_candidates_come_with_type_id_and_the_two_counts(box):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ADA@acme.example", FirstName="Ada", Company="Acme Ltd", Title="Chief")
+    box.active(id_, tasks=3, sequences=2)
+
+    found = matches(box, id_)
+
+    assert (found.active.tasks, found.active.sequences) == (3, 2)
+    assert [(c.type, c.id, c.is_current) for c in found.candidates] == [("Contact", contact, True), ("Lead", lead, False)]
+    other = found.candidates[1]
+    assert (other.name, other.company, other.url) == ("Ada Byrne", "Acme Ltd", f"https://sf.example/Lead/{lead}")
+    assert other.owner and other.changed_at is not None
+    assert other.why == "Same e-mail address ada@acme.example" and found.candidates[0].why.startswith("The present link; same e-mail")
+    assert other.fields["title"] == ["Chief", True] and other.fields["lastName"] == ["Byrne", False]
+    row = ProspectMatches.objects.get()
+    assert (row.active_tasks, row.active_sequences, row.read_at, len(row.candidates)) == (3, 2, box.clock.at, 2)
+
+
+def test_every_address_of_the_prospect_is_searched_for(box):
+    contact, id_ = box.pair()
+    box.edit_peer(id_, emails=["ada@acme.example", "Ada@Home.example"])
+    lead = box.lead("Byrne", "ada@home.example")
+
+    assert {c.id for c in matches(box, id_).candidates} == {contact, lead}
+
+
+def test_s2_18_a_candidate_of_another_prospect_says_so_with_that_ones_counts(box):
+    _, id_ = box.pair()
+    taken, other = box.pair("Diaz", "cleo@acme.example")
+    box.edit_crm("Contact", taken, Email="ada@acme.example")
+    box.active(other, tasks=1, sequences=3)
+
+    candidate = matches(box, id_).candidate("Contact", taken)
+
+    holder = candidate.bound_to
+    assert (holder.id, holder.name, holder.active.tasks, holder.active.sequences) == (str(other), "Diaz", 1, 3)
+
+
+def test_s2_21_d9_one_candidate_is_a_choice_only_where_it_is_not_the_present_one(box):
+    contact, id_ = box.pair()
+    assert not matches(box, id_).has_choice
+
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.world.salesforce.delete_record("Contact", contact)
+
+    found = matches(box, id_)
+    assert found.has_choice and [(c.id, c.fate) for c in found.candidates] == [(contact, "deleted"), (lead, "living")]
+    assert "was deleted" in remap_plan(found, "Contact", contact).refusal
+
+
+def test_d9_what_a_present_link_was_converted_to_is_a_candidate(box):
+    box.run()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    id_ = int(Binding.objects.get().peer_id)
+    contact = box.world.salesforce.convert({"lead": lead})["ConvertedContactId"]
+
+    found = matches(box, id_)
+
+    assert [(c.type, c.id, c.fate) for c in found.candidates] == [("Lead", lead, "converted"), ("Contact", contact, "living")]
+    assert "choose that one" in remap_plan(found, "Lead", lead).refusal
+
+
+def test_without_the_right_to_tasks_the_counts_are_unknown_and_the_rest_is_there(box):
+    contact, id_ = box.pair()
+    box.world.faults.add({"kind": "status", "status": 403, "system": "outreach", "method": "GET", "path": "/api/v2/tasks", "times": 9})
+
+    found = matches(box, id_)
+
+    assert found.active.tasks is None and found.active.sequences == 0 and found.candidates[0].id == contact
+
+
+def test_what_was_read_last_is_shown_while_salesforce_does_not_answer(box):
+    contact, id_ = box.pair()
+    matches(box, id_)
+    box.world.faults.add({"kind": "status", "status": 503, "system": "salesforce", "times": 99})
+
+    found = matches(box, id_)
+
+    assert found.trouble and [c.id for c in found.candidates] == [contact] and found.candidates[0].changed_at is not None
+
+
+# --- the remap ------------------------------------------------------------------------------------------------------
+
+
+def test_s2_6_s2_7_a_remap_changes_the_pointer_and_nothing_else(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne-Smith", "ada@acme.example", Title="Chief", Company="Other")
+    box.active(id_, tasks=2, sequences=2)
+    before, life, crm = box.peer(id_), box.life(id_), (box.crm("Contact", contact), box.crm("Lead", lead))
+    box.calls()
+
+    done = choose(box, olga, id_, "Lead", lead, reason="the newer record")
+
+    assert box.changed(before, id_) == {"externalId"} and box.peer(id_)["externalId"] == lead
+    assert box.peer(id_)["externalSource"] == "salesforce"
+    assert box.life(id_) == life and (box.crm("Contact", contact), box.crm("Lead", lead)) == crm
+    assert box.writes() == {"PATCH /api/v2/prospects/{id}": 1}
+    binding = box.binding(id_)
+    assert (binding.crm_type, binding.crm_id, binding.how, binding.is_write_back_due) == ("Lead", lead, "remapped", False)
+    assert (binding.crm_base["Title"], binding.peer_base["title"]) == ("Chief", "Buyer")
+    operation = Operation.objects.get(pk=done.operation_id)
+    assert operation.after == {"externalId": lead} and operation.origin["remap"]["from"] == ["Contact", contact]
+    assert AuditEntry.objects.get(action="remap").detail["to"] == ["Lead", lead]
+
+
+def test_s2_8_what_differs_after_a_remap_is_listed_and_no_run_writes_it(box, olga):
+    _, id_ = box.pair()
+    lead = box.lead("Smith", "ada@acme.example", Title="Chief")
+
+    done = choose(box, olga, id_, "Lead", lead)
+
+    listed = {d.peer_field: (d.crm_value, d.peer_value) for d in Difference.objects.all()}
+    assert listed["title"] == ("Chief", "Buyer") and listed["lastName"] == ("Smith", "Byrne") and done.differing == len(listed)
+    rest(box)
+    assert (box.peer(id_)["title"], box.crm("Lead", lead)["Title"]) == ("Buyer", "Chief")
+    box.edit_crm("Lead", lead, Phone="99")  # from now on edits of the chosen record flow
+    box.run()
+    assert box.peer(id_)["workPhones"] == ["99"] and box.peer(id_)["title"] == "Buyer"
+
+
+def test_the_record_that_was_left_asks_no_more_when_it_is_edited(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    assert Case.objects.filter(kind="remap", state="open", crm_id=lead).count() == 1
+    choose(box, olga, id_, "Lead", lead)
+    case = Case.objects.get(kind="remap")
+    assert (case.state, case.get_decision_word(), case.decided_by) == ("resolved", "Remapped", olga)
+
+    box.edit_crm("Contact", contact, Title="Janitor")
+    rest(box)
+
+    assert not Case.objects.filter(state="open").exists() and box.peer(id_)["title"] == "Buyer"
+    assert len(box.prospects()) == 1 and RememberedPair.objects.get().crm_id == contact
+    choose(box, olga, id_, "Contact", contact)  # and the way back is open
+    assert box.binding(id_).crm_id == contact
+
+
+def test_s2_18_moving_a_link_needs_the_tick_and_ends_the_other_ones(box, olga):
+    _, id_ = box.pair()
+    taken, other = box.pair("Diaz", "cleo@acme.example")
+    box.edit_crm("Contact", taken, Email="ada@acme.example")
+    plan = remap_plan(matches(box, id_), "Contact", taken)
+    assert plan.needs_move and [(w.field, w.value) for w in plan.writes[2:]] == [("externalId", "(blank)"), ("externalSource", "(blank)")]
+
+    with pytest.raises(DecisionRefused, match="Move the link"):
+        choose(box, olga, id_, "Contact", taken)
+    choose(box, olga, id_, "Contact", taken, move_link=True, stamp=plan.stamp)
+
+    assert box.binding(id_).crm_id == taken and box.peer(id_)["externalId"] == taken
+    assert not box.peer(other)["externalId"] and not Binding.objects.filter(peer_id=other, is_tombstone=False).exists()
+    ended = Tombstone.objects.get()
+    assert (ended.why, ended.crm_id, ended.peer_id) == ("moved", taken, str(other))
+    assert "link was moved" in restore_plan(ended, wiring=box.wiring).refusal
+    with pytest.raises(DecisionRefused, match="Nothing was done"):
+        restore(ended, olga, wiring=box.wiring)
+    box.edit_peer(other, title="Somebody")
+    rest(box)
+    assert len(box.people("Contact")) == 2 and not box.people("Lead")  # nobody is made for the one without a link
+
+
+def test_s2_5_under_prevent_a_bound_prospect_is_not_remapped_and_an_unbound_one_may_be_linked(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    free = box.prospect("Evans", "eve@acme.example")
+    person = box.contact("Evans-Old", "eve@acme.example")
+    Policy.objects.update(same_email="prevent")
+    box.calls()
+
+    assert "Remapping is off" in remap_plan(matches(box, id_), "Lead", lead).refusal
+    with pytest.raises(DecisionRefused, match="Remapping is off"):
+        choose(box, olga, id_, "Lead", lead)
+    assert box.writes() == {} and box.binding(id_).crm_id == contact
+
+    done = choose(box, olga, free, "Contact", person)  # D28: a link
+    assert done.is_first and box.binding(free).crm_id == person and box.peer(free)["externalId"] == person
+    rest(box)
+    assert box.crm("Contact", person)["LastName"] == "Evans-Old" and box.peer(free)["lastName"] == "Evans"
+
+
+def test_a_record_with_another_address_is_no_match(box, olga):
+    _, id_ = box.pair()
+    stranger = box.lead("Stranger", "x@y.example")
+
+    with pytest.raises(DecisionRefused, match="no match"):
+        choose(box, olga, id_, "Lead", stranger)
+    with pytest.raises(DecisionRefused, match="not in Outreach"):
+        choose(box, olga, 999, "Lead", stranger)
+
+
+def test_a_plan_that_is_out_of_date_is_refused(box, olga):
+    contact, id_ = box.pair()
+    lead, second = box.lead("Byrne", "ada@acme.example"), box.lead("Byrne", "ada@acme.example")
+    stamp = remap_plan(matches(box, id_), "Lead", lead).stamp
+    choose(box, olga, id_, "Lead", second)
+
+    with pytest.raises(DecisionRefused, match="changed while"):
+        choose(box, olga, id_, "Lead", lead, stamp=stamp)
+    assert box.binding(id_).crm_id == second and contact
+
+
+def test_what_outreach_refuses_leaves_everything_as_it_was(box, olga):
+    contact, id_ = box.pair()
+    taken, other = box.pair("Diaz", "cleo@acme.example")
+    box.edit_crm("Contact", taken, Email="ada@acme.example")
+    rows = list(Binding.objects.order_by("pk").values())
+    fault = {"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{id_}", "times": 1}
+    box.world.faults.add(fault)
+
+    with pytest.raises(DecisionRefused, match="Nothing was changed"):
+        choose(box, olga, id_, "Contact", taken, move_link=True)
+
+    now = list(Binding.objects.order_by("pk").values())
+    changed = {n for a, b in zip(rows, now, strict=True) for n in a if a[n] != b[n]}
+    assert changed <= {"is_write_back_due", "owed_since"} and not Tombstone.objects.exists()
+    box.run()  # the pointer that was cleared on the way comes back
+    assert box.peer(other)["externalId"] == taken and box.peer(id_)["externalId"] == contact
+
+
+def test_a_lost_answer_leaves_a_pointer_that_the_next_run_writes(box, olga):
+    _, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "drop", "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{id_}", "times": 9})
+
+    with pytest.raises(ConnectionTrouble):
+        choose(box, olga, id_, "Lead", lead)
+    box.world.faults.clear()
+    box.run()
+    box.run()
+
+    assert box.peer(id_)["externalId"] == box.binding(id_).crm_id
+    rest(box)
+
+
+def test_keeping_the_present_id_closes_the_question_for_good(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+
+    assert remap_keep(str(id_), olga, reason="the contact is right") == 1
+
+    box.edit_crm("Lead", lead, Title="Other")
+    rest(box)
+    case = Case.objects.get(kind="remap")
+    assert (case.get_decision_word(), case.note) == ("Kept on its present CRM ID", "the contact is right")
+    assert box.binding(id_).crm_id == contact
+
+
+# --- many -----------------------------------------------------------------------------------------------------------
+
+
+def test_s2_19_many_prospects_by_one_rule_with_a_preview(box, olga):
+    pairs = [box.pair(f"P{n}", f"p{n}@acme.example") for n in range(3)]
+    leads = [box.lead(f"P{n}", f"p{n}@acme.example") for n in range(3)]
+    box.run()
+    asked = asked_prospects(box.sync_pass)
+    assert asked == [str(id_) for _, id_ in pairs]
+
+    kept = bulk_plans(box.sync_pass, asked, "contact", wiring=box.wiring)
+    assert all(plan.candidate is None for _, plan in kept)
+    box.edit_crm("Contact", pairs[2][0], Description="touched last")
+    plans = bulk_plans(box.sync_pass, asked, "latest", wiring=box.wiring)
+    assert [plan.candidate.id if plan.candidate else None for _, plan in plans] == [leads[0], leads[1], None]
+    box.calls()
+    result = remap_many([plan.key for _, plan in plans], olga, wiring=box.wiring)
+
+    assert result == (2, 1, 0)
+    calls = box.calls()
+    assert calls["PATCH /api/v2/prospects/{id}"] == 2 and calls["GET /api/v2/tasks"] == 1
+    assert [box.binding(id_).crm_id for _, id_ in pairs] == [leads[0], leads[1], pairs[2][0]]
+    assert not Case.objects.filter(kind="remap", state="open").exists()
+    rest(box)
