@@ -85,7 +85,6 @@ def full(hostile):
     run, source = Run.objects.first(), Case.objects.get(kind="error", name="Refused").crm_ref
     binding = Binding.objects.filter(is_tombstone=False).first()
     table, now = MappingTable.objects.get(), timezone.now()
-    own = {"crm": hostile.sync_pass.crm, "peer": hostile.sync_pass.peer, "mapping": table}
     prospects = SyncPass.objects.get(name="prospects")
     for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
         Difference.objects.create(

@@ -413,6 +413,7 @@ def test_no_page_needs_more_than_twelve_queries(client, world):
         with CaptureQueriesContext(connection) as queries:
             assert client.get(where).status_code == status, where
         most = 16 if where.partition("?")[0].endswith(".csv") else 12  # a file also seals a row of the audit log
+        most += 2 if where == "/records/?q=1" else 0  # a number may be an id of either pass, so each is asked
         assert len(queries) <= most, (where, len(queries), [q["sql"].partition("FROM")[2][:60] or q["sql"][:60] for q in queries])
 
 
