@@ -16,6 +16,9 @@ FIELDS = {
     "survivorship": "who wins",
     "blank_to_peer": "blank overrides in peer",
     "blank_to_crm": "blank overrides in CRM",
+    "value_map": "value map",
+    "default_in_peer": "placeholder in peer",
+    "default_in_crm": "placeholder in CRM",
     "is_enabled": "enabled",
     "is_standard": "standard",
 }
@@ -58,7 +61,7 @@ def rows_diff(before: Sequence[Row], after: Sequence[Row]) -> list[RowDiff]:
         if old is None:
             found.append(RowDiff("added", title_of(row)))
             continue
-        fields = tuple(FieldDiff(word, old.get(n), row.get(n)) for n, word in FIELDS.items() if old.get(n) != row.get(n))
+        fields = tuple(FieldDiff(word, old.get(n), row.get(n)) for n, word in FIELDS.items() if not _is_same(old.get(n), row.get(n)))
         found.append(RowDiff("changed" if fields else "same", title_of(old), fields))
     matched = set(partner.values())
     return found + [RowDiff("removed", title_of(row)) for index, row in enumerate(before) if index not in matched]
@@ -74,6 +77,11 @@ def match(before: Sequence[Row], after: Sequence[Row]) -> dict[int, int]:
         if index not in partner and row["peer_field"] in by_peer:
             partner[index] = by_peer[row["peer_field"]]
     return partner
+
+
+def _is_same(before: Any, after: Any) -> bool:
+    """Tells whether two versions say the same: one kept before a field existed says nothing of it."""
+    return before == after or not (before or after)
 
 
 def _word(value: Any) -> str:

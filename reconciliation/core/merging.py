@@ -160,6 +160,9 @@ def is_changed(side: SideState, name: str) -> bool:
 
 def _merge_field(merge: Merge, rule: FieldRule, pair: _Pair, *, is_fresh: bool) -> None:
     crm, peer = pair.crm, pair.peer
+    if is_fresh and rule.flows_to_crm and rule.flows_to_peer and rule.crm in crm.base and rule.peer in peer.base:
+        # An edit since the last agreement says more than the rule's new meaning, above all one that blanked the field.
+        is_fresh = not (is_changed(crm, rule.crm) or is_changed(peer, rule.peer))
     crm_changed = is_fresh or is_changed(crm, rule.crm)
     peer_changed = is_fresh or is_changed(peer, rule.peer)
     was_agreed = not is_fresh and rule.crm in crm.base and rule.peer in peer.base

@@ -18,6 +18,9 @@ ROW_FIELDS = (
     "survivorship",
     "blank_to_peer",
     "blank_to_crm",
+    "value_map",
+    "default_in_peer",
+    "default_in_crm",
     "is_enabled",
     "is_standard",
 )

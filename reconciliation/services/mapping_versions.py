@@ -74,6 +74,9 @@ def _change(row: dict[str, Any], *, is_removed: bool = False) -> RowChange:
         direction=row["direction"],
         survivorship=row["survivorship"],
         blank_to_crm=row["blank_to_crm"],
+        value_map=row.get("value_map") or [],  # versions of before these existed lack them
+        default_in_peer=row.get("default_in_peer") or "",
+        default_in_crm=row.get("default_in_crm") or "",
     )
 
 

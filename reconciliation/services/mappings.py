@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from connectors.contract import Record
 from reconciliation.core.impact import impact
-from reconciliation.core.mapping import Mapping
-from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP
+from reconciliation.core.mapping import Direction, Mapping, Survivorship
+from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP, has_way_back
 from reconciliation.engine import gather
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass, UserPair
@@ -45,11 +45,14 @@ class RowChange:
     direction: str | None = None
     survivorship: str | None = None
     blank_to_crm: bool | None = None
+    value_map: Sequence[Sequence[str]] | None = None
+    default_in_peer: str | None = None
+    default_in_crm: str | None = None
 
 
 Added = RowChange | Sequence[RowChange] | None
 KEPT_FIELDS = ("crm_field", "peer_field", "transform", "is_enabled", "blank_to_peer")
-OPTIONAL_FIELDS = ("direction", "survivorship", "blank_to_crm")
+OPTIONAL_FIELDS = ("direction", "survivorship", "blank_to_crm", "value_map", "default_in_peer", "default_in_crm")
 
 
 def listed(added: Added) -> list[RowChange]:
@@ -84,6 +87,7 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
         return [f"There is no conversion called {change.transform!r}."]
     if crm and not _is_known(change.crm_field, crm):
         problems.append(f"{sync_pass.crm.get_system_display()} has no field {change.crm_field!r}.")
+    problems += _two_way_problems(change)
     attribute = peer.get(change.peer_field)
     if peer and attribute is None:
         problems.append(f"{sync_pass.peer.get_system_display()} has no field {change.peer_field!r}.")
@@ -95,6 +99,37 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
     if attribute and not problems:
         problems += _type_problem(change, crm.get(change.crm_field, {}).get("type", ""), attribute)
     return problems
+
+
+def _two_way_problems(change: RowChange) -> list[str]:
+    """Returns what speaks against direction, winner and value map of a row."""
+    problems = []
+    if change.direction not in (None, *Direction):
+        problems.append(f"There is no direction called {change.direction!r}.")
+    if change.survivorship not in (None, *Survivorship):
+        problems.append(f"There is no winner called {change.survivorship!r}.")
+    if change.direction in (Direction.BOTH, Direction.TO_CRM) and not has_way_back(change.transform):
+        problems.append(f"The conversion “{change.transform}” has no way back to the CRM; let the row go one way, or choose another.")
+    pairs = change.value_map or ()
+    for side, values in (("CRM", [p[0] for p in pairs]), ("peer", [p[1] for p in pairs])):
+        if twice := sorted({v for v in values if values.count(v) > 1}):
+            problems.append(f"The value map names {', '.join(twice)} of the {side} twice.")
+    if change.transform == VALUE_MAP and change.value_map is not None and not change.value_map:
+        problems.append("The conversion “value map” needs lines of “CRM value = peer value”.")
+    return problems
+
+
+def value_map_of(text: str) -> list[list[str]]:
+    """Returns the pairs of "CRM value = peer value", one a line. Raises MappingRefused for a line that is none."""
+    pairs = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        left, sign, right = line.partition("=")
+        if not sign or not left.strip() or not right.strip():
+            raise MappingRefused(f"Line {number} of the value map, “{line.strip()[:60]}”, is not “CRM value = peer value”.")
+        pairs.append([left.strip(), right.strip()])
+    return pairs
 
 
 def _is_known(field: str, schema: dict[str, object]) -> bool:
@@ -354,7 +389,7 @@ def _difference(row: FieldRule, change: RowChange) -> str:
 def _has_new_meaning(row: FieldRule, change: RowChange) -> bool:
     """Tells whether records that agree under the row as it was may differ under the changed one."""
     same = (row.crm_field, row.peer_field, row.transform) == (change.crm_field, change.peer_field, change.transform)
-    same &= all(getattr(change, n) in (None, getattr(row, n)) for n in ("direction", "survivorship"))
+    same &= all(getattr(change, n) in (None, getattr(row, n)) for n in ("direction", "survivorship", "value_map"))
     widens = change.blank_to_peer and not row.blank_to_peer or bool(change.blank_to_crm) and not row.blank_to_crm
     return change.is_enabled and not (same and row.is_enabled and not widens)
 
@@ -363,6 +398,7 @@ def _take_up_again(sync_pass: SyncPass, version: int) -> None:
     """A saved mapping is a mended one: what was held for it goes on, and its cases close."""
     FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="", since_version=version)
     SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
+    sync_pass.record_types.filter(mapping=sync_pass.mapping).update(held_reason="")
     Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="mapping saved", closed_at=timezone.now()
     )

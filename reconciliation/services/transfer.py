@@ -139,10 +139,13 @@ def _list_of(read: Reader, most: int) -> Reader:
     return read_all
 
 
-def _object(shape: Mapping[str, Reader]) -> Reader:
+def _object(shape: Mapping[str, Reader], later: Mapping[str, Any] | None = None) -> Reader:
+    """Returns the reader of an object; `later` holds what stands for fields that files of earlier versions lack."""
+
     def read(value: Any, where: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise TransferRefused(f"{where} must be an object.")
+        value = {**(later or {}), **value}
         if unknown := sorted(set(value) - set(shape)):
             raise TransferRefused(f"{where} has a field {_short(unknown[0])} that this version does not know.")
         if missing := [name for name in shape if name not in value]:
@@ -157,6 +160,12 @@ def _short(text: str) -> str:
     return f"“{shown}{'…' if len(text) > 40 else ''}”"
 
 
+def _pair(value: Any, where: str) -> list[str]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise TransferRefused(f"{where} must be a pair of values.")
+    return [_text(255)(part, where) for part in value]
+
+
 _NAME = _text(100)
 _ROW: dict[str, Reader] = {
     "crm_field": _text(120),
@@ -166,6 +175,9 @@ _ROW: dict[str, Reader] = {
     "survivorship": _text(12, among=frozenset(Survivorship)),
     "blank_to_peer": _yes_no,
     "blank_to_crm": _yes_no,
+    "value_map": _list_of(_pair, MOST_ROWS),
+    "default_in_peer": _text(255, is_blank_fine=True),
+    "default_in_crm": _text(255, is_blank_fine=True),
     "is_enabled": _yes_no,
     "is_standard": _yes_no,
 }
@@ -182,7 +194,7 @@ _CONTENT: dict[str, Reader] = {
                 "crm_object": _text(40),
                 "peer_object": _text(40),
                 "on_first_link": _text(20, among=_FIRST_LINK),
-                "rows": _list_of(_object(_ROW), MOST_ROWS),
+                "rows": _list_of(_object(_ROW, {"value_map": [], "default_in_peer": "", "default_in_crm": ""}), MOST_ROWS),
             }
         ),
         MOST_LISTED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -10,11 +11,12 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation.core.transforms import TRANSFORMS
-from reconciliation.models import MappingTable
+from reconciliation.models import FieldRule, MappingTable
 from reconciliation.roles import ADMINISTER, VIEW
-from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save, pass_of
+from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save, pass_of, value_map_of
 from reconciliation.views.page import page, render, whole_number
 
+MOST_MAPPED = 8_000  # characters of a value map
 WHEN_IT_ARRIVES = (
     "Records that the next runs read anyway are compared under it at once; the others when they are edited, or with the full comparison."
 )
@@ -44,11 +46,15 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
     rows = list(table.rules.all())
     shown = None
+    is_two_way = sync_pass.is_two_way
     reason = request.POST.get("reason", "").strip()[:900]
     if request.method == "POST":
         changes = {row.pk: _read(request, str(row.pk)) for row in rows}
         added = _read(request, "new") if request.POST.get("new-peer_field") else None
         try:
+            if is_two_way:
+                changes = {row.pk: _both_ways(request, str(row.pk), changes[row.pk]) for row in rows}
+                added = _both_ways(request, "new", added) if added is not None else None
             if request.POST.get("what") != "impact":
                 edited = whole_number(request.POST.get("version", ""))
                 rests_on = -1 if edited is None else edited
@@ -81,8 +87,29 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         crm_options=_options(crm_schema, [r.crm_field for r in rows]),
         peer_options=_options(peer_schema, [r.peer_field for r in rows]),
         transforms=list(TRANSFORMS),
+        is_two_way=is_two_way,
+        directions=FieldRule.Direction.choices,
+        winners=FieldRule.Survivorship.choices,
+        peer_title=sync_pass.peer.get_system_display(),
         has_schema=bool(peer_schema),
         crm_title=sync_pass.crm.get_system_display(),
+    )
+
+
+def _both_ways(request: HttpRequest, prefix: str, change: RowChange) -> RowChange:
+    """Adds to a row what only tables of two-way passes have. Raises MappingRefused for a value map that is none."""
+
+    def given(name: str, most: int = 255) -> str:
+        return request.POST.get(f"{prefix}-{name}", "").strip()[:most]
+
+    return replace(
+        change,
+        direction=given("direction") or FieldRule.Direction.BOTH,
+        survivorship=given("survivorship") or FieldRule.Survivorship.LATEST,
+        blank_to_crm=given("blank_to_crm") == "1",
+        value_map=value_map_of(given("value_map", MOST_MAPPED)),
+        default_in_peer=given("default_in_peer"),
+        default_in_crm=given("default_in_crm"),
     )
 
 
