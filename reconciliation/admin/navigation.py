@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
-from reconciliation.roles import ADMINISTER, VIEW
+from reconciliation.roles import ADMINISTER, OPERATE, VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ LINKS = (
 SETTINGS = (
     Entry("Set-up", "setup", ADMINISTER),
     Entry("Schedule", "schedule", ADMINISTER),
+    Entry("Dedupe policy", "dedupe_policy", ADMINISTER),
+    Entry("Record types", "record_types", OPERATE),
     Entry("Data kept", "retention", ADMINISTER, also=("/forget/",)),
     Entry("Transfer", "transfer", ADMINISTER),
     Entry("Users", "auth_user_changelist", "auth.view_user"),

@@ -57,10 +57,18 @@ def preview_wanted(sync_pass: SyncPass) -> str:
     return ""
 
 
+def other_holder(sync_pass: SyncPass) -> SyncPass | None:
+    """Returns the pass that is on and keeps the same records of the peer: they hold one key, so two cannot be (D32)."""
+    same_records = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
+    return same_records.exclude(pk=sync_pass.pk).select_related("crm", "mapping").first()
+
+
 def held_because(sync_pass: SyncPass, kind: str) -> str:
     """Returns why a run of this kind may write nothing, "" when it may."""
     if why := stop.stopped_sentence():
         return f"{why} This run is a plan; nothing was written."
+    if not sync_pass.is_on and (other := other_holder(sync_pass)):
+        return f"“{other}” is on, and these records hold one key. This run is a plan; nothing was written."
     if not is_closed(sync_pass):
         return ""
     if kind == Run.Kind.PILOT:

@@ -70,6 +70,7 @@ def carry(batch: Import, *, wiring: Wiring | None = None, budget: float | None =
             return True
         left = work_left(batch.sync_pass, context.run.pk)
         work_of(batch.sync_pass).recover(context, left)  # what a dead process sent and nobody answered is asked for first
+        _hold_to_its_start(context, batch)
         types = {record_type.crm_object: record_type for record_type in record_types(batch.sync_pass)}
         while rows := _next(batch, held):
             held |= _carry_page(context, batch, rows, types)
@@ -102,11 +103,17 @@ def record_types(sync_pass: SyncPass) -> list[RecordType]:
     return list(rows.select_related("mapping").prefetch_related("mapping__rules").order_by("order", "id"))
 
 
-def _terms_of(context: RunContext, batch: Import) -> PairTerms:
-    """Returns the terms of an import: the policy is that of its start (S2.4), and what somebody chose is made also where new
-    records are not made by themselves."""
-    types = tuple(replace(type_, inbound_create=True) for type_ in context.terms.types)
-    return replace(context.terms, allows_choice=allows_choice(batch), types=types)
+def _hold_to_its_start(context: RunContext, batch: Import) -> None:
+    """Gives the run the terms of an import: the policy is that of its start (S2.4), and what somebody chose is made also
+    where new records are not made by themselves."""
+    make = context.make_terms
+
+    def terms() -> PairTerms:
+        now = make() if make is not None else context.terms
+        types = tuple(replace(type_, inbound_create=True) for type_ in now.types)
+        return replace(now, allows_choice=allows_choice(batch), types=types)
+
+    context.terms, context.make_terms = terms(), terms
 
 
 def allows_choice(batch: Import) -> bool:
@@ -128,7 +135,6 @@ def _closed(batch: Import, now: datetime) -> bool:
 
 def _carry_page(context: RunContext, batch: Import, rows: list[ImportRow], types: dict[str, RecordType]) -> dict[int, str]:
     """Brings each row to its outcome; returns those that have to wait on, and why."""
-    context.terms = _terms_of(context, batch)
     page = _Page(rows, types, {}, {}, {row.pk: row.run.started_at for row in rows if row.run is not None})
     _resolve(context, page)
     _refuse_twice(batch, page)

@@ -7,10 +7,11 @@ source is looked at again. Then the pointers that are owed."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import transaction
 
-from connectors.contract import Record, Ref
+from connectors.contract import Op, Record, Ref, Test
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import cases, pair_bases, pair_reads, pair_trouble, recovery
 from reconciliation.engine.context import RunContext
@@ -63,14 +64,31 @@ def _found(context: RunContext, side: str, object_type: str, operations: Sequenc
     columns = pair_reads.columns(terms, object_type)
     since = min(op.intended_at for op in operations) - CLOCKS_DIFFER
     if side == "peer" and not terms.kind.marker_is_pointer:
-        found = pair_reads.by_keys(context, "peer", [object_type], (k for op in operations for k in _keys(context, op)))
-        return {op.pk: [r for r in found if terms.kind.pointer_of(r) == Ref.parse(op.source_ref).id] for op in operations}
+        return _pointing(context, object_type, operations, since)
     marked = connector.find_marked(object_type, [op.marker for op in operations], columns, since=since)
     field = _marker_field(context, side, object_type)
     if field:
         return {op.pk: [r for r in marked if str(r.fields.get(field)) == op.marker] for op in operations}
     mine = connector.made_by_us(object_type, columns, since=since)  # the guarantee is weaker: by our user, time and key (rule 35)
     return {op.pk: [r for r in mine if set(terms.kind.keys(r)) & set(_keys(context, op))] for op in operations}
+
+
+def _pointing(context: RunContext, object_type: str, operations: Sequence[Operation], since: datetime) -> dict[int, list[Record]]:
+    """Returns the peer's records that name the sources of these creates: searched by key, and among all that were made since
+    where that finds none, for somebody may have changed the key meanwhile (rule 35)."""
+    kind, columns = context.terms.kind, pair_reads.columns(context.terms, object_type)
+    sources = {op.pk: Ref.parse(op.source_ref).id for op in operations}
+    found = pair_reads.by_keys(context, "peer", [object_type], (k for op in operations for k in _keys(context, op)))
+    by_source: dict[str, list[Record]] = {}
+    for record in found:
+        by_source.setdefault(kind.pointer_of(record), []).append(record)
+    missing = set(sources.values()) - by_source.keys()
+    if missing:
+        for page in context.peer.connector.scan(object_type, where=Test("createdAt", Op.GE, since), columns=columns):
+            for record in page.records:
+                if kind.pointer_of(record) in missing:
+                    by_source.setdefault(kind.pointer_of(record), []).append(record)
+    return {pk: by_source.get(source, []) for pk, source in sources.items()}
 
 
 def _marker_field(context: RunContext, side: str, object_type: str) -> str:

@@ -27,6 +27,8 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Pair
         margin_seconds=float(sync_pass.settings.get("margin_seconds", 60)),
         restore=Restore(sync_pass.restored_at) if sync_pass.restored_at else None,
         sends_whole_record=wiring.switches.writes_whole_record,
+        has_one_base=wiring.switches.has_one_base,
+        dates_by_echo=wiring.switches.dates_edits_by_echo,
     )
 
 

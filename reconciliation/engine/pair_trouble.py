@@ -68,6 +68,13 @@ def owe(context: RunContext, work: PairWork) -> None:
     insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
 
 
+def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str) -> None:
+    """Has the next run look at these records of one side, whatever becomes of this one."""
+    common = {"sync_pass": context.sync_pass, "side": side, "reason": reason, "since": context.wiring.now()}
+    rows = [LookAgain(object_type=ref.object_type, record_id=ref.id, **common) for ref in refs]
+    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
+
+
 def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Record]]) -> None:
     """Writes into the peer's records which CRM record each belongs to, where they do not say so yet."""
     intents: list[Intent] = []

@@ -22,7 +22,7 @@ from connectors.errors import (
     TakenForDuplicate,
 )
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.operations import CaseOpening
+from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
@@ -142,7 +142,19 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
         else:
             looks[look].append(record)
     _decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
-    _decide_meetings(context, work, looks[Look.MEET])
+    _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
+
+
+def _is_followed_to(work: PairWork, record: Record) -> bool:
+    """Tells whether a link of this page just followed to the record, which decides it too: a new counterpart of its own
+    would be a second one."""
+    for id_ in work.followed:
+        binding = work.bindings[id_]
+        if work.side == "crm" and (binding.crm_type, binding.crm_id) == (record.ref.object_type, record.ref.id):
+            sentence = f"{binding.peer_type.capitalize()} {binding.peer_id} follows to it."
+            work.decide(PairDecision(record, Outcome.UNCHANGED, "followed", sentence))
+            return True
+    return False
 
 
 def _bound(context: RunContext, work: PairWork, id_: str) -> rules.Bound | None:
@@ -363,6 +375,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     """Stores links, bases of fields that want no write, links that end, and conflicts."""
     new: list[Binding] = []
     known: list[Binding] = []
+    followed: list[Ref] = []
     for decision in decisions:
         id_ = decision.record.ref.id
         binding = work.bindings.get(id_)
@@ -372,17 +385,23 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             work.bindings[id_] = _linked(context, decision)
             new.append(work.bindings[id_])
         elif binding is not None and not binding.is_tombstone and decision.merge is not None:
-            pair_bases.agree(binding, pair_bases.agreed_rules(decision), decision.crm.fields, decision.peer.fields)
+            early = context.wiring.switches.moves_bases_before_write
+            agreed = decision.type.mapping.rules if early else pair_bases.agreed_rules(decision)
+            pair_bases.agree(binding, agreed, decision.crm.fields, decision.peer.fields)
             pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
             binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
             if id_ in work.followed:
                 pair_bases.make_room(context, binding)
                 binding.is_write_back_due, binding.owed_since = True, context.wiring.now()
+                if decision.intents:
+                    followed.append(decision.crm.ref)
             known.append(binding)
         if not decision.intents and id_ not in work.twins:
             work.done.add(id_)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
+    # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
+    pair_trouble.look_again(context, "crm", followed, "followed")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 
@@ -417,7 +436,7 @@ def _end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
 
 
 def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[PairDecision, object]]) -> None:
-    operations = context.executor.intend([intent for _, intent in plans])
+    operations = context.executor.intend([_broken_on_purpose(context, intent) for _, intent in plans])
     ready = []
     for (decision, _), operation in zip(plans, operations, strict=True):
         id_ = decision.record.ref.id
@@ -431,6 +450,12 @@ def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[
         ready.append(operation)
     plan_of = {decision.record.ref.id: decision for decision, _ in plans}
     context.executor.send(side, ready, lambda done: _settle(context, work, side, plan_of, done))
+
+
+def _broken_on_purpose(context: RunContext, intent: Intent) -> Intent:
+    switches = context.wiring.switches
+    intent = replace(intent, version="") if switches.writes_without_compare else intent
+    return replace(intent, losers={}) if switches.keeps_no_losers else intent
 
 
 def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str, PairDecision], done: list[Done]) -> None:
@@ -462,7 +487,8 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     intent = plan.intents[0]
     made = replace(record, fields={**intent.after, **record.fields})
     crm, peer = (made, plan.peer) if side == "crm" else (plan.crm, made)
-    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=side == "crm")
+    is_due = side == "crm" and not context.wiring.switches.forgets_owed_write_back
+    binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=is_due)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
     return binding

@@ -14,6 +14,8 @@ from connectors.contract import Connector
 from connectors.http import HttpClient
 from reconciliation.models import Connection
 
+TWO_WAY = {"passes": "two-way"}
+
 
 @dataclass(frozen=True, slots=True)
 class Switches:
@@ -33,6 +35,12 @@ class Switches:
     flags_on_connection_trouble: bool = False
     moves_cursor_when_interrupted: bool = False
     forgets_owed_write_back: bool = False
+    # Of two-way passes only.
+    has_one_base: bool = field(default=False, metadata=TWO_WAY)
+    moves_bases_before_write: bool = field(default=False, metadata=TWO_WAY)
+    writes_without_compare: bool = field(default=False, metadata=TWO_WAY)
+    dates_edits_by_echo: bool = field(default=False, metadata=TWO_WAY)
+    keeps_no_losers: bool = field(default=False, metadata=TWO_WAY)
 
 
 def _build(connection: Connection, **options: Any) -> Connector:

@@ -41,7 +41,10 @@ class Expiry:
         when = (
             "has ended" if self.days < 0 else ("ends today", "ends tomorrow")[self.days] if self.days < 2 else f"ends in {self.days} days"
         )
-        return f"{self.connection}: the {self.what} {when} ({self.on:%d %B %Y}). Make a new one there and enter it here, with its date."
+        advice = "Make a new one there and enter it here, with its date."
+        if self.what == "certificate":
+            advice = "Make a new one with its key, upload it to the app there, then both here."
+        return f"{self.connection}: the {self.what} {when} ({self.on:%d %B %Y}). {advice}"
 
 
 class Connection(models.Model):

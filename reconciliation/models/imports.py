@@ -93,6 +93,14 @@ class ImportRow(models.Model):
     def __str__(self) -> str:
         return f"{self.given}: {self.get_state_display()}"
 
+    @property
+    def crm_ref(self) -> str:
+        return f"salesforce:{self.crm_type}:{self.crm_id}" if self.crm_id else ""
+
+    @property
+    def peer_ref(self) -> str:
+        return f"outreach:prospect:{self.peer_id}" if self.peer_id else ""
+
 
 class ProspectMatches(models.Model):
     """The CRM records that one prospect may belong to, and what is active on it, as they were when last read."""

@@ -89,7 +89,11 @@ class PairTerms:
     allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
     margin_seconds: float = 60.0
     restore: Restore | None = None
-    sends_whole_record: bool = False  # seeded defect: every mapped field is sent, changed or not
+    # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
+    # date the edits of users.
+    sends_whole_record: bool = False
+    has_one_base: bool = False
+    dates_by_echo: bool = False
 
     def type_of(self, crm_object: str) -> TypeTerms | None:
         return next((t for t in self.types if t.crm_object == crm_object), None)
@@ -208,10 +212,12 @@ def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -
 def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
     """Decides for two bound records as both are now (S3.3 to S3.7): changes of either side go to the other, a field that
     both changed goes by its rule, and only fields that differ are sent. `record` is the one that was looked at."""
-    crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base)
+    one = {r.peer: bound.crm_base[r.crm] for r in type_.mapping.rules if r.crm in bound.crm_base} if terms.has_one_base else None
+    crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base if one is None else one)
     # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
-    crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
-    peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if not terms.dates_by_echo:
+        crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
+        peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if refusal := _refused(record, merge, type_, crm, peer):

@@ -314,6 +314,7 @@ def import_retry(batch: Import, user: AbstractBaseUser, *, reason: str = "", row
         rows = rows.filter(pk__in=row_ids)
     with transaction.atomic():
         Import.objects.select_for_update().get(pk=batch.pk)  # the work may be closing it just now
+        _rearm(rows, user)
         fresh = {"state": State.WAITING, "reason": "", "sentence": "", "peer_id": "", "case": None, "run": None}
         by_address = rows.filter(given__contains="@").update(**fresh, crm_type="", crm_id="")
         n = by_address + rows.update(**fresh)
@@ -324,6 +325,12 @@ def import_retry(batch: Import, user: AbstractBaseUser, *, reason: str = "", row
             Import.objects.filter(pk=batch.pk).update(done=done)
             audit(user, "import prospects: retry", f"import {batch.pk}", rows=n, reason=reason)
     return n
+
+
+def _rearm(rows: QuerySet[ImportRow], user: AbstractBaseUser) -> None:
+    """Closes the errors of rows that are tried again: an open one would hold its record until something of it changed."""
+    errors = Case.objects.filter(pk__in=rows.values("case"), kind=Case.Kind.ERROR, state=Case.State.OPEN)
+    errors.update(state=Case.State.RESOLVED, decision="retry", decided_by_id=user.pk, closed_at=timezone.now())
 
 
 def may_be_retried(batch: Import) -> QuerySet[ImportRow]:

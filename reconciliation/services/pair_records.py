@@ -224,9 +224,8 @@ def search_pairs(text: str, passes: Iterable[SyncPass] | None = None) -> list[Fo
     for sync_pass in asked if key else ():
         rows = SearchKey.objects.filter(starts_with("key", key), sync_pass=sync_pass).order_by("key")[:MOST_FOUND]
         texts = {row.ref: row for row in rows}
-        by_id = Binding.objects.filter(Q(crm_id=text[:64]) | Q(peer_id=text[:64]), sync_pass=sync_pass).select_related(
-            "sync_pass__crm", "sync_pass__peer"
-        )[:5]
+        is_id = bool(ID.fullmatch(text)) and any(c.isdigit() for c in text)
+        by_id = _bindings(sync_pass).filter(Q(crm_id=text) | Q(peer_id=text))[:5] if is_id else ()
         refs = [Ref.parse(ref) for ref in texts]
         bound = _links(sync_pass, refs)
         for ref in refs:
@@ -249,9 +248,7 @@ def _bindings(sync_pass: SyncPass) -> QuerySet[Binding]:
 def _links(sync_pass: SyncPass, refs: list[Ref]) -> dict[Ref, Binding]:
     crm = [r.id for r in refs if r.system == sync_pass.crm.system]
     peer = [r.id for r in refs if r.system == sync_pass.peer.system]
-    rows = Binding.objects.filter(Q(crm_id__in=crm) | Q(peer_id__in=peer), sync_pass=sync_pass).select_related(
-        "sync_pass__crm", "sync_pass__peer"
-    )
+    rows = _bindings(sync_pass).filter(Q(crm_id__in=crm) | Q(peer_id__in=peer)) if refs else Binding.objects.none()
     links: dict[Ref, Binding] = {}
     for row in rows.order_by("-is_tombstone"):  # one that holds comes last, and counts
         links[Ref.parse(row.crm_ref)] = row

@@ -35,7 +35,7 @@ KEPT = {
     "loser_days": ("Writes that hold a value which lost a conflict", 30, 3_650),
     "decision_days": ("Decided and closed cases", 30, 3_650),
     "quiet_event_days": ("Events of unchanged and excluded records", 1, 3_650),
-    "event_days": ("All other events", 7, 3_650),
+    "event_days": ("All other events, and imports", 7, 3_650),
     "run_days": ("Runs as their ledger, without events", 30, 3_650),
 }
 

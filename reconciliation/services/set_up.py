@@ -15,6 +15,7 @@ from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
 from reconciliation.engine.worlds import forget_other_worlds
 from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.services.webhooks import HOOK_SECRET
 
 ORGANISATIONS_PASS = "organisations"
 OF_THEIR_OWN = "Give real systems an installation of their own: played records must not meet real ones."
@@ -79,6 +80,7 @@ def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
 
 # What the sandbox says of itself, so that it is taken anew each time; everything else in a connection's settings is staff's.
 SAID = ("database_id", "control_url")
+OF_STAFF = (HOOK_SECRET, "jwt_key")  # secrets that a sandbox does not give
 OF_OLD_TOKENS = ("granted_scope", "redirect_uri", "organisation", "organisation_id")
 PAGES = {"workbooks": "organisations/{id}", "outreach": "accounts/{id}", "salesforce": "{object}/{id}"}
 
@@ -102,7 +104,7 @@ def _connection(name: str, system: str, description: Mapping[str, Any], *, settl
         row.page_address_template = f"{web_url}/{page}"
     said = {k: v for k, v in {**given, **description}.items() if k in SAID and v}
     row.settings = {k: v for k, v in (row.settings or {}).items() if k not in OF_OLD_TOKENS} | said
-    row.secrets = secrets
+    row.secrets = {k: v for k, v in (row.secrets or {}).items() if k in OF_STAFF} | secrets
     row.renewal_begun_at = row.refresh_used_at = None  # these tokens are new
     row.save()
     return row

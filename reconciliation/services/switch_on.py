@@ -150,8 +150,7 @@ def pilot_start(sync_pass: SyncPass, user: AbstractBaseUser, *, most_new: int | 
 
 def refuse_switch_on(sync_pass: SyncPass) -> None:
     """Raises SwitchRefused with what has to be done before this pass may be switched on."""
-    same_records = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
-    taken = same_records.exclude(pk=sync_pass.pk).select_related("crm", "mapping").first()
+    taken = gate.other_holder(sync_pass)
     if taken is not None:  # D32
         noun, field = ONE_KEY.get(taken.mapping.peer_object, (f"a {taken.mapping.peer_object}", "its key"))
         raise SwitchRefused(

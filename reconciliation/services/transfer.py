@@ -26,7 +26,7 @@ from reconciliation.roles import ROLES
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose, refuse_twice
 from reconciliation.services.mapping_versions import Proposal, proposal_of
-from reconciliation.services.mappings import MappingRefused, check, mapping_save
+from reconciliation.services.mappings import MappingRefused, check, mapping_save, pass_of
 from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_check, retention_of, retention_set
 from reconciliation.services.schedule import Schedule, ScheduleRefused, schedule_check, schedule_of, schedule_set
 from reconciliation.store import organisation_columns, person_columns
@@ -163,7 +163,7 @@ _ROW: dict[str, Reader] = {
     "peer_field": _text(120),
     "direction": _text(10, among=frozenset(Direction)),
     "transform": _text(40, among=frozenset(TRANSFORMS)),
-    "survivorship": _text(10, among=frozenset(Survivorship)),
+    "survivorship": _text(12, among=frozenset(Survivorship)),
     "blank_to_peer": _yes_no,
     "blank_to_crm": _yes_no,
     "is_enabled": _yes_no,
@@ -309,7 +309,7 @@ def import_plan(text: str | bytes, by: AbstractBaseUser | None = None) -> Import
     tables = {t.name: t for t in MappingTable.objects.prefetch_related("rules")}
     passes = {p.name: p for p in SyncPass.objects.select_related("crm", "peer", "mapping")}
     for wanted in content["mappings"]:
-        parts.append(_mapping_part(wanted, tables, passes)) if wanted["name"] in tables else left_out.append(
+        parts.append(_mapping_part(wanted, tables)) if wanted["name"] in tables else left_out.append(
             f"The mapping {_short(wanted['name'])} is not on this site; connect its systems first."
         )
     for wanted in content["passes"]:
@@ -326,12 +326,12 @@ def import_plan(text: str | bytes, by: AbstractBaseUser | None = None) -> Import
     return ImportPlan(parts, left_out, hashlib.sha256(f"{checksum(content)}{here}".encode()).hexdigest())
 
 
-def _mapping_part(wanted: dict[str, Any], tables: dict[str, MappingTable], passes: dict[str, SyncPass]) -> Part:
+def _mapping_part(wanted: dict[str, Any], tables: dict[str, MappingTable]) -> Part:
     table = tables[wanted["name"]]
     title = f"Mapping {table.name}"
     if _objects(table) != {name: wanted[name] for name in ("crm_object", "peer_object")}:
         raise TransferRefused(f"{title}: the file maps {wanted['crm_object']} to {wanted['peer_object']}, this site does not.")
-    sync_pass = next((p for p in passes.values() if p.mapping_id == table.pk), None)
+    sync_pass = pass_of(table)
     if sync_pass is None:
         raise TransferRefused(f"{title}: no pass uses it here.")
     proposal = proposal_of(table, wanted["rows"], wanted["on_first_link"])

@@ -101,7 +101,7 @@ def hooks_state(connection: Connection) -> HooksState:
         address=receiver_address(connection),
         refusal=receiver_refusal(connection),
         debounce_seconds=debounce_of(own),
-        registered=tuple(f"{object_type}s" for object_type in own.get("ids", {})),
+        registered=tuple(f"{object_type}s" for object_type in OBJECTS if object_type in own.get("ids", {})),
         note=str(own.get("note") or ""),
         trouble=str(own.get("trouble") or ""),
         checked_at=_instant(own.get("checked_at")),

@@ -15,7 +15,7 @@ from connectors.text import clean
 from reconciliation import jobs
 from reconciliation.engine.importing import allows_choice
 from reconciliation.filters import ImportFilter, ImportRowFilter
-from reconciliation.models import Import, ImportRow, Policy, SyncPass
+from reconciliation.models import Import, ImportRow, Policy, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.services.import_choice import MOST_BYTES, MOST_NAMED, Choice, ImportRefused, choice_of, choice_of_file
 from reconciliation.services.imports import (
@@ -37,6 +37,7 @@ from reconciliation.services.imports import (
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
+MOST_RUNS = 20  # named on a page
 ROW_FILTERS = ("state", "reason", "name")
 WAYS = {"search": "Search", "view": "List view", "csv": "File"}
 NOT_CONNECTED = "Salesforce and Outreach are not both connected yet, so there is nothing to import from."
@@ -171,7 +172,7 @@ def start(request: HttpRequest) -> HttpResponse:
     title = clean(request.POST.get("title", "").strip())[0] or "An import"
     choice = choice_of(request.POST.get("text", "").splitlines())
     sure = source if source in Import.Source.values else Import.Source.CSV
-    batch = import_start(_the_pass(), choice, request.user, source=sure, title=title)  # type: ignore[arg-type]
+    batch = import_start(_the_pass(), choice, request.user, source=sure, title=title)
     jobs.ask_for("carry_import", batch.pk)
     messages.success(request, f"{batch.total:,} rows are being imported. You may leave this page; it shows how far it is.")
     return redirect("admin:import_detail", batch.pk)
@@ -181,7 +182,7 @@ def start(request: HttpRequest) -> HttpResponse:
 def start_one(request: HttpRequest) -> HttpResponse:
     """Imports one lead or contact at once (S2.13); its page offers the remap where its address belongs to a prospect."""
     try:
-        row = import_one(_the_pass(), request.POST.get("given", "").strip()[:300], request.user)  # type: ignore[arg-type]
+        row = import_one(_the_pass(), request.POST.get("given", "").strip()[:300], request.user)
     except PassAtWork as later:
         jobs.ask_for("carry_import", later.batch.pk)
         messages.success(request, "The pass is writing just now. The import begins as soon as it is done.")
@@ -221,6 +222,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         counts=counts,
         is_under_way=_is_under_way(batch),
         policy=batch.get_policy_word(),
+        runs=Run.objects.filter(pk__in=batch.rows.order_by().values("run").distinct()).order_by("pk")[:MOST_RUNS],
         filter=chosen,
         rows=rows,
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],
@@ -294,7 +296,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
     reason, is_all = request.POST.get("reason", ""), request.POST.get("all") == "1"
     chosen = [row for row in map(whole_number, request.POST.getlist("row")) if row is not None]
-    n = import_retry(batch, request.user, reason=reason, row_ids=None if reason or is_all else chosen)  # type: ignore[arg-type]
+    n = import_retry(batch, request.user, reason=reason, row_ids=None if reason or is_all else chosen)
     if n:
         jobs.ask_for("carry_import", batch.pk)
         messages.success(request, f"{n:,} rows are tried again.")
@@ -306,7 +308,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 @action(OPERATE)
 def go_on(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
-    if import_go_on(batch, request.user):  # type: ignore[arg-type]
+    if import_go_on(batch, request.user):
         jobs.ask_for("carry_import", batch.pk)
         messages.success(request, "The import goes on.")
     else:

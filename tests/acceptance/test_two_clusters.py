@@ -57,7 +57,9 @@ def runs_of(url: str) -> list[tuple[datetime, datetime, str, int]]:
     import psycopg
 
     with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT started_at, ended_at, state, seen FROM reconciliation_run ORDER BY started_at").fetchall()
+        columns, mine = "started_at, ended_at, state, seen", "SELECT id FROM reconciliation_syncpass WHERE name = 'organisations'"
+        asked = f"SELECT {columns} FROM reconciliation_run WHERE sync_pass_id = ({mine}) ORDER BY started_at"
+        rows = connection.execute(asked).fetchall()
     return [(a, b, state, seen) for a, b, state, seen in rows if b is not None]
 
 

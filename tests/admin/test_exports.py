@@ -85,8 +85,7 @@ def full(hostile):
     run, source = Run.objects.first(), Case.objects.get(kind="error", name="Refused").crm_ref
     binding = Binding.objects.filter(is_tombstone=False).first()
     table, now = MappingTable.objects.get(), timezone.now()
-    own = {"crm": hostile.sync_pass.crm, "peer": hostile.sync_pass.peer, "mapping": table}
-    prospects = SyncPass.objects.create(name="prospects", title="Prospects", **own)
+    prospects = SyncPass.objects.get(name="prospects")
     for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
         Difference.objects.create(
             sync_pass=hostile.sync_pass, binding=binding, kind="linked", crm_field=value[:120], peer_field=f"field {n}",

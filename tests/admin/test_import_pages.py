@@ -69,30 +69,31 @@ def test_s2_16_a_file_is_looked_at_imported_and_its_failures_lead_to_the_prospec
     assert f'href="?state=failed&amp;reason=same_email"><b>1</b> {SAME_EMAIL}</a>' in page
     led_to = client.get(f"/imports/{batch.pk}/?state=failed&reason=same_email").content.decode()
     prospect = ImportRow.objects.get(batch=batch).peer_id
-    assert prospect and f"<td>{prospect}" in led_to and "Two" in led_to and second in led_to
+    assert prospect and f"/records/outreach/prospect/{prospect}/" in led_to and "Two" in led_to and second in led_to
 
 
-def test_s2_17_find_salesforce_matches_stands_beside_each_affected_prospect(client, box, operator, monkeypatch):
+def test_s2_17_find_salesforce_matches_stands_beside_each_affected_prospect(client, box, operator):
     first, second, third = box.contact("One", "same@example.com"), box.lead("Two", "same@example.com"), box.contact("Bare")
     start(client, first)
     choosing()
     _, batch = start(client, f"{second}\n{third}")
-    monkeypatch.setattr("reconciliation.views.imports.reverse", lambda name, args: f"/prospects/{args[0]}/matches/")
 
     page = client.get(f"/imports/{batch.pk}/").content.decode()
     prospect = batch.rows.get(reason="same_email").peer_id
     assert page.count("Find Salesforce matches") == 1
-    assert f'href="/prospects/{prospect}/matches/?import={batch.pk}"' in page
+    where = f"/prospects/{prospect}/matches/?import={batch.pk}"
+    assert f'href="{where}"' in page
+    matches = client.get(where).content.decode()
+    assert first in matches and second in matches and f'href="/imports/{batch.pk}/"' in matches
     client.force_login(User.objects.get_or_create(username="v", is_staff=True)[0])
     User.objects.get(username="v").groups.add(Group.objects.get(name="viewer"))
     assert "Find Salesforce matches" not in client.get(f"/imports/{batch.pk}/").content.decode()
 
 
-def test_s2_13_one_record_whose_address_belongs_to_a_prospect_offers_the_remap_at_once(client, box, operator, monkeypatch):
+def test_s2_13_one_record_whose_address_belongs_to_a_prospect_offers_the_remap_at_once(client, box, operator):
     first, second = box.contact("One", "same@example.com"), box.lead("Two", "same@example.com")
     choosing()
     assert "created" in client.post("/imports/one/", {"given": first}, follow=True).content.decode()
-    monkeypatch.setattr("reconciliation.views.imports.reverse", lambda name, args: f"/prospects/{args[0]}/matches/")
 
     page = client.post("/imports/one/", {"given": second}, follow=True).content.decode()
 
@@ -148,6 +149,7 @@ def test_a_list_view_is_imported_as_it_is_now(client, box, operator):
     seen = client.post("/imports/preview/", {"source": "view", "view": key})
     page, batch = start(client, seen.context["preview"].choice.text, seen.context["title_given"], "view")
 
+    assert f'href="/runs/{batch.rows.first().run_id}/"' in page
     assert (batch.title, batch.source, batch.total, batch.state) == ("All Contacts (Contacts)", "view", 3, "finished")
     assert len(box.prospects()) == 3
     assert "list view is gone" in client.post("/imports/preview/", {"source": "view", "view": "Contact:x"}, follow=True).content.decode()

@@ -238,3 +238,14 @@ def test_hostile_values_of_salesforce_are_escaped_and_pages_stay_cheap(client, s
         assert len(queries) <= 12, (where, len(queries), [q["sql"][:90] for q in queries])
     assert "&lt;script&gt;alert" in client.get(f"/connections/{row.pk}/").content.decode()
     assert SyncPass.objects.count() == 3 and box.sync_pass.name == "organisations"
+
+
+def test_d32_the_schedule_page_says_why_accounts_stay_off(client, server):
+    make(with_salesforce=True)
+    values = {"interval_seconds": 600, "time_budget_seconds": 50, "full_every_days": 7, "blanking_count": 50, "blanking_percent": 30}
+
+    given = {"name": "accounts", "accounts-is_on": "on", **{f"accounts-{n}": v for n, v in values.items()}}
+    page = client.post("/schedule/", given, follow=True).content.decode()
+
+    assert "Nothing was saved. Workbooks (sandbox) is synced with Outreach (sandbox) already; an account holds one key" in page
+    assert not SyncPass.objects.get(name="accounts").is_on

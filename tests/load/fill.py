@@ -27,7 +27,7 @@ def bindings(size: int) -> None:
         with transaction.atomic():
             insert_rows([Binding(sync_pass=sync_pass, **_binding(n), bound_at=now, synced_at=now) for n in numbers])
             insert_rows([PeerName(sync_pass=sync_pass, **_name(n), seen_at=now) for n in numbers])
-    SyncPass.objects.update(names_read_until=now, last_run_time=now.replace(microsecond=0), is_on=True)
+    SyncPass.objects.filter(pk=sync_pass.pk).update(names_read_until=now, last_run_time=now.replace(microsecond=0), is_on=True)
 
 
 def _binding(n: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def main(control: str, *options: str) -> None:
     told = http.get(control, headers={"Accept": "application/json"}, timeout=30).json()
     books, reach = told["workbooks"], told["outreach"]
     headers = {"Authorization": f"Bearer {reach['access_token']}", "Content-Type": KIND, "Accept": KIND}
-    Run.objects.get_or_create(pk=1, defaults={"sync_pass": SyncPass.objects.get(), "started_at": "2026-01-01T00:00:00Z"})
+    Run.objects.get_or_create(pk=1, defaults={"sync_pass": SyncPass.objects.first(), "started_at": "2026-01-01T00:00:00Z"})
 
     def read(last: int) -> list[dict]:
         pairs = [("_method", "GET"), ("api_key", books["api_key"]), ("_start", "0"), ("_limit", str(PAGE)), ("_sort[]", "id")]

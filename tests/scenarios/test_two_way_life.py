@@ -41,3 +41,50 @@ def test_a_value_that_differed_since_linking_is_kept_when_an_edit_of_the_other_s
 
     assert box.peer(id_)["title"] == "Chief Buyer"
     assert losers() == [{"title": "Purchaser"}]
+
+
+def test_a_winner_of_a_merge_that_is_new_itself_gets_no_second_prospect(box):
+    loser, id_ = box.linked("Byrne", "ada@acme.example")
+    winner = box.contact("Byrne", "a.byrne@acme.example", Title="Chief Buyer")
+    box.world.salesforce.merge({"object": "Contact", "winner": winner, "losers": [loser]})
+
+    box.run()
+
+    assert (box.binding(id_).crm_id, box.peer(id_)["title"]) == (winner, "Chief Buyer")
+    assert Operation.objects.filter(kind="create").count() == 1 and len(box.prospects()) == 1, box.events()
+
+
+def test_a_create_without_an_answer_is_found_although_the_address_was_changed_meanwhile(box):
+    contact = box.contact("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "POST", "path": "/api/v2/prospects", "times": 1})
+    box.run()
+    box.edit_peer(box.prospects()[0]["id"], emails=["byrne@acme.example"])
+
+    box.run()
+    box.run()
+
+    (prospect,) = box.prospects()
+    assert box.binding(prospect["id"]).crm_id == contact and box.crm("Contact", contact)["Email"] == "byrne@acme.example"
+    assert [(op.state, op.target_id) for op in Operation.objects.filter(kind="create")] == [("confirmed", str(prospect["id"]))]
+
+
+def test_a_link_that_followed_is_looked_at_again_when_the_run_ended_before_its_write(box):
+    lead = box.lead("Byrne", "ada@acme.example", Title="Buyer")
+    box.run()
+    (prospect,) = box.prospects()
+    box.sync_pass.record_types.update(inbound_create=False)
+    contact = box.contact("Byrne", "a.byrne@acme.example", Title="Chief Buyer")
+    box.run()
+    box.world.salesforce.convert({"lead": lead, "contact": contact})
+    patch = {"system": "outreach", "method": "PATCH", "path": "/api/v2/prospects/{id}"}
+    fault = box.world.faults.add({"kind": "status", "status": 429, "retry_after": 300, **patch})
+    box.run()
+    assert (box.runs[-1].state, box.peer(prospect["id"])["title"]) == ("interrupted", "Buyer")
+    box.world.faults.all.remove(fault)
+
+    box.run()
+    box.run()
+
+    assert box.binding(prospect["id"]).crm_id == contact
+    now = box.peer(prospect["id"])
+    assert (now["title"], now["emails"]) == ("Chief Buyer", ["a.byrne@acme.example"]), box.events()

@@ -68,6 +68,9 @@ def test_told_again_it_makes_nothing_twice_and_leaves_what_staff_chose(server):
     Connection.objects.filter(system="salesforce").update(
         name="Our CRM", settle_seconds=7, settings={"external_id_field": "", "least_tls": "1.2", "granted_scope": "api"}
     )
+    peer = Connection.objects.get(system="outreach")
+    kept = {"hooks": {"is_on": True}}
+    Connection.objects.filter(pk=peer.pk).update(secrets={**peer.secrets, "hook_secret": "s"}, settings={**peer.settings, **kept})
     SyncPass.objects.filter(name="prospects").update(is_on=False, interval_seconds=120)
     RecordType.objects.filter(crm_object="Lead").update(order=0, outbound_create=False, conditions=[["Status", "is", "Open"]])
     RecordType.objects.filter(crm_object="Contact").update(order=1)
@@ -80,6 +83,8 @@ def test_told_again_it_makes_nothing_twice_and_leaves_what_staff_chose(server):
     assert (sync_pass.name, forgot) == ("organisations", False) and state() == before
     own = Connection.objects.get(system="salesforce")
     assert (own.name, own.settle_seconds, own.settings["least_tls"], own.settings["external_id_field"]) == ("Our CRM", 7, "1.2", "")
+    peer.refresh_from_db()
+    assert (peer.secrets["hook_secret"], peer.settings["hooks"]) == ("s", {"is_on": True})
     assert "granted_scope" not in own.settings and Connection.objects.count() == 3  # of the tokens before
 
 

@@ -2,14 +2,17 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django_q.models import Schedule
 
 from connectors.errors import ConnectorError
 from reconciliation import jobs
 from reconciliation.engine import importing
+from reconciliation.engine import lease as leases
 from reconciliation.engine.importing import carry
 from reconciliation.models import AuditEntry, Binding, Case, Import, ImportRow, Policy, RecordType, Run
 from reconciliation.services.import_choice import ImportRefused, choice_of
 from reconciliation.services.imports import (
+    PassAtWork,
     choice_of_view,
     import_counts,
     import_go_on,
@@ -20,6 +23,7 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
+from reconciliation.services.remap import asked_prospects, remap, remap_keep
 from tests.importing import make_importing
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -390,6 +394,17 @@ def test_d28_two_of_one_file_with_the_same_address_make_one_prospect(box, ada):
     assert rows[second].sentence == f"Already in Outreach, kept on {first}." and len(box.prospects()) == 1
 
 
+def test_a_record_whose_link_ended_says_so_and_is_not_made_again(box, ada):
+    contact = box.contact("P", "p@example.com")
+    carried(box, [contact], ada)
+    Binding.objects.update(is_tombstone=True)
+
+    row = carried(box, [contact], ada).rows.get()
+
+    assert (row.state, row.reason) == ("failed", "other") and "linked once" in row.sentence
+    assert len(box.prospects()) == 1
+
+
 def test_what_somebody_chose_is_made_also_where_new_records_are_not_made_by_themselves(box, ada):
     RecordType.objects.update(inbound_create=False)
 
@@ -434,21 +449,25 @@ def test_failures_are_tried_again_one_a_group_or_all_and_nothing_that_is_settled
     assert [e.action for e in AuditEntry.objects.order_by("pk")][-2:] == ["import prospects: retry"] * 2
 
 
-def test_s2_19_several_failed_imports_are_worked_through_and_a_decided_one_counts_as_decided(box, ada):
+def test_s2_19_several_failed_imports_are_worked_through_in_one_sitting_and_count_as_decided(box, ada):
     firsts = [box.contact(f"One{n}", f"s{n}@example.com") for n in range(3)]
     seconds = [box.lead(f"Two{n}", f"s{n}@example.com") for n in range(3)]
     carried(box, firsts, ada)
     batch = carried(box, seconds, ada, choose=True)
-    case = Case.objects.get(crm_id=seconds[0])
+    prospects = [rows_of(batch)[s].peer_id for s in seconds]
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects
 
-    Binding.objects.filter(crm_id=firsts[0]).update(crm_id=seconds[0], crm_type="Lead")  # what a remap does
-    Case.objects.filter(pk=case.pk).update(state="resolved", decision="remap")
+    remap(prospects[0], "Lead", seconds[0], by=ada, wiring=box.wiring)
+    remap_keep(prospects[1], ada)
 
     (group,) = import_counts(batch).groups
-    assert (group.n, group.decided) == (3, 1)
+    assert (group.n, group.decided) == (3, 2)
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]
     import_retry(batch, ada)
     carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
     assert [rows_of(batch)[s].state for s in seconds] == ["present", "failed", "failed"]
+    assert box.peer(prospects[0])["externalId"] == seconds[0]
+    assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]  # what was kept is not asked again
 
 
 # --- one record ---------------------------------------------------------------------------------------------------------
@@ -489,3 +508,45 @@ def test_nothing_is_started_without_rows_types_or_a_pass_that_is_on(box, ada):
     with pytest.raises(ImportRefused, match="Record types"):
         box.start(["a@example.com"], ada)
     assert not Import.objects.exists() and not ImportRow.objects.exists()
+
+
+# --- two at once ------------------------------------------------------------------------------------------------------
+
+
+def test_while_the_pass_is_at_work_an_import_waits_for_its_turn_with_one_task(box, ada, asked, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.staff.WAIT_SECONDS", 0)
+    batch = box.start([box.contact("P", "p@example.com")], ada)
+    held = leases.take("pass:prospects", "a run")
+
+    for tries in (0, 1, 2):
+        assert "Tried again later" in jobs.carry_import(batch.pk, tries)
+    assert Schedule.objects.filter(func="reconciliation.jobs.carry_import").count() == 1
+    with pytest.raises(PassAtWork) as later:
+        import_one(box.sync_pass, box.contact("Q", "q@example.com"), ada, wiring=box.wiring)
+    held.release()
+
+    assert jobs.carry_import(batch.pk) == jobs.carry_import(later.value.batch.pk) == "done"
+    assert len(box.prospects()) == 2
+
+
+def test_an_import_that_waited_for_its_turn_too_long_says_so(box, ada, asked, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.staff.WAIT_SECONDS", 0)
+    batch = box.start([box.contact("P", "p@example.com")], ada)
+    leases.take("pass:prospects", "a run")
+
+    jobs.carry_import(batch.pk, jobs.MOST_TRIES)
+
+    batch.refresh_from_db()
+    assert batch.state == "interrupted" and "The pass was at work" in batch.note
+
+
+def test_what_is_retried_while_the_last_page_is_closed_is_not_left_behind(box, ada):
+    bare = box.contact("Bare")
+    batch = carried(box, [bare], ada)
+    box.edit_crm("Contact", bare, Email="bare@example.com")
+    Import.objects.filter(pk=batch.pk).update(state="running")  # the work has not closed it yet
+
+    assert import_retry(batch, ada) == 1
+    assert carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
+    batch.refresh_from_db()
+    assert (batch.rows.get().state, batch.state, batch.done) == ("created", "finished", 1)

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from reconciliation.engine import gate
+from reconciliation.engine.runner import Order, run_pass
 from reconciliation.models import AuditEntry, Connection, FieldRule, RecordType, SyncPass
 from reconciliation.services.connections import connection_test
 from reconciliation.services.mappings import lint_types
@@ -14,6 +15,7 @@ from reconciliation.services.schedule import ScheduleRefused, schedule_of, sched
 from reconciliation.services.set_up import salesforce_passes
 from reconciliation.services.setup_steps import is_set_up, plugin_pass, setup_pass, setup_steps
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_off, pass_switch_on, pilot_start
+from reconciliation.services.transfer import export_text, import_plan
 from tests.sandboxed import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -109,6 +111,17 @@ def test_d32_accounts_and_organisations_are_not_both_on_for_one_outreach(olga):
     assert (of("accounts").is_on, of("organisations").is_on, of("prospects").is_on) == (True, False, True)
 
 
+def test_d32_a_run_of_the_pass_that_is_off_is_a_plan_while_the_other_is_on():
+    box = make(with_salesforce=True)
+    box.world.salesforce.create_record("Account", {"Name": "Acme"})
+    box.clock.forward(600)
+
+    held = run_pass(of("accounts"), Order(), box.wiring)
+
+    assert held.state == "held" and "“Outreach Send/Receive” is on, and these records hold one key" in held.note
+    assert not box.world.outreach.list_records("accounts")
+
+
 def test_d32_another_outreach_is_none_of_it(olga):
     make(with_salesforce=True)
     other = Connection.objects.create(name="Other", system="outreach", base_url="http://127.0.0.1:1", is_sandbox=True)
@@ -186,3 +199,15 @@ def test_no_second_pair_gets_the_passes_of_the_first():
     prospects, accounts = salesforce_passes(Connection.objects.get(system="salesforce"), Connection.objects.get(system="outreach"))
 
     assert (prospects.name, accounts.name) == ("prospects", "accounts") and SyncPass.objects.count() == 3
+
+
+def test_settings_travel_from_a_site_with_all_three_to_another_one(olga):
+    make(with_salesforce=True)
+    file = export_text()
+    assert [part.title for part in import_plan(file).parts if part.is_changed] == []
+
+    FieldRule.objects.filter(table__name="Leads to prospects", peer_field="title").update(is_enabled=False)
+    SyncPass.objects.filter(name="prospects").update(interval_seconds=120)
+    changed = [part.title for part in import_plan(file).parts if part.is_changed]
+
+    assert changed == ["Mapping Leads to prospects", "Pass Prospects"]

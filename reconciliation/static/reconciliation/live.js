@@ -96,6 +96,48 @@
     });
   });
 
+  // Lists whose order people set: by drag, or with Alt and an arrow key on the chosen line. Each change is saved at once.
+  document.querySelectorAll("[data-ordered]").forEach((list) => {
+    const lines = () => [...list.children];
+    const save = () => {
+      const form = document.createElement("form");
+      form.method = "post";
+      form.action = list.dataset.ordered;
+      const add = (name, value) => {
+        const field = document.createElement("input");
+        field.type = "hidden"; field.name = name; field.value = value;
+        form.append(field);
+      };
+      add("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]").value);
+      add("back", location.pathname);
+      lines().forEach((line) => add("order", line.dataset.key));
+      document.body.append(form);
+      form.submit();
+    };
+    const before = () => lines().map((line) => line.dataset.key).join();
+    let moved = null, order = "";
+    lines().forEach((line) => {
+      const head = line.querySelector(".ordered-head");
+      head.draggable = true;
+      head.addEventListener("dragstart", (event) => { moved = line; order = before(); event.dataTransfer.effectAllowed = "move"; });
+      line.addEventListener("dragover", (event) => {
+        if (!moved || moved === line) return;
+        event.preventDefault();
+        const box = line.getBoundingClientRect();
+        list.insertBefore(moved, event.clientY < box.top + box.height / 2 ? line : line.nextSibling);
+      });
+      head.addEventListener("dragend", () => { const is_new = before() !== order; moved = null; if (is_new) save(); });
+      line.addEventListener("keydown", (event) => {
+        if (event.target !== line || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
+        event.preventDefault();
+        const other = event.key === "ArrowUp" ? line.previousElementSibling : line.nextElementSibling?.nextElementSibling;
+        if (event.key === "ArrowUp" ? !line.previousElementSibling : !line.nextElementSibling) return;
+        list.insertBefore(line, other ?? null);
+        save();
+      });
+    });
+  });
+
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=radio]), select, textarea")) return;

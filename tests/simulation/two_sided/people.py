@@ -43,6 +43,7 @@ class People:
     log: list[str]
     typed: dict[str, Typed] = field(default_factory=dict)
     touched: dict[str, int] = field(default_factory=dict)  # id -> the call at which a user changed the record last
+    edited: dict[str, list[float]] = field(default_factory=dict)  # id -> when users changed the record, in seconds
     count: int = 0
 
     @property
@@ -94,7 +95,7 @@ class People:
             values |= more
             id_ = str(self.world.salesforce.create_record(type_, {**values, "Email": email})["Id"])
         self.log.append(f"  user adds {type_} {id_} {email} {values}")
-        self.touched[id_] = self.wire.calls
+        self._touched(id_)
         for name, value in values.items():
             self._note("peer" if type_ == "prospect" else "crm", id_, name, value)
 
@@ -143,6 +144,8 @@ class People:
         """Somebody changes what no mapping knows."""
         side: Side = self.rng.choice(("crm", "peer"))
         found = self._somebody(side)
+        if found:
+            self._touched(found[1])
         if found and side == "crm":
             self.world.salesforce.update_record(*found, {"Description": f"note {self._next()}"})
         elif found:
@@ -168,6 +171,7 @@ class People:
         winner, loser = (r["Id"] for r in self.rng.sample(rows, 2))
         self.log.append(f"  user merges {type_} {loser} into {winner}")
         self._drop(self._texts("crm", type_, loser))
+        self._touched(winner)
         self.world.salesforce.merge({"object": type_, "winner": winner, "losers": [loser]})
 
     def convert(self) -> None:
@@ -233,6 +237,10 @@ class People:
     def _note(self, side: Side, id_: str, name: str, value: str) -> None:
         self.typed[value] = Typed(value, side, id_, name, self.wire.calls, self.clock.seconds())
 
+    def _touched(self, id_: str) -> None:
+        self.touched[id_] = self.wire.calls
+        self.edited.setdefault(id_, []).append(self.clock.seconds())
+
     def _type(self, side: Side, type_: str, id_: str, name: str, value: str | None, *, is_new: bool = True) -> None:
         before = text_of(self.crm(type_, id_) if side == "crm" else self.peer(id_), name if side == "crm" else FIELDS[name])
         self._change(side, type_, id_, {name: value})
@@ -242,7 +250,7 @@ class People:
 
     def _change(self, side: Side, type_: str, id_: str, values: dict[str, Any]) -> None:
         self.log.append(f"  user edits {type_} {id_} {values}")
-        self.touched[id_] = self.wire.calls
+        self._touched(id_)
         if side == "crm":
             self.world.salesforce.update_record(type_, id_, values)
             return

@@ -42,6 +42,7 @@ class Story:
     windows: list[str] = field(default_factory=list)  # edits of the window that Outreach leaves open (engine-rules 32)
     errors: list[str] = field(default_factory=list)  # error cases that are open at the end
     makes_leads: bool = True
+    steps: int = 0  # calls before it became calm
     runs: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +86,7 @@ class Story:
             self._brew()
             self.run()
             self.clock.forward(self.rng.choice((1, 10, 45, 60, 200, 400)))
+        self.steps = self.wire.calls
         self._calm_down()
         return self.broken
 
@@ -101,7 +103,7 @@ class Story:
     def _brew(self) -> None:
         """Decides how bad the coming run is, and where it dies."""
         rng = self.rng
-        self.wire.weather = Weather(rng.choice((0, 0.1, 0.25, 0.4)), rng.choice((0, 0.05, 0.1)), self.lag)
+        self.wire.weather = Weather(rng.choice((0, 0.15, 0.25, 0.4)), rng.choice((0, 0.05, 0.1)), self.lag)
         self.wire.plan = Plan()
         dies = rng.random()
         if dies < 0.25:
@@ -150,10 +152,9 @@ class Story:
             self.clock.forward(A_DAY if quiet == 0 else 400)
             if run is not None and run.state == "failed":
                 self.broken.append(f"the run failed: {run.note}")
-            if run is not None and run.state == "finished" and sum(self.watch.writes.values()) == before and quiet > 1:
+            if run is not None and run.state == "finished" and sum(self.watch.writes.values()) == before and quiet:
                 break
         else:
             self.broken.append("I4: the passes never became quiet")
         checks.look_at(self)
         self.log += checks.what_stands()
-

@@ -133,4 +133,3 @@ class Watch:
 def _is_same(old: Any, new: Any) -> bool:
     blank = (None, "", [], ())
     return (old in blank and new in blank) or old == new
-

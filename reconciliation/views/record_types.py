@@ -1,0 +1,55 @@
+"""Record types: their order by drag, by arrow keys and by buttons; switches and polling conditions of each."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+
+from reconciliation.core.conditions import TESTS
+from reconciliation.models import RecordType, SyncPass
+from reconciliation.roles import ADMINISTER, OPERATE
+from reconciliation.services.record_types import SWITCHES, RecordTypesRefused, move, order_set, record_types, type_set
+from reconciliation.views.page import action, page, render, whole_number
+
+MOST_CONDITIONS = 20
+
+
+@page(OPERATE)
+def show(request: HttpRequest) -> HttpResponse:
+    return render(request, "admin/reconciliation/record_type/list.html", "Record types", passes=record_types(), tests=TESTS)
+
+
+@action(ADMINISTER)
+def order(request: HttpRequest, pk: int) -> HttpResponse:
+    """Takes the order of a whole list, or one step of one type where `move` says "up" or "down"."""
+    sync_pass = get_object_or_404(SyncPass, pk=pk)
+    step = {"up": -1, "down": 1}.get(request.POST.get("move", ""))
+    try:
+        if step is not None:
+            one = whole_number(request.POST.get("type", "")) or 0
+            is_new = move(
+                get_object_or_404(RecordType.objects.select_related("sync_pass"), pk=one, sync_pass=sync_pass), step, request.user
+            )
+        else:
+            keys = [whole_number(text) for text in request.POST.getlist("order")]
+            is_new = order_set(sync_pass, [key or 0 for key in keys], request.user)
+        if is_new:
+            messages.success(request, "Saved. The first type in the list wins where two have the same key, from the next run on.")
+    except RecordTypesRefused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("admin:record_types")
+
+
+@action(ADMINISTER)
+def save(request: HttpRequest, pk: int) -> HttpResponse:
+    row = get_object_or_404(RecordType.objects.select_related("sync_pass__crm"), pk=pk)
+    fields, tests, values = (request.POST.getlist(name)[:MOST_CONDITIONS] for name in ("field", "test", "value"))
+    conditions = [parts for parts in zip(fields, tests, values, strict=False) if parts[0].strip()]
+    switches = {name: request.POST.get(name) == "on" for name in SWITCHES}
+    try:
+        is_new = type_set(row, switches, conditions, request.user)
+        messages.success(request, f"{row.crm_object}: saved." if is_new else f"{row.crm_object}: nothing was changed.")
+    except RecordTypesRefused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("admin:record_types")
