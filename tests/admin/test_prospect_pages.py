@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from reconciliation import jobs
-from reconciliation.models import Binding, Case, Import, ImportRow, Operation, Policy, SyncPass
+from reconciliation.models import Binding, Case, Import, ImportRow, Operation, Policy, RecordType, SyncPass
 from tests.admin.test_pages import HOSTILE
 from tests.remapping import remapping
 
@@ -260,6 +260,17 @@ def test_the_list_filters_by_state_and_finds_by_name_address_and_id(client, box,
     assert shown("crm_type=Lead") == {"Evans"} or shown("crm_type=Lead") == set()
     rows = b"".join(client.get("/prospects/export.csv?q=diaz").streaming_content).decode()
     assert "Diaz" in rows and str(other) in rows and "Byrne" not in rows
+
+
+def test_the_page_of_a_record_leads_to_what_can_be_done(client, box, olga):
+    contact, id_ = box.pair()
+    RecordType.objects.update(outbound_create=False)
+    free = box.prospect("Evans", "eve@acme.example")
+    box.run()
+
+    for where in (f"/records/outreach/prospect/{id_}/", f"/records/salesforce/Contact/{contact}/"):
+        assert f"/prospects/{id_}/sync/?force=1" in text(client.get(where))
+    assert f"/prospects/{free}/matches/" in text(client.get(f"/records/outreach/prospect/{free}/"))
 
 
 def test_a_viewer_sees_the_list_and_nothing_to_do(client, box):
