@@ -59,6 +59,7 @@ SETTINGS = (
     Entry("Schedule", "schedule", ADMINISTER),
     Entry("Dedupe policy", "dedupe_policy", ADMINISTER),
     Entry("Record types", "record_types", OPERATE),
+    Entry("User pairs", "user_pair_list", OPERATE),
     Entry("Data kept", "retention", ADMINISTER, also=("/forget/",)),
     Entry("Transfer", "transfer", ADMINISTER),
     Entry("Users", "auth_user_changelist", "auth.view_user"),

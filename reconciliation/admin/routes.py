@@ -36,6 +36,7 @@ from reconciliation.views import (
     tombstones,
     transfer,
     undo,
+    user_pairs,
 )
 
 View = Callable[..., HttpResponseBase]
@@ -147,6 +148,10 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("record-types/", record_types.show, "record_types"),
     ("record-types/<int:pk>/order/", record_types.order, "record_types_order"),
     ("record-types/<int:pk>/save/", record_types.save, "record_type_save"),
+    ("user-pairs/", user_pairs.show_list, "user_pair_list"),
+    ("user-pairs/export.csv", user_pairs.export, "user_pair_export"),
+    ("user-pairs/<int:pk>/choose/", user_pairs.choose, "user_pair_choose"),
+    ("user-pairs/<int:pk>/forget/", user_pairs.forget, "user_pair_forget"),
     ("connections/", connections.show_list, "connection_list"),
     ("connections/add/<slug:system>/", connections.add, "connection_add"),
     ("connections/callback/", connections.callback, "connection_callback"),

@@ -31,6 +31,7 @@ from reconciliation.models import (
     SearchKey,
     SyncPass,
     Tombstone,
+    UserPair,
 )
 from reconciliation.services.audit import audit
 from reconciliation.views import exports
@@ -99,6 +100,7 @@ def full(hostile):
         )  # fmt: skip
         linked = {"crm_type": "Contact", "crm_id": f"003{n}", "peer_type": "prospect", "peer_id": str(n), "how": value[:20]}
         Binding.objects.create(sync_pass=prospects, name=value[:255], bound_at=now, synced_at=now, **linked)
+        UserPair.objects.create(sync_pass=prospects, crm_user_id=f"005{n}", crm_name=value[:255], peer_name=value[:255], read_at=now)
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}

@@ -30,6 +30,7 @@ from reconciliation.models import (
     RunEvent,
     SyncPass,
     Tombstone,
+    UserPair,
 )
 from tests.sandboxed import make
 
@@ -106,6 +107,10 @@ PAGES = {
     "record_types": ("operator", "get"),
     "record_types_order": ("admin", "post"),
     "record_type_save": ("admin", "post"),
+    "user_pair_list": ("operator", "get"),
+    "user_pair_export": ("operator", "get"),
+    "user_pair_choose": ("admin", "post"),
+    "user_pair_forget": ("admin", "post"),
     "log_ins": ("admin", "get"),
     "log_in_unlock": ("admin", "post"),
     "second_factor": ("viewer", "get"),
@@ -210,6 +215,7 @@ def leave_behind(box):
         sync_pass=both, crm_object="Contact", peer_object="prospect", mapping=both.mapping, conditions=[[HOSTILE, "is", HOSTILE]],
         held_reason=HOSTILE,
     )  # fmt: skip
+    UserPair.objects.create(sync_pass=both, crm_user_id="005", crm_name=HOSTILE[:255], read_at=box.clock.at)
     texts = {"name": HOSTILE[:200], "sentence": HOSTILE, "reason": "both_changed", "note": HOSTILE, "opened_at": box.clock.at}
     case = Case.objects.create(sync_pass=box.sync_pass, kind="conflict", crm_type="Contact", crm_id="902", peer_id="902", **texts)
     ConflictField.objects.create(
@@ -306,6 +312,8 @@ def address(name):
         "operation_detail": lambda: {"pk": Operation.objects.first().pk},
         "record_types_order": lambda: {"pk": RecordType.objects.first().sync_pass_id},
         "record_type_save": lambda: {"pk": RecordType.objects.first().pk},
+        "user_pair_choose": lambda: {"pk": UserPair.objects.first().pk},
+        "user_pair_forget": lambda: {"pk": UserPair.objects.first().pk},
         "record_detail": lambda: record(),
         "coverage_list": lambda: {"show": "organisations"},
         "coverage_export": lambda: {"show": "organisations"},
