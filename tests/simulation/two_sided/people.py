@@ -69,6 +69,14 @@ class People:
         )
         self.rng.choices([a for a, _ in acts], [w for _, w in acts])[0]()
 
+    def act_on(self, body: str) -> None:
+        """Somebody types into a record that we are about to write."""
+        some = [(t, r["Id"]) for t in PEOPLE for r in self.living(t) if r["Id"] in body]
+        if some:
+            type_, id_ = self.rng.choice(some)
+            name = self.rng.choice([n for n in TEXTS if f'"{n}"' in body] or list(TEXTS))
+            self._type("crm", type_, id_, name, self._word(name))
+
     def add(self) -> None:
         self._add(self.rng.choice(("Contact", "Lead", "prospect")), f"p{self._next()}@x.example")
 

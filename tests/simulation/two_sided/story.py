@@ -50,7 +50,7 @@ class Story:
         self.clock = Clock()
         self.world = World(scenario="empty", seed=self.seed, now=self.clock)
         self.sync_pass = connected(self.world)
-        self.wire = Wire(self.world, self.clock, self.rng, lambda: self.people.act())
+        self.wire = Wire(self.world, self.clock, self.rng, lambda: self.people.act(), lambda body: self.people.act_on(body))
         self.people = People(self.world, self.clock, self.wire, self.log)
         self.watch = Watch(self.people, self.wire, self.broken)
         self.lag = self.rng.choice((0, 0, 3, 10, 25))

@@ -16,7 +16,13 @@ LEAST_TROUBLE = 0.15  # of the calls of a chunk before it becomes calm; a fifth 
 MOST_WINDOWS = 0.005  # of all histories: an edit between our read and our write of one field (engine-rules 32)
 DEFECTS = (
     "keeps_no_intent",
+    "names_before_journal",
+    "writes_whole_record",
+    "cursor_is_our_clock_at_end",
+    "forgets_owed_write_back",
     "has_one_base",
+    "moves_bases_before_write",
+    "keeps_no_losers",
 )
 MOST_SEEDS = 60
 NAIVE = Switches(

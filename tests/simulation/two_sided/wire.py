@@ -16,6 +16,7 @@ from tests.simulation.history import Killed, Plan
 
 EITHER = ("lost_answer", "lost_answer", "drop", "truncate", "html", "status", "status", "expire_token")
 OF_SALESFORCE = ("lock_row", "concurrent_limit")
+RIVALS = 0.3  # of our writes into Salesforce find that somebody was faster: its versions must tell
 STEPS = (0.0, 0.1, 0.4, 1.1)  # seconds that a call takes
 
 
@@ -36,6 +37,7 @@ class Wire:
     clock: Clock
     rng: random.Random
     act: Callable[[], None]
+    act_on: Callable[[str], None]  # changes one of the records that the body of a request names
     weather: Weather = field(default_factory=Weather)
     plan: Plan = field(default_factory=Plan)
     calls: int = 0
@@ -43,6 +45,7 @@ class Wire:
     statements: int = 0
     is_dead: bool = False
     last_read: dict[tuple[str, str], int] = field(default_factory=dict)  # (system, id) -> the call that read it last
+    read_at: dict[str, float] = field(default_factory=dict)  # id -> when, in seconds
 
     def __post_init__(self) -> None:
         handle = self.world.handle
@@ -51,7 +54,7 @@ class Wire:
             outcome = handle(name, request)
             if not outcome.is_lost and not outcome.is_truncated and (request.method == "GET" or name == "salesforce"):
                 for id_ in ids_in(name, outcome.response.body):
-                    self.last_read[name, id_] = self.calls
+                    self.last_read[name, id_], self.read_at[id_] = self.calls, self.clock.seconds()
             return outcome
 
         self.world.handle = handled  # type: ignore[method-assign]
@@ -59,12 +62,14 @@ class Wire:
     def adapter(self) -> Adapter:
         return Adapter(self)
 
-    def before(self) -> None:
+    def before(self, body: str = "") -> None:
         """Lets happen what comes before a call is carried out. Raises Killed."""
         self.calls += 1
         self.clock.forward(self.rng.choice(STEPS))
         if self.rng.random() < self.weather.acts:
             self.act()
+        if self.weather.acts and '"PATCH"' in body and self.rng.random() < RIVALS:
+            self.act_on(body)
         if self._is_due("kill before"):
             self.troubled += 1
             self.is_dead = True
@@ -114,7 +119,8 @@ class Adapter(SandboxAdapter):
 
     def send(self, request: Any, **options: Any) -> Any:
         wire = self._wire
-        wire.before()
+        body = request.body or b""
+        wire.before(body.decode() if isinstance(body, bytes) else str(body))
         system = self._systems[str(urlsplit(request.url).port)]
         wire.trouble(system)
         response = super().send(request, **options)
