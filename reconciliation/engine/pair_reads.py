@@ -172,6 +172,8 @@ def _keep(context: RunContext, side: str, own_id: str, own_name: str, other_id: 
     rows, now = UserPair.objects.filter(sync_pass=context.sync_pass), context.wiring.now()
     mine, theirs = ("crm", "peer") if side == "crm" else ("peer", "crm")
     values: Mapping[str, Any] = {f"{mine}_name": own_name, "read_at": now}
+    if other_id:  # each may have been remembered alone, before their addresses became the same
+        rows.filter(**{f"{theirs}_user_id": other_id, f"{mine}_user_id": ""}).exclude(how=UserPair.How.STAFF).delete()
     if other_id and not rows.filter(**{f"{theirs}_user_id": other_id}).exclude(**{f"{mine}_user_id": own_id}).exists():
         values = {**values, f"{theirs}_user_id": other_id, f"{theirs}_name": other_name}
     row = rows.filter(**{f"{mine}_user_id": own_id}).first()

@@ -133,3 +133,22 @@ def test_an_operator_sees_the_pairs_and_changes_none(box, client):
     assert "Ada" in page and "Look up by e-mail again" not in page
     assert client.post(f"/user-pairs/{pair.pk}/forget/").status_code == 403
     assert client.post(f"/user-pairs/{pair.pk}/choose/", {"address": "a@b.example"}).status_code == 403
+
+
+def test_two_users_that_were_remembered_apart_become_a_pair_once_their_addresses_are_the_same():
+    box = paired()
+    table = box.sync_pass.record_types.get(crm_object="Contact").mapping
+    FieldRule.objects.create(table=table, crm_field="OwnerId", peer_field="owner", direction="both", transform="user by user mapping")
+    owner = box.world.salesforce.list_records("User")[0]
+    owner = box.world.salesforce.update_record("User", owner["Id"], {"Email": "alone@crm.example"})
+    user = box.world.outreach.create_record("users", {"email": "somebody@else.example", "username": "Some_Body"})
+    contact = box.contact("Byrne", "ada@acme.example", OwnerId=owner["Id"])
+    box.run()
+    UserPair.objects.get_or_create(sync_pass=box.sync_pass, peer_user_id=str(user["id"]), defaults={"read_at": box.clock()})
+    assert UserPair.objects.get(crm_user_id=owner["Id"]).peer_user_id == ""
+    box.world.outreach.update_record("users", user["id"], {"email": owner["Email"]})
+    box.edit_crm("Contact", contact, Title="Buyer")
+
+    box.run(forward=25 * 3600)
+
+    assert UserPair.objects.get(crm_user_id=owner["Id"]).peer_user_id == str(user["id"])
