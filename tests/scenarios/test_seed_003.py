@@ -13,7 +13,7 @@ def box():
     return paired()
 
 
-def test_a_contact_becomes_a_prospect_that_names_it_and_a_second_pass_writes_nothing(box):
+def test_s3_13_a_contact_becomes_a_prospect_that_names_it_and_a_second_pass_writes_nothing(box):
     contact = box.contact("Byrne", "ada@acme.example", FirstName="Ada", Title="Buyer", Phone="+44 1")
 
     run = box.run()
@@ -41,7 +41,7 @@ def test_s2_11_a_prospect_without_a_crm_record_becomes_a_lead_and_is_told_its_id
     assert again.updated == again.created == 0 and box.writes() == {}, box.events()
 
 
-def test_s3_5_updates_on_both_sides_all_arrive_on_both(box):
+def test_s3_1_s3_3_s3_5_updates_on_both_sides_all_arrive_on_both(box):
     contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer", Phone="+44 1")
     box.edit_crm("Contact", contact, Phone="+44 2")
     box.edit_peer(id_, title="Head of Purchasing")
@@ -56,7 +56,7 @@ def test_s3_5_updates_on_both_sides_all_arrive_on_both(box):
     assert box.writes() == {}, box.events()
 
 
-def test_both_change_one_field_and_the_later_edit_wins_while_the_other_is_kept(box):
+def test_s3_2_s3_12_both_change_one_field_and_the_later_edit_wins_while_the_other_is_kept(box):
     contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer")
     box.edit_crm("Contact", contact, Title="CRM's")
     box.clock.forward(300)
@@ -152,3 +152,59 @@ def test_c16_a_merge_in_salesforce_is_followed(box):
     box.calls()
     box.run()
     assert box.writes() == {}, box.events()
+
+
+def test_s2_9_the_crm_is_searched_by_e_mail_address_before_anything_is_made_there(box):
+    box.prospect("Diaz", "cleo@acme.example")
+    box.calls()
+
+    box.run()
+
+    calls = [f"{c['method']} {c['path']}" for c in box.world.calls if c["system"] == "salesforce"]
+    made = next(i for i, c in enumerate(calls) if c.startswith(("POST", "PATCH")) and "/composite/" in c)
+    assert sum("/query" in c for c in calls[:made]) >= 4, calls  # the two sweeps, then contacts and leads by address
+    assert len(box.people("Lead")) == 1
+
+
+def test_s3_4_both_records_are_compared_as_they_are_when_the_pass_looks_and_not_by_their_stamps(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer")
+    box.edit_crm("Contact", contact, Title="Chief")
+    box.edit_peer(id_, title="Chief")  # edited later, to the same: nothing is to do, whatever the stamps say
+    box.calls()
+
+    box.run()
+
+    assert box.writes() == {} and not Case.objects.exists()
+
+
+def test_s3_6_s3_7_only_fields_that_changed_are_written_and_none_that_is_equal(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer", Phone="+44 1", FirstName="Ada")
+    box.edit_crm("Contact", contact, Title="Chief", Phone="+44 2")
+    box.edit_peer(id_, workPhones=["+44 2"])
+
+    run = box.run()
+
+    written = [(op.object_type, op.after) for op in run.operations.all()]
+    assert written == [("prospect", {"title": "Chief"})]
+
+
+def test_s3_9_a_field_can_be_kept_in_the_crm_alone_and_flow_one_way(box):
+    FieldRule.objects.filter(peer_field="title").update(direction="to_peer")
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer")
+    box.edit_peer(id_, title="Outreach's own")
+    box.run()
+    assert box.crm("Contact", contact)["Title"] == "Buyer"
+    box.edit_crm("Contact", contact, Title="Chief")
+
+    run = box.run()
+
+    assert box.peer(id_)["title"] == "Chief"
+    assert [op.origin["losers"] for op in run.operations.all()] == [{"title": "Outreach's own"}]
+
+
+def test_s3_10_a_field_can_be_maintained_in_both_places(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Buyer")
+    for side, word in (("peer", "Chief"), ("crm", "Head"), ("peer", "Director")):
+        box.edit_peer(id_, title=word) if side == "peer" else box.edit_crm("Contact", contact, Title=word)
+        box.run()
+        assert box.peer(id_)["title"] == box.crm("Contact", contact)["Title"] == word
