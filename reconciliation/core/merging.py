@@ -183,16 +183,19 @@ def _merge_field(merge: Merge, rule: FieldRule, pair: _Pair, *, is_fresh: bool) 
 
 
 def _differed(rule: FieldRule, to: Side, pair: _Pair) -> bool:
-    """Tells whether the last agreement was to leave both sides as they were: what a write replaces then is on one side only."""
+    """Tells whether the last agreement was to leave both sides as they were: what a write replaces then is on one side only.
+    So it is where a base has no counterpart at all; bases agree when either is what the other becomes."""
+    base = pair.towards(to, rule)[3].base[rule.peer if to == "peer" else rule.crm]
+    return not is_blank(base) and not (_bases_agree(rule, "peer", pair) or _bases_agree(rule, "crm", pair))
+
+
+def _bases_agree(rule: FieldRule, to: Side, pair: _Pair) -> bool:
     from_name, source, to_name, target = pair.towards(to, rule)
-    base = target.base[to_name]
-    if is_blank(base):
-        return False
     try:
-        wanted = _converted(rule, to, source.base[from_name], base, pair.users)
+        wanted = _converted(rule, to, source.base[from_name], target.base[to_name], pair.users)
     except CannotConvert:
         return False
-    return not isinstance(wanted, Unmatched) and not is_same(wanted, base)
+    return not isinstance(wanted, Unmatched) and is_same(wanted, target.base[to_name])
 
 
 def _most_restrictive(merge: Merge, rule: FieldRule, pair: _Pair) -> None:

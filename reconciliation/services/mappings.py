@@ -87,8 +87,10 @@ def lint(sync_pass: SyncPass, change: RowChange) -> list[str]:
         return [f"There is no conversion called {change.transform!r}."]
     if crm and not _is_known(change.crm_field, crm):
         problems.append(f"{sync_pass.crm.get_system_display()} has no field {change.crm_field!r}.")
-    problems += _two_way_problems(change)
     attribute = peer.get(change.peer_field)
+    problems += _two_way_problems(change) + _consent_problems(change, crm.get(change.crm_field), attribute)
+    if change.direction in (Direction.BOTH, Direction.TO_CRM) and not _is_writable(change.crm_field, crm):
+        problems.append(f"{change.crm_field} is read-only in {sync_pass.crm.get_system_display()}; let the row go one way.")
     if peer and attribute is None:
         problems.append(f"{sync_pass.peer.get_system_display()} has no field {change.peer_field!r}.")
     if attribute and not attribute["is_updatable"]:
@@ -117,6 +119,21 @@ def _two_way_problems(change: RowChange) -> list[str]:
     if change.transform == VALUE_MAP and change.value_map is not None and not change.value_map:
         problems.append("The conversion “value map” needs lines of “CRM value = peer value”.")
     return problems
+
+
+def _consent_problems(change: RowChange, crm: dict[str, object] | None, peer: dict[str, object] | None) -> list[str]:
+    """Returns why *Most restrictive wins* cannot work here: it knows yes and no only, and the same on both sides."""
+    if change.survivorship != Survivorship.RESTRICTIVE:
+        return []
+    if change.transform != "same":
+        return ["“Most restrictive wins” needs the conversion “same”: it makes a yes of one side a yes of the other."]
+    other = [n for n, a in ((change.crm_field, crm), (change.peer_field, peer)) if a and a.get("type") != "boolean"]
+    return [f"“Most restrictive wins” is for yes and no; {' and '.join(other)} holds something else."] if other else []
+
+
+def _is_writable(field: str, schema: dict[str, dict[str, object]]) -> bool:
+    """Tells whether the CRM takes the field on an update, as far as is known; none of another record (Account.Name) is."""
+    return "." not in field and schema.get(field, {}).get("is_updatable") is not False
 
 
 def value_map_of(text: str) -> list[list[str]]:
@@ -166,6 +183,24 @@ def check(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added) -> N
     missing = sorted(required - {row.peer_field for row in after if row.is_enabled})
     if missing:
         raise MappingRefused(f"{', '.join(missing)} must be filled in {sync_pass.peer.get_system_display()}; keep a row for it enabled.")
+    into_crm = [row for row in after if row.is_enabled and row.direction in (Direction.BOTH, Direction.TO_CRM)]
+    _check_crm(sync_pass, into_crm)
+
+
+def _check_crm(sync_pass: SyncPass, rows: list[FieldRule]) -> None:
+    """Raises MappingRefused when two of the rows that write to the CRM write one field, or a record could not be created there."""
+    written = Counter(row.crm_field for row in rows)
+    if twice := sorted(name for name, count in written.items() if count > 1):
+        raise MappingRefused(f"Two rows write {', '.join(twice)} of {sync_pass.crm.get_system_display()}; let one of them go one way.")
+    table = sync_pass.mapping
+    if not table.record_types.filter(outbound_create=True, is_on=True).exists():
+        return
+    schema = (sync_pass.crm.schema_cache or {}).get(table.crm_object, {})
+    missing = sorted(name for name, a in schema.items() if a.get("is_required") and name not in written)
+    if missing:
+        raise MappingRefused(
+            f"{table.crm_object}s need {', '.join(missing)}: creation would be refused. Let a row fill it, or create none."
+        )
 
 
 def pass_of(table: MappingTable) -> SyncPass | None:
@@ -199,7 +234,8 @@ def lint_table(sync_pass: SyncPass) -> list[str]:
     rows = [row for row in sync_pass.mapping.rules.all() if row.is_enabled]
     problems = []
     for row in rows:
-        change = RowChange(row.crm_field, row.peer_field, row.transform, blank_to_peer=row.blank_to_peer)
+        said = {name: getattr(row, name) for name in OPTIONAL_FIELDS}
+        change = RowChange(row.crm_field, row.peer_field, row.transform, blank_to_peer=row.blank_to_peer, **said)
         problems += [f"{row.crm_field} → {row.peer_field}: {problem}" for problem in lint(sync_pass, change)]
         if row.held_reason:
             problems.append(f"{row.crm_field} → {row.peer_field} is held: {row.held_reason}")

@@ -5,7 +5,8 @@ from django.contrib.auth.models import Group, User
 
 from reconciliation.models import FieldRule, MappingVersion, RecordType
 from reconciliation.services.mapping_versions import version_restore
-from reconciliation.services.mappings import MappingRefused, pass_of, value_map_of
+from reconciliation.services.mappings import MappingRefused, lint_table, pass_of, value_map_of
+from reconciliation.services.schemas import schemas_read
 from tests.paired import paired
 
 pytestmark = pytest.mark.django_db
@@ -14,6 +15,15 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def box():
     return paired()
+
+
+@pytest.fixture
+def known(box):
+    """The field lists of both systems, as their connectors read them."""
+    for connection in (box.sync_pass.crm, box.sync_pass.peer):
+        connector = box.wiring.open_connector(connection)
+        schemas_read(connection, connector)
+        connector.close()
 
 
 @pytest.fixture
@@ -74,9 +84,14 @@ def test_a_value_map_is_entered_line_by_line_and_works_both_ways(box, client, ad
         ({"transform": "value map", "value_map": "A = x\nA = y"}, b"twice"),
         ({"direction": "sideways"}, b"no direction called"),
         ({"survivorship": "loudest"}, b"no winner called"),
+        ({"survivorship": "restrictive"}, b"is for yes and no"),
+        ({"survivorship": "restrictive", "transform": "value map", "value_map": "A = yes"}, b"needs the conversion"),
+        ({"crm_field": "FirstName"}, b"Two rows write FirstName of Salesforce"),
+        ({"crm_field": "CreatedDate"}, b"is read-only in Salesforce"),
+        ({"crm_field": "Account.Name"}, b"is read-only in Salesforce"),
     ],
 )
-def test_what_cannot_work_is_said_and_nothing_is_saved(box, client, admin, changed, said):
+def test_what_cannot_work_is_said_and_nothing_is_saved(box, known, client, admin, changed, said):
     table = RecordType.objects.get(crm_object="Contact").mapping
 
     answer = client.post(f"/mappings/{table.pk}/", form(table, title=changed), follow=True)
@@ -101,3 +116,25 @@ def test_the_lines_of_a_value_map():
     assert value_map_of(" A = x \n\nB=y=z") == [["A", "x"], ["B", "y=z"]]
     with pytest.raises(MappingRefused, match="Line 2"):
         value_map_of("A = x\nB")
+
+
+def test_c32_a_lead_that_could_not_be_created_is_said_when_the_table_is_saved(box, known, client, admin):
+    kind = RecordType.objects.get(crm_object="Lead")
+    changed = form(kind.mapping, company={"direction": "to_peer"})
+    RecordType.objects.filter(pk=kind.pk).update(outbound_create=False)
+    assert b"Saved as version" in client.post(f"/mappings/{kind.mapping_id}/", changed, follow=True).content
+    RecordType.objects.filter(pk=kind.pk).update(outbound_create=True)
+    kind.mapping.refresh_from_db()
+
+    answer = client.post(f"/mappings/{kind.mapping_id}/", {**changed, "version": str(kind.mapping.version)}, follow=True)
+
+    assert b"Leads need Company: creation would be refused" in answer.content
+
+
+def test_c31_what_speaks_against_a_table_as_it_stands_includes_direction_and_winner(box, known):
+    table = RecordType.objects.get(crm_object="Contact").mapping
+    assert lint_table(pass_of(table)) == []
+
+    FieldRule.objects.filter(table=table, peer_field="title").update(survivorship="restrictive")
+
+    assert ["yes and no" in problem for problem in lint_table(pass_of(table))][:1] == [True]
