@@ -84,7 +84,7 @@ def situations():
             crm_at, peer_at = chance.choice(TIMES)
             blank_to_peer, blank_to_crm = chance.choice(FLAGS)
             crm_damaged, peer_damaged = chance.choice(DAMAGED)
-            most = chance.choice([0, 0, 0, 5])
+            most = chance.choice([0, 0, 0, 4, 5, 9])  # words of just so many characters are among the values
             yield Field(
                 direction, winner, crm_base, crm_now, peer_base, peer_now, blank_to_peer, blank_to_crm, world[0], world[1], USERS,
                 at(crm_at), at(peer_at), crm_damaged and isinstance(crm_now, str), peer_damaged and isinstance(peer_now, str), most, most,

@@ -2,10 +2,11 @@
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.template.loader import render_to_string
 
 from reconciliation.models import FieldRule, MappingVersion, RecordType
 from reconciliation.services.mapping_versions import version_restore
-from reconciliation.services.mappings import MappingRefused, lint_table, pass_of, value_map_of
+from reconciliation.services.mappings import Impact, MappingRefused, lint_table, pass_of, value_map_of
 from reconciliation.services.schemas import schemas_read
 from tests.paired import paired
 
@@ -138,3 +139,18 @@ def test_c31_what_speaks_against_a_table_as_it_stands_includes_direction_and_win
     FieldRule.objects.filter(table=table, peer_field="title").update(survivorship="restrictive")
 
     assert ["yes and no" in problem for problem in lint_table(pass_of(table))][:1] == [True]
+
+
+def test_a_version_shows_direction_and_winner_of_its_rows(box, client, admin):
+    table = RecordType.objects.get(crm_object="Contact").mapping
+    kept = MappingVersion.keep(table, None, "as shipped")
+
+    page = client.get(f"/mappings/{table.pk}/versions/{kept.version}/").content.decode()
+
+    assert ">both<" in page and ">restrictive<" in page
+
+
+def test_the_preview_of_a_two_way_table_says_what_it_leaves_out():
+    shown = Impact(1, 1, "1", {}, [], "salesforce", "Contact")
+
+    assert "into Salesforce is not worked out" in render_to_string("admin/reconciliation/includes/impact.html", {"impact": shown})
