@@ -77,7 +77,7 @@ def sweep(context: RunContext, order: Order) -> tuple[str, str]:
         presence.look_at(context)
     if context.terms.restore is not None:
         context.save_pass(restored_at=None, restored_to=None)  # everything since the backup was compared once
-    return Run.State.FINISHED, ""
+    return Run.State.FINISHED, " ".join(context.notes)
 
 
 def _read_to_the_end(context: RunContext, feed: Feed, ends: float | None) -> bool:

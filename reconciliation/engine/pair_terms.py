@@ -46,7 +46,8 @@ def _type(row: RecordType, crm: Side, peer: Side) -> TypeTerms:
         on_first_link=row.mapping.on_first_link,
         inbound_create=row.inbound_create,
         inbound_update=row.inbound_update,
-        outbound_create=row.outbound_create and not row.held_reason,
+        outbound_create=row.outbound_create,
+        create_held=row.held_reason,
         outbound_update=row.outbound_update,
         conditions=tuple((str(f), str(t), str(v)) for f, t, v in row.conditions),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import transaction
+
 from connectors.contract import Op, Record, Ref, Test
 from reconciliation.core.brakes import deletions_trip
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import brakes
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Binding, Tombstone
+from reconciliation.models import Binding, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import PairDecision
 
@@ -35,7 +37,9 @@ def look_at(context: RunContext) -> None:
             context.notes.append(f"{len(gone)} of {len(bound)} linked records were not in the list of ids; no link was ended.")
         else:
             _end(context, gone)
-    context.save_pass(settings={**settings, LAST: now.timestamp()})
+    with transaction.atomic():  # an admin may have changed other settings since the run began
+        stored = SyncPass.objects.select_for_update().get(pk=context.sync_pass.pk).settings
+        context.save_pass(settings={**stored, LAST: now.timestamp()})
 
 
 def _ids(context: RunContext) -> set[str]:

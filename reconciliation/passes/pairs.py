@@ -58,6 +58,7 @@ class TypeTerms:
     outbound_create: bool = True
     outbound_update: bool = True
     conditions: tuple[tuple[str, str, str], ...] = ()
+    create_held: str = ""  # why nothing is made in the CRM until the mapping is mended (C32)
 
     @property
     def flowing(self) -> Rules:
@@ -450,6 +451,8 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
     making = next((t for t in terms.types if t.outbound_create), None)
     if making is None:
         return excluded(record, "create_off", f"New {terms.crm_name} records are not made.", peer=record)
+    if making.create_held:  # held, not left out: it is made once the mapping is mended, though its cursor has gone by
+        return PairDecision(record, Outcome.HELD, "mapping", f"Waits for the mapping: {making.create_held}", type=making, peer=record)
     return _create_in_crm(record, making, terms, users)
 
 

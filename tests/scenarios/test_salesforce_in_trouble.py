@@ -4,6 +4,7 @@ only the affected row or direction stops (issue 4, acceptance 8; C31, C32)."""
 import pytest
 
 from reconciliation.models import Binding, Case, Connection, FieldRule, LookAgain, RecordType
+from reconciliation.services.mappings import mapping_save, pass_of
 from tests.paired import paired
 
 pytestmark = pytest.mark.django_db
@@ -116,6 +117,11 @@ def test_c32_a_field_that_became_required_holds_the_making_of_leads_and_nothing_
     assert RecordType.objects.get(crm_object="Lead").held_reason
     box.run()
     assert Case.objects.filter(state="open").count() == 1
+    box.world.salesforce.set_switches({"required_fields": []})
+    table = RecordType.objects.select_related("mapping").get(crm_object="Lead").mapping
+    mapping_save(pass_of(table), {}, None)
+    box.run()
+    assert len(box.people("Lead")) == 2 and not LookAgain.objects.exists()  # nobody edited them since: they waited
 
 
 def test_a_create_that_was_lost_without_an_external_id_field_is_found_by_who_made_it(box):

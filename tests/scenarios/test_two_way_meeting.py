@@ -269,3 +269,16 @@ def test_a_refused_record_is_one_case_is_not_tried_again_as_it_is_and_is_once_it
     box.run()
     case.refresh_from_db()
     assert case.state == "closed" and len(box.people("Lead")) == 2
+
+
+def test_a_list_of_ids_that_lacks_too_many_ends_no_link_and_the_run_says_so(box):
+    for n in range(12):
+        box.contact(f"Name {n}", f"n{n}@acme.example")
+    box.run()
+    for prospect in box.prospects():
+        box.world.outreach.delete_record("prospects", prospect["id"])
+
+    run = box.run(forward=25 * 3600)
+
+    assert "12 of 12 linked records were not in the list of ids; no link was ended" in run.note
+    assert Binding.objects.filter(is_tombstone=False).count() == 12
