@@ -151,12 +151,14 @@ class Exchange:
 class WriteResult:
     """What became of one `Write`: `record` as the system answered (fields it returned only), or the `error`.
 
-    A result with an error whose `may_have_happened` is true is in doubt."""
+    A result with an error whose `may_have_happened` is true is in doubt. `stood` holds what the written fields held right
+    before, where the system tells that in the same call; it may be an edit that no version could show."""
 
     key: str
     record: Record | None = None
     error: Exception | None = None
     exchange: Exchange | None = None
+    stood: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors.contract import Op, Record, Ref, Test, Write, WriteResult
+from connectors.contract import Fields, Op, Record, Ref, Test, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, Rejected, ServerTrouble, StaleVersion, TakenForDuplicate
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.salesforce import query
@@ -54,6 +54,7 @@ class Sent:
     row: Row
     outcome: Outcome
     answer: Answer = field(repr=False)
+    stood: Fields = field(default_factory=dict, repr=False)  # what the written fields held right before
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +246,8 @@ class Writer:
     # --- updates and deletes ------------------------------------------------------------------------------------------
 
     def _update(self, object_type: str, rows: list[Row]) -> list[Sent]:
-        """Changes the records, each only if nobody changed it since its version, and reads them in the same call."""
+        """Changes the records, each only if nobody changed it since its version, and reads them in the same call, before and
+        after: the condition counts whole seconds, so that an edit within the version's own second passes it unseen."""
         ids = [str(full_id(row.write.ref.id)) for row in rows if row.write.ref is not None]
         columns = dict.fromkeys([*always(object_type), *(name for row in rows for name in row.body)])
         soql = query.select(object_type, columns, Test("Id", Op.IN, tuple(ids)))
@@ -253,10 +255,11 @@ class Writer:
             _part("PATCH", f"{self._client.root}/sobjects/{object_type}/{id_}", f"w{row.at}", row.body, self._conditions(object_type, row))
             for row, id_ in zip(rows, ids, strict=True)
         ]
-        parts.append(query_part(f"{self._client.root}/query", soql, "read"))
-        answers, answer = self._client.composite(parts, is_read=False, headers=self._headers(object_type))
-        found = self._found(answers[-1], object_type)
-        return [self._changed(row, part, found, answer) for row, part in zip(rows, answers[:-1], strict=True)]
+        reads = [query_part(f"{self._client.root}/query", soql, name) for name in ("before", "after")]
+        answers, answer = self._client.composite([reads[0], *parts, reads[1]], is_read=False, headers=self._headers(object_type))
+        before, after = (self._found(answers[at], object_type) for at in (0, -1))
+        sent = [self._changed(row, part, after, answer) for row, part in zip(rows, answers[1:-1], strict=True)]
+        return [replace(one, stood=_stood(one.row, before or {})) for one in sent]
 
     def _conditions(self, object_type: str, row: Row) -> dict[str, str]:
         at = read_instant(row.write.version)
@@ -264,7 +267,7 @@ class Writer:
         return {**self._headers(object_type), **lock}
 
     def _found(self, part: Part, object_type: str) -> dict[str, Record] | None:
-        """Returns the records of the read at the end of a composite, None when it failed."""
+        """Returns the records of a read within a composite, None when it failed."""
         rows = part.body.get("records") if part.status == 200 and isinstance(part.body, dict) else None
         if not isinstance(rows, list) or part.body.get("done") is not True:
             return None
@@ -359,8 +362,13 @@ def _not_in(rows: Iterable[Row], parts: list[list[Row]]) -> list[Row]:
 def _result(sent: Sent) -> WriteResult:
     exchange = sent.answer.exchange
     if isinstance(sent.outcome, Record):
-        return WriteResult(sent.row.write.key, record=sent.outcome, exchange=exchange)
+        return WriteResult(sent.row.write.key, record=sent.outcome, exchange=exchange, stood=sent.stood)
     return WriteResult(sent.row.write.key, error=sent.outcome, exchange=sent.outcome.exchange or exchange)
+
+
+def _stood(row: Row, before: Mapping[str, Record]) -> Fields:
+    record = before.get(str(full_id(row.write.ref.id))) if row.write.ref is not None else None
+    return {name: record.fields[name] for name in row.body if name in record.fields} if record is not None else {}
 
 
 def _failed(row: Row, error: ConnectorError) -> WriteResult:

@@ -1,6 +1,7 @@
-"""Values of users that we overwrote unseen: what a webhook says stood there before our write, against what we believed.
+"""Values of users that we overwrote unseen: what stood there right before our write, against what we believed.
 
-A system without compare-and-set (engine-rules 32) tells of it only afterwards, in `beforeUpdate`. Pure.
+A system without compare-and-set (engine-rules 32) tells of it only afterwards, in the `beforeUpdate` of a webhook; one whose
+versions count whole seconds (engine-rules 31) tells of it in the answer to the write. Pure.
 """
 
 from __future__ import annotations
@@ -42,14 +43,20 @@ def find_our_update(event: HookEvent, ours: Sequence[OurUpdate]) -> OurUpdate | 
 
 def overwritten_values(event: HookEvent, ours: OurUpdate) -> dict[str, Value]:
     """Returns field -> the value of a user that our update replaced without having seen it. `event.before` says what
-    stood there; what we believed to be there, or wrote ourselves, is no loss."""
+    stood there."""
+    return unseen_values(event.before, ours.before, ours.after)
+
+
+def unseen_values(stood: Fields, believed: Fields, written: Fields) -> dict[str, Value]:
+    """Returns field -> what `stood` there right before our write though we `believed` something else. What we believed to
+    be there, or wrote ourselves, is no loss."""
     return {
-        name: event.before[name]
-        for name, written in ours.after.items()
-        if name in event.before
-        and not is_same(event.before[name], written)
-        and not is_same(event.before[name], ours.before.get(name))
-        and not has_forgotten([event.before[name], ours.before.get(name)])  # nobody knows any more what it was
+        name: stood[name]
+        for name, value in written.items()
+        if name in stood
+        and not is_same(stood[name], value)
+        and not is_same(stood[name], believed.get(name))
+        and not has_forgotten([stood[name], believed.get(name)])  # nobody knows any more what it was
     }
 
 

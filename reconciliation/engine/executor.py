@@ -16,6 +16,7 @@ from django.db import IntegrityError, transaction
 from connectors.contract import Connector, Record, Ref, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.operations import Intent
+from reconciliation.core.overwritten import unseen_values
 from reconciliation.core.spellings import has_forgotten
 from reconciliation.engine import stop
 from reconciliation.engine.lease import Lease, LeaseLost
@@ -38,6 +39,7 @@ class Done:
     error: Exception | None
     is_in_doubt: bool = False
     is_alone: bool = False  # its neighbours went through: the trouble may be this record's own
+    found_unseen: bool = False  # it replaced an edit that nobody could know of, kept as a loser
 
 
 Settle = Callable[[list[Done]], None]
@@ -181,6 +183,7 @@ class Executor:
                 _mark(item, now)
             if not self.wiring.switches.keeps_no_intent:
                 update_rows([d.operation for d in done], ["state", "target_id", "settled_at", "error", "exchange"])
+                update_rows([d.operation for d in done if d.found_unseen], ["origin"])
             settle(done)
 
     def _void(self, operations: Sequence[Operation]) -> None:
@@ -221,7 +224,10 @@ def _done(op: Operation, result: WriteResult) -> Done:
     op.exchange = exchange_of(result.exchange)
     if result.record is not None and result.record.version:
         op.exchange[VERSION] = result.record.version
-    return Done(op, result.record, result.error, in_doubt)
+    unseen = unseen_values(result.stood, decode_fields(op.before), decode_fields(op.after)) if result.stood else {}
+    if unseen:
+        op.origin = {**op.origin, LOSERS: {**op.origin.get(LOSERS, {}), **encode_fields(unseen)}}
+    return Done(op, result.record, result.error, in_doubt, found_unseen=bool(unseen))
 
 
 def _set_apart(done: list[Done], went_through: int) -> list[Done]:

@@ -193,7 +193,8 @@ def _check_crm(sync_pass: SyncPass, rows: list[FieldRule]) -> None:
     if twice := sorted(name for name, count in written.items() if count > 1):
         raise MappingRefused(f"Two rows write {', '.join(twice)} of {sync_pass.crm.get_system_display()}; let one of them go one way.")
     table = sync_pass.mapping
-    if not table.record_types.filter(outbound_create=True, is_on=True).exists():
+    types = sync_pass.record_types.all()  # prefetched where a page lists them
+    if not any(kind.mapping_id == table.pk and kind.outbound_create and kind.is_on for kind in types):
         return
     schema = (sync_pass.crm.schema_cache or {}).get(table.crm_object, {})
     missing = sorted(name for name, a in schema.items() if a.get("is_required") and name not in written)

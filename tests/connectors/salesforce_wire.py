@@ -131,6 +131,11 @@ def composite(*parts: tuple[int, Any]) -> Callable[[requests.PreparedRequest], S
     return answer
 
 
+def changed(*parts: tuple[int, Any], stood: tuple[int, Any] | None = None) -> Callable[[requests.PreparedRequest], Said]:
+    """Returns an answer to a call of updates: `stood` is what is read before them, the last part what is read after."""
+    return composite(stood or (200, rows_of()), *parts)
+
+
 def rows_of(*rows: Any) -> dict[str, Any]:
     return {"totalSize": len(rows), "done": True, "records": list(rows)}
 

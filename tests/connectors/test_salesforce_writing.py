@@ -25,6 +25,7 @@ from tests.connectors.salesforce_wire import (
     ROOT,
     SHOWN,
     TOKEN_ROUTE,
+    changed,
     composite,
     error,
     given,
@@ -138,7 +139,7 @@ def test_what_was_made_and_cannot_be_read_was_made_all_the_same(said):
 
 def test_leads_keep_their_owner_unless_the_settings_say_otherwise():
     route = "PATCH /composite/sobjects/Lead/Sync_Key__c"
-    sf, org = salesforce({route: Said(200, [line(1)]), QUERY: page(), COMPOSITE: composite((204, None), (200, rows_of()))})
+    sf, org = salesforce({route: Said(200, [line(1)]), QUERY: page(), COMPOSITE: changed((204, None), (200, rows_of()))})
     assigning, other = salesforce({route: Said(200, [line(1)]), QUERY: page()}, settings={"assigns_leads": True, "allows_duplicates": True})
     lead = create(1, "Lead", "out-1-1", Company="Acme")
 
@@ -147,7 +148,7 @@ def test_leads_keep_their_owner_unless_the_settings_say_otherwise():
     assigning.write("Lead", [lead])
 
     assert org.requests[0].headers["Sforce-Auto-Assign"] == org.requests[2].headers["Sforce-Auto-Assign"] == "FALSE"
-    assert org.body(2)["compositeRequest"][0]["httpHeaders"]["Sforce-Auto-Assign"] == "FALSE"
+    assert org.body(2)["compositeRequest"][1]["httpHeaders"]["Sforce-Auto-Assign"] == "FALSE"
     assert "Sforce-Auto-Assign" not in other.requests[0].headers
     assert other.requests[0].headers["Sforce-Duplicate-Rule-Header"] == "allowSave=true"
 
@@ -238,7 +239,7 @@ def test_the_record_that_holds_a_unique_value_is_named():
 
 
 def test_an_update_that_makes_a_duplicate_names_the_other_record():
-    sf, _ = salesforce({COMPOSITE: composite((400, duplicates("duplicateResut", 7)), (200, rows_of(row(1))))})
+    sf, _ = salesforce({COMPOSITE: changed((400, duplicates("duplicateResut", 7)), (200, rows_of(row(1))))})
 
     (result,) = sf.write("Contact", [update(1, Email="a@b.example")])
 
@@ -257,26 +258,35 @@ def test_a_key_that_several_records_carry_is_told_and_nothing_is_in_doubt():
 # --- updates ------------------------------------------------------------------------------------------------------------
 
 
-def test_updates_go_out_in_one_composite_each_on_its_own_version_with_one_read_of_all():
-    answer = composite((204, None), (204, None), (200, rows_of(row(2, Title="CTO"), row(1, Title="Trimmed"))))
+def test_updates_go_out_in_one_composite_each_on_its_own_version_with_a_read_of_all_before_and_after():
+    answer = changed((204, None), (204, None), (200, rows_of(row(2, Title="CTO"), row(1, Title="Trimmed"))))
     sf, org = salesforce({COMPOSITE: answer})
 
     results = sf.write("Contact", [update(1, Title=" Trimmed "), update(2, Title="CTO", Birthdate=None)])
 
-    assert org.calls == [COMPOSITE] and sf.batch_size("Contact", is_create=False) == 24
+    assert org.calls == [COMPOSITE] and sf.batch_size("Contact", is_create=False) == 23
     body = org.body()
     assert body["allOrNone"] is False and body["collateSubrequests"] is False
-    first, second, read = body["compositeRequest"]
+    before, first, second, after = body["compositeRequest"]
     when = {"If-Unmodified-Since": "Sun, 01 Nov 2026 10:00:00 GMT"}
     url = f"{ROOT}/sobjects/Contact/{id18(1)}"
     assert first == {"method": "PATCH", "url": url, "referenceId": "w0", "httpHeaders": when, "body": {"Title": " Trimmed "}}
     assert second["body"] == {"Title": "CTO", "Birthdate": None}
-    assert read["method"] == "GET" and f"Title, Birthdate FROM Contact WHERE Id IN ('{id18(1)}','{id18(2)}')" in org.soql()
+    assert before["url"] == after["url"] and f"Title, Birthdate FROM Contact WHERE Id IN ('{id18(1)}','{id18(2)}')" in org.soql()
     assert [r.record.fields["Title"] for r in results] == ["Trimmed", "CTO"] and results[0].record.version == SHOWN
 
 
+def test_what_stood_there_right_before_is_told_for_the_fields_that_were_written():
+    stood = (200, rows_of(row(1, Title="Typed meanwhile", Phone="1")))
+    sf, _ = salesforce({COMPOSITE: changed((204, None), (204, None), (200, rows_of(row(1, Title="Ours"))), stood=stood)})
+
+    results = sf.write("Contact", [update(1, Title="Ours"), update(2, Title="Ours")])
+
+    assert [dict(r.stood) for r in results] == [{"Title": "Typed meanwhile"}, {}]
+
+
 def test_a_record_changed_meanwhile_is_stale_and_its_neighbours_are_not():
-    answer = composite((412, None), (204, None), (412, "<html>"), (200, rows_of(row(1), row(2), row(3))))
+    answer = changed((412, None), (204, None), (412, "<html>"), (200, rows_of(row(1), row(2), row(3))))
     sf, _ = salesforce({COMPOSITE: answer})
 
     results = sf.write("Contact", [update(1), update(2), update(3)])
@@ -290,11 +300,11 @@ def test_a_record_changed_meanwhile_is_stale_and_its_neighbours_are_not():
     [(SHOWN, "Sun, 01 Nov 2026 10:00:00 GMT"), ("2026-11-01T10:00:00.900+0000", "Sun, 01 Nov 2026 10:00:00 GMT"), ("", None)],
 )
 def test_a_version_is_a_whole_second_on_the_wire(version, header):
-    sf, org = salesforce({COMPOSITE: composite((204, None), (200, rows_of(row(1))))})
+    sf, org = salesforce({COMPOSITE: changed((204, None), (200, rows_of(row(1))))})
 
     sf.write("Contact", [update(1, version=version)])
 
-    assert org.body()["compositeRequest"][0].get("httpHeaders", {}).get("If-Unmodified-Since") == header
+    assert org.body()["compositeRequest"][1].get("httpHeaders", {}).get("If-Unmodified-Since") == header
 
 
 def test_a_version_that_is_none_and_an_id_that_is_none_are_told_without_a_call():
@@ -305,12 +315,12 @@ def test_a_version_that_is_none_and_an_id_that_is_none_are_told_without_a_call()
 
 
 def test_twenty_five_updates_take_two_calls():
-    parts = [(204, None)] * 24 + [(200, rows_of())]
-    sf, org = salesforce({COMPOSITE: [composite(*parts), composite((204, None), (200, rows_of()))]})
+    parts = [(204, None)] * 23 + [(200, rows_of())]
+    sf, org = salesforce({COMPOSITE: [changed(*parts), changed((204, None), (204, None), (200, rows_of()))]})
 
     results = sf.write("Contact", [update(n) for n in range(25)])
 
-    assert org.calls == [COMPOSITE] * 2 and [len(org.body(i)["compositeRequest"]) for i in (0, 1)] == [25, 2]
+    assert org.calls == [COMPOSITE] * 2 and [len(org.body(i)["compositeRequest"]) for i in (0, 1)] == [25, 4]
     assert kinds(results) == ["done"] * 25 and results[24].record.ref.id == id18(24)
 
 
@@ -318,7 +328,7 @@ def test_twenty_five_updates_take_two_calls():
     "read", [(500, None), (400, [{"errorCode": "INVALID_FIELD", "message": "x"}]), (200, {}), (200, rows_of(None)), (200, rows_of())]
 )
 def test_an_update_that_cannot_be_read_was_made_all_the_same(read):
-    sf, _ = salesforce({COMPOSITE: composite((204, None), read)})
+    sf, _ = salesforce({COMPOSITE: changed((204, None), read)})
 
     (result,) = sf.write("Contact", [update(1)])
 
@@ -361,7 +371,7 @@ NO_REFERENCE = [{"errorCode": "INVALID_CROSS_REFERENCE_KEY", "message": "invalid
     ],
 )
 def test_what_a_refused_update_means(status, said, rows, kind):
-    sf, _ = salesforce({COMPOSITE: composite((status, said), (204, None), (200, rows_of(*rows, row(2))))})
+    sf, _ = salesforce({COMPOSITE: changed((status, said), (204, None), (200, rows_of(*rows, row(2))))})
 
     refusal, other = sf.write("Contact", [update(1), update(2)])
 
@@ -371,7 +381,7 @@ def test_what_a_refused_update_means(status, said, rows, kind):
 
 
 def test_a_deleted_row_among_those_read_back_is_not_there():
-    sf, _ = salesforce({COMPOSITE: composite((400, GONE), (200, rows_of(row(1, IsDeleted=True))))})
+    sf, _ = salesforce({COMPOSITE: changed((400, GONE), (200, rows_of(row(1, IsDeleted=True))))})
 
     assert kinds(sf.write("Contact", [update(1)])) == [RecordGone]
 
@@ -406,7 +416,7 @@ def test_a_row_that_is_held_is_sent_again_after_longer_and_longer_pauses_and_alo
 
 def test_a_row_that_stays_held_is_left_to_the_next_run():
     held = [{"errorCode": LOCKED, "message": "unable to obtain exclusive access to this record or 1 records: 001"}]
-    sf, org = salesforce({COMPOSITE: composite((500, held), (200, rows_of(row(1))))})
+    sf, org = salesforce({COMPOSITE: changed((500, held), (200, rows_of(row(1))))})
 
     (result,) = sf.write("Contact", [update(1)])
 

@@ -303,3 +303,47 @@ def test_i6_deliveries_of_our_own_writes_change_nothing_when_they_are_worked_off
     pair.run()
 
     assert pair.writes() == {} and not Operation.objects.filter(origin__has_key=LOSERS).exists()
+
+
+def test_g14_an_edit_within_the_second_of_the_version_passes_the_condition_and_is_kept_and_restored(pair, admin_user):
+    """Salesforce's condition counts whole seconds: an edit in the second of the one that we read passes it unseen
+    (engine-rules 31). What stood there comes with the answer to our write, without any webhook."""
+    handle, waiting = pair.world.handle, ["Typed by a user"]
+
+    def handled(name, request):
+        if name == "salesforce" and request.body and b'"PATCH"' in request.body and waiting:
+            pair.edit_crm("Contact", pair.contact_id, Title=waiting.pop())
+        return handle(name, request)
+
+    pair.edit_peer(pair.prospect_id, title="Ours")
+    pair.clock.forward(600)
+    pair.edit_crm("Contact", pair.contact_id, Description="in the same second")
+    pair.world.handle = handled
+
+    run = pair.run(forward=0)
+
+    op = run.operations.get(object_type="Contact")
+    assert not waiting and pair.crm("Contact", pair.contact_id)["Title"] == "Ours"
+    assert (op.before, op.after, op.origin[LOSERS]) == ({"Title": "Old"}, {"Title": "Ours"}, {"Title": "Typed by a user"})
+    (line,) = undo(pair.sync_pass, [op], admin_user, field="Title", wiring=pair.wiring)
+    assert line.is_possible and pair.crm("Contact", pair.contact_id)["Title"] == "Typed by a user"
+
+
+def test_an_edit_in_a_later_second_is_no_loss_since_the_write_is_refused_and_merged_anew(pair):
+    handle, waiting = pair.world.handle, ["Typed by a user"]
+
+    def handled(name, request):
+        if name == "salesforce" and request.body and b'"PATCH"' in request.body and waiting:
+            pair.clock.forward(2)
+            pair.edit_crm("Contact", pair.contact_id, Title=waiting.pop())
+        return handle(name, request)
+
+    pair.edit_peer(pair.prospect_id, title="Ours", firstName="Asha")
+    pair.world.handle = handled
+
+    run = pair.run()
+
+    assert not waiting and not any(
+        op.origin.get(LOSERS, {}).get("Title") == "Typed by a user" for op in run.operations.filter(object_type="Contact")
+    )
+    assert pair.crm("Contact", pair.contact_id)["FirstName"] == "Asha"

@@ -127,7 +127,7 @@ def _later_edits_win(story: Story) -> None:
         for name, lost in op.origin["losers"].items():
             loser = people.typed.get(next(_texts(lost), ""))
             winner = people.typed.get(next(_texts(op.after.get(name)), ""))
-            if loser is None or winner is None:
+            if loser is None or winner is None or loser.window:  # what nobody could see is kept, which is all one can ask
                 continue
             last = max((at for at in people.edited.get(winner.id, ()) if at <= op.intended_at.timestamp()), default=winner.at)
             if loser.at - max(last, winner.at) > MARGIN and loser.side != winner.side:
