@@ -14,6 +14,8 @@ def is_blank(value: Value) -> bool:
 
 def is_same(left: Value, right: Value) -> bool:
     """Tells whether two values say the same: all blanks are one; True is not 1; 1 and 1.0 are."""
+    if type(left) is type(right) and left == right:
+        return True  # nearly all that are ever compared
     if is_blank(left) or is_blank(right):
         return is_blank(left) and is_blank(right)
     if isinstance(left, bool) != isinstance(right, bool):

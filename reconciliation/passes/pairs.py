@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, is_changed, merge_fields, values_of
+from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, changed_fields, merge_fields, values_of
 from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.core.transforms import Users
 from reconciliation.core.values import is_blank
@@ -45,7 +46,7 @@ class Kind:
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TypeTerms:
     """One record type of the pass: its mapping as it stands, and what may happen in each direction."""
 
@@ -60,7 +61,7 @@ class TypeTerms:
     conditions: tuple[tuple[str, str, str], ...] = ()
     create_held: str = ""  # why nothing is made in the CRM until the mapping is mended (C32)
 
-    @property
+    @cached_property
     def flowing(self) -> Rules:
         """The mapping with only those directions that are switched on."""
         return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
@@ -189,7 +190,10 @@ def first_look(
             return Look.FOLLOW, None
         if type_ is None:
             return Look.DONE, excluded(record, "type_off", f"{bound.crm.object_type}s are not synced.")
-        return _look_at_bound(record, side, bound, type_)
+        base = bound.crm_base if side == "crm" else bound.peer_base
+        if is_echo(record, side, base, bound.mapping_version, type_):
+            return Look.DONE, echo(record, type_)
+        return Look.PAIR, None
     if record.is_deleted or record.succeeded_by is not None:
         return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
     if bound is not None:
@@ -197,14 +201,16 @@ def first_look(
     return Look.MEET, None
 
 
-def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -> tuple[Look, PairDecision | None]:
-    if type_.mapping.newer_than(bound.mapping_version):
-        return Look.PAIR, None  # a rule changed since: equal fields do not say that nothing is to do
-    now = SideState(bound.crm_base if side == "crm" else bound.peer_base, record.fields)
-    names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
-    if any(is_changed(now, name) for name in names):
-        return Look.PAIR, None
-    return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+def is_echo(record: Record, side: Side, base: Fields, mapping_version: int, type_: TypeTerms) -> bool:
+    """Tells whether a bound record holds what both sides agreed on last: `base` is that of its side, at a version of the
+    mapping. After a rule changed, equal fields do not say that nothing is to do."""
+    if record.is_deleted or record.succeeded_by is not None or type_.mapping.newer_than(mapping_version):
+        return False
+    return not changed_fields(base, record.fields, type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields)
+
+
+def echo(record: Record, type_: TypeTerms) -> PairDecision:
+    return PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
 
 
 # --- a bound pair ---------------------------------------------------------------------------------------------------
