@@ -67,6 +67,10 @@ class Paired:
     def edit_crm(self, type_: str, id_: str, **values: Any) -> None:
         self.world.salesforce.update_record(type_, id_, values)
 
+    def bring_back(self, type_: str, id_: str) -> None:
+        """Takes a record out of Salesforce's recycle bin."""
+        self.edit_crm(type_, id_, IsDeleted=False)
+
     def edit_peer(self, id_: int | str, **values: Any) -> None:
         self.world.outreach.update_record("prospects", int(id_), values)
 

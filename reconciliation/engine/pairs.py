@@ -26,6 +26,7 @@ from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
+    conversions,
     pair_bases,
     pair_brakes,
     pair_cases,
@@ -33,6 +34,7 @@ from reconciliation.engine import (
     pair_previews,
     pair_reads,
     pair_trouble,
+    returned,
     search_index,
     strikes,
 )
@@ -124,6 +126,7 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
 def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     terms, side = context.terms, work.side
     work.bindings.update(pair_reads.bindings_of(context, side, records))
+    returned.revive(context, work, records)
     in_doubt = pair_reads.creates_in_doubt(context, records)
     waiting = pair_cases.waiting(context, side, records)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
@@ -137,7 +140,9 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
             work.decide(rules.excluded(record, "case_open", f"It waits for a person, and nothing of it changed: {waiting[id_]}"))
             continue
         look, decision = rules.first_look(record, side, _bound(context, work, id_), _type_of(context, work, record), terms)
-        if decision is not None:
+        if id_ in work.returned:
+            looks[Look.PAIR].append(record)
+        elif decision is not None:
             work.decide(decision)
         else:
             looks[look].append(record)
@@ -199,7 +204,7 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer
     if type_ is None:
         return rules.excluded(record, "type_off", f"{crm.ref.object_type}s are not synced.", crm=crm, peer=peer)
     decision = rules.decide_pair(record, crm, peer, _bound(context, work, record.ref.id), type_, context.terms, users)
-    told = work.followed.get(record.ref.id, "")
+    told = work.followed.get(record.ref.id, "") or (returned.SENTENCE if record.ref.id in work.returned else "")
     return replace(decision, sentence=f"{told} {decision.sentence}".strip()) if told else decision
 
 
@@ -309,6 +314,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         if decision.is_link:
             target = decision.peer if work.side == "crm" else decision.crm
             holders[target.ref.id] = id_
+    conversions.hold_new(context, work, [r for r in records if r.ref.id in work.decisions])
 
 
 def _pointed_at(context: RunContext, records: Sequence[Record], found: Sequence[Record]) -> list[Record]:
@@ -400,6 +406,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             work.done.add(id_)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
+    returned.note(context, work, known)
     # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
     pair_trouble.look_again(context, "crm", followed, "followed")
     conflicts.note(context, work, decisions)

@@ -43,6 +43,8 @@ class Kind:
     no_key: str  # why a record without a key is left out: a reason
     no_key_sentence: str
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
+    # object type of the CRM -> the type whose records may become one of it, and their field that names what they became
+    converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

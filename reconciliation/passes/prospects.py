@@ -58,6 +58,7 @@ PEOPLE = Kind(
     pointer=pointer,
     name_of=name_of,
     key_word="email address",
+    converted_from={CONTACT: (LEAD, "ConvertedContactId")},
     no_key="no_email",
     no_key_sentence="It has no e-mail address, so nobody can tell whether it is there already; nothing was made.",
 )

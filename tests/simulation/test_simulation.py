@@ -11,14 +11,15 @@ import pytest
 from reconciliation.engine.wiring import Switches
 from tests.simulation.play import play, tell
 
-CHUNK = 100
-# 2,000 with the full numbers; half of them at every change, since the histories of two-way passes take their time, too.
-HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 1_000
+CHUNK = 50
+# 2,000 with the full numbers; fewer at every change, since the histories of two-way passes take their time, too.
+HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 600
 DEFECTS = [f.name for f in fields(Switches) if not f.metadata]
 NAIVE = Switches(cursor_is_our_clock_at_end=True, writes_whole_record=True, keeps_no_intent=True, binds_after_page=True)
 NAIVE_HISTORIES = 100
 
-pytestmark = pytest.mark.django_db
+# What they run is counted by the other tests; counting here would take two thirds more time.
+pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, CHUNK))
