@@ -44,7 +44,7 @@ def remarks_of(stone: Tombstone) -> tuple[str, ...]:
         back = (f"If it is brought back from the recycle bin in {crm}, the next run links it again by itself; nothing need be done here.",)
     return (
         *back,
-        f"{left[0].upper()}{left[1:]} counts as new in the next run: a {other} in {where} that belongs to it by its key is linked, else one is "
+        f"{left[0].upper()}{left[1:]} counts as new in the next run: a {other} in {where} with its key is linked, else one is "
         "made where the record types allow it.",
         "Nothing is written before that run.",
     )

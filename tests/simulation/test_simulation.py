@@ -13,7 +13,7 @@ from tests.simulation.play import play, tell
 
 CHUNK = 50
 # 2,000 with the full numbers; fewer at every change, since the histories of two-way passes take their time, too.
-HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 600
+HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 400
 DEFECTS = [f.name for f in fields(Switches) if not f.metadata]
 NAIVE = Switches(cursor_is_our_clock_at_end=True, writes_whole_record=True, keeps_no_intent=True, binds_after_page=True)
 NAIVE_HISTORIES = 100
