@@ -101,6 +101,7 @@ class PairTerms:
     allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
     margin_seconds: float = 60.0
     restore: Restore | None = None
+    integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -246,6 +247,8 @@ def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: 
     if not terms.dates_by_echo:
         crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if crm.updated_by and crm.updated_by in terms.integration_users:
+        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if refusal := _refused(record, merge, type_, crm, peer):
