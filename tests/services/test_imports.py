@@ -466,6 +466,8 @@ def test_s2_19_several_failed_imports_are_worked_through_in_one_sitting_and_coun
     import_retry(batch, ada)
     carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
     assert [rows_of(batch)[s].state for s in seconds] == ["present", "failed", "failed"]
+    (group,) = import_counts(batch).groups
+    assert (group.kept, import_counts(batch).retryable()) == (1, 1)  # who was kept is not asked about again
     assert box.peer(prospects[0])["externalId"] == seconds[0]
     assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]  # what was kept is not asked again
 
