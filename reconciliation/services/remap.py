@@ -25,7 +25,7 @@ from reconciliation.passes.prospects import PROSPECT, SOURCE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
 from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
-from reconciliation.services.policy import refuse_unless_remap
+from reconciliation.services.policy import allows_remap, refuse_unless_remap
 
 MOST_AT_ONCE = 200
 PROSPECTS_A_CALL = 50
@@ -235,9 +235,18 @@ def _keep_fresh(matches: Matches, own: Step) -> None:
 # --- keep, later ----------------------------------------------------------------------------------------------------
 
 
+def refuse_to_show_matches(sync_pass: SyncPass, prospect_id: str) -> None:
+    """Raises DecisionRefused for a linked prospect while remapping is off (S2.5), unless a question about it is open: to keep
+    the present CRM ID answers that under either policy."""
+    if allows_remap() or not bindings_of(sync_pass, [prospect_id]):
+        return
+    if not Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN, peer_id=prospect_id).exists():
+        refuse_unless_remap()
+
+
 def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> int:
-    """Keeps the present CRM ID: closes what asked, and lets no later edit of those records ask again. Returns how many
-    questions were closed. Raises DecisionRefused."""
+    """Keeps the present CRM ID, or none: closes what asked, and lets no later edit of those records ask again. No pointer
+    changes, so it is allowed under either policy. Returns how many questions were closed. Raises DecisionRefused."""
     sync_pass = prospects_pass()
     with transaction.atomic():
         rows = Case.objects.select_for_update().filter(
