@@ -24,7 +24,7 @@ from reconciliation.core.transforms import Users
 from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
-SAME_EMAIL, KEPT = "same_email", "kept"
+SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 
 
@@ -378,10 +378,12 @@ def shown(value: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
-    each is bound, by id, `names` how that one is called."""
+    each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
+    sentence that says so."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
@@ -398,6 +400,9 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
         return _ambiguous(record, free, type_, terms)
     if meeting.found:
         return _already_there(record, meeting, type_, terms)
+    if meeting.refused:
+        peer_id, sentence = next(iter(meeting.refused.items()))
+        return excluded(record, KEPT_APART, sentence, type=type_, crm=record, peer_id=peer_id)
     if not type_.inbound_create:
         return excluded(
             record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
@@ -480,6 +485,8 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         if len(free) > 1:
             return _choose(record, free, type_, terms)
         return _taken(record, covered[0], meeting, type_, terms)
+    if meeting.refused:
+        return excluded(record, KEPT_APART, next(iter(meeting.refused.values())), peer=record)
     if not kind.keys(record):
         return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
     making = next((t for t in terms.types if t.outbound_create), None)

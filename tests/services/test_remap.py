@@ -4,7 +4,24 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.errors import ConnectionTrouble
-from reconciliation.models import AuditEntry, Binding, Case, Difference, Operation, Policy, ProspectMatches, RememberedPair, Tombstone
+from reconciliation.engine.relinking import NotRelinked, Step, carry
+from reconciliation.engine.staff import at_work
+from reconciliation.models import (
+    AuditEntry,
+    Binding,
+    Case,
+    Difference,
+    LookAgain,
+    Operation,
+    Policy,
+    ProspectMatches,
+    RecordType,
+    RememberedPair,
+    Run,
+    RunEvent,
+    Tombstone,
+)
+from reconciliation.selectors import last_remap
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.matches import find_matches
 from reconciliation.services.remap import asked_prospects, bulk_plans, remap, remap_keep, remap_many, remap_plan
@@ -290,6 +307,41 @@ def test_keeping_the_present_id_closes_the_question_for_good(box, olga):
     case = Case.objects.get(kind="remap")
     assert (case.get_decision_word(), case.note) == ("Kept on its present CRM ID", "the contact is right")
     assert box.binding(id_).crm_id == contact
+
+
+def test_a_record_that_a_person_said_no_to_is_linked_by_a_person_only(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    remap_keep(str(id_), olga)
+    box.world.salesforce.delete_record("Contact", contact)
+    box.run()
+
+    box.edit_crm("Lead", lead, Title="Other")
+    box.run()
+
+    ((outcome, reason, sentence),) = box.events()
+    assert (outcome, reason) == ("excluded", "kept_apart") and sentence.startswith("olga decided on 20")
+    assert f"prospect {id_} does not belong to Lead {lead}" in sentence and "Find matches" in sentence
+    assert not Binding.objects.filter(is_tombstone=False).exists() and len(box.prospects()) == 1
+    choose(box, olga, id_, "Lead", lead)
+    assert box.binding(id_).crm_id == lead and not RememberedPair.objects.filter(crm_id=lead).exists()
+
+
+def test_a_prospect_that_was_left_unlinked_stays_so_when_one_record_is_left(box, olga):
+    RecordType.objects.update(inbound_create=False)
+    contacts = [box.contact("Byrne", "ada@acme.example") for _ in range(2)]
+    box.run()
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.run()
+    assert remap_keep(str(id_), olga) == 1
+    box.world.salesforce.delete_record("Contact", contacts[0])
+
+    box.edit_peer(id_, title="Other")
+    box.run()
+
+    assert ("excluded", "kept_apart") in [event[:2] for event in box.events()]
+    assert not Binding.objects.exists() and not box.people("Lead") and len(box.prospects()) == 1
 
 
 # --- many -----------------------------------------------------------------------------------------------------------
