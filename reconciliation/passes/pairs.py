@@ -73,9 +73,9 @@ class TypeTerms:
     @property
     def flowing(self) -> Rules:
         """The mapping with only those directions that are switched on."""
-        return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
+        return replace(self.mapping, rules=tuple(self.flowing_rule(rule) for rule in self.mapping.rules))
 
-    def _flowing(self, rule: FieldRule) -> FieldRule:
+    def flowing_rule(self, rule: FieldRule) -> FieldRule:
         to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
         both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
         return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
@@ -230,7 +230,22 @@ def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -
     names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
     if any(is_changed(now, name) for name in names):
         return Look.PAIR, None
+    # A link of staff leaves what differs as it is, but no opt-out may stay on one side only.
+    crm, peer = (record.fields, bound.peer_base) if side == "crm" else (bound.crm_base, record.fields)
+    if does_consent_differ(type_, crm, peer):
+        return Look.PAIR, None
     return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+
+
+def does_consent_differ(type_: TypeTerms, crm: Fields, peer: Fields) -> bool:
+    """Tells whether one side holds an opt-out that the other lacks and that may go across."""
+    for rule in type_.mapping.rules:
+        if not _is_consent(rule):
+            continue
+        ours, theirs, flowing = crm.get(rule.crm) is True, peer.get(rule.peer) is True, type_.flowing_rule(rule)
+        if ours != theirs and (flowing.flows_to_peer if ours else flowing.flows_to_crm):
+            return True
+    return False
 
 
 # --- a bound pair ---------------------------------------------------------------------------------------------------
