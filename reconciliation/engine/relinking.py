@@ -143,10 +143,14 @@ class _Before:
     rows: list[tuple[Binding, dict[str, Any] | None]] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     refused: list[RememberedPair] = field(default_factory=list)
+    ended: list[tuple[Binding, list[int]]] = field(default_factory=list)  # ended links that make room, with their tombstones
 
     def keep(self, context: RunContext, step: Step) -> None:
         self.steps.append(step)
         self.refused += _refusals(context, step)
+        if step.crm is not None:
+            rows = Binding.objects.filter(crm_type=step.crm.ref.object_type, crm_id=step.crm.ref.id, is_tombstone=True)
+            self.ended += [(row, list(row.tombstones.values_list("pk", flat=True))) for row in rows.filter(sync_pass=context.sync_pass)]
         known = {name: getattr(step.binding, name) for name in KEPT} if step.binding is not None else None
         self.rows.append((step.binding or Binding(), known))
 
@@ -166,6 +170,9 @@ class _Before:
                     row.is_write_back_due, row.owed_since = True, context.wiring.now()
                 row.save(update_fields=KEPT)
                 Tombstone.objects.filter(binding=row, why=Tombstone.Why.MOVED, run=context.run).delete()
+            for row, stones in self.ended:
+                row.save(force_insert=True)
+                Tombstone.objects.filter(pk__in=stones).update(binding=row)
             insert_rows(self.refused)
             self.beside.put_back(why)
 

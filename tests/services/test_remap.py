@@ -323,6 +323,22 @@ def test_what_outreach_refuses_leaves_everything_as_it_was(box, olga):
     assert box.peer(other)["externalId"] == taken and box.peer(id_)["externalId"] == contact
 
 
+def test_an_ended_link_of_the_record_is_back_when_outreach_refuses(box, olga):
+    contact, gone = box.pair()
+    box.world.outreach.delete_record("prospects", gone)
+    box.edit_crm("Contact", contact, Title="Chief")
+    box.run()
+    ended = Binding.objects.get(is_tombstone=True)
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 1})
+
+    with pytest.raises(DecisionRefused, match="Nothing was changed"):
+        choose(box, olga, id_, "Contact", contact)
+
+    row = Binding.objects.get()
+    assert (row.pk, row.is_tombstone, row.peer_id) == (ended.pk, True, str(gone)) and row.tombstones.count() == 1
+
+
 def test_a_lost_answer_leaves_a_pointer_that_the_next_run_writes(box, olga):
     _, id_ = box.pair()
     lead = box.lead("Byrne", "ada@acme.example")
