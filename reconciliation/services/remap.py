@@ -24,7 +24,7 @@ from reconciliation.models import Binding, Case, Difference, RememberedPair, Syn
 from reconciliation.passes.prospects import PROSPECT, SOURCE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
-from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
+from reconciliation.services.matches import Matches, Terms, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
 from reconciliation.services.policy import refuse_unless_remap
 
 MOST_AT_ONCE = 200
@@ -263,20 +263,16 @@ def asked_prospects(sync_pass: SyncPass, import_id: int | None = None) -> list[s
 
 
 def bulk_plans(
-    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, wiring: Wiring | None = None
+    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, terms: Terms | None = None, wiring: Wiring | None = None
 ) -> list[tuple[Matches, RemapPlan]]:
     """Returns what a rule would do to each prospect, read now; a plan without candidate leaves it as it is. At most
     MOST_AT_ONCE. Raises ConnectorError."""
     wiring = wiring or Wiring()
     wanted = list(prospect_ids[:MOST_AT_ONCE])
-    found: list[tuple[Matches, RemapPlan]] = []
     with both_sides(sync_pass, wiring) as (crm, peer):
-        for start in range(0, len(wanted), PROSPECTS_A_CALL):
-            part = wanted[start : start + PROSPECTS_A_CALL]
-            read = read_matches(sync_pass, crm, peer, part, wiring.now())
-            keep_matches(read.values())
-            found += [(read[id_], bulk_plan(read[id_], rule)) for id_ in part if id_ in read]
-    return found
+        read = read_matches(sync_pass, crm, peer, wanted, wiring.now(), terms) if wanted else {}
+    keep_matches(read.values())
+    return [(read[id_], bulk_plan(read[id_], rule)) for id_ in wanted if id_ in read]
 
 
 def bulk_plan(matches: Matches, rule: Rule) -> RemapPlan:

@@ -32,6 +32,7 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, is_local, page, paginate, render
 
 PASS = "organisations"
+FORCE_PAGES = {"prospects": "admin:prospect_sync", "accounts": "admin:account_sync"}  # of two-way passes
 
 
 @page()
@@ -129,6 +130,7 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
         sync_pass=sync_pass,
         tombstone=stone,
         may_import=may_import,
+        force_page=FORCE_PAGES[sync_pass.name],
     )
 
 
