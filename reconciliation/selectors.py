@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,20 +80,25 @@ _COVERAGE = {
     "owed": "reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone",
     "duplicates": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'duplicate' AND state = 'open'",
     "errors": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'error' AND state = 'open'",
+    "conflicts": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'conflict' AND state = 'open'",
+    "remaps": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'remap' AND state = 'open'",
     "deleted": "reconciliation_tombstone WHERE sync_pass_id = %s AND restored_at IS NULL",
     "differences": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'linked'",
     "blanks": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'blank'",
 }
 
 
-def coverage_counts(sync_pass_id: int) -> dict[str, str]:
-    """Returns what we know of coverage, each count bounded, in one query."""
+def coverage_counts(pass_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Returns what we know of the coverage of each pass, each count bounded, in one query or none."""
+    if not pass_ids:
+        return {}
     one = "(SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT %s) AS counted)"
+    parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
     with connection.cursor() as cursor:
-        parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
-        cursor.execute(f"SELECT {parts}", [sync_pass_id, MOST_COUNTED + 1] * len(_COVERAGE))
-        found = cursor.fetchone()
-    return {name: f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for name, n in zip(_COVERAGE, found, strict=True)}
+        asked = [value for pk in pass_ids for value in (pk, MOST_COUNTED + 1) * len(_COVERAGE)]
+        cursor.execute(f"SELECT {', '.join([parts] * len(pass_ids))}", asked)
+        told = iter(f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for n in cursor.fetchone())
+    return {pk: {name: next(told) for name in _COVERAGE} for pk in pass_ids}
 
 
 def open_reasons(kind: str) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ from reconciliation.core.conditions import checked
 from reconciliation.models import RecordType, SyncPass
 from reconciliation.services.audit import audit
 
+MOST_CONDITIONS = 20
 SWITCHES = ("is_on", "inbound_create", "inbound_update", "outbound_create", "outbound_update")
 
 
@@ -59,6 +60,8 @@ def move(row: RecordType, step: int, user: AbstractBaseUser) -> bool:
 
 def type_set(row: RecordType, switches: Mapping[str, bool], conditions: Sequence[Sequence[str]], user: AbstractBaseUser) -> bool:
     """Saves switches and conditions of a type and returns whether that changed anything. Raises RecordTypesRefused."""
+    if len(conditions) > MOST_CONDITIONS:
+        raise RecordTypesRefused(f"{row.crm_object}: {len(conditions)} conditions are more than {MOST_CONDITIONS}. Nothing was saved.")
     try:
         rows = checked(conditions)
     except ValueError as error:

@@ -246,8 +246,10 @@ def name_of(sync_pass: SyncPass, ref: Ref) -> str:
 
 def last_tombstone(sync_pass: SyncPass, organisation_id: str) -> Tombstone | None:
     """Returns what is remembered of the last time the organisation was deleted."""
-    rows = Tombstone.objects.filter(sync_pass=sync_pass, crm_id=organisation_id).select_related("run")
-    return rows.order_by("-pk").first()
+    found = Tombstone.objects.filter(sync_pass=sync_pass, crm_id=organisation_id).order_by("-pk").first()
+    if found is not None:
+        found.sync_pass = sync_pass  # with its systems, as it was read
+    return found
 
 
 def read_now(sync_pass: SyncPass, ref: Ref, wiring: Wiring | None = None) -> tuple[Record | None, str]:

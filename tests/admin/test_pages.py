@@ -61,7 +61,7 @@ PAGES = {
     "conflict_export": ("viewer", "get"),
     "conflict_bulk": ("operator", "get"),
     "conflict_refresh": ("operator", "post"),
-    "conflict_detail": ("operator", "get"),
+    "conflict_detail": ("viewer", "get"),
     "conflict_decide": ("operator", "post"),
     "conflict_here": ("operator", "post"),
     "operation_put_back": ("operator", "get"),
