@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from reconciliation.core.values import isolated
 
 register = template.Library()
 LONGEST = 300
@@ -89,7 +90,7 @@ def _is_visible(text: str) -> bool:
 @register.filter
 def named(text: Any, fallback: Any = "") -> str:
     """Returns a name that can be seen and clicked: one of blanks and invisible signs only gives way to the fallback."""
-    return str(text) if _is_visible(str(text or "")) else f"(no visible name) {fallback}".rstrip()
+    return isolated(str(text)) if _is_visible(str(text or "")) else f"(no visible name) {fallback}".rstrip()
 
 
 @register.filter

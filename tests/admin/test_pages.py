@@ -1,6 +1,7 @@
 """Every page, found through the URL resolver: who may see it, with nothing, with hostile values, in few queries."""
 
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -396,6 +397,25 @@ def test_a_visitor_is_sent_to_the_log_in(client, world):
         assert answer.status_code == 302 and answer.headers["Location"].startswith("/login/"), name
 
 
+class TurnedRound(HTMLParser):
+    """Collects our own words that stand behind a value which turns the direction of text, in the same element: they are read
+    backwards."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.is_said = True
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.is_said = tag not in ("title", "option", "textarea")
+
+    def handle_data(self, data):
+        _, turned, rest = data.replace("is not one of the available choices", "").partition("\u202e")
+        if self.is_said and turned and "\u2069" not in rest and re.search(r"x{8,}[^x]*[a-wyz]{3}", rest):
+            self.found.append(data[-60:])
+
+
 def test_hostile_values_are_escaped_on_every_page(client, world):
     log_in(client, "admin")
     names = parameters()
@@ -409,6 +429,7 @@ def test_hostile_values_are_escaped_on_every_page(client, world):
                 if "html" in answer.headers["Content-Type"]:
                     page = text_of(answer)
                     assert "<script>alert" not in page, (name, query)
+                    assert not TurnedRound(page).found, (name, TurnedRound(page).found)
                     hostile += "&lt;script&gt;alert" in page
     assert hostile > 20  # the records' values and what was asked for do come back, escaped
 

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from reconciliation import jobs
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.models import Binding, Case, FieldRule, Import, ImportRow, MappingTable, Operation, Policy, RecordType, SyncPass
-from tests.admin.test_pages import HOSTILE, with_session
+from tests.admin.test_pages import HOSTILE, TurnedRound, with_session
 from tests.remapping import remapping
 
 pytestmark = pytest.mark.django_db
@@ -314,6 +314,7 @@ def test_pages_with_few_and_many_candidates_stay_within_twelve_queries_and_escap
         with CaptureQueriesContext(connection) as queries:
             page = text(client.get(where, follow="999999" in where))
         assert "<script>alert" not in page and "style=" not in page.partition("<main")[2].partition("</main")[0], where
+        assert not TurnedRound(page).found, where
         most = 12 + 9 * ("999999" in where)  # which leads to the list
         assert len(queries) <= most, (where, len(queries), [q["sql"][:90] for q in queries])
     page = text(client.get(f"/prospects/{id_}/matches/"))
