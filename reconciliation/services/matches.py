@@ -25,7 +25,7 @@ from reconciliation.models import Binding, Policy, ProspectMatches, RecordType, 
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import Kind
 from reconciliation.passes.prospects import PROSPECT, email_key
-from reconciliation.selectors import pass_named
+from reconciliation.selectors import pass_named, prospect_marks
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.policy import allows_remap
 from reconciliation.store import encode, mapping_of
@@ -180,9 +180,9 @@ def kept_matches(sync_pass: SyncPass, prospect_id: str, terms: Terms) -> Matches
 
 
 def bindings_of(sync_pass: SyncPass, peer_ids: Collection[str]) -> dict[str, Binding]:
-    """Returns prospect id -> the link that holds."""
+    """Returns prospect id -> the link that holds; `is_asked` says of it whether a question about it is open."""
     rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=PROSPECT, peer_id__in=list(peer_ids), is_tombstone=False)
-    return {row.peer_id: row for row in rows}
+    return {row.peer_id: row for row in rows.annotate(is_asked=prospect_marks()["is_asked"])}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------

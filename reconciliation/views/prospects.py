@@ -22,7 +22,7 @@ from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.matches import PASS, find_matches, pass_at_work, prospects_pass, prospects_terms
 from reconciliation.services.policy import refuse_unless_remap
 from reconciliation.services.pull import NOT_LINKED, Choice, linked, plan_of, pull
-from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, remap, remap_keep, remap_plan
+from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, refuse_to_show_matches, remap, remap_keep, remap_plan
 from reconciliation.services.sittings import Sitting, sitting_of
 from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
@@ -106,8 +106,7 @@ def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
 def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
     sync_pass, terms = prospects_terms()
     matches = find_matches(sync_pass, peer_id, terms=terms)
-    if matches.is_bound:
-        refuse_unless_remap(terms.allows_remap)
+    refuse_to_show_matches(matches)
     sitting = sitting_of(sync_pass, peer_id, _import(request))
     rows = Paginator(matches.candidates, ROWS_A_PAGE).get_page(request.GET.get("page"))
     plans = [remap_plan(matches, it.type, it.id) for it in rows]
@@ -151,9 +150,8 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
         messages.info(request, f"Prospect {id_} waits on.")
         return redirect(_way_on(sitting))
     if decision == "keep":
-        refuse_unless_remap()
         closed = remap_keep(id_, request.user, reason=reason)  # type: ignore[arg-type]
-        messages.success(request, f"Prospect {id_} keeps its present CRM ID." + (f" {closed} question closed." if closed == 1 else ""))
+        messages.success(request, f"Prospect {id_} stays as it is." + (f" {closed} question closed." if closed == 1 else ""))
         return redirect(_way_on(sitting))
     choice = request.POST.get("choice", "")
     crm_type, _, crm_id = choice.partition(":")
