@@ -45,8 +45,8 @@ def test_s3_8_the_page_shows_both_sides_with_who_and_when_and_what_each_choice_w
 
     for text in ("Buyer", "CTO", "CEO", "ours", "theirs", "Salesforce", "Outreach"):
         assert text in page
-    assert f"Outreach prospect {case.peer_id}: title becomes <b>CTO</b>" in page
-    assert f"Salesforce Contact {case.crm_id}: Title becomes <b>CEO</b>" in page
+    assert f"Outreach <bdi>prospect {case.peer_id}</bdi>: title becomes <b>CTO</b>" in page
+    assert f"Salesforce <bdi>Contact {case.crm_id}</bdi>: Title becomes <b>CEO</b>" in page
     assert row(case).why and row(case).why in page
     assert len(form_of(page)) == 2 and "Take Salesforce for all 2" in page and "rule of" not in page  # admins only
 
@@ -58,7 +58,7 @@ def test_a_viewer_reads_a_conflict_and_is_offered_no_act(client, case):
     assert f'href="/conflicts/{case.pk}/"' in listed and "Look again" not in listed
     page = client.get(f"/conflicts/{case.pk}/").content.decode().partition("<main")[2]
 
-    for text in ("Buyer", "CTO", "CEO", f"Outreach prospect {case.peer_id}: title becomes <b>CTO</b>", "An operator decides it"):
+    for text in ("Buyer", "CTO", "CEO", f"Outreach <bdi>prospect {case.peer_id}</bdi>: title becomes <b>CTO</b>", "An operator decides it"):
         assert text in page
     for act in ("<form", "<button", "<input", "data-here", "Put back", "/support/"):
         assert act not in page
