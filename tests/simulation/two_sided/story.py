@@ -19,16 +19,18 @@ from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import run_pass
 from reconciliation.engine.wiring import Switches, Wiring
 from reconciliation.models import PassLease, Run, SyncPass
-from tests.paired import connected
+from tests.paired import connected, connected_accounts
 from tests.sandboxed import Clock
 from tests.simulation.history import Killed, Plan
 from tests.simulation.two_sided import checks
+from tests.simulation.two_sided.cast import COMPANIES, PEOPLE
 from tests.simulation.two_sided.people import People
 from tests.simulation.two_sided.watch import Watch
 from tests.simulation.two_sided.wire import Weather, Wire
 
 MOST_QUIET_RUNS = 12
 A_DAY = 86_500.0
+COMPANIES_EVERY = 5  # every fifth history is one of accounts
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Story:
     log: list[str] = field(default_factory=list)
     windows: list[str] = field(default_factory=list)  # edits of the window that Outreach leaves open (engine-rules 32)
     errors: list[str] = field(default_factory=list)  # error cases that are open at the end
-    makes_leads: bool = True
+    makes_crm_records: bool = True
     steps: int = 0  # calls before it became calm
     runs: int = 0
 
@@ -49,9 +51,10 @@ class Story:
         self.rng = random.Random(self.seed)
         self.clock = Clock()
         self.world = World(scenario="empty", seed=self.seed, now=self.clock)
-        self.sync_pass = connected(self.world)
+        self.cast = COMPANIES if self.seed % COMPANIES_EVERY == 0 else PEOPLE
+        self.sync_pass = (connected_accounts if self.cast is COMPANIES else connected)(self.world)
         self.wire = Wire(self.world, self.clock, self.rng, lambda: self.people.act(), lambda body: self.people.act_on(body))
-        self.people = People(self.world, self.clock, self.wire, self.log)
+        self.people = People(self.world, self.clock, self.wire, self.log, self.cast)
         self.watch = Watch(self.people, self.wire, self.broken)
         self.lag = self.rng.choice((0, 0, 3, 10, 25))
         self.wiring = self._wired()
@@ -91,14 +94,14 @@ class Story:
         return self.broken
 
     def _record_types(self) -> None:
-        """Some companies list leads first, or make no leads of prospects."""
+        """Some customers list leads first, or make nothing of what Outreach alone has."""
         types = self.sync_pass.record_types
-        if self.rng.random() < 0.2:
+        if self.rng.random() < 0.2 and "Lead" in self.cast.crm_types:
             types.filter(crm_object="Lead").update(order=0)
             types.filter(crm_object="Contact").update(order=1)
         if self.rng.random() < 0.1:
             types.update(outbound_create=False)
-        self.makes_leads = types.filter(outbound_create=True).exists()
+        self.makes_crm_records = types.filter(outbound_create=True).exists()
 
     def _brew(self) -> None:
         """Decides how bad the coming run is, and where it dies."""
@@ -114,7 +117,7 @@ class Story:
     def run(self, **order: Any) -> Run | None:
         """Runs the pass once; a kill leaves its lease behind, as a dead process does."""
         self.runs += 1
-        self.watch.run_began = self.wire.calls
+        self.watch.run_began, self.watch.run_began_at = self.wire.calls, self.clock.seconds()
         self.log.append(f"{self.clock.at:%d %H:%M:%S} run {self.runs} {order or ''}")
         sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(pk=self.sync_pass.pk)
         names = list(PassLease.objects.values_list("name", flat=True))
