@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,8 +181,10 @@ def wire(world: World, clock: Clock, *, workers: int = 0, switches: Switches | N
     )
 
 
-def paired(*, scenario: str = "empty", switches: Switches | None = None, workers: int = 0) -> Paired:
+def paired(
+    *, scenario: str = "empty", switches: Switches | None = None, workers: int = 0, connect: Callable[[World], SyncPass] = connected
+) -> Paired:
     """Returns an empty world with both sides connected."""
     clock = Clock()
     world = World(scenario=scenario, now=clock)
-    return Paired(world, clock, connected(world), wire(world, clock, workers=workers, switches=switches))
+    return Paired(world, clock, connect(world), wire(world, clock, workers=workers, switches=switches))

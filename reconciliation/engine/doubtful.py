@@ -65,7 +65,8 @@ def _confirm(context: RunContext, op: Operation, record: Record | None) -> None:
     op.save(update_fields=["state", "settled_at", "error", "reason"])
     if op.kind == Operation.Kind.DELETE:
         undone.note_deleted(context, op)
-    elif record is not None and op.object_type == ACCOUNT:
+    # A pass with two sides compares both records anew, and moves their bases then (`pair_recovery`).
+    elif record is not None and op.object_type == ACCOUNT and not context.sync_pass.is_two_way:
         if op.origin.get("undo_of"):
             undone.note_restored(context, op, record)
         else:

@@ -10,9 +10,10 @@ from typing import Any
 from connectors.contract import Record
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
+from reconciliation.engine import gather
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
-from reconciliation.models import Binding, Operation, UserPair
+from reconciliation.models import Binding, Operation, PeerName, UserPair
 from reconciliation.passes.pairs import PairTerms
 
 CRM_USER, PEER_USER = "User", "user"
@@ -75,12 +76,21 @@ def by_keys(context: RunContext, side: str, object_types: Sequence[str], keys: I
     kind, connector = context.terms.kind, side_of(context, side).connector
     found: dict[str, Record] = {}
     for object_type in object_types:
-        for record in connector.find(object_type, kind.key_fields[object_type], wanted, columns(context.terms, object_type)):
-            found[record.ref.id] = record
+        if side == "peer" and kind.has_name_index:
+            found.update(read(context, side, object_type, _named(context, wanted)))
+        else:
+            named = connector.find(object_type, kind.key_fields[object_type], wanted, columns(context.terms, object_type))
+            found.update({record.ref.id: record for record in named})
         own = _made_lately(context, side, object_type, wanted) - found.keys()
         found.update(read(context, side, object_type, own))
     known = set(wanted)
     return [r for r in found.values() if not r.is_deleted and r.succeeded_by is None and known & set(kind.keys(r))]
+
+
+def _named(context: RunContext, keys: Sequence[str]) -> set[str]:
+    """Returns the ids of the peer's records whose names, as last read, have these keys (D2)."""
+    gather.refresh_names(context.peer.connector, context.sync_pass, context.wiring)
+    return set(PeerName.objects.filter(sync_pass=context.sync_pass, name_key__in=keys).values_list("peer_id", flat=True))
 
 
 def _made_lately(context: RunContext, side: str, object_type: str, keys: Sequence[str]) -> set[str]:

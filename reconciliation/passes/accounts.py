@@ -40,4 +40,5 @@ COMPANIES = Kind(
     no_key="no_name",
     no_key_sentence="It has no name, so nobody can tell whether it is there already; nothing was made.",
     marker_is_pointer=True,
+    has_name_index=True,
 )

@@ -43,6 +43,8 @@ class Kind:
     no_key: str  # why a record without a key is left out: a reason
     no_key_sentence: str
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
+    # The peer finds a key only as it is spelled there, letter by letter: its records are found by a local index of names.
+    has_name_index: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import pytest
 
 from reconciliation.models import Binding, Case, Difference, FieldRule, LookAgain, MappingTable, Policy, RecordType, Run, Tombstone
 from reconciliation.services.errors import error_retry
-from tests.paired import paired
+from tests.paired import connected_accounts, paired
 
 pytestmark = pytest.mark.django_db
 
@@ -282,3 +282,19 @@ def test_a_list_of_ids_that_lacks_too_many_ends_no_link_and_the_run_says_so(box)
 
     assert "12 of 12 linked records were not in the list of ids; no link was ended" in run.note
     assert Binding.objects.filter(is_tombstone=False).count() == 12
+
+
+@pytest.mark.parametrize("spelled", ["Acme Pumps", "ACME  Pumps"])
+def test_an_account_is_linked_to_the_one_of_its_name_however_it_is_spelled_and_no_second_one_is_made(spelled):
+    box = paired(connect=connected_accounts)
+    own = box.world.salesforce.create_record("Account", {"Name": "Anvils"})["Id"]
+    box.run()  # the names are known from here on; what is added later must be found, too
+    account = box.world.outreach.create_record("accounts", {"name": spelled})["id"]
+    id_ = box.world.salesforce.create_record("Account", {"Name": "Acme Pumps"})["Id"]
+
+    box.run()
+
+    names = {a["name"]: a.get("customId") for a in box.world.outreach.list_records("accounts")}
+    assert names == {"Anvils": own, spelled: id_}
+    assert box.binding(account).crm_id == id_
+    quiet(box)

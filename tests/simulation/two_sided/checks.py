@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, Operation, Tombstone
-from tests.simulation.two_sided.people import text_of
+from tests.simulation.two_sided.people import People, text_of
 
 if TYPE_CHECKING:
     from tests.simulation.two_sided.story import Story
 
 
-MARGIN = 65.0  # seconds; within 60 a person decides
+MARGIN, TOO_CLOSE = 65.0, 55.0  # seconds; within 60 a person decides
 
 
 def look_at(story: Story) -> None:
@@ -82,7 +82,9 @@ def _pairs_agree(story: Story) -> None:
                 story.broken.append(f"I4: {name} is {here!r} in {row.crm_ref} and {there!r} in {row.peer_type} {row.peer_id}")
         for name, other in cast.consent.items():
             if bool(crm.get(name)) != bool(peer.get(other)):
-                story.broken.append(f"consent: {name} is {crm.get(name)} in {row.crm_ref} and {peer.get(other)} in {row.peer_type} {row.peer_id}")
+                story.broken.append(
+                    f"consent: {name} is {crm.get(name)} in {row.crm_ref} and {peer.get(other)} in {row.peer_type} {row.peer_id}"
+                )
 
 
 def _nobody_is_left_out(story: Story) -> None:
@@ -111,7 +113,12 @@ def _nobody_is_left_out(story: Story) -> None:
 def _nothing_is_lost(story: Story) -> None:
     """I1: what a user typed stands somewhere still, unless a user typed over it."""
     people = story.people
-    standing = {text_of(r, n) for t in people.cast.crm_types for r in people.world.salesforce.records.tables[t].rows.values() for n in people.cast.fields}
+    standing = {
+        text_of(r, n)
+        for t in people.cast.crm_types
+        for r in people.world.salesforce.records.tables[t].rows.values()
+        for n in people.cast.fields
+    }
     standing |= {text_of(p, n) for p in people.peers() for n in people.cast.fields.values()}
     kept = set(_kept())
     for value, typed in people.typed.items():
@@ -137,6 +144,14 @@ def _later_edits_win(story: Story) -> None:
             lost_at = people.last_edit(loser.id, op.run.started_at.timestamp(), loser.at)
             if lost_at - won_at > MARGIN and loser.side != winner.side:
                 story.broken.append(f"S3.5: {winner.value!r} of {winner.side} beat {loser.value!r}, typed later")
+            if abs(lost_at - won_at) < TOO_CLOSE and _was_asked(winner.value, loser.value):
+                story.broken.append(f"D10: a person was asked about {winner.value!r} and {loser.value!r}, then we chose")
+
+
+def _was_asked(*values: str) -> bool:
+    """Tells whether a person was asked to choose between these values, and did not."""
+    rows = ConflictField.objects.filter(state=ConflictField.State.AGREED)
+    return any(set(values) == {*_texts(crm), *_texts(peer)} for crm, peer in rows.values_list("crm_value", "peer_value"))
 
 
 def _kept() -> Iterator[str]:
@@ -170,10 +185,19 @@ def _journal_is_whole(story: Story) -> None:
         side = "crm" if op.connection_id == crm_id else "peer"
         rows[side, op.target_id, () if op.kind == "create" else tuple(sorted(op.after))] += 1
     for key, n in story.watch.writes.items():
+        side, id_, names = key
+        if not names and not _is_there(story.people, side, id_):
+            continue  # a user threw it away before its answer, that was lost, could be asked for: nobody can find it
         if rows[key] < n:
             story.broken.append(f"I13: {n} writes {key} arrived, {rows[key]} stand in the journal")
     left = Operation.objects.filter(state__in=Operation.OPEN)
     story.broken += [f"I13: {op.kind} of {op.object_type} for {op.source_ref} is still {op.state}" for op in left]
+
+
+def _is_there(people: People, side: str, id_: str) -> bool:
+    if side == "peer":
+        return bool(people.peer(id_))
+    return any(row["Id"] == id_ for type_ in people.cast.crm_types for row in people.living(type_))
 
 
 def _queues_name_their_cause(story: Story) -> None:

@@ -54,6 +54,7 @@ class People:
         acts = (
             (self.add, 3),
             (self.add_twin, 1),
+            (self.add_doubles, 0.7 if self.cast.can_repeat_key else 0.3),
             (self.edit, 9),
             (self.edit_both, 2),
             (self.blank, 1),
@@ -94,6 +95,13 @@ class People:
             return
         self._add(where, key.upper() if self.rng.random() < 0.2 and where != peer_type else key)
 
+    def add_doubles(self) -> None:
+        """Adds somebody twice, as a list does that was loaded without a look."""
+        key = self.cast.new_key(self._next())
+        type_ = self.rng.choice((*self.cast.crm_types, *([self.cast.peer_type] if self.cast.can_repeat_key else [])))
+        for _ in range(2):
+            self._add(type_, key)
+
     def _add(self, type_: str, key: str) -> None:
         cast = self.cast
         names = [*([cast.required] if cast.required else []), *self.rng.sample(cast.may_be_blank, 2)]
@@ -115,16 +123,18 @@ class People:
         self._edit(self.rng.choice(("crm", "peer")), self.rng.choice(list(self.cast.texts)))
 
     def edit_both(self) -> None:
-        """Two users type into one field of one person, at once or a while apart."""
+        """Two users type into one field of one person, at once or a while apart, and often one of them into another, too."""
         pair = self._pair()
         if pair is None:
             return
-        name = self.rng.choice(list(self.cast.texts))
+        name, also = self.rng.sample(list(self.cast.texts), 2)
         sides: list[tuple[Side, str, str]] = [("crm", *pair[0]), ("peer", self.cast.peer_type, pair[1])]
         self.rng.shuffle(sides)
         for side, type_, id_ in sides:
             self._type(side, type_, id_, name, self._word(name))
             self.clock.forward(self.rng.choice((0, 5, 70, 200)) if not self.wire.weather.acts else 0)
+        if self.rng.random() < 0.5:
+            self._type(*self.rng.choice(sides), also, self._word(also))
 
     def _edit(self, side: Side, name: str) -> None:
         found = self._somebody(side)
@@ -210,7 +220,9 @@ class People:
             here, there = text_of(self.crm(type_, crm_id), name), text_of(self.peer(peer_id), other)
             if here and there and here != there:
                 side, to = self.rng.choice((("crm", there), ("peer", here)))
-                self._type(side, type_ if side == "crm" else self.cast.peer_type, crm_id if side == "crm" else peer_id, name, to, is_new=False)
+                self._type(
+                    side, type_ if side == "crm" else self.cast.peer_type, crm_id if side == "crm" else peer_id, name, to, is_new=False
+                )
                 return
 
     # --- what there is --------------------------------------------------------------------------------------------------

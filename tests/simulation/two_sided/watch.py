@@ -36,7 +36,9 @@ class Watch:
             made = create(resource, values, is_user=is_user)
             if not is_user:
                 self.writes["peer", str(made["id"]), ()] += 1
-                self.people.log.append(f"  call {self.wire.calls}: we make {resource.type} {made['id']} for {made.get(self.people.cast.pointer)}")
+                self.people.log.append(
+                    f"  call {self.wire.calls}: we make {resource.type} {made['id']} for {made.get(self.people.cast.pointer)}"
+                )
             return made
 
         def updated(resource: Any, id_: int, values: Any, *, is_user: bool = False) -> Any:
