@@ -52,7 +52,7 @@ class People:
     def act(self) -> None:
         """One user does one thing."""
         acts = (
-            (self.add, 3),
+            (self.add, 5 if self.cast.can_repeat_key else 3),
             (self.add_twin, 1),
             (self.add_doubles, 0.7 if self.cast.can_repeat_key else 0.3),
             (self.edit, 9),
