@@ -229,7 +229,10 @@ def test_many_by_a_rule_are_shown_first_and_carried_out_as_a_job(client, box, ol
     assert "2 prospects wait for a choice" in text(client.get("/prospects/bulk/"))
     page = text(client.get("/prospects/bulk/?rule=latest"))
     keys = [k.replace("&gt;", ">") for k in re.findall(r'name="key" value="([^"]*)"', page)]
-    assert len(keys) == 2 and all(lead in page for lead in leads)
+    assert len(keys) == 2 and all(lead in page for lead in leads) and "waited longest" not in page
+    with monkeypatch.context() as few:
+        few.setattr("reconciliation.views.prospects.MOST_AT_ONCE", 1)
+        assert "waited longest" in text(client.get("/prospects/bulk/?rule=latest"))
     client.post("/prospects/bulk/", {"key": keys}, follow=True)
     ((name, arguments),) = asked
 
