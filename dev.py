@@ -27,6 +27,8 @@ LOGIN_FILE = VAR / "demo-login.txt"
 DEMO_MARK = "# Written by `make demo`; `make clean-demo` removes this file. All variables: .env.example"
 LEAST, BELOW = (3, 11), (3, 14)
 BENCH = ROOT / "tests" / "load" / "bench.py"
+IN_TWO = ("-n", "2", "--dist", "worksteal")  # processes that share the tests
+COVERAGE = ("--cov=connectors", "--cov=reconciliation", "--cov=syncsite", "--cov-report=")
 # Settings of the checks that load Django; the tests have their own in tests/conftest.py.
 CHECK_ENV = {
     "ENV_FILE": "",
@@ -81,20 +83,28 @@ def run(*_arguments):
 
 
 def test(*arguments):
-    """Run the whole suite with a coverage line; on PostgreSQL and in a browser too when they are there"""
+    """Run the whole suite; on PostgreSQL and in a browser too when they are there"""
     install("requirements-dev.txt")
-    results = [pytest("not slow and not browser", *arguments, "-n", "2", "--dist", "worksteal", "--cov-report=")]
+    results = [pytest("not slow and not browser", arguments, *IN_TWO)]
     results += postgres_tests(arguments)
     results += browser_tests(arguments)
-    call([str(PYTHON), "-m", "coverage", "report", "--skip-covered"])
     if any(results):
+        stop("Some tests failed; the lines above say which.")
+
+
+def coverage(*arguments):
+    """Run the tests that need neither PostgreSQL nor a browser, and say which lines they leave out"""
+    install("requirements-dev.txt")
+    code = pytest("not slow and not browser", arguments, *IN_TWO, *COVERAGE)
+    call([str(PYTHON), "-m", "coverage", "report", "--skip-covered"])
+    if code:
         stop("Some tests failed; the lines above say which.")
 
 
 def accept(*arguments):
     """Run the acceptance list with its full numbers, which takes hours"""
     install("requirements-dev.txt")
-    results = [pytest("not browser", *arguments, "--cov-report=", ACCEPT="1")]
+    results = [pytest("not browser", arguments, ACCEPT="1")]
     results += postgres_tests(arguments, ACCEPT="1", REQUIRE_POSTGRES="1")
     results += browser_tests(arguments, ACCEPT="1", REQUIRE_BROWSER="1")
     if any(results):
@@ -174,6 +184,7 @@ TARGETS = {
     "clean-demo": clean_demo,
     "run": run,
     "test": test,
+    "coverage": coverage,
     "accept": accept,
     "check": check,
     "bench": bench,
@@ -316,11 +327,11 @@ def is_served():
 
 
 # --- Tests and benchmarks ----------------------------------------------------------------------------------------
-def pytest(markers, *arguments, **env):
-    packages = ["--cov=connectors", "--cov=reconciliation", "--cov=syncsite"]
-    code = call([str(PYTHON), "-m", "pytest", "-m", markers, *packages, *arguments], **env)
+def pytest(markers, chosen, *options, **env):
+    """Returns the exit code of one round of tests; `chosen` is what was typed after the target."""
+    code = call([str(PYTHON), "-m", "pytest", "-m", markers, *options, *chosen], **env)
     # 5: nothing collected, which is what a chosen file or -k without such tests gives.
-    return 0 if code == 5 and arguments and arguments != ("--cov-report=",) else code
+    return 0 if code == 5 and chosen else code
 
 
 def postgres_tests(arguments, **env):
@@ -328,7 +339,7 @@ def postgres_tests(arguments, **env):
     if url:
         print("\nThe tests of both databases, now on PostgreSQL:", flush=True)
         env["DATABASE_URL"] = url
-        return [pytest("both_databases and not browser and not slow", *arguments, "--cov-append", "--cov-report=", **env)]
+        return [pytest("both_databases and not browser and not slow", arguments, *IN_TWO, **env)]
     if (env.get("REQUIRE_POSTGRES") or os.environ.get("REQUIRE_POSTGRES")) == "1":
         stop("REQUIRE_POSTGRES is 1, but TEST_DATABASE_URL names no database.")
     print("\nNo PostgreSQL: TEST_DATABASE_URL is not set, its tests ran on SQLite only.", flush=True)
@@ -339,7 +350,7 @@ def browser_tests(arguments, **env):
     chromium = find_chromium()
     if chromium:
         print(f"\nThe browser tests, in {chromium}:", flush=True)
-        return [pytest("browser and not slow", *arguments, "--cov-append", "--cov-report=", CHROMIUM=chromium, **env)]
+        return [pytest("browser and not slow", arguments, *IN_TWO, CHROMIUM=chromium, **env)]
     if (env.get("REQUIRE_BROWSER") or os.environ.get("REQUIRE_BROWSER")) == "1":
         stop("REQUIRE_BROWSER is 1, but no chromium was found; install it or name it in CHROMIUM.")
     print("\nNo chromium found: the browser tests did not run.", flush=True)

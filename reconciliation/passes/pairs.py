@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
+from reconciliation.core.conditions import holds
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
@@ -23,7 +24,7 @@ from reconciliation.core.transforms import Users
 from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
-SAME_EMAIL, KEPT = "same_email", "kept"
+SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 
 
@@ -42,7 +43,12 @@ class Kind:
     key_word: str  # what people call such a key
     no_key: str  # why a record without a key is left out: a reason
     no_key_sentence: str
+    spellings: Callable[[Record], tuple[str, ...]]  # its keys as they are written there: a search may be exact
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
+    has_name_index: bool = False  # the peer's names are kept here, compared as D2 says, for its own search is exact
+    belongs_to: tuple[str, str] | None = None  # the field of the peer's record that names what it belongs to, and that type
+    # object type of the CRM -> the type whose records may become one of it, and their field that names what they became
+    converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +66,16 @@ class TypeTerms:
     conditions: tuple[tuple[str, str, str], ...] = ()
     create_held: str = ""  # why nothing is made in the CRM until the mapping is mended (C32)
 
+    def covers(self, record: Record) -> bool:
+        """Tells whether the polling conditions hold for a record of the CRM."""
+        return not self.conditions or holds(self.conditions, record.fields)
+
     @property
     def flowing(self) -> Rules:
         """The mapping with only those directions that are switched on."""
-        return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
+        return replace(self.mapping, rules=tuple(self.flowing_rule(rule) for rule in self.mapping.rules))
 
-    def _flowing(self, rule: FieldRule) -> FieldRule:
+    def flowing_rule(self, rule: FieldRule) -> FieldRule:
         to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
         both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
         return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
@@ -87,9 +97,11 @@ class PairTerms:
     database: str
     peer_name: str = "Outreach"
     crm_name: str = "Salesforce"
+    takes_up_ended: bool = False  # somebody asks for these very records: what their link ended over counts no more
     allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
     margin_seconds: float = 60.0
     restore: Restore | None = None
+    integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -113,6 +125,7 @@ class Bound:
     synced_at: datetime | None = None
     crm_version: str = ""
     peer_version: str = ""
+    is_owed: bool = False  # an edit of the other side was left while the link rested
 
 
 class Look(StrEnum):
@@ -189,22 +202,50 @@ def first_look(
             return Look.FOLLOW, None
         if type_ is None:
             return Look.DONE, excluded(record, "type_off", f"{bound.crm.object_type}s are not synced.")
+        if side == "crm" and not type_.covers(record):
+            return Look.DONE, _uncovered(record, record)
         return _look_at_bound(record, side, bound, type_)
     if record.is_deleted or record.succeeded_by is not None:
         return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
-    if bound is not None:
-        return Look.DONE, excluded(record, "unlinked", "It was linked once; what it was linked to is gone. Find matches links it again.")
+    if bound is not None and not terms.takes_up_ended:
+        return Look.DONE, excluded(
+            record, "unlinked", "It was linked once; what it was linked to is gone. Its page under Deleted syncs it again."
+        )
+    if side == "crm" and type_ is not None and not type_.covers(record):
+        return Look.DONE, _uncovered(record, record)
     return Look.MEET, None
 
 
+def _uncovered(record: Record, crm: Record, **more: Any) -> PairDecision:
+    """A link rests while the CRM's record does not meet the conditions of its type; what both sides agreed on stays, so that
+    nothing is lost when it meets them again."""
+    sentence = f"{crm.ref.object_type} {crm.ref.id} does not meet the polling conditions; nothing is synced until it does."
+    return excluded(record, "conditions", sentence, crm=crm, **more)
+
+
 def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -> tuple[Look, PairDecision | None]:
-    if type_.mapping.newer_than(bound.mapping_version):
+    if bound.is_owed or type_.mapping.newer_than(bound.mapping_version):
         return Look.PAIR, None  # a rule changed since: equal fields do not say that nothing is to do
     now = SideState(bound.crm_base if side == "crm" else bound.peer_base, record.fields)
     names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
     if any(is_changed(now, name) for name in names):
         return Look.PAIR, None
+    # A link of staff leaves what differs as it is, but no opt-out may stay on one side only.
+    crm, peer = (record.fields, bound.peer_base) if side == "crm" else (bound.crm_base, record.fields)
+    if does_consent_differ(type_, crm, peer):
+        return Look.PAIR, None
     return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+
+
+def does_consent_differ(type_: TypeTerms, crm: Fields, peer: Fields) -> bool:
+    """Tells whether one side holds an opt-out that the other lacks and that may go across."""
+    for rule in type_.mapping.rules:
+        if not _is_consent(rule):
+            continue
+        ours, theirs, flowing = crm.get(rule.crm) is True, peer.get(rule.peer) is True, type_.flowing_rule(rule)
+        if ours != theirs and (flowing.flows_to_peer if ours else flowing.flows_to_crm):
+            return True
+    return False
 
 
 # --- a bound pair ---------------------------------------------------------------------------------------------------
@@ -213,12 +254,16 @@ def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -
 def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
     """Decides for two bound records as both are now (S3.3 to S3.7): changes of either side go to the other, a field that
     both changed goes by its rule, and only fields that differ are sent. `record` is the one that was looked at."""
+    if not type_.covers(crm):
+        return _uncovered(record, crm, peer=peer)
     one = {r.peer: bound.crm_base[r.crm] for r in type_.mapping.rules if r.crm in bound.crm_base} if terms.has_one_base else None
     crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base if one is None else one)
     # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
     if not terms.dates_by_echo:
         crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if crm.updated_by and crm.updated_by in terms.integration_users:
+        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if refusal := _refused(record, merge, type_, crm, peer):
@@ -348,10 +393,12 @@ def shown(value: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
-    each is bound, by id, `names` how that one is called."""
+    each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
+    sentence that says so."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
@@ -359,14 +406,18 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
     record is told (D28), otherwise one is made (S2.10 in the other direction, C4, C18)."""
     if not terms.kind.keys(record):
         return excluded(record, terms.kind.no_key, terms.kind.no_key_sentence, type=type_, crm=record)
-    pointing = [p for p in meeting.found if terms.kind.pointer_of(p) == record.ref.id]
-    free = pointing or [p for p in meeting.found if p.ref.id not in meeting.holders]
+    unbound = [p for p in meeting.found if p.ref.id not in meeting.holders]
+    # A pointer may be typed by anybody: it chooses among those that are free, and takes none from another record.
+    free = [p for p in unbound if terms.kind.pointer_of(p) == record.ref.id] or unbound
     if len(free) == 1:
         return decide_link(record, record, free[0], type_, terms, users)
     if len(free) > 1:
         return _ambiguous(record, free, type_, terms)
     if meeting.found:
         return _already_there(record, meeting, type_, terms)
+    if meeting.refused:
+        peer_id, sentence = next(iter(meeting.refused.items()))
+        return excluded(record, KEPT_APART, sentence, type=type_, crm=record, peer_id=peer_id)
     if not type_.inbound_create:
         return excluded(
             record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
@@ -440,12 +491,17 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         found = [r for r in named or meeting.found if r.ref.object_type == type_.crm_object]
         if not found:
             continue
-        free = [r for r in found if r.ref.id not in meeting.holders]
+        covered = [r for r in found if type_.covers(r)]
+        if not covered:
+            return _uncovered(record, found[0], peer=record)
+        free = [r for r in covered if r.ref.id not in meeting.holders]
         if len(free) == 1:
             return decide_link(record, free[0], record, type_, terms, users)
         if len(free) > 1:
             return _choose(record, free, type_, terms)
-        return _taken(record, found[0], meeting, type_, terms)
+        return _taken(record, covered[0], meeting, type_, terms)
+    if meeting.refused:
+        return excluded(record, KEPT_APART, next(iter(meeting.refused.values())), peer=record)
     if not kind.keys(record):
         return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
     making = next((t for t in terms.types if t.outbound_create), None)

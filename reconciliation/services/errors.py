@@ -63,7 +63,7 @@ def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseU
             side=side,
             object_type=object_type,
             record_id=id_,
-            defaults={"reason": "retry", "since": context.wiring.now()},
+            defaults={"reason": "retry", "since": context.wiring.now(), "tries": 0, "due_at": None},
         )
     won = Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN).update(
         state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()

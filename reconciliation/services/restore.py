@@ -26,6 +26,7 @@ from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, SyncPass, Tombstone
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, Terms, decide_new
+from reconciliation.services import sync_again
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite, read_organisations, write
 from reconciliation.store import decode_fields, mapping_of, organisation_columns
@@ -41,6 +42,7 @@ class RestorePlan:
     not_back: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     refusal: str = ""
+    button: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class _Desk:
 
 def restore_plan(tombstone: Tombstone, *, wiring: Wiring | None = None) -> RestorePlan:
     """Returns what restoring would do now. Reads only. Raises ConnectorError."""
-    if refusal := _of_two_ways(tombstone):
-        return RestorePlan(refusal=refusal)
+    if tombstone.sync_pass.name in KINDS:
+        return _plan_of_two_ways(tombstone)
     wiring, sync_pass = wiring or Wiring(), tombstone.sync_pass
     crm = wiring.open_connector(sync_pass.crm)
     try:
@@ -74,13 +76,10 @@ def restore_plan(tombstone: Tombstone, *, wiring: Wiring | None = None) -> Resto
         crm.close()
 
 
-def _of_two_ways(tombstone: Tombstone) -> str:
-    """Returns why what ended in a two-way pass is not made again here, "" for one of organisations."""
-    if tombstone.sync_pass.name not in KINDS:
-        return ""
-    if tombstone.why == Tombstone.Why.MOVED:
-        return "Nothing was deleted: its link was moved to another record. Take that remap back in the journal, or find its matches."
-    return "Bring it back where it was deleted, from that system's recycle bin; then find its matches, which links it again."
+def _plan_of_two_ways(tombstone: Tombstone) -> RestorePlan:
+    if refusal := sync_again.refusal_of(tombstone):
+        return RestorePlan(refusal=refusal)
+    return RestorePlan(remarks=sync_again.remarks_of(tombstone), button=sync_again.BUTTON)
 
 
 def _plan(desk: _Desk) -> RestorePlan:
@@ -124,7 +123,7 @@ def _plan_organisation(desk: _Desk) -> RestorePlan:
         )
     elif stone.peer_id:
         remarks.append(f"Account {stone.peer_id} is gone or linked elsewhere: the next pass searches the name and creates an account.")
-    return RestorePlan(tuple(writes), tuple(not_back), tuple(remarks))
+    return RestorePlan(tuple(writes), tuple(not_back), tuple(remarks), button="Make the organisation again")
 
 
 def _creatable(desk: _Desk) -> tuple[dict[str, Value], list[str]]:
@@ -168,13 +167,13 @@ def _plan_account(desk: _Desk) -> RestorePlan:
         *(f"{name}: it held {last[name]}; the new account gets what Workbooks holds now." for name in changed),
     ]
     remark = "The name is searched first: an account that bears it by now makes a duplicate case instead of a second account."
-    return RestorePlan(tuple(writes), tuple(not_back), (remark,))
+    return RestorePlan(tuple(writes), tuple(not_back), (remark,), button="Make the account again")
 
 
 def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> str:
     """Makes the record again and returns what became of it, in words. Raises DecisionRefused, Busy, ConnectorError."""
-    if refusal := _of_two_ways(tombstone):
-        raise DecisionRefused(f"{refusal} Nothing was done.")
+    if tombstone.sync_pass.name in KINDS:
+        return sync_again.sync_again(tombstone, user, reason=reason, wiring=wiring)
     kind = "organisation" if tombstone.why == Tombstone.Why.CRM else "account"
     what = f"Restore {kind} of {tombstone.name}."
     with at_work(tombstone.sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:

@@ -1,4 +1,5 @@
-"""Settings of one site carried to another: mappings, schedules with their brakes, the plugin's columns, roles, retention.
+"""Settings of one site carried to another: mappings, schedules with their brakes, record types, the plugin's columns, the
+dedupe policy, roles, retention.
 
 No secret and no address is in the file: connections are named only. Whether a pass is switched on is not in it either:
 that is decided where it runs. A file is text from outside until every key, type and bound of it was checked."""
@@ -20,13 +21,16 @@ from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.mapping import Direction, Survivorship
 from reconciliation.core.mapping_versions import RowDiff
 from reconciliation.core.transforms import TRANSFORMS
-from reconciliation.models import Connection, MappingTable, SyncPass
+from reconciliation.models import Connection, MappingTable, Policy, SyncPass
 from reconciliation.models.mapping_version import ROW_FIELDS, rows_of
 from reconciliation.roles import ROLES
+from reconciliation.services import transfer_types
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose, refuse_twice
 from reconciliation.services.mapping_versions import Proposal, proposal_of
 from reconciliation.services.mappings import MappingRefused, check, mapping_save, pass_of
+from reconciliation.services.policy import PolicyRefused, dedupe_policy, policy_set
+from reconciliation.services.record_types import SWITCHES, RecordTypesRefused
 from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_check, retention_of, retention_set
 from reconciliation.services.schedule import Schedule, ScheduleRefused, schedule_check, schedule_of, schedule_set
 from reconciliation.store import organisation_columns, person_columns
@@ -54,6 +58,7 @@ def settings_export() -> dict[str, Any]:
         "passes": [_pass(p) for p in SyncPass.objects.order_by("name").select_related("crm", "peer", "mapping")],
         "roles": [{"name": g.name, "permissions": _permissions(g)} for g in Group.objects.filter(name__in=ROLES).order_by("name")],
         "retention": asdict(retention_of()),
+        "policy": {"same_email": dedupe_policy().choice},
     }
     made_at = timezone.now().isoformat(timespec="seconds")
     return {"format": FORMAT, "version": VERSION, "made_at": made_at, "checksum": checksum(content), "content": content}
@@ -85,6 +90,7 @@ def _pass(sync_pass: SyncPass) -> dict[str, Any]:
         "crm": sync_pass.crm.name,
         "peer": sync_pass.peer.name,
         "schedule": {name: schedule[name] for name in SCHEDULE_FIELDS},
+        "record_types": transfer_types.exported(sync_pass),
         "organisation_columns": asdict(organisation_columns(sync_pass)),
         "person_columns": asdict(person_columns(sync_pass)),
     }
@@ -166,6 +172,12 @@ def _pair(value: Any, where: str) -> list[str]:
     return [_text(255)(part, where) for part in value]
 
 
+def _condition(value: Any, where: str) -> list[str]:
+    if not isinstance(value, list) or len(value) != 3:
+        raise TransferRefused(f"{where} must be a field, a test and a value.")
+    return [_text(255, is_blank_fine=True)(part, where) for part in value]
+
+
 _NAME = _text(100)
 _ROW: dict[str, Reader] = {
     "crm_field": _text(120),
@@ -184,6 +196,12 @@ _ROW: dict[str, Reader] = {
 _FIRST_LINK = frozenset(value for value, _ in MappingTable._meta.get_field("on_first_link").choices or ())
 _COLUMN = _text(100, pattern=COLUMN)
 _COLUMN_OR_NONE = _text(100, pattern=COLUMN, is_blank_fine=True)
+_TYPE: dict[str, Reader] = {
+    "crm_object": _text(40),
+    "mapping": _NAME,
+    **dict.fromkeys(SWITCHES, _yes_no),
+    "conditions": _list_of(_condition, 50),
+}
 _COLUMNS = _object(dict.fromkeys(COLUMN_FIELDS, _COLUMN) | {"error_text": _COLUMN_OR_NONE, "error_text_is_checkbox": _yes_no})
 _CONTENT: dict[str, Reader] = {
     "connections": _list_of(_object({"name": _NAME, "system": _text(20, among=frozenset(Connection.System.values))}), MOST_LISTED),
@@ -207,9 +225,11 @@ _CONTENT: dict[str, Reader] = {
                 "crm": _NAME,
                 "peer": _NAME,
                 "schedule": _object(dict.fromkeys(SCHEDULE_FIELDS, _number)),
+                "record_types": _list_of(_object(_TYPE), MOST_LISTED),
                 "organisation_columns": _COLUMNS,
                 "person_columns": _COLUMNS,
-            }
+            },
+            {"record_types": []},
         ),
         MOST_LISTED,
     ),
@@ -217,7 +237,9 @@ _CONTENT: dict[str, Reader] = {
         _object({"name": _text(40, among=frozenset(ROLES)), "permissions": _list_of(_text(40, among=PERMISSIONS), 20)}), MOST_LISTED
     ),
     "retention": _object({f.name: _number for f in fields(Keep)}),
+    "policy": _object({"same_email": _text(20, among=frozenset(["", *Policy.SameEmail.values]), is_blank_fine=True)}),
 }
+_LATER: dict[str, Any] = {"policy": {"same_email": ""}}  # "": a file of an earlier version, which says nothing of it
 _DOCUMENT = _object(
     {"format": _text(40), "version": _number, "made_at": _text(40), "checksum": _text(64), "content": lambda value, where: value}
 )
@@ -244,7 +266,7 @@ def read_document(text: str | bytes) -> dict[str, Any]:
     checked = _DOCUMENT(document, "The file")
     if checked["checksum"] != checksum(checked["content"]):
         raise TransferRefused("The checksum does not fit: the file was changed or damaged after it was exported.")
-    content = _object(_CONTENT)(checked["content"], "content")
+    content = _object(_CONTENT, _LATER)(checked["content"], "content")
     for kind in ("connections", "mappings", "passes", "roles"):
         _no_name_twice(content[kind], kind)
     for table in content["mappings"]:
@@ -327,9 +349,12 @@ def import_plan(text: str | bytes, by: AbstractBaseUser | None = None) -> Import
     for wanted in content["passes"]:
         if wanted["name"] in passes:
             parts.append(_pass_part(wanted, passes[wanted["name"]]))
+            left_out += transfer_types.unknown(passes[wanted["name"]], wanted["record_types"])
         else:
             left_out.append(f"The pass {_short(wanted['name'])} is not on this site; connect its systems first.")
     parts.append(_retention_part(content["retention"]))
+    if content["policy"]["same_email"]:
+        parts.append(_policy_part(content["policy"]["same_email"]))
     if by is None or by.has_perm("auth.change_group"):  # type: ignore[attr-defined]
         parts += [_role_part(wanted) for wanted in content["roles"]]
     elif content["roles"]:
@@ -389,6 +414,9 @@ def _pass_part(wanted: dict[str, Any], sync_pass: SyncPass) -> Part:
             columns[SETTINGS[kind]] = wanted[SETTINGS[kind]]
             lines += found
 
+    types = transfer_types.plan(sync_pass, wanted["record_types"])
+    lines += [Line(*values) for values in types.lines]
+
     chosen = {(kind, key): wanted[name][key] for kind, name in SETTINGS.items() if name in columns for key in FIELDS[kind]}
     try:
         (fields_check if is_known else refuse_twice)(sync_pass, chosen)
@@ -398,6 +426,7 @@ def _pass_part(wanted: dict[str, Any], sync_pass: SyncPass) -> Part:
     def apply(by: AbstractBaseUser | None) -> None:
         if schedule != present:
             schedule_set(sync_pass, schedule, by)
+        types.apply(by)
         if columns and is_known:
             fields_choose(sync_pass, chosen, by)
         elif columns:
@@ -415,6 +444,12 @@ def _retention_part(wanted: dict[str, int]) -> Part:
         raise TransferRefused(f"Data kept: {refusal}") from None
     lines = _lines(asdict(retention_of()), wanted, {n: f"{title}, days" for n, (title, _, _) in KEPT.items()})
     return Part("Data kept", lines, [], lambda by: retention_set(keep, by))
+
+
+def _policy_part(wanted: str) -> Part:
+    now = dedupe_policy().choice
+    lines = [Line("same e-mail address", Policy.SameEmail(now).label, Policy.SameEmail(wanted).label)] if now != wanted else []
+    return Part("Dedupe policy", lines, [], lambda by: policy_set(wanted, now, by))
 
 
 def _role_part(wanted: dict[str, Any]) -> Part:
@@ -447,7 +482,7 @@ def settings_import(text: str | bytes, by: AbstractBaseUser | None = None, *, st
             for part in plan.changed:
                 if part.apply is not None:
                     part.apply(by)
-        except (MappingRefused, ScheduleRefused, RetentionRefused, FieldsRefused) as refusal:
+        except (MappingRefused, ScheduleRefused, RetentionRefused, FieldsRefused, RecordTypesRefused, PolicyRefused) as refusal:
             raise TransferRefused(str(refusal)) from None
         changes = {
             part.title: [*(f"{n.name}: {n.before} → {n.after}" for n in part.lines), *(r.sentence for r in part.rows)]

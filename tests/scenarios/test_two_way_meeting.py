@@ -282,3 +282,99 @@ def test_a_list_of_ids_that_lacks_too_many_ends_no_link_and_the_run_says_so(box)
 
     assert "12 of 12 linked records were not in the list of ids; no link was ended" in run.note
     assert Binding.objects.filter(is_tombstone=False).count() == 12
+
+
+def test_c17_a_contact_that_is_read_before_the_lead_it_came_from_gets_no_second_prospect(box):
+    """Contacts are read first, and no address leads to the prospect: it was changed in Outreach meanwhile."""
+    lead = box.lead("Diaz", "cleo@acme.example")
+    box.run()
+    (prospect,) = box.prospects()
+    box.edit_peer(prospect["id"], emails=["cleo@elsewhere.example"])
+    done = box.world.salesforce.convert({"lead": lead})
+
+    run = box.run()
+    assert run.held == 1 and any(reason == "converted" for _, reason, _ in box.events()), box.events()
+    box.run()
+
+    assert len(box.prospects()) == 1, box.prospects()
+    binding = box.binding(prospect["id"])
+    assert (binding.crm_type, binding.crm_id) == ("Contact", done["ConvertedContactId"])
+    assert box.crm("Contact", done["ConvertedContactId"])["Email"] == "cleo@elsewhere.example"
+    quiet(box)
+
+
+def test_a_contact_brought_back_from_the_recycle_bin_is_linked_again_and_both_sides_edits_arrive(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Engineer")
+    box.world.salesforce.delete_record("Contact", contact)
+    box.run()
+    box.edit_peer(id_, title="Chief")
+    box.run()
+    box.bring_back("Contact", contact)
+    box.edit_crm("Contact", contact, Phone="+44 20 7946 0001")
+
+    box.run()
+
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["workPhones"]) == ("Chief", ["+44 20 7946 0001"])
+    assert box.binding(id_).crm_id == contact and len(box.prospects()) == 1
+    stone = Tombstone.objects.get()
+    assert (stone.restored_by, stone.restored_as) == ("Salesforce", f"salesforce:Contact:{contact}")
+    assert any("is there again" in sentence for _, _, sentence in box.events()), box.events()
+    quiet(box)
+
+
+def test_a_contact_brought_back_whose_prospect_was_deleted_or_linked_elsewhere_changes_no_other_link(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example")
+    gone, gone_id = box.linked("Evans", "eve@acme.example")
+    for one in (contact, gone):
+        box.world.salesforce.delete_record("Contact", one)
+    box.run()
+    Binding.objects.create(
+        sync_pass=box.sync_pass,
+        crm_type="Contact",
+        crm_id="003AA0000099999YAA",
+        peer_type="prospect",
+        peer_id=str(id_),
+        bound_at=box.clock(),
+        synced_at=box.clock(),
+    )
+    box.world.outreach.delete_record("prospects", gone_id)
+    for one in (contact, gone):
+        box.bring_back("Contact", one)
+
+    box.run()
+
+    assert not Binding.objects.filter(crm_id__in=(contact, gone), is_tombstone=False).exists(), box.events()
+    assert len(box.prospects()) == 1
+
+
+def test_i3_a_prospect_that_was_made_to_name_another_record_keeps_its_link_and_stops_no_pass(box):
+    """Somebody types another CRM id into Outreach, or a remap's pointer came to nothing: the link stands all the same."""
+    first, id_ = box.linked("Byrne", "ada@acme.example")
+    other = box.lead("Byrne", "ada@acme.example", FirstName="Ada")
+    box.edit_peer(id_, externalId=other)
+    box.edit_crm("Lead", other, Title="Chief")
+
+    runs = [box.run(), box.run()]
+
+    assert [run.state for run in runs] == ["finished", "finished"], [run.note for run in runs]
+    assert box.binding(id_).crm_id == first and not Binding.objects.filter(crm_id=other, is_tombstone=False).exists()
+    assert any(reason == "kept" for _, reason, _ in box.events(runs[0])), box.events(runs[0])
+
+
+@pytest.mark.parametrize("is_prospect_new", [True, False])
+def test_c18_addresses_are_compared_whatever_their_capitals(box, is_prospect_new):
+    if is_prospect_new:
+        box.contact("Byrne", "Ada@Acme.example")
+        box.run()
+        (known,) = box.prospects()
+        Binding.objects.all().delete()
+        box.edit_peer(known["id"], emails=["ADA@acme.EXAMPLE"], externalId=None)
+    else:
+        box.prospect("Byrne", "ADA@acme.EXAMPLE")
+        box.contact("Byrne", "Ada@Acme.example")
+
+    box.run()
+    box.run()
+
+    assert len(box.prospects()) == 1 and len(box.people("Contact")) == 1 and not box.people("Lead"), box.events()
+    assert Binding.objects.filter(is_tombstone=False).count() == 1

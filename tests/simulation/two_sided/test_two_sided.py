@@ -31,7 +31,8 @@ NAIVE = Switches(
 NAIVE_HISTORIES = 20
 windows: dict[int, list[str]] = {}
 
-pytestmark = pytest.mark.django_db
+# What they run is counted by the other tests; counting here would take two thirds more time.
+pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, CHUNK))
