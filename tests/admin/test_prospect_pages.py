@@ -8,7 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from reconciliation import jobs
+from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, Case, Import, ImportRow, Operation, Policy, RecordType, SyncPass
+from reconciliation.selectors import prospects_listed
 from tests.admin.test_pages import HOSTILE
 from tests.remapping import remapping
 
@@ -342,3 +344,9 @@ def test_five_thousand_links_are_a_page_of_fifty(client, box, olga):
         page = text(client.get("/prospects/"))
 
     assert page.count("/sync/?force=1") == 50 and len(queries) <= 12 and "Page 1" in page
+
+
+def test_those_that_wait_are_found_by_the_index_of_cases_by_record(box):
+    rows = ProspectFilter({"state": "asked"}, prospects_listed(box.sync_pass)).qs
+
+    assert connection.vendor != "sqlite" or "case_peer_record" in rows.order_by().explain()  # a small table of PostgreSQL is scanned
