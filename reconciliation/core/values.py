@@ -21,6 +21,14 @@ def is_same(left: Value, right: Value) -> bool:
     return left == right
 
 
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # signs that turn the direction of text
+
+
+def isolated(text: str) -> str:
+    """Returns the text so that its direction ends with it: without, the words of a sentence behind it are read backwards."""
+    return f"\u2068{text}\u2069" if _TURNING & set(text) else text
+
+
 NAME_KEY_LENGTH = 255  # what a name-key column holds; both sides of every comparison are cut alike
 
 
