@@ -9,7 +9,7 @@ from typing import Any
 from connectors.contract import Fields, Record, Ref
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.values import name_key
+from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding
 from reconciliation.models.bulk import insert_rows, update_rows
@@ -88,6 +88,17 @@ def seen(
         if peer.fields:
             name = context.terms.kind.name_of(peer)
             binding.name, binding.name_key = name[:255], name_key(name)
+
+
+def answered(context: RunContext, side: str, sent: Fields, record: Record) -> Fields | None:
+    """Returns what a side answered to our write: what we `sent`, perhaps written differently by the system. None where a
+    person edited the record between our write and the read-back (engine-rules 30): then the base is what we sent, so that the
+    next look finds that edit. Who we are is asked only where the two differ."""
+    told = {name: record.fields[name] for name in sent if name in record.fields}
+    if side == "peer" or all(is_same(value, sent[name]) for name, value in told.items()):
+        return told
+    own = getattr(context.crm.connector, "own_user_id", "")
+    return told if not own or not record.updated_by or record.updated_by == own else None
 
 
 def make_room(context: RunContext, binding: Binding) -> None:
