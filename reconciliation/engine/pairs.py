@@ -485,8 +485,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             _not_done(context, work, plan, item)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
-    for binding in new:  # a default of the system, an owner above all, is nobody's edit: it is listed, and does not go across
-        pair_differences.note_made(context, binding)
+    # A default of the system, an owner above all, is nobody's edit: it is listed, and does not go across.
+    pair_differences.note_made(context, new)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:
