@@ -168,3 +168,21 @@ def paired(*, scenario: str = "empty", switches: Switches | None = None, workers
     clock = Clock()
     world = World(scenario=scenario, now=clock)
     return Paired(world, clock, connected(world), wire(world, clock, workers=workers, switches=switches))
+
+
+def companies(**more: Any) -> Paired:
+    """Returns a box whose pass is `accounts`: Outreach accounts and Salesforce accounts."""
+    box = paired()
+    rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("Name", "name", {}),
+        ("Industry", "industry", {}),
+        ("BillingCity", "locality", {}),
+    )
+    made = table("Accounts", "Account", "account", rows, **more)
+    SyncPass.objects.update(is_on=False)
+    sync_pass = SyncPass.objects.create(
+        name="accounts", title="Accounts", crm=box.sync_pass.crm, peer=box.sync_pass.peer, mapping=made, is_on=True
+    )
+    RecordType.objects.create(sync_pass=sync_pass, crm_object="Account", peer_object="account", mapping=made, order=0, outbound_create=True)
+    box.sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(pk=sync_pass.pk)
+    return box

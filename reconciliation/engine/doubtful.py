@@ -15,6 +15,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.models import Binding, Operation
 from reconciliation.passes.organisations import ACCOUNT
+from reconciliation.passes.pairs import PairTerms
 from reconciliation.store import decode, encode_fields
 
 KINDS = (
@@ -65,7 +66,7 @@ def _confirm(context: RunContext, op: Operation, record: Record | None) -> None:
     op.save(update_fields=["state", "settled_at", "error", "reason"])
     if op.kind == Operation.Kind.DELETE:
         undone.note_deleted(context, op)
-    elif record is not None and op.object_type == ACCOUNT:
+    elif record is not None and op.object_type == ACCOUNT and not isinstance(context.terms, PairTerms):  # a pair is compared anew
         if op.origin.get("undo_of"):
             undone.note_restored(context, op, record)
         else:

@@ -15,6 +15,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
 from reconciliation.models import Binding, Case, FieldRule, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.passes.pairs import PairTerms
 
 EQUAL_REFUSALS = 10
 FIELDS = "fields"  # the case of a plugin's field that is gone
@@ -47,7 +48,7 @@ def _hold_equal_refusals(context: RunContext, work: PageWork) -> None:
 
 def plugin_title(context: RunContext, error: ConnectorError) -> str:
     """Returns which of the plugin's fields the error is about, "" when about none."""
-    if error.system != context.crm.connector.system or not error.field:
+    if error.system != context.crm.connector.system or not error.field or isinstance(context.terms, PairTerms):
         return ""
     both = [*asdict(context.terms.columns).items(), *asdict(context.person_columns).items()]
     return next((PLUGIN_TITLES[key] for key, name in both if name == error.field and key in PLUGIN_TITLES), "")
@@ -72,6 +73,8 @@ def hold(context: RunContext, error: ConnectorError) -> None:
     if rule is None and (title := plugin_title(context, error)):
         key, what = FIELDS, f"The pass is held: {error.sentence}, which stands for {title}"
         remedy = "Open Set-up, Fields: choose another field or create it, then press Read again."
+    if rule is None and any(error.field in [row[0] for row in type_.conditions] for type_ in sync_pass.record_types.all()):
+        remedy = f"Open Record types, correct or remove the polling condition on {error.field}, then save."
     opening = CaseOpening("mapping", "mapping", what, remedy)
     record = Record(Ref(context.crm.connector.system, ORGANISATION, key), {"name": str(rule or sync_pass.mapping)})
     cases.open_case(context, record, opening, flag=Case.Flag.NONE)

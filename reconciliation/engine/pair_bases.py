@@ -17,7 +17,7 @@ from reconciliation.passes.pairs import Bound, PairDecision, TypeTerms
 from reconciliation.store import decode_fields, encode
 
 CHANGING = ["crm_type", "crm_id", "name", "name_key", "crm_base", "peer_base", "crm_version", "peer_version", "mapping_version"]
-CHANGING += ["owner_text", "is_without_owner", "is_write_back_due", "owed_since", "is_tombstone", "synced_at"]
+CHANGING += ["owner_text", "is_without_owner", "is_write_back_due", "owed_since", "is_tombstone", "is_retry_due", "synced_at"]
 
 
 def bound_of(binding: Binding, crm_system: str) -> Bound:
@@ -31,6 +31,7 @@ def bound_of(binding: Binding, crm_system: str) -> Bound:
         synced_at=binding.synced_at,
         crm_version=binding.crm_version,
         peer_version=binding.peer_version,
+        is_owed=binding.is_retry_due,
     )
 
 
@@ -72,9 +73,14 @@ def new_binding(context: RunContext, type_: TypeTerms, crm: Record, peer: Record
     )
 
 
-def seen(context: RunContext, binding: Binding, type_: TypeTerms, crm: Record | None, peer: Record | None) -> None:
-    """Notes versions, name and mapping of an agreement."""
-    binding.mapping_version, binding.synced_at = type_.mapping.version, context.wiring.now()
+def seen(
+    context: RunContext, binding: Binding, type_: TypeTerms, crm: Record | None, peer: Record | None, *, is_carried_out: bool = True
+) -> None:
+    """Notes versions and name of an agreement, and its mapping once all it asks for `is_carried_out`: until then equal bases
+    do not say that a changed rule has nothing to do."""
+    binding.synced_at, binding.is_retry_due = context.wiring.now(), False
+    if is_carried_out:
+        binding.mapping_version = type_.mapping.version
     if crm is not None:
         binding.crm_version = crm.version or binding.crm_version
     if peer is not None:

@@ -16,6 +16,8 @@ from reconciliation.models import Case, RememberedPair
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import encode_fields
 
+POINTER = "pointer"  # the peer does not take the id of the record that it belongs to; the record itself went through
+
 
 def ids_of(work: PairWork, decision: PairDecision) -> dict[str, str]:
     """Returns the records a case is about, "" for a side that is not known."""
@@ -79,7 +81,7 @@ def close_solved(context: RunContext, work: PairWork) -> None:
     if not ids:
         return
     about = Q(crm_id__in=ids) if work.side == "crm" else Q(peer_id__in=ids)
-    rows = Case.objects.filter(about, sync_pass=context.sync_pass, state=Case.State.OPEN)
+    rows = Case.objects.filter(about, sync_pass=context.sync_pass, state=Case.State.OPEN).exclude(reason=POINTER)
     rows.filter(Q(kind=Case.Kind.ERROR) | Q(kind=Case.Kind.REMAP, reason="several")).update(
         state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
     )

@@ -10,9 +10,10 @@ from typing import Any
 from connectors.contract import Record
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
+from reconciliation.engine import gather
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
-from reconciliation.models import Binding, Operation, UserPair
+from reconciliation.models import Binding, Operation, PeerName, UserPair
 from reconciliation.passes.pairs import PairTerms
 
 CRM_USER, PEER_USER = "User", "user"
@@ -29,7 +30,7 @@ def columns(terms: PairTerms, object_type: str) -> list[str]:
     mapped: list[str] = []
     for type_ in terms.types:
         if type_.crm_object == object_type:
-            mapped += type_.mapping.crm_fields
+            mapped += [*type_.mapping.crm_fields, *(field for field, _, _ in type_.conditions)]
         elif type_.peer_object == object_type:
             mapped += type_.mapping.peer_fields
     return list(dict.fromkeys([*mapped, *terms.kind.columns.get(object_type, ())]))
@@ -66,21 +67,32 @@ def creates_in_doubt(context: RunContext, records: Iterable[Record]) -> set[str]
     return {refs[ref] for ref in rows.exclude(run=context.run).values_list("source_ref", flat=True)}
 
 
-def by_keys(context: RunContext, side: str, object_types: Sequence[str], keys: Iterable[str]) -> list[Record]:
-    """Returns the living records of these types that bear one of the keys: found by search, and those of our own making
-    that a search may not show yet."""
+def by_keys(
+    context: RunContext, side: str, object_types: Sequence[str], keys: Iterable[str], spellings: Iterable[str] = ()
+) -> list[Record]:
+    """Returns the living records of these types that bear one of the keys: found by search, which is for the keys and for
+    their `spellings`, in the local index of names, and those of our own making that a search may not show yet."""
     wanted = sorted(set(keys))
     if not wanted:
         return []
     kind, connector = context.terms.kind, side_of(context, side).connector
+    asked = sorted({*wanted, *spellings})
     found: dict[str, Record] = {}
     for object_type in object_types:
-        for record in connector.find(object_type, kind.key_fields[object_type], wanted, columns(context.terms, object_type)):
+        for record in connector.find(object_type, kind.key_fields[object_type], asked, columns(context.terms, object_type)):
             found[record.ref.id] = record
-        own = _made_lately(context, side, object_type, wanted) - found.keys()
-        found.update(read(context, side, object_type, own))
+        own = _made_lately(context, side, object_type, wanted) | _in_the_index(context, side, wanted)
+        found.update(read(context, side, object_type, own - found.keys()))
     known = set(wanted)
     return [r for r in found.values() if not r.is_deleted and r.succeeded_by is None and known & set(kind.keys(r))]
+
+
+def _in_the_index(context: RunContext, side: str, keys: Sequence[str]) -> set[str]:
+    """Returns the ids of the peer's records that are called so, brought up to date first (D2)."""
+    if side != "peer" or not context.terms.kind.has_name_index:
+        return set()
+    gather.refresh_names(context.peer.connector, context.sync_pass, context.wiring)
+    return set(PeerName.objects.filter(sync_pass=context.sync_pass, name_key__in=keys).values_list("peer_id", flat=True))
 
 
 def _made_lately(context: RunContext, side: str, object_type: str, keys: Sequence[str]) -> set[str]:

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from connectors.contract import Op, Record, Ref, Test
 from reconciliation.core.operations import CaseOpening
-from reconciliation.engine import cases, pair_bases, pair_reads, pair_trouble, recovery
+from reconciliation.engine import cases, pair_bases, pair_cases, pair_reads, pair_trouble, recovery
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, LookAgain, Operation
 from reconciliation.models.work_left import WorkLeft
@@ -147,13 +147,15 @@ def _look_again(context: RunContext, ref: Ref, reason: str) -> None:
         side=side,
         object_type=ref.object_type,
         record_id=ref.id,
-        defaults={"reason": reason, "since": context.wiring.now()},
+        defaults={"reason": reason, "since": context.wiring.now(), "tries": 0, "due_at": None},
     )
 
 
 def _point(context: RunContext) -> None:
     """Writes the pointers that earlier runs still owe to records of the peer."""
-    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False)[:OWED_A_RUN])
+    refused = Case.objects.filter(sync_pass=context.sync_pass, reason=pair_cases.POINTER, state=Case.State.OPEN).values("crm_id")
+    due = Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False).exclude(crm_id__in=refused)
+    rows = list(due.order_by("owed_since", "pk")[:OWED_A_RUN])
     if not rows:
         return
     peers = pair_reads.read(context, "peer", context.terms.kind.peer_object, (b.peer_id for b in rows))

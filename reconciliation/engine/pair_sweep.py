@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from connectors.contract import All, Condition, Op, Page, Position, Record, Test
 from reconciliation.core.conditions import as_condition, holds
@@ -17,9 +18,11 @@ from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
+from reconciliation.models.bulk import update_rows
 
 PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
 OWED_ROWS = 500
+SOON_TRIES, MOST_TRIES, FIRST_WAIT = 3, 8, timedelta(minutes=15)  # three runs in a row, then after 30 minutes to 8 hours
 CHANGED_FIELD = {"crm": "SystemModstamp", "peer": "updatedAt"}
 START_AGAIN: dict[str, Any] = {"sweep_started_at": None, "position_at": None, "position_id": ""}
 terms_of = pair_terms.terms_of
@@ -107,7 +110,11 @@ def _where(context: RunContext, feed: Feed) -> Condition:
     if since is not None and context.wiring.switches.cursor_is_strict:
         since += timedelta(seconds=context.sync_pass.overlap_seconds + 1)
     fresh = Test(CHANGED_FIELD[feed.side], Op.GE, since)
-    return All((fresh, as_condition(feed.conditions))) if feed.conditions else fresh
+    if not feed.conditions:
+        return fresh
+    schema = (context.crm.connection.schema_cache or {}).get(feed.object_type, {})
+    kinds = {name: str(attribute.get("type", "text")) for name, attribute in schema.items()}
+    return All((fresh, as_condition(feed.conditions, kinds)))
 
 
 def _columns(context: RunContext, feed: Feed) -> list[str]:
@@ -163,10 +170,13 @@ def _count_backlog(context: RunContext, feed: Feed) -> None:
 
 
 def retry_owed(context: RunContext) -> None:
-    """Takes up the records that are owed a second look."""
+    """Takes up the records that are owed a second look and are due. One that is held again and again is looked at less and
+    less often, so that it keeps none from its turn and costs a quiet run nothing."""
     if context.sync_pass.hold_reason:
         return
-    rows = list(LookAgain.objects.filter(sync_pass=context.sync_pass).order_by("pk")[:OWED_ROWS])
+    now = context.wiring.now()
+    due = LookAgain.objects.filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass)
+    rows = list(due.order_by("tries", "pk")[:OWED_ROWS])
     groups: dict[tuple[str, str], list[LookAgain]] = {}
     for row in rows:
         groups.setdefault((row.side, row.object_type), []).append(row)
@@ -175,7 +185,15 @@ def retry_owed(context: RunContext) -> None:
         outcomes = process_page(context, side, list(found.values()))
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
         LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
+        _put_off([row for row in some if row.record_id in waiting], now)
         context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+
+
+def _put_off(rows: list[LookAgain], now: datetime) -> None:
+    for row in rows:
+        row.tries = min(row.tries + 1, MOST_TRIES)
+        row.due_at = now + FIRST_WAIT * 2 ** (row.tries - SOON_TRIES) if row.tries > SOON_TRIES else None
+    update_rows(rows, ["tries", "due_at"])
 
 
 def apply(context: RunContext, preview_id: int) -> tuple[str, str]:

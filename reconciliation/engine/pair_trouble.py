@@ -12,8 +12,9 @@ from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.engine import cases, mapping_trouble
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
+from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, FieldRule, LookAgain, RecordType
+from reconciliation.models import Binding, Case, FieldRule, LookAgain, RecordType, SyncPass
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import PairDecision
 
@@ -72,7 +73,12 @@ def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str)
     """Has the next run look at these records of one side, whatever becomes of this one."""
     common = {"sync_pass": context.sync_pass, "side": side, "reason": reason, "since": context.wiring.now()}
     rows = [LookAgain(object_type=ref.object_type, record_id=ref.id, **common) for ref in refs]
-    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
+    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at"])
+
+
+def release(sync_pass: SyncPass) -> None:
+    """Has the next run look at everything that waits: what it waited for may be mended."""
+    LookAgain.objects.filter(sync_pass=sync_pass).update(tries=0, due_at=None)
 
 
 def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Record]]) -> None:
@@ -91,7 +97,25 @@ def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Recor
         intents.append(Intent("update", "peer", peer.ref.object_type, str(crm), wanted, before, target_id=peer.ref.id, reason=reason))
     _paid(context, settled)
     operations = [op for op in context.executor.intend(intents) if op is not None]
-    context.executor.send("peer", operations, lambda done: _paid(context, _written(by_peer, done)))
+    context.executor.send("peer", operations, lambda done: _settle_pointers(context, by_peer, done))
+
+
+def _settle_pointers(context: RunContext, by_peer: dict[str, Binding], done: list[Done]) -> None:
+    _paid(context, _written(by_peer, done))
+    for item in done:
+        if isinstance(item.error, ConnectorError) and item.error.scope == "record":
+            _tell_refused(context, by_peer[item.operation.target_id], item.error)
+
+
+def _tell_refused(context: RunContext, binding: Binding, error: ConnectorError) -> None:
+    """A pointer that is refused is nobody's loss, but nothing tells the peer's users where the record belongs: a person is
+    asked, and it is not sent again before that (engine-rules 14)."""
+    what = f"{binding.peer_type.capitalize()} {binding.peer_id}"
+    sentence = f"{what} does not take the id of {binding.crm_type} {binding.crm_id} that it belongs to: {error.sentence}"
+    opening = CaseOpening("error", POINTER, sentence, error.remedy or "Correct it in its system, then press Retry.")
+    record = Record(Ref(context.crm.connector.system, binding.crm_type, binding.crm_id), {})
+    ids = {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": binding.peer_id}
+    cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=binding.name)
 
 
 def _written(by_peer: dict[str, Binding], done: list[Done]) -> list[int]:
@@ -104,3 +128,6 @@ def _written(by_peer: dict[str, Binding], done: list[Done]) -> list[int]:
 def _paid(context: RunContext, keys: list[int]) -> None:
     if keys:
         Binding.objects.filter(pk__in=keys).update(is_write_back_due=False, owed_since=None)
+        told = Case.objects.filter(sync_pass=context.sync_pass, reason=POINTER, state=Case.State.OPEN)
+        told = told.filter(crm_id__in=Binding.objects.filter(pk__in=keys).values("crm_id"))
+        told.update(state=Case.State.CLOSED, decision="solved", note="It was written.", closed_at=context.wiring.now())

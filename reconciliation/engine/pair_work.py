@@ -26,6 +26,7 @@ class PairWork:
     owner_of: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (connection side, object type, writer key) -> record id
     again: set[str] = field(default_factory=set)  # somebody changed one of the sides meanwhile: read and decide again
     tried: set[str] = field(default_factory=set)  # read and decided again once already
+    unwritten: dict[str, int] = field(default_factory=dict)  # how many writes of the decision did not go through yet
     done: set[str] = field(default_factory=set)  # decisions that were carried out
     mapping_errors: dict[str, ConnectorError] = field(default_factory=dict)
     twins: dict[str, str] = field(default_factory=dict)  # record -> the earlier one of the page with the same new key

@@ -14,7 +14,6 @@ from django.db import transaction
 
 from connectors.contract import Fate, Record, Ref
 from connectors.errors import (
-    ConnectionTrouble,
     ConnectorError,
     MappingError,
     RecordGone,
@@ -27,6 +26,7 @@ from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     conversions,
+    other_crm,
     pair_bases,
     pair_brakes,
     pair_cases,
@@ -40,10 +40,8 @@ from reconciliation.engine import (
 )
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.engine.stop import WritesStopped
-from reconciliation.models import Binding, Operation, Tombstone
+from reconciliation.models import Binding, Operation, Run, Tombstone
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import Look, Meeting, PairDecision
 
@@ -62,6 +60,7 @@ def process_page(
         return {}
     work = PairWork(side, {r.ref.id: r for r in records})
     context.ledger.seen += len(work.records)
+    is_by_staff = context.run.kind == Run.Kind.STAFF  # an import: what a person chose from a preview is no flood of a sweep
     try:
         _decide(context, work, list(work.records.values()))
         if planned is not None:
@@ -70,20 +69,23 @@ def process_page(
             _tell_twins(work)
             pair_previews.store_plan(context, work)
             return work.decisions
-        if planned is None:
+        if planned is None and not is_by_staff:
             pair_brakes.look_at(context, work)
         _carry_out(context, work, list(work.decisions))
-        _try_again(context, work)
+        if planned is None:
+            _try_again(context, work)
+        else:
+            _end_changed(work)
         pair_trouble.look_at(context, work)
         _open_cases(context, work)
-    except (ConnectionTrouble, LeaseLost, WritesStopped):
+    except BaseException:
         _hold_undone(work)
         raise
     finally:
         for id_, record in work.records.items():
             if id_ not in work.decisions:
                 work.decide(_interrupted(record))
-        if not context.is_preview:
+        if not context.is_preview and not is_by_staff:
             pair_brakes.remember(context, work)
         context.record_events(_event(context, work, d) for d in work.decisions.values())
         if not context.is_preview:
@@ -283,7 +285,8 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     other = "peer" if work.side == "crm" else "crm"
     keys = {r.ref.id: terms.kind.keys(r) for r in records}
     types = [terms.kind.peer_object] if other == "peer" else [t.crm_object for t in terms.types]
-    found = pair_reads.by_keys(context, other, types, (k for some in keys.values() for k in some))
+    written = (text for r in records for text in terms.kind.spellings(r))
+    found = pair_reads.by_keys(context, other, types, (k for some in keys.values() for k in some), written)
     found += _pointed_at(context, records, found) if other == "crm" else []
     by_key: dict[str, list[Record]] = {}
     for record in found:
@@ -314,6 +317,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         if decision.is_link:
             target = decision.peer if work.side == "crm" else decision.crm
             holders[target.ref.id] = id_
+    other_crm.leave_out(context, work, [r for r in records if r.ref.id in work.decisions])
     conversions.hold_new(context, work, [r for r in records if r.ref.id in work.decisions])
 
 
@@ -368,8 +372,10 @@ def _carry_out(context: RunContext, work: PairWork, ids: Collection[str]) -> Non
     with transaction.atomic():
         context.lease.renew()
         _store_quiet(context, work, chosen)
-    batches: dict[tuple[str, int, str], list[tuple[PairDecision, object]]] = {}
     for decision in chosen:
+        work.unwritten[decision.record.ref.id] = len(decision.intents)
+    batches: dict[tuple[str, int, str], list[tuple[PairDecision, object]]] = {}
+    for decision in [work.decisions[d.record.ref.id] for d in chosen]:  # as they are now: a link may have been refused
         for intent in decision.intents:
             batches.setdefault((intent.side, intent.kind == "create", intent.object_type), []).append((decision, intent))
     for key in sorted(batches):
@@ -382,19 +388,25 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     new: list[Binding] = []
     known: list[Binding] = []
     followed: list[Ref] = []
+    taken = _held_elsewhere(context, decisions)
     for decision in decisions:
         id_ = decision.record.ref.id
         binding = work.bindings.get(id_)
         if decision.reason in GONE and binding is not None and not binding.is_tombstone:
             _end(context, binding, decision)
+        elif decision.is_link and (holder := taken.get(decision.peer.ref.id)):
+            _refuse_link(work, decision, holder)
         elif decision.is_link:
             work.bindings[id_] = _linked(context, decision)
             new.append(work.bindings[id_])
+        elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
+            binding.is_retry_due = True  # what was edited there waits until the conditions are met: no cursor brings it back
+            known.append(binding)
         elif binding is not None and not binding.is_tombstone and decision.merge is not None:
             early = context.wiring.switches.moves_bases_before_write
             agreed = decision.type.mapping.rules if early else pair_bases.agreed_rules(decision)
             pair_bases.agree(binding, agreed, decision.crm.fields, decision.peer.fields)
-            pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
+            pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer, is_carried_out=not decision.intents)
             binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
             if id_ in work.followed:
                 pair_bases.make_room(context, binding)
@@ -411,6 +423,19 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     pair_trouble.look_again(context, "crm", followed, "followed")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
+
+
+def _held_elsewhere(context: RunContext, decisions: Sequence[PairDecision]) -> dict[str, str]:
+    """Returns id of a peer's record that is to be linked -> the other record of the CRM that it is bound to by now."""
+    links = {d.peer.ref.id: d.crm.ref.id for d in decisions if d.is_link}
+    bound = pair_reads.holders(context, "peer", links) if links else {}
+    return {peer_id: crm_id for peer_id, crm_id in bound.items() if links[peer_id] != crm_id}
+
+
+def _refuse_link(work: PairWork, decision: PairDecision, holder: str) -> None:
+    """No link is ever taken from another record by a pass (I3), whatever made the decision plan it."""
+    sentence = f"{decision.peer.ref.object_type.capitalize()} {decision.peer.ref.id} is linked to {holder}; nothing was changed."
+    work.decide(replace(_failed(decision, "held_elsewhere", sentence, "Find matches shows both."), intents=(), is_link=False))
 
 
 def _linked(context: RunContext, decision: PairDecision) -> Binding:
@@ -478,7 +503,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
                 new.append(work.bindings[id_])
                 work.decide(replace(plan, **{side: item.record}))
             else:
-                _changed(context, work.bindings[id_], plan, side, op, item.record)
+                work.unwritten[id_] -= 1
+                _changed(context, work.bindings[id_], plan, side, op, item.record, is_carried_out=not work.unwritten[id_])
                 known.append(work.bindings[id_])
             work.done.add(id_)
         else:
@@ -501,7 +527,9 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     return binding
 
 
-def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: str, op: Operation, record: Record) -> None:
+def _changed(
+    context: RunContext, binding: Binding, plan: PairDecision, side: str, op: Operation, record: Record, *, is_carried_out: bool
+) -> None:
     """Moves the bases of the fields that were written: to what the side answered, unless a person was there in between,
     whose edit the next look must find (engine-rules 30)."""
     writes = plan.merge.to_crm if side == "crm" else plan.merge.to_peer
@@ -515,7 +543,8 @@ def _changed(context: RunContext, binding: Binding, plan: PairDecision, side: st
     pair_bases.agree(binding, [w.rule for name, w in writes.items() if name in intent.after], crm, peer)
     if side == "peer" and set(intent.after) & set(context.terms.kind.pointer(plan.crm.ref)):
         binding.is_write_back_due, binding.owed_since = False, None
-    pair_bases.seen(context, binding, plan.type, record if side == "crm" else None, record if side == "peer" else None)
+    crm_seen, peer_seen = (record, None) if side == "crm" else (None, record)
+    pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_carried_out)
 
 
 def _is_ours(context: RunContext, record: Record, sent: Mapping[str, object], answered: Mapping[str, object]) -> bool:
@@ -584,6 +613,16 @@ def _try_again(context: RunContext, work: PairWork) -> None:
     for id_ in waiting:
         sentence = f"It was changed again and again while it was written ({MOST_TRIES} tries); the next run takes it up."
         work.decide(PairDecision(work.records[id_], Outcome.HELD, "changes_fast", sentence))
+
+
+def _end_changed(work: PairWork) -> None:
+    """Ends the records of an applied plan that somebody changed while they were written: what would be written now was
+    shown to nobody (C35)."""
+    for id_ in work.again | set(work.twins):
+        sentence = "Refused: the record was edited while the plan was carried out."
+        work.decide(rules.excluded(work.records[id_], "changed_meanwhile", sentence))
+        work.done.add(id_)
+    work.again, work.twins = set(), {}
 
 
 def _read_again(context: RunContext, work: PairWork, ids: Collection[str]) -> dict[str, Record]:

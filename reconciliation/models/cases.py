@@ -89,6 +89,7 @@ class Case(models.Model):
         "id_typed": "Id typed in Workbooks",
         "deleted": "Deleted in Workbooks",
         "mapping saved": "Mapping saved",
+        "record type saved": "Record type saved",
         "remap": "Remapped",
         "link prospect": "Linked",
         "keep": "Kept on its present CRM ID",

@@ -16,8 +16,11 @@ class LookAgain(models.Model):
     record_id = models.CharField(max_length=64)
     reason = models.CharField(max_length=60)
     since = models.DateTimeField()
+    tries = models.PositiveSmallIntegerField(default=0)  # runs that looked and held it again
+    due_at = models.DateTimeField(null=True, blank=True)  # None: in the next run
 
     class Meta:
+        indexes = [models.Index(fields=["sync_pass", "due_at"], name="look_again_due")]
         constraints = [models.UniqueConstraint(fields=["sync_pass", "side", "object_type", "record_id"], name="one_look_again_per_record")]
 
     def __str__(self) -> str:

@@ -12,8 +12,16 @@ PEER_ACCOUNT, CRM_ACCOUNT = "account", "Account"
 
 def keys(record: Record) -> tuple[str, ...]:
     """Returns the normalised name of a company (D2)."""
-    key = name_key(record.fields.get("name" if record.ref.object_type == PEER_ACCOUNT else "Name"))
+    key = name_key(_name(record))
     return (key,) if key else ()
+
+
+def spellings(record: Record) -> tuple[str, ...]:
+    return (str(_name(record)).strip(),) if keys(record) else ()
+
+
+def _name(record: Record) -> Value:
+    return record.fields.get("name" if record.ref.object_type == PEER_ACCOUNT else "Name")
 
 
 def pointer_of(record: Record) -> str:
@@ -39,5 +47,7 @@ COMPANIES = Kind(
     key_word="name",
     no_key="no_name",
     no_key_sentence="It has no name, so nobody can tell whether it is there already; nothing was made.",
+    spellings=spellings,
     marker_is_pointer=True,
+    has_name_index=True,
 )

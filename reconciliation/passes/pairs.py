@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
+from reconciliation.core.conditions import holds
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
@@ -42,7 +43,10 @@ class Kind:
     key_word: str  # what people call such a key
     no_key: str  # why a record without a key is left out: a reason
     no_key_sentence: str
+    spellings: Callable[[Record], tuple[str, ...]]  # its keys as they are written there: a search may be exact
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
+    has_name_index: bool = False  # the peer's names are kept here, compared as D2 says, for its own search is exact
+    belongs_to: tuple[str, str] | None = None  # the field of the peer's record that names what it belongs to, and that type
     # object type of the CRM -> the type whose records may become one of it, and their field that names what they became
     converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -61,6 +65,10 @@ class TypeTerms:
     outbound_update: bool = True
     conditions: tuple[tuple[str, str, str], ...] = ()
     create_held: str = ""  # why nothing is made in the CRM until the mapping is mended (C32)
+
+    def covers(self, record: Record) -> bool:
+        """Tells whether the polling conditions hold for a record of the CRM."""
+        return not self.conditions or holds(self.conditions, record.fields)
 
     @property
     def flowing(self) -> Rules:
@@ -89,9 +97,11 @@ class PairTerms:
     database: str
     peer_name: str = "Outreach"
     crm_name: str = "Salesforce"
+    takes_up_ended: bool = False  # somebody asks for these very records: what their link ended over counts no more
     allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
     margin_seconds: float = 60.0
     restore: Restore | None = None
+    integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -115,6 +125,7 @@ class Bound:
     synced_at: datetime | None = None
     crm_version: str = ""
     peer_version: str = ""
+    is_owed: bool = False  # an edit of the other side was left while the link rested
 
 
 class Look(StrEnum):
@@ -191,16 +202,29 @@ def first_look(
             return Look.FOLLOW, None
         if type_ is None:
             return Look.DONE, excluded(record, "type_off", f"{bound.crm.object_type}s are not synced.")
+        if side == "crm" and not type_.covers(record):
+            return Look.DONE, _uncovered(record, record)
         return _look_at_bound(record, side, bound, type_)
     if record.is_deleted or record.succeeded_by is not None:
         return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
-    if bound is not None:
-        return Look.DONE, excluded(record, "unlinked", "It was linked once; what it was linked to is gone. Find matches links it again.")
+    if bound is not None and not terms.takes_up_ended:
+        return Look.DONE, excluded(
+            record, "unlinked", "It was linked once; what it was linked to is gone. Its page under Deleted syncs it again."
+        )
+    if side == "crm" and type_ is not None and not type_.covers(record):
+        return Look.DONE, _uncovered(record, record)
     return Look.MEET, None
 
 
+def _uncovered(record: Record, crm: Record, **more: Any) -> PairDecision:
+    """A link rests while the CRM's record does not meet the conditions of its type; what both sides agreed on stays, so that
+    nothing is lost when it meets them again."""
+    sentence = f"{crm.ref.object_type} {crm.ref.id} does not meet the polling conditions; nothing is synced until it does."
+    return excluded(record, "conditions", sentence, crm=crm, **more)
+
+
 def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -> tuple[Look, PairDecision | None]:
-    if type_.mapping.newer_than(bound.mapping_version):
+    if bound.is_owed or type_.mapping.newer_than(bound.mapping_version):
         return Look.PAIR, None  # a rule changed since: equal fields do not say that nothing is to do
     now = SideState(bound.crm_base if side == "crm" else bound.peer_base, record.fields)
     names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
@@ -215,12 +239,16 @@ def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -
 def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
     """Decides for two bound records as both are now (S3.3 to S3.7): changes of either side go to the other, a field that
     both changed goes by its rule, and only fields that differ are sent. `record` is the one that was looked at."""
+    if not type_.covers(crm):
+        return _uncovered(record, crm, peer=peer)
     one = {r.peer: bound.crm_base[r.crm] for r in type_.mapping.rules if r.crm in bound.crm_base} if terms.has_one_base else None
     crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base if one is None else one)
     # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
     if not terms.dates_by_echo:
         crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if crm.updated_by and crm.updated_by in terms.integration_users:
+        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if refusal := _refused(record, merge, type_, crm, peer):
@@ -361,8 +389,9 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
     record is told (D28), otherwise one is made (S2.10 in the other direction, C4, C18)."""
     if not terms.kind.keys(record):
         return excluded(record, terms.kind.no_key, terms.kind.no_key_sentence, type=type_, crm=record)
-    pointing = [p for p in meeting.found if terms.kind.pointer_of(p) == record.ref.id]
-    free = pointing or [p for p in meeting.found if p.ref.id not in meeting.holders]
+    unbound = [p for p in meeting.found if p.ref.id not in meeting.holders]
+    # A pointer may be typed by anybody: it chooses among those that are free, and takes none from another record.
+    free = [p for p in unbound if terms.kind.pointer_of(p) == record.ref.id] or unbound
     if len(free) == 1:
         return decide_link(record, record, free[0], type_, terms, users)
     if len(free) > 1:
@@ -442,12 +471,15 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         found = [r for r in named or meeting.found if r.ref.object_type == type_.crm_object]
         if not found:
             continue
-        free = [r for r in found if r.ref.id not in meeting.holders]
+        covered = [r for r in found if type_.covers(r)]
+        if not covered:
+            return _uncovered(record, found[0], peer=record)
+        free = [r for r in covered if r.ref.id not in meeting.holders]
         if len(free) == 1:
             return decide_link(record, free[0], record, type_, terms, users)
         if len(free) > 1:
             return _choose(record, free, type_, terms)
-        return _taken(record, found[0], meeting, type_, terms)
+        return _taken(record, covered[0], meeting, type_, terms)
     if not kind.keys(record):
         return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
     making = next((t for t in terms.types if t.outbound_create), None)

@@ -26,6 +26,11 @@ def keys(record: Record) -> tuple[str, ...]:
     return tuple(dict.fromkeys(key for address in addresses if (key := email_key(address))))
 
 
+def spellings(record: Record) -> tuple[str, ...]:
+    held = record.fields.get("emails" if record.ref.object_type == PROSPECT else "Email")
+    return tuple(str(address).strip() for address in (held if isinstance(held, tuple) else (held,)) if email_key(address))
+
+
 def pointer_of(record: Record) -> str:
     """Returns the CRM id that a prospect names, "" where another program's or nobody's stands there."""
     source, id_ = record.fields.get("externalSource"), record.fields.get("externalId")
@@ -50,7 +55,7 @@ PEOPLE = Kind(
     keys=keys,
     key_fields={PROSPECT: "emails", CONTACT: "Email", LEAD: "Email"},
     columns={
-        PROSPECT: ("emails", "firstName", "lastName", "name", "externalId", "externalSource"),
+        PROSPECT: ("emails", "firstName", "lastName", "name", "externalId", "externalSource", "account"),
         CONTACT: ("Email", "Name"),
         LEAD: ("Email", "Name"),
     },
@@ -58,6 +63,8 @@ PEOPLE = Kind(
     pointer=pointer,
     name_of=name_of,
     key_word="email address",
+    spellings=spellings,
+    belongs_to=("account", "account"),
     converted_from={CONTACT: (LEAD, "ConvertedContactId")},
     no_key="no_email",
     no_key_sentence="It has no e-mail address, so nobody can tell whether it is there already; nothing was made.",

@@ -16,7 +16,7 @@ from connectors.contract import Record
 from reconciliation.core.impact import impact
 from reconciliation.core.mapping import Direction, Mapping, Survivorship
 from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP, has_way_back
-from reconciliation.engine import gather
+from reconciliation.engine import gather, pair_trouble
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass, UserPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER
@@ -436,6 +436,7 @@ def _take_up_again(sync_pass: SyncPass, version: int) -> None:
     FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="", since_version=version)
     SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
     sync_pass.record_types.filter(mapping=sync_pass.mapping).update(held_reason="")
+    pair_trouble.release(sync_pass)
     Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="mapping saved", closed_at=timezone.now()
     )

@@ -7,9 +7,11 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.utils import timezone
 
-from reconciliation.core.conditions import checked
-from reconciliation.models import RecordType, SyncPass
+from reconciliation.core.conditions import IS, IS_NOT, checked, typed
+from reconciliation.engine import pair_trouble
+from reconciliation.models import Case, RecordType, SyncPass
 from reconciliation.services.audit import audit
 
 SWITCHES = ("is_on", "inbound_create", "inbound_update", "outbound_create", "outbound_update")
@@ -64,6 +66,11 @@ def type_set(row: RecordType, switches: Mapping[str, bool], conditions: Sequence
     except ValueError as error:
         raise RecordTypesRefused(f"{row.crm_object}: {error} Nothing was saved.") from None
     known = (row.sync_pass.crm.schema_cache or {}).get(row.crm_object, {})
+    for field, value in ((field, value) for field, test, value in rows if test in (IS, IS_NOT)):
+        try:
+            typed(value, str(known.get(field, {}).get("type", "text")))
+        except ValueError as error:
+            raise RecordTypesRefused(f"{row.crm_object}, {field}: {error} Nothing was saved.") from None
     unknown = [field for field, _, _ in rows if known and field not in known and "." not in field]
     if unknown:
         named = ", ".join(unknown)
@@ -72,6 +79,25 @@ def type_set(row: RecordType, switches: Mapping[str, bool], conditions: Sequence
     changed = {name: [getattr(row, name), value] for name, value in wanted.items() if getattr(row, name) != value}
     if not changed:
         return False
-    RecordType.objects.filter(pk=row.pk).update(**{name: value for name, (_, value) in changed.items()})
+    with transaction.atomic():
+        RecordType.objects.filter(pk=row.pk).update(**{name: value for name, (_, value) in changed.items()})
+        _compare_all_again(row)
+        _take_up_again(row.sync_pass)
     audit(user, "change record type", f"{row.sync_pass.title}: {row.crm_object}", **changed)
     return True
+
+
+def _compare_all_again(row: RecordType) -> None:
+    """What was left out under the old terms is edited by nobody, so that no cursor brings it back: the next run reads both
+    sides from the beginning, which costs their pages and writes only what is due."""
+    begins = {"sweep_is_full": True, "sweep_started_at": None, "position_at": None, "position_id": ""}
+    RecordType.objects.filter(pk=row.pk).update(**begins)
+    SyncPass.objects.filter(pk=row.sync_pass_id).update(**begins)
+
+
+def _take_up_again(sync_pass: SyncPass) -> None:
+    """A condition that the CRM refused holds the pass; one that was saved anew is a mended one."""
+    pair_trouble.release(sync_pass)
+    if SyncPass.objects.filter(pk=sync_pass.pk).exclude(hold_reason="").update(hold_reason=""):
+        cases = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN, crm_id="direction")
+        cases.update(state=Case.State.CLOSED, decision="record type saved", closed_at=timezone.now())

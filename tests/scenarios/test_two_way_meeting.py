@@ -345,3 +345,36 @@ def test_a_contact_brought_back_whose_prospect_was_deleted_or_linked_elsewhere_c
 
     assert not Binding.objects.filter(crm_id__in=(contact, gone), is_tombstone=False).exists(), box.events()
     assert len(box.prospects()) == 1
+
+
+def test_i3_a_prospect_that_was_made_to_name_another_record_keeps_its_link_and_stops_no_pass(box):
+    """Somebody types another CRM id into Outreach, or a remap's pointer came to nothing: the link stands all the same."""
+    first, id_ = box.linked("Byrne", "ada@acme.example")
+    other = box.lead("Byrne", "ada@acme.example", FirstName="Ada")
+    box.edit_peer(id_, externalId=other)
+    box.edit_crm("Lead", other, Title="Chief")
+
+    runs = [box.run(), box.run()]
+
+    assert [run.state for run in runs] == ["finished", "finished"], [run.note for run in runs]
+    assert box.binding(id_).crm_id == first and not Binding.objects.filter(crm_id=other, is_tombstone=False).exists()
+    assert any(reason == "kept" for _, reason, _ in box.events(runs[0])), box.events(runs[0])
+
+
+@pytest.mark.parametrize("is_prospect_new", [True, False])
+def test_c18_addresses_are_compared_whatever_their_capitals(box, is_prospect_new):
+    if is_prospect_new:
+        box.contact("Byrne", "Ada@Acme.example")
+        box.run()
+        (known,) = box.prospects()
+        Binding.objects.all().delete()
+        box.edit_peer(known["id"], emails=["ADA@acme.EXAMPLE"], externalId=None)
+    else:
+        box.prospect("Byrne", "ADA@acme.EXAMPLE")
+        box.contact("Byrne", "Ada@Acme.example")
+
+    box.run()
+    box.run()
+
+    assert len(box.prospects()) == 1 and len(box.people("Contact")) == 1 and not box.people("Lead"), box.events()
+    assert Binding.objects.filter(is_tombstone=False).count() == 1
