@@ -564,6 +564,8 @@ def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Don
         return
     if isinstance(error, MappingError):
         work.mapping_errors[id_] = error
+    elif isinstance(error, ConnectorError) and error.scope == "record":
+        work.refusals[id_] = error
     work.decide(_why_not(context, plan, item))
 
 
