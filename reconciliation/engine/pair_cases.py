@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
@@ -58,6 +59,35 @@ def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
     rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={ids["peer_id"] for ids in asked.values()})
     known = set(rows.values_list("crm_id", "peer_id"))
     return {id_ for id_, ids in asked.items() if (ids["crm_id"], ids["peer_id"]) in known}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What people said against links of some records of the peer: (CRM id, peer id) -> who said so and when. A blank CRM id
+    stands for every record of the CRM."""
+
+    said: Mapping[tuple[str, str], str]
+    peer_object: str
+
+    def of(self, one: Record, other: Record) -> str:
+        """Returns the sentence that keeps two records of different sides apart, "" where nobody said anything."""
+        peer, crm = (one.ref, other.ref) if one.ref.object_type == self.peer_object else (other.ref, one.ref)
+        said = self.said.get((crm.id, peer.id)) or self.said.get(("", peer.id))
+        if said is None:
+            return ""
+        return (
+            f"{said} that {peer.object_type} {peer.id} does not belong to {crm.object_type} {crm.id}; they are not linked by "
+            f"themselves. Find matches of the {peer.object_type} links them all the same."
+        )
+
+
+def refusals(context: RunContext, peers: Sequence[Record]) -> Refusals:
+    """Returns what people said against links of these records of the peer: it holds until a person links them."""
+    rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={r.ref.id for r in peers})
+    said = {}
+    for crm_id, peer_id, who, at in rows.values_list("crm_id", "peer_id", "decided_by__username", "decided_at"):
+        said[crm_id, peer_id] = f"{who or 'Staff'} decided on {at:%Y-%m-%d %H:%M} UTC"
+    return Refusals(said, context.terms.kind.peer_object)
 
 
 def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, str]:

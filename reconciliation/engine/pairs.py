@@ -293,6 +293,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         for key in terms.kind.keys(record):
             by_key.setdefault(key, []).append(record)
     holders = pair_reads.holders(context, other, [r.ref.id for r in found])
+    refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
     flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
     sides = (records, found) if work.side == "crm" else (found, records)
     users = pair_reads.user_pairs(context, *sides)
@@ -309,7 +310,9 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
             continue
         mine = list({r.ref.id: r for key in keys[id_] for r in by_key.get(key, [])}.values())
         mine += [r for r in found if r.ref.id == terms.kind.pointer_of(record) and r not in mine] if other == "crm" else []
-        meeting = Meeting(tuple(mine), holders)
+        free = [r for r in mine if r.ref.id not in holders]
+        no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
+        meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no)
         _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]
         if decision.outcome is Outcome.CREATED or decision.is_link:

@@ -24,7 +24,7 @@ from reconciliation.core.transforms import Users
 from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
-SAME_EMAIL, KEPT = "same_email", "kept"
+SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 
 
@@ -73,9 +73,9 @@ class TypeTerms:
     @property
     def flowing(self) -> Rules:
         """The mapping with only those directions that are switched on."""
-        return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
+        return replace(self.mapping, rules=tuple(self.flowing_rule(rule) for rule in self.mapping.rules))
 
-    def _flowing(self, rule: FieldRule) -> FieldRule:
+    def flowing_rule(self, rule: FieldRule) -> FieldRule:
         to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
         both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
         return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
@@ -230,7 +230,22 @@ def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -
     names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
     if any(is_changed(now, name) for name in names):
         return Look.PAIR, None
+    # A link of staff leaves what differs as it is, but no opt-out may stay on one side only.
+    crm, peer = (record.fields, bound.peer_base) if side == "crm" else (bound.crm_base, record.fields)
+    if does_consent_differ(type_, crm, peer):
+        return Look.PAIR, None
     return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+
+
+def does_consent_differ(type_: TypeTerms, crm: Fields, peer: Fields) -> bool:
+    """Tells whether one side holds an opt-out that the other lacks and that may go across."""
+    for rule in type_.mapping.rules:
+        if not _is_consent(rule):
+            continue
+        ours, theirs, flowing = crm.get(rule.crm) is True, peer.get(rule.peer) is True, type_.flowing_rule(rule)
+        if ours != theirs and (flowing.flows_to_peer if ours else flowing.flows_to_crm):
+            return True
+    return False
 
 
 # --- a bound pair ---------------------------------------------------------------------------------------------------
@@ -378,10 +393,12 @@ def shown(value: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
-    each is bound, by id, `names` how that one is called."""
+    each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
+    sentence that says so."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
@@ -398,6 +415,9 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
         return _ambiguous(record, free, type_, terms)
     if meeting.found:
         return _already_there(record, meeting, type_, terms)
+    if meeting.refused:
+        peer_id, sentence = next(iter(meeting.refused.items()))
+        return excluded(record, KEPT_APART, sentence, type=type_, crm=record, peer_id=peer_id)
     if not type_.inbound_create:
         return excluded(
             record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
@@ -480,6 +500,8 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         if len(free) > 1:
             return _choose(record, free, type_, terms)
         return _taken(record, covered[0], meeting, type_, terms)
+    if meeting.refused:
+        return excluded(record, KEPT_APART, next(iter(meeting.refused.values())), peer=record)
     if not kind.keys(record):
         return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
     making = next((t for t in terms.types if t.outbound_create), None)

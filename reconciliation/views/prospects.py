@@ -15,13 +15,13 @@ from django.urls import reverse
 from reconciliation import jobs
 from reconciliation.core.matching import Rule
 from reconciliation.filters import ProspectFilter
-from reconciliation.models import Binding, SyncPass
+from reconciliation.models import SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
 from reconciliation.services.matches import PASS, find_matches, prospects_pass
 from reconciliation.services.policy import allows_remap, refuse_unless_remap
 from reconciliation.services.pull import Choice, bound, pull, pull_plan
-from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, remap, remap_keep, remap_plan
+from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, refuse_to_show_matches, remap, remap_keep, remap_plan
 from reconciliation.services.sittings import Sitting, sitting_of
 from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
@@ -103,9 +103,7 @@ def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
 
 def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
     sync_pass = prospects_pass()
-    is_bound = Binding.objects.filter(sync_pass=sync_pass, peer_id=peer_id, is_tombstone=False)
-    if not allows_remap() and is_bound.exists():
-        refuse_unless_remap()
+    refuse_to_show_matches(sync_pass, peer_id)
     matches = find_matches(sync_pass, peer_id)
     sitting = sitting_of(sync_pass, peer_id, _import(request))
     rows = Paginator(matches.candidates, ROWS_A_PAGE).get_page(request.GET.get("page"))
@@ -150,9 +148,8 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
         messages.info(request, f"Prospect {id_} waits on.")
         return redirect(_way_on(sitting))
     if decision == "keep":
-        refuse_unless_remap()
         closed = remap_keep(id_, request.user, reason=reason)  # type: ignore[arg-type]
-        messages.success(request, f"Prospect {id_} keeps its present CRM ID." + (f" {closed} question closed." if closed == 1 else ""))
+        messages.success(request, f"Prospect {id_} stays as it is." + (f" {closed} question closed." if closed == 1 else ""))
         return redirect(_way_on(sitting))
     choice = request.POST.get("choice", "")
     crm_type, _, crm_id = choice.partition(":")

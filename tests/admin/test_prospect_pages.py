@@ -124,7 +124,6 @@ def test_s2_5_with_prevent_nothing_offers_or_performs_a_remap(client, box, olga)
     for answer in (
         client.get(f"/prospects/{id_}/matches/", follow=True),
         post(client, f"/prospects/{id_}/decide/", page, f"Lead:{lead}"),
-        post(client, f"/prospects/{id_}/decide/", page, f"Lead:{lead}", decision="keep"),
         client.get("/prospects/bulk/?rule=latest", follow=True),
         client.post("/prospects/bulk/", {"key": [f"{id_}|Lead|{lead}|x"]}, follow=True),
     ):
@@ -134,6 +133,24 @@ def test_s2_5_with_prevent_nothing_offers_or_performs_a_remap(client, box, olga)
     person = box.contact("Evans", "eve@acme.example")
     page = text(client.get(f"/prospects/{free}/matches/"))  # D28: an unbound one may be linked
     assert f"is linked to Contact {person} from now on" in text(post(client, f"/prospects/{free}/decide/", page, f"Contact:{person}"))
+
+
+def test_with_prevent_an_open_question_can_still_be_dismissed(client, box, olga):
+    contact, id_ = box.pair()
+    box.lead("Byrne", "ada@acme.example")
+    box.run()
+    Policy.objects.update(same_email="prevent")
+    where = f"/prospects/{id_}/matches/"
+
+    assert where in text(client.get("/prospects/?state=asked"))
+    page = text(client.get(where))
+    assert "Keep the present ID" in page and "Remapping is off" in page and 'name="choice"' not in page
+    assert "waits on" in text(client.post(f"/prospects/{id_}/decide/", {"decision": "later"}, follow=True))
+    kept = client.post(f"/prospects/{id_}/decide/", {"decision": "keep"}, follow=True)
+
+    assert "1 question closed" in text(kept) and box.binding(id_).crm_id == contact
+    assert not Case.objects.filter(kind="remap", state="open").exists()
+    assert where not in text(client.get("/prospects/"))
 
 
 def test_moving_a_link_needs_its_tick(client, box, olga):
