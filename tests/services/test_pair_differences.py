@@ -12,7 +12,6 @@ from reconciliation import jobs
 from reconciliation.engine import lease
 from reconciliation.models import Difference, FieldRule, Operation, Run, SyncPass
 from reconciliation.services.differences import chosen, force, force_plan
-from reconciliation.services.remap import remap
 from reconciliation.services.undo import undo, undoable
 from tests.admin.test_pages import log_in
 from tests.remapping import remapping
@@ -37,7 +36,7 @@ def linked(box, olga, last="Byrne", crm="Chief", peer="Buyer", **values):
     mail = f"{last.lower()}@acme.example"
     prospect = box.prospect(last, mail, title=peer, **values)
     contact = box.contact(last, mail, Title=crm)
-    remap(str(prospect), "Contact", contact, by=olga, wiring=box.wiring)
+    box.remap(olga, prospect, "Contact", contact)
     return contact, prospect
 
 
