@@ -30,13 +30,14 @@ class _Standing:
 
 def note(context: RunContext, work: PairWork, decisions: Sequence[PairDecision]) -> None:
     """Brings the list up to date for pairs whose bases were just moved, in the same transaction."""
+    work.users = None  # the page may have asked for more of them since
     rows = [(work.bindings[d.record.ref.id], d) for d in decisions if d.merge is not None and d.record.ref.id in work.bindings]
     rows = [(b, d) for b, d in rows if b.pk is not None and not b.is_tombstone and d.type is not None]
     if not rows:
         return
     known = _known(b for b, _ in rows)
     concerned = [(b, d) for b, d in rows if d.is_link or d.merge.held_blanks or b.pk in known]
-    users = _users(context, (d.type for _, d in concerned))
+    users = _users_of_page(context, work) if concerned else {}
     found = []
     for binding, decision in concerned:
         pending = decision.pending
@@ -55,10 +56,10 @@ def note_left(context: RunContext, type_: TypeTerms, binding: Binding, fields: C
     _store(context, [_Standing(type_, binding, kept)], known)
 
 
-def note_made(context: RunContext, bindings: Sequence[Binding]) -> None:
+def note_made(context: RunContext, work: PairWork, bindings: Sequence[Binding]) -> None:
     """Lists in which fields records that were just made differ from their sources by what the system itself put there."""
     typed = [(type_, b) for b in bindings if (type_ := context.terms.type_of(b.crm_type)) is not None]
-    users = _users(context, (type_ for type_, _ in typed))
+    users = _users_of_page(context, work) if typed else {}
     _store(context, [_Standing(type_, b, _differing(type_, b, users)) for type_, b in typed], {})
 
 
@@ -111,8 +112,15 @@ def _row(context: RunContext, it: _Standing, rule: FieldRule, now: datetime) -> 
     )
 
 
-def _users(context: RunContext, types: Iterable[TypeTerms]) -> Users:
-    """Returns CRM user -> user of the peer, where one of these types maps users at all: one query a page."""
+def _users_of_page(context: RunContext, work: PairWork) -> Users:
+    """Returns as `_users`, read once for all that a page writes."""
+    if work.users is None:
+        work.users = _users(context, context.terms.types)
+    return work.users
+
+
+def _users(context: RunContext, types: Iterable[TypeTerms]) -> dict[str, str]:
+    """Returns CRM user -> user of the peer, where one of these types maps users at all."""
     if not any(rule.transform == USER_PAIR for type_ in types for rule in type_.mapping.rules):
         return {}
     rows = UserPair.objects.filter(sync_pass=context.sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")

@@ -515,7 +515,7 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
     pair_bases.save_new(new)
     pair_bases.save_known(known)
     # A default of the system, an owner above all, is nobody's edit: it is listed, and does not go across.
-    pair_differences.note_made(context, new)
+    pair_differences.note_made(context, work, new)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:

@@ -21,7 +21,7 @@ def pages():
 
 
 @pytest.mark.parametrize("other_title", [None, "Chef"])
-def test_a_record_that_is_made_or_linked_costs_ten_queries_at_most(other_title):
+def test_a_record_that_is_made_or_linked_costs_a_wave_of_its_own_and_nothing_else(other_title):
     box = pages()
     for table in MappingTable.objects.all():
         FieldRule.objects.create(
@@ -39,7 +39,8 @@ def test_a_record_that_is_made_or_linked_costs_ten_queries_at_most(other_title):
         costs.append(len(queries))
 
     assert len(box.prospects()) == 20 and Difference.objects.count() == (20 if other_title else 0)
-    assert costs[1] - costs[0] <= 10 * 10, costs
+    # Claim, settle, binding, lease, and a transaction: without workers every write is a wave of its own.
+    assert costs[1] - costs[0] <= 6 * 10, costs
 
 
 def test_rule_3_equal_refusals_in_a_row_are_one_case_of_the_mapping():
