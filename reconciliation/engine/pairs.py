@@ -87,7 +87,7 @@ def process_page(
                 work.decide(_interrupted(record))
         if not context.is_preview and not is_by_staff:
             pair_brakes.remember(context, work)
-        context.record_events(_event(context, work, d) for d in work.decisions.values())
+        context.write_events(_event(context, work, d) for d in work.decisions.values() if context.count(d))
         if not context.is_preview:
             pair_trouble.owe(context, work)
             search_index.note_pairs(context, work)
@@ -127,12 +127,17 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
 
 def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     terms, side = context.terms, work.side
-    work.bindings.update(pair_reads.bindings_of(context, side, records))
-    returned.revive(context, work, records)
     in_doubt = pair_reads.creates_in_doubt(context, records)
     waiting = pair_cases.waiting(context, side, records)
+    free = [r for r in records if r.ref.id not in in_doubt and r.ref.id not in waiting]
+    echoes = pair_reads.echoes_among(context, side, free)
+    for decision in echoes.values():
+        work.decide(decision)
+    rest = [r for r in records if r.ref.id not in echoes]
+    work.bindings.update(pair_reads.bindings_of(context, side, rest))
+    returned.revive(context, work, rest)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
-    for record in records:
+    for record in rest:
         id_ = record.ref.id
         if id_ in in_doubt:
             sentence = "Its counterpart may have been made already; that is asked for again before anything is sent twice."

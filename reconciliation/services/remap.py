@@ -29,8 +29,8 @@ from reconciliation.models import Binding, Case, Difference, RememberedPair, Syn
 from reconciliation.passes.prospects import PROSPECT, SOURCE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
-from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
-from reconciliation.services.policy import allows_remap, refuse_unless_remap
+from reconciliation.services.matches import Matches, Terms, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
+from reconciliation.services.policy import refuse_unless_remap
 
 MOST_AT_ONCE = 200
 PROSPECTS_A_CALL = 50
@@ -297,13 +297,11 @@ def _keep_fresh(matches: Matches, own: Step) -> None:
 # --- keep, later ----------------------------------------------------------------------------------------------------
 
 
-def refuse_to_show_matches(sync_pass: SyncPass, prospect_id: str) -> None:
+def refuse_to_show_matches(matches: Matches) -> None:
     """Raises DecisionRefused for a linked prospect while remapping is off (S2.5), unless a question about it is open: to keep
     the present CRM ID answers that under either policy."""
-    if allows_remap() or not bindings_of(sync_pass, [prospect_id]):
-        return
-    if not Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN, peer_id=prospect_id).exists():
-        refuse_unless_remap()
+    if matches.binding is not None and not matches.binding.is_asked:  # type: ignore[attr-defined]  # set by `bindings_of`
+        refuse_unless_remap(matches.allows_remap)
 
 
 def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> int:
@@ -334,20 +332,16 @@ def asked_prospects(sync_pass: SyncPass, import_id: int | None = None) -> list[s
 
 
 def bulk_plans(
-    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, wiring: Wiring | None = None
+    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, terms: Terms | None = None, wiring: Wiring | None = None
 ) -> list[tuple[Matches, RemapPlan]]:
     """Returns what a rule would do to each prospect, read now; a plan without candidate leaves it as it is. At most
     MOST_AT_ONCE. Raises ConnectorError."""
     wiring = wiring or Wiring()
     wanted = list(prospect_ids[:MOST_AT_ONCE])
-    found: list[tuple[Matches, RemapPlan]] = []
     with both_sides(sync_pass, wiring) as (crm, peer):
-        for start in range(0, len(wanted), PROSPECTS_A_CALL):
-            part = wanted[start : start + PROSPECTS_A_CALL]
-            read = read_matches(sync_pass, crm, peer, part, wiring.now())
-            keep_matches(read.values())
-            found += [(read[id_], bulk_plan(read[id_], rule)) for id_ in part if id_ in read]
-    return found
+        read = read_matches(sync_pass, crm, peer, wanted, wiring.now(), terms) if wanted else {}
+    keep_matches(read.values())
+    return [(read[id_], bulk_plan(read[id_], rule)) for id_ in wanted if id_ in read]
 
 
 def bulk_plan(matches: Matches, rule: Rule) -> RemapPlan:

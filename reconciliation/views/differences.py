@@ -42,6 +42,7 @@ class DifferenceFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=Difference.Kind.choices, empty_label=None, label="Which")
     field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in Outreach")
     name = django_filters.CharFilter(method="by_name", label="Name starts with")
+    sync_pass = django_filters.ModelChoiceFilter(queryset=SyncPass.objects.order_by("pk"), empty_label="Any pass", label="Pass")
 
     class Meta:
         model = Difference

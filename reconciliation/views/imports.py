@@ -34,6 +34,7 @@ from reconciliation.services.imports import (
     may_not_start,
     same_email,
 )
+from reconciliation.services.policy import allows_remap
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render, whole_number
 
@@ -198,10 +199,10 @@ def start_one(request: HttpRequest) -> HttpResponse:
 # --- one import -------------------------------------------------------------------------------------------------------
 
 
-def _rows(batch: Import, asked: QueryDict) -> ImportRowFilter:
+def _rows(batch: Import, asked: QueryDict, *, has_failed: bool) -> ImportRowFilter:
     """Returns the rows that the filter bar asks for: where somebody asked for none, those that failed, if any did."""
     given = asked.copy()
-    if not any(name in given for name in ROW_FILTERS) and batch.rows.filter(state=ImportRow.State.FAILED).exists():
+    if has_failed and not any(name in given for name in ROW_FILTERS):
         given["state"] = ImportRow.State.FAILED
     return ImportRowFilter(given, batch.rows.select_related("case"))
 
@@ -210,7 +211,7 @@ def _rows(batch: Import, asked: QueryDict) -> ImportRowFilter:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
     counts = import_counts(batch)
-    chosen = _rows(batch, request.GET)
+    chosen = _rows(batch, request.GET, has_failed=counts.failed > 0)
     rows = paginate(request, chosen.qs)
     matches = {row.pk: _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None
@@ -228,6 +229,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],
         offer=one if one is not None and _is_to_choose(batch, one) else None,
         offer_url=matches[one.pk] if one is not None else "",
+        many_url=_many(batch, counts),
     )
 
 
@@ -238,6 +240,12 @@ def _is_under_way(batch: Import) -> bool:
 def _is_to_choose(batch: Import, row: ImportRow) -> bool:
     is_open = row.case is None or row.case.is_open
     return allows_choice(batch) and is_open and (row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL)
+
+
+def _many(batch: Import, counts: Counts) -> str:
+    """Returns where several prospects of an import are decided by one rule, "" where nobody may or fewer are left."""
+    left = sum(group.n - group.decided for group in counts.groups if group.reason == ImportRow.Reason.SAME_EMAIL)
+    return f"{reverse('admin:prospect_bulk')}?import={batch.pk}" if left > 1 and allows_remap() else ""
 
 
 def _crm_url(batch: Import, row: ImportRow) -> str:
@@ -287,7 +295,8 @@ def _in_words(counts: Counts) -> str:
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     batch = get_object_or_404(Import, pk=pk)
-    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET).qs)
+    has_failed = batch.rows.filter(state=ImportRow.State.FAILED).exists()
+    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET, has_failed=has_failed).qs)
 
 
 @action(OPERATE)

@@ -116,7 +116,9 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
 
 def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpResponse:
     it = explain_pair(sync_pass, ref)
-    stone = it.binding.tombstones.select_related("run").order_by("-pk").first() if it.binding is not None and not it.is_linked else None
+    stone = it.binding.tombstones.order_by("-pk").first() if it.binding is not None and not it.is_linked else None
+    if stone is not None:
+        stone.sync_pass = sync_pass  # with its systems, as it was read
     title = _title(it.name, ref)
     is_person = ref.system == sync_pass.crm.system and sync_pass.name == IMPORTS_PASS and it.crm is not None
     may_import = is_person and not it.is_linked and request.user.has_perm(OPERATE)
