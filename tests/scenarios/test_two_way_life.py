@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciliation.models import Operation
+from reconciliation.models import Binding, Operation
 from tests.paired import connected_accounts, paired
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +123,24 @@ def test_an_update_of_an_account_without_an_answer_is_found_done_also_where_the_
     assert (update.state, update.target_id) == ("confirmed", str(account))
     assert box.world.outreach.get_record("accounts", account)["locality"] == "Leeds"
     assert box.run().as_dict()["updated"] == 0
+
+
+@pytest.mark.parametrize("fate", ["deleted", "merged"])
+def test_i3_what_was_made_without_an_answer_and_is_gone_since_is_not_made_again(box, fate):
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "lost_answer", "system": "salesforce", "method": "PATCH", "times": 1})
+    box.run()
+    (lead,) = box.people("Lead")
+    if fate == "merged":
+        other = box.lead("Byrne", "other@acme.example")
+        box.world.salesforce.merge({"object": "Lead", "winner": other, "losers": [lead["Id"]]})
+    else:
+        box.world.salesforce.delete_record("Lead", lead["Id"])
+
+    for _ in range(3):
+        box.run()
+
+    alive = [row["Id"] for row in box.people("Lead") if not row.get("IsDeleted")]
+    assert alive == ([other] if fate == "merged" else []), box.events()
+    binding = Binding.objects.get(peer_id=str(id_))
+    assert (binding.is_tombstone, binding.crm_id) == ((False, other) if fate == "merged" else (True, lead["Id"]))
