@@ -111,14 +111,7 @@ def make_room(context: RunContext, binding: Binding) -> None:
 
 def save_new(bindings: Collection[Binding]) -> None:
     """Stores bindings; one whose CRM record was bound once before takes the place of its tombstone."""
-    rows = list(bindings)
-    if not rows:
-        return
-    insert_rows(rows, unique=["sync_pass", "crm_type", "crm_id"], update=[*CHANGING, "peer_id", "peer_type", "how", "bound_at"])
-    stored = Binding.objects.filter(sync_pass=rows[0].sync_pass, crm_id__in=[row.crm_id for row in rows])
-    keys = {(type_, id_): pk for type_, id_, pk in stored.values_list("crm_type", "crm_id", "pk")}
-    for row in rows:
-        row.pk = keys[row.crm_type, row.crm_id]
+    insert_rows(list(bindings), unique=["sync_pass", "crm_type", "crm_id"], update=[*CHANGING, "peer_id", "peer_type", "how", "bound_at"])
 
 
 def save_known(bindings: Iterable[Binding]) -> None:

@@ -518,8 +518,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             _not_done(context, work, plan, item)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
-    for binding in new:  # a default of the system, an owner above all, is nobody's edit: it is listed, and does not go across
-        pair_differences.note_made(context, binding)
+    # A default of the system, an owner above all, is nobody's edit: it is listed, and does not go across.
+    pair_differences.note_made(context, work, new)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:
@@ -560,6 +560,8 @@ def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Don
         return
     if isinstance(error, MappingError):
         work.mapping_errors[id_] = error
+    elif isinstance(error, ConnectorError) and error.scope == "record":
+        work.refusals[id_] = error
     work.decide(_why_not(context, plan, item))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -280,23 +280,31 @@ def pull(
     """Sends the fields that differ and moves what both sides agreed on to what they answered. `seen` is that of the plan
     that was shown, of the fields that were chosen from it. Raises DecisionRefused, Busy, WritesStopped, ConnectorError."""
     binding = bound(sync_pass, peer_id)
-    if seen is not None and choice.is_forced:
-        choice = replace(choice, fields=frozenset(seen))
     towards = sync_pass.peer if choice.source == "crm" else sync_pass.crm
     how = "Force update" if choice.is_forced else "Pull data"
     what = f"{how} of {binding.peer_type} {peer_id} {binding.name} towards {towards.get_system_display()}."
     name = by.get_username() if by is not None else "command line"
     with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
-        for _ in range(MOST_TRIES):
-            done = _pull_once(context, peer_id, choice, seen)
-            if done is not None:
-                break
-        else:
-            raise DecisionRefused(CHANGED)
-        fields, operation = done
-        said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
-        audit(by, "force update" if choice.is_forced else "pull data", f"{binding.peer_type} {peer_id}", **said)
-        return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
+        return pull_within(context, peer_id, choice, by=by, seen=seen)
+
+
+def pull_within(
+    context: RunContext, peer_id: str, choice: Choice, *, by: AbstractBaseUser | None, seen: Mapping[str, str] | None = None
+) -> Pulled:
+    """As `pull`, in a run that is under way: many links are one run, and one undo."""
+    if seen is not None and choice.is_forced:
+        choice = replace(choice, fields=frozenset(seen))
+    for _ in range(MOST_TRIES):
+        done = _pull_once(context, peer_id, choice, seen)
+        if done is not None:
+            break
+    else:
+        raise DecisionRefused(CHANGED)
+    fields, operation = done
+    said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
+    kind = KINDS[context.sync_pass.name].peer_object
+    audit(by, "force update" if choice.is_forced else "pull data", f"{kind} {peer_id}", **said)
+    return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
 
 
 def _pull_once(
@@ -398,3 +406,40 @@ def _agree(
 def _whole(before: Record, answer: Record) -> Record:
     """Returns the peer's record as it is after the write, for what it is called."""
     return replace(answer, fields={**before.fields, **answer.fields})
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _ReadAhead:
+    """One side while many links of a type are looked at: their records are read in one go and handed out one by one."""
+
+    connector: Connector
+    ids: frozenset[str]
+    found: dict[str, Record] | None = None
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        if self.found is None:
+            self.found = {r.ref.id: r for r in self.connector.read(object_type, sorted(self.ids), columns)}
+        return [self.found[id_] for id_ in ids if id_ in self.found]
+
+
+def pull_plans(sync_pass: SyncPass, asked: Sequence[tuple[Binding, Choice]], *, wiring: Wiring | None = None) -> list[PullPlan | str]:
+    """Returns as `pull_plan` for many links, in their order, read in batched calls; where nothing can be done, the sentence
+    that says why. Reads only. Raises ConnectorError."""
+    plans: dict[int, PullPlan | str] = {}
+    by_type: dict[str, list[int]] = {}
+    for n, (binding, _) in enumerate(asked):
+        by_type.setdefault(binding.crm_type, []).append(n)
+    with both_sides(sync_pass, wiring) as (crm, peer):
+        for some in by_type.values():
+            ours = _ReadAhead(crm, frozenset(asked[n][0].crm_id for n in some))
+            theirs = _ReadAhead(peer, frozenset(asked[n][0].peer_id for n in some))
+            for n in some:
+                binding, choice = asked[n]
+                try:
+                    plans[n] = _plan(sync_pass, _read(sync_pass, binding, ours, theirs), choice)[0]  # type: ignore[arg-type]
+                except DecisionRefused as refusal:
+                    plans[n] = str(refusal)
+    return [plans[n] for n in range(len(asked))]
