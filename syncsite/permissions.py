@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AnonymousUser, Permission, User
 
 
@@ -13,6 +14,10 @@ class PermissionsInOneQuery:
 
     def authenticate(self, request: Any, **credentials: Any) -> None:
         return None
+
+    def get_user(self, user_id: Any) -> Any:
+        """A session may name any backend of the list; whose it is, and whether it is genuine, is asked as for the other."""
+        return ModelBackend().get_user(user_id)
 
     def has_perm(self, user_obj: User | AnonymousUser, perm: str, obj: Any = None) -> bool:
         fill(user_obj)

@@ -151,6 +151,6 @@ def test_a_version_shows_direction_and_winner_of_its_rows(box, client, admin):
 
 
 def test_the_preview_of_a_two_way_table_says_what_it_leaves_out():
-    shown = Impact(1, 1, "1", {}, [], "salesforce", "Contact")
+    shown = Impact(1, 1, "1", {}, [], "salesforce", "Contact", "Salesforce", "Outreach", is_two_way=True)
 
     assert "into Salesforce is not worked out" in render_to_string("admin/reconciliation/includes/impact.html", {"impact": shown})
