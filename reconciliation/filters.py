@@ -8,7 +8,7 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
@@ -163,6 +163,12 @@ class ConflictFilter(CaseFilter):
 class ImportFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Import.State.choices, empty_label="Any state")
     source = django_filters.ChoiceFilter(choices=Import.Source.choices, empty_label="Any way")
+    failed = django_filters.ChoiceFilter(
+        method="by_failed", choices=[("yes", "With failed rows")], empty_label="Any outcome", label="Outcome"
+    )
+
+    def by_failed(self, rows: QuerySet[Import], name: str, value: str) -> QuerySet[Import]:
+        return rows.filter(Exists(ImportRow.objects.filter(batch=OuterRef("pk"), state=ImportRow.State.FAILED)))
 
     class Meta:
         model = Import

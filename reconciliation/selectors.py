@@ -21,6 +21,8 @@ from reconciliation.models import (
     ConflictField,
     Connection,
     Difference,
+    Import,
+    ImportRow,
     Operation,
     Policy,
     RemoteUser,
@@ -173,6 +175,21 @@ class PassState:
         return "on"
 
     @property
+    def now(self) -> str:
+        """What the pass does while no run is under way."""
+        words = {"off": "nothing: it is switched off", "paused": "nothing: it is paused", "held": "nothing: it is held"}
+        return words.get(self.word, "waits for its next run")
+
+    @property
+    def next_run(self) -> str:
+        """When it runs next, where that is no time: "" where it is one."""
+        if not self.sync_pass.is_on:
+            return "not while it is switched off"
+        if self.sync_pass.is_paused:
+            return "when resumed"
+        return "" if self.sync_pass.next_due_at else "within a minute"
+
+    @property
     def is_gated(self) -> bool:
         """Whether it has still to be switched on for the first time."""
         return gate.is_closed(self.sync_pass)
@@ -196,6 +213,17 @@ def pass_states() -> list[PassState]:
         running = next((r for r in newest if r.state == Run.State.RUNNING), None)
         states.append(PassState(sync_pass, next((r for r in newest if r.state != Run.State.RUNNING), None), running))
     return states
+
+
+IMPORTS_LOOKED_AT = timedelta(days=7)
+
+
+def failed_import_rows() -> str:
+    """Returns how many rows of the last days' imports failed and were not decided or tried again since, "" for none."""
+    recent = Import.objects.filter(created_at__gte=timezone.now() - IMPORTS_LOOKED_AT)
+    rows = ImportRow.objects.filter(batch__in=recent, state=ImportRow.State.FAILED).exclude(reason=ImportRow.Reason.TWICE)
+    found = bounded_count(rows.filter(Q(case=None) | Q(case__state=Case.State.OPEN)))
+    return "" if found == "0" else found
 
 
 def standing_alerts() -> QuerySet[Alert]:

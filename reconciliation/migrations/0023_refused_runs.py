@@ -4,20 +4,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('reconciliation', '0022_look_again_due'),
+        ("reconciliation", "0022_look_again_due"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='run',
-            name='state',
-            field=models.CharField(choices=[('running', 'Running'), ('finished', 'Finished'), ('partial', 'Partial: continues'), ('held', 'Held'), ('interrupted', 'Interrupted'), ('failed', 'Failed'), ('refused', 'Refused')], default='running', max_length=12),
+            model_name="run",
+            name="state",
+            field=models.CharField(
+                choices=[
+                    ("running", "Running"),
+                    ("finished", "Finished"),
+                    ("partial", "Partial: continues"),
+                    ("held", "Held"),
+                    ("interrupted", "Interrupted"),
+                    ("failed", "Failed"),
+                    ("refused", "Refused"),
+                ],
+                default="running",
+                max_length=12,
+            ),
         ),
         migrations.AlterField(
-            model_name='tombstone',
-            name='why',
-            field=models.CharField(choices=[('crm', 'Deleted in Workbooks'), ('undo', 'Made by a run and deleted by its undo'), ('gone', 'Deleted in the CRM'), ('peer', 'Deleted in Outreach'), ('merged', 'Merged in the CRM into a record that is linked elsewhere'), ('moved', 'Its link was moved to another record')], max_length=10),
+            model_name="tombstone",
+            name="why",
+            field=models.CharField(
+                choices=[
+                    ("crm", "Deleted in Workbooks"),
+                    ("undo", "Made by a run and deleted by its undo"),
+                    ("gone", "Deleted in the CRM"),
+                    ("peer", "Deleted in Outreach"),
+                    ("merged", "Merged in the CRM into a record that is linked elsewhere"),
+                    ("moved", "Its link was moved to another record"),
+                ],
+                max_length=10,
+            ),
         ),
     ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import NoReverseMatch, reverse
@@ -15,13 +17,14 @@ from connectors.text import clean
 from reconciliation import jobs
 from reconciliation.engine.importing import allows_choice
 from reconciliation.filters import ImportFilter, ImportRowFilter
-from reconciliation.models import Import, ImportRow, Policy, Run, SyncPass
+from reconciliation.models import Binding, Import, ImportRow, Policy, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.services.import_choice import MOST_BYTES, MOST_NAMED, Choice, ImportRefused, choice_of, choice_of_file
 from reconciliation.services.imports import (
     Counts,
     PassAtWork,
     choice_of_view,
+    count_outcomes,
     import_counts,
     import_go_on,
     import_one,
@@ -35,8 +38,9 @@ from reconciliation.services.imports import (
     same_email,
 )
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, page, paginate, render, whole_number
+from reconciliation.views.page import action, is_local, or_told, page, paginate, render, whole_number
 
+CHOICE_KEPT_SECONDS = 3600
 MOST_RUNS = 20  # named on a page
 ROW_FILTERS = ("state", "reason", "name")
 WAYS = {"search": "Search", "view": "List view", "csv": "File"}
@@ -51,6 +55,7 @@ LIST_COLUMNS = (
     Column("ended", lambda i: i.ended_at),
     Column("rows", lambda i: i.total),
     Column("done", lambda i: i.done),
+    *(Column(name, lambda i, name=name: i.outcomes[name]) for name in ("created", "linked", "present", "failed")),
     Column("same e-mail address", lambda i: i.get_policy_word()),
     Column("note", lambda i: i.note),
 )
@@ -83,6 +88,7 @@ def _the_pass() -> SyncPass:
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = ImportFilter(request.GET, Import.objects.all())
     rows = paginate(request, chosen.qs)
+    count_outcomes(rows)
     return render(
         request, "admin/reconciliation/import/list.html", "Imports", filter=chosen, rows=rows, is_connected=imports_pass() is not None
     )
@@ -90,7 +96,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "imports", LIST_COLUMNS, ImportFilter(request.GET, Import.objects.all()).qs)
+    return export_rows(request, "imports", LIST_COLUMNS, ImportFilter(request.GET, Import.objects.all()).qs, prepare=count_outcomes)
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
@@ -126,9 +132,17 @@ def new(request: HttpRequest) -> HttpResponse:
     )
 
 
-@action(OPERATE)
+@page(OPERATE)
 def preview(request: HttpRequest) -> HttpResponse:
-    """Shows what would be imported. Nothing is kept here: the rows go back with the start, and are read again."""
+    """Shows what would be imported. What was chosen is kept for an hour, so that the page has an address of its own and can
+    be opened again; the rows go back with the start, and are read again."""
+    if request.method == "POST":
+        back = request.POST.get("back", "")
+        return or_told(request, back if is_local(back) else reverse("admin:import_new"), lambda: _keep_choice(request))
+    return or_told(request, reverse("admin:import_new"), lambda: _show_preview(request))
+
+
+def _keep_choice(request: HttpRequest) -> HttpResponse:
     source = request.POST.get("source", "")
     try:
         sync_pass = _the_pass()
@@ -136,12 +150,25 @@ def preview(request: HttpRequest) -> HttpResponse:
     except ImportRefused as refusal:
         messages.warning(request, str(refusal))
         return redirect(f"{reverse('admin:import_new')}?{urlencode({'by': source if source in WAYS else 'search'})}")
+    kept = SessionStore()  # a row of its own beside the log-in's, which each page reads; it ends by itself
+    kept["import"] = {"user": request.user.pk, "source": source, "title": title, **choice.as_dict()}
+    kept.set_expiry(CHOICE_KEPT_SECONDS)
+    kept.create()
+    return redirect(f"{reverse('admin:import_preview')}?{urlencode({'chosen': kept.session_key})}")
+
+
+def _show_preview(request: HttpRequest) -> HttpResponse:
+    key = request.GET.get("chosen", "")[:40]
+    kept = SessionStore(key).get("import", {}) if key.isalnum() else {}
+    if kept.get("user") != request.user.pk:
+        raise ImportRefused("That choice is not kept any more. Choose again.")
+    sync_pass, choice = _the_pass(), Choice.from_dict(kept)
     return render(
         request,
         "admin/reconciliation/import/preview.html",
         "What would be imported",
-        source=source,
-        title_given=title,
+        source=kept["source"],
+        title_given=kept["title"],
         preview=import_preview(sync_pass, choice),
         bad=choice.bad[:MOST_NAMED],
         more_bad=max(0, len(choice.bad) - MOST_NAMED),
@@ -212,7 +239,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     counts = import_counts(batch)
     chosen = _rows(batch, request.GET)
     rows = paginate(request, chosen.qs)
-    matches = {row.pk: _matches(row) for row in rows}
+    fixed = _kept_where_they_are(batch, rows)
+    matches = {row.pk: "" if row.peer_id in fixed else _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None
     return render(
         request,
@@ -226,9 +254,20 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         filter=chosen,
         rows=rows,
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],
-        offer=one if one is not None and _is_to_choose(batch, one) else None,
+        is_remap_off=bool(fixed),
+        offer=one if one is not None and _is_to_choose(batch, one) and matches[one.pk] else None,
         offer_url=matches[one.pk] if one is not None else "",
     )
+
+
+def _kept_where_they_are(batch: Import, rows: Iterable[ImportRow]) -> set[str]:
+    """Returns the prospects among these rows that nobody may remap now: they are linked, and the policy of this moment
+    prevents it, whatever it said when the import was started (S2.5)."""
+    asked = {row.peer_id for row in rows if (row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL)}
+    if not asked or same_email() == Policy.SameEmail.CHOOSE:
+        return set()
+    links = Binding.objects.filter(sync_pass=batch.sync_pass, peer_id__in=asked, is_tombstone=False)
+    return set(links.values_list("peer_id", flat=True))
 
 
 def _is_under_way(batch: Import) -> bool:

@@ -82,7 +82,9 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     rows = paginate(request, chosen.qs)
     writes = writes_of_events(run, rows)
     names = names_of_records([run.sync_pass_id], (r for e in rows for r in (e.crm_ref, e.peer_ref))) if run.sync_pass.is_two_way else {}
-    done = list(Operation.objects.filter(run=run).select_related("connection", "run").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else []
+    done = (
+        list(Operation.objects.filter(run=run).select_related("connection", "run").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else []
+    )
     name_writes(done)
     return render(
         request,
