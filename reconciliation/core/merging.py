@@ -29,6 +29,7 @@ class SideState:
     now: Fields
     changed_at: datetime | None = None
     damaged: frozenset[str] = frozenset()
+    undated: str = ""  # why no time is known, in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +271,7 @@ def _winner(rule: FieldRule, pair: _Pair) -> tuple[Side | None, str]:
         return None, "The mapping says to ask."
     crm_at, peer_at = pair.crm.changed_at, pair.peer.changed_at
     if crm_at is None or peer_at is None:
-        return None, "Nobody knows when one of the sides was changed."
+        return None, pair.crm.undated or pair.peer.undated or "Nobody knows when one of the sides was changed."
     lead = (crm_at - peer_at).total_seconds()
     if abs(lead) <= pair.margin_seconds:
         return None, f"Both were changed within {pair.margin_seconds:.0f} seconds of each other."

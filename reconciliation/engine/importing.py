@@ -105,13 +105,14 @@ def record_types(sync_pass: SyncPass) -> list[RecordType]:
 
 def _hold_to_its_start(context: RunContext, batch: Import) -> None:
     """Gives the run the terms of an import: the policy is that of its start (S2.4), and what somebody chose is made also
-    where new records are not made by themselves, and whatever the polling conditions say."""
+    where new records are not made by themselves, whatever the polling conditions say, and
+    although it was linked once to what is gone."""
     make = context.make_terms
 
     def terms() -> PairTerms:
         now = make() if make is not None else context.terms
         types = tuple(replace(type_, inbound_create=True, conditions=()) for type_ in now.types)
-        return replace(now, allows_choice=allows_choice(batch), types=types)
+        return replace(now, allows_choice=allows_choice(batch), types=types, takes_up_ended=True)
 
     context.terms, context.make_terms = terms(), terms
 

@@ -25,6 +25,7 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Pair
         crm_name=crm.connection.get_system_display(),
         allows_choice=policy == Policy.SameEmail.CHOOSE,
         margin_seconds=float(sync_pass.settings.get("margin_seconds", 60)),
+        integration_users=frozenset(crm.connection.settings.get("integration_users") or ()),
         restore=Restore(sync_pass.restored_at) if sync_pass.restored_at else None,
         sends_whole_record=wiring.switches.writes_whole_record,
         has_one_base=wiring.switches.has_one_base,

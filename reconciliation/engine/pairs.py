@@ -26,6 +26,7 @@ from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     conversions,
+    other_crm,
     pair_bases,
     pair_brakes,
     pair_cases,
@@ -40,7 +41,7 @@ from reconciliation.engine import (
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Operation, Tombstone
+from reconciliation.models import Binding, Operation, Run, Tombstone
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import Look, Meeting, PairDecision
 
@@ -59,6 +60,7 @@ def process_page(
         return {}
     work = PairWork(side, {r.ref.id: r for r in records})
     context.ledger.seen += len(work.records)
+    is_by_staff = context.run.kind == Run.Kind.STAFF  # an import: what a person chose from a preview is no flood of a sweep
     try:
         _decide(context, work, list(work.records.values()))
         if planned is not None:
@@ -67,7 +69,7 @@ def process_page(
             _tell_twins(work)
             pair_previews.store_plan(context, work)
             return work.decisions
-        if planned is None:
+        if planned is None and not is_by_staff:
             pair_brakes.look_at(context, work)
         _carry_out(context, work, list(work.decisions))
         if planned is None:
@@ -83,7 +85,7 @@ def process_page(
         for id_, record in work.records.items():
             if id_ not in work.decisions:
                 work.decide(_interrupted(record))
-        if not context.is_preview:
+        if not context.is_preview and not is_by_staff:
             pair_brakes.remember(context, work)
         context.record_events(_event(context, work, d) for d in work.decisions.values())
         if not context.is_preview:
@@ -315,6 +317,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         if decision.is_link:
             target = decision.peer if work.side == "crm" else decision.crm
             holders[target.ref.id] = id_
+    other_crm.leave_out(context, work, [r for r in records if r.ref.id in work.decisions])
     conversions.hold_new(context, work, [r for r in records if r.ref.id in work.decisions])
 
 

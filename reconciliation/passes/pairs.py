@@ -46,6 +46,7 @@ class Kind:
     spellings: Callable[[Record], tuple[str, ...]]  # its keys as they are written there: a search may be exact
     marker_is_pointer: bool = False  # the peer's marker field is where the pointer stands
     has_name_index: bool = False  # the peer's names are kept here, compared as D2 says, for its own search is exact
+    belongs_to: tuple[str, str] | None = None  # the field of the peer's record that names what it belongs to, and that type
     # object type of the CRM -> the type whose records may become one of it, and their field that names what they became
     converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -96,9 +97,11 @@ class PairTerms:
     database: str
     peer_name: str = "Outreach"
     crm_name: str = "Salesforce"
+    takes_up_ended: bool = False  # somebody asks for these very records: what their link ended over counts no more
     allows_choice: bool = False  # the dedupe policy: users select the preferred CRM ID (S2.3)
     margin_seconds: float = 60.0
     restore: Restore | None = None
+    integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -204,8 +207,10 @@ def first_look(
         return _look_at_bound(record, side, bound, type_)
     if record.is_deleted or record.succeeded_by is not None:
         return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
-    if bound is not None:
-        return Look.DONE, excluded(record, "unlinked", "It was linked once; what it was linked to is gone. Find matches links it again.")
+    if bound is not None and not terms.takes_up_ended:
+        return Look.DONE, excluded(
+            record, "unlinked", "It was linked once; what it was linked to is gone. Its page under Deleted syncs it again."
+        )
     if side == "crm" and type_ is not None and not type_.covers(record):
         return Look.DONE, _uncovered(record, record)
     return Look.MEET, None
@@ -242,6 +247,8 @@ def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: 
     if not terms.dates_by_echo:
         crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if crm.updated_by and crm.updated_by in terms.integration_users:
+        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if refusal := _refused(record, merge, type_, crm, peer):

@@ -55,7 +55,7 @@ PEOPLE = Kind(
     keys=keys,
     key_fields={PROSPECT: "emails", CONTACT: "Email", LEAD: "Email"},
     columns={
-        PROSPECT: ("emails", "firstName", "lastName", "name", "externalId", "externalSource"),
+        PROSPECT: ("emails", "firstName", "lastName", "name", "externalId", "externalSource", "account"),
         CONTACT: ("Email", "Name"),
         LEAD: ("Email", "Name"),
     },
@@ -64,6 +64,7 @@ PEOPLE = Kind(
     name_of=name_of,
     key_word="email address",
     spellings=spellings,
+    belongs_to=("account", "account"),
     converted_from={CONTACT: (LEAD, "ConvertedContactId")},
     no_key="no_email",
     no_key_sentence="It has no e-mail address, so nobody can tell whether it is there already; nothing was made.",

@@ -52,6 +52,7 @@ DEFAULTS = {
     "outreach": ("Outreach", "https://api.outreach.io"),
     "salesforce": ("Salesforce", PRODUCTION),
 }
+SHORT_LIVED = ("access_token", "expires_at", "address")  # what a log-in gave: a token, and where it holds
 SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10}
 AUDITED = ("least_tls", "allow_private", "database_id", *SALESFORCE_SETTINGS)
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
@@ -129,7 +130,8 @@ def connection_save(
             )
         own = _settings(row, change)
         own = without_hooks(own) if moved else own  # they are registered at the other host
-        secrets = _secrets_after(row, given, own, is_moved=moved)
+        is_other = (row.base_url, row.login_url) != (change.base_url.rstrip("/"), change.login_url.rstrip("/"))
+        secrets = _secrets_after(row, given, own, is_moved=moved, is_other_address=is_other)
         _check_credentials(row.system, secrets, own, change)
         before = {n: getattr(row, n) for n in PLAIN} | {n: row.settings.get(n) for n in AUDITED}
         for name, value in _plain(change, own).items():
@@ -154,12 +156,15 @@ def _is_moved(row: Connection, change: ConnectionChange) -> bool:
     return bool({host_of(change.base_url), host_of(change.login_url)} - {host_of(row.base_url), host_of(row.login_url), ""})
 
 
-def _secrets_after(row: Connection, given: Mapping[str, str], own: Mapping[str, Any], *, is_moved: bool) -> dict[str, Any]:
+def _secrets_after(
+    row: Connection, given: Mapping[str, str], own: Mapping[str, Any], *, is_moved: bool, is_other_address: bool = False
+) -> dict[str, Any]:
     """Returns the secrets once the change is stored: without tokens that another host, app or user was given, and without
-    a key that is no longer used."""
+    a key that is no longer used. At another address of the same host the next call asks that one for a token."""
     is_other_login = row.system == Connection.System.SALESFORCE and not logs_in_as_before(row.settings, own, given, row.secrets)
     gone = {
         *(TOKENS if is_moved or is_other_login else ()),
+        *(SHORT_LIVED if is_other_address else ()),
         *([KEY] if own.get("flow", Connection.Flow.JWT) != Connection.Flow.JWT else []),
     }
     return {k: v for k, v in {**row.secrets, **given}.items() if k not in gone}

@@ -333,8 +333,14 @@ def _rearm(rows: QuerySet[ImportRow], user: AbstractBaseUser) -> None:
     errors.update(state=Case.State.RESOLVED, decision="retry", decided_by_id=user.pk, closed_at=timezone.now())
 
 
+DECIDED = Q(case__kind=Case.Kind.REMAP) & ~Q(case__state=Case.State.OPEN)
+KEPT = Q(case__kind=Case.Kind.REMAP, case__state=Case.State.RESOLVED, case__decision="keep")
+
+
 def may_be_retried(batch: Import) -> QuerySet[ImportRow]:
-    return batch.rows.filter(state=State.FAILED).exclude(reason__in=NEVER_AGAIN)
+    """Returns the failures that may be tried again: not those of which a person has decided that they stay as
+    they are: tried again, they would fail without a question that is still open."""
+    return batch.rows.filter(state=State.FAILED).exclude(reason__in=NEVER_AGAIN).exclude(KEPT)
 
 
 # --- what pages show --------------------------------------------------------------------------------------------------
@@ -347,7 +353,8 @@ class Group:
     reason: str
     title: str
     n: int
-    decided: int  # whose case somebody has decided since
+    decided: int  # whose question somebody has decided since
+    kept: int  # of these, who stays as it was: not tried again
     may_retry: bool
     remedy: str
 
@@ -376,13 +383,14 @@ class Counts:
     groups: list[Group]
 
     def retryable(self) -> int:
-        return sum(group.n for group in self.groups if group.may_retry)
+        return sum(group.n - group.kept for group in self.groups if group.may_retry)
 
 
 def import_counts(batch: Import) -> Counts:
     """Counts the rows of an import, in one query."""
-    decided = Count("pk", filter=Q(case__isnull=False) & ~Q(case__state=Case.State.OPEN))
-    found = list(batch.rows.order_by().values("state", "reason").annotate(n=Count("pk"), decided=decided))
+    decided = Count("pk", filter=DECIDED)
+    stays = Count("pk", filter=KEPT)
+    found = list(batch.rows.order_by().values("state", "reason").annotate(n=Count("pk"), decided=decided, stays=stays))
     by_state: Counter[str] = Counter()
     for line in found:
         by_state[line["state"]] += line["n"]
@@ -408,4 +416,4 @@ def count_outcomes(batches: Iterable[Import]) -> None:
 
 def _group(reason: str, line: dict[str, int]) -> Group:
     known = Reason(reason)
-    return Group(reason, known.label, line["n"], line["decided"], known not in NEVER_AGAIN, REMEDIES[known])
+    return Group(reason, known.label, line["n"], line["decided"], line["stays"], known not in NEVER_AGAIN, REMEDIES[known])

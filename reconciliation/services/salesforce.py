@@ -9,6 +9,7 @@ from typing import Any
 
 from connectors.contract import Check
 from connectors.errors import NeedsAttention
+from connectors.salesforce.codec import full_id
 from connectors.salesforce.login import PRODUCTION, TEST, grant_of
 from connectors.salesforce.rights import WANTED, KeyDefinition, key_lines
 from connectors.salesforce.settings import API_VERSION, EXTERNAL_ID_FIELD, SalesforceSettings
@@ -16,9 +17,10 @@ from reconciliation.models import Connection
 from reconciliation.services.certificates import KeyPair
 
 Flow = Connection.Flow
-OWN = ("flow", "jwt_user", "api_version", "external_id_field", "certificate")  # the settings that are entered here
+OWN = ("flow", "jwt_user", "api_version", "external_id_field", "integration_users", "certificate")  # the settings that are entered here
 _FIELD_NAME = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9]+)*(?:__[A-Za-z](?:_?[A-Za-z0-9]+)*)?__c")
 LONGEST_FIELD = 80
+USER_PREFIX, MOST_PROGRAMS = "005", 50
 
 
 class SalesforceRefused(ValueError):
@@ -33,6 +35,7 @@ class SalesforceChange:
     jwt_user: str = ""
     api_version: str = API_VERSION
     external_id_field: str = EXTERNAL_ID_FIELD
+    integration_users: str = ""  # ids of users who are programs, apart by blanks or lines
     pair: KeyPair | None = None
 
 
@@ -47,12 +50,26 @@ def salesforce_settings(stored: Mapping[str, Any], change: SalesforceChange) -> 
     if field != stored.get("external_id_field"):
         own.pop("without_external_id", None)  # of the other field
     own |= {"flow": change.flow, "api_version": change.api_version.strip(), "external_id_field": field}
+    if programs := _user_ids(change.integration_users):
+        own["integration_users"] = programs
     if change.flow == Flow.JWT:
         own["jwt_user"] = change.jwt_user.strip()
         certificate = change.pair.shown() if change.pair else stored.get("certificate")
         own |= {"certificate": certificate} if certificate else {}
     _refuse(lambda: SalesforceSettings.of(own))
     return own
+
+
+def _user_ids(text: str) -> list[str]:
+    found = []
+    for word in text.replace(",", " ").split():
+        id_ = full_id(word)
+        if id_ is None or not id_.startswith(USER_PREFIX):
+            raise SalesforceRefused(f"“{word[:40]}” is no id of a user; it begins with {USER_PREFIX} and has 15 or 18 characters.")
+        found.append(id_)
+    if len(found) > MOST_PROGRAMS:
+        raise SalesforceRefused(f"At most {MOST_PROGRAMS} users of other programs can be named.")
+    return list(dict.fromkeys(found))
 
 
 def credentials_check(secrets: Mapping[str, Any], own: Mapping[str, Any], login_url: str) -> None:

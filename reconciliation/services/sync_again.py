@@ -11,7 +11,7 @@ from reconciliation.engine import pair_trouble
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Tombstone
+from reconciliation.models import Binding, Operation, Tombstone
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 
@@ -36,7 +36,7 @@ def remarks_of(stone: Tombstone) -> tuple[str, ...]:
     """Returns what follows from forgetting the link, in sentences."""
     crm, peer = stone.sync_pass.crm.get_system_display(), stone.sync_pass.peer.get_system_display()
     binding = stone.binding
-    if stone.why == Tombstone.Why.PEER:
+    if _is_peer_gone(stone):
         left, other, where = f"{binding.crm_type} {binding.crm_id}", binding.peer_type, peer
         back: tuple[str, ...] = ()
     else:
@@ -48,6 +48,13 @@ def remarks_of(stone: Tombstone) -> tuple[str, ...]:
         "made where the record types allow it.",
         "Nothing is written before that run.",
     )
+
+
+def _is_peer_gone(stone: Tombstone) -> bool:
+    """Tells whether the peer's record was deleted, and the CRM's is left: by somebody there, or by an undo of ours."""
+    if stone.why != Tombstone.Why.UNDO:
+        return stone.why == Tombstone.Why.PEER
+    return Operation.objects.filter(pk=stone.operation_id, connection=stone.sync_pass.peer).exists()
 
 
 def sync_again(stone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> str:
@@ -69,7 +76,7 @@ def sync_again(stone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wi
 
 def _forget(context: RunContext, stone: Tombstone, binding: Binding, username: str) -> Ref:
     """Returns the record that is left."""
-    is_crm = stone.why == Tombstone.Why.PEER
+    is_crm = _is_peer_gone(stone)
     left = (
         Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)
         if is_crm

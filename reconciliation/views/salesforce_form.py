@@ -37,6 +37,7 @@ def change_of(given: Mapping[str, str]) -> SalesforceChange:
         jwt_user=given.get("jwt_user", "").strip()[:200],
         api_version=given.get("api_version", "").strip()[:10],
         external_id_field=given.get("external_id_field", "").strip()[:200],
+        integration_users=given.get("integration_users", "").strip()[:2000],
     )
 
 
@@ -59,7 +60,13 @@ def entered(connection: Connection) -> SalesforceChange:
     """Returns the settings as the form shows them."""
     own = connection.settings
     field = own.get("external_id_field", EXTERNAL_ID_FIELD)
-    return SalesforceChange(connection.flow, str(own.get("jwt_user", "")), str(own.get("api_version", API_VERSION)), str(field))
+    return SalesforceChange(
+        connection.flow,
+        str(own.get("jwt_user", "")),
+        str(own.get("api_version", API_VERSION)),
+        str(field),
+        "\n".join(own.get("integration_users") or ()),
+    )
 
 
 def shown(entry: SalesforceChange, login_url: str, connection: Connection | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ What is sent follows from the pages themselves: each form that a page shows is s
 junk; each name that a view reads from the address, likewise."""
 
 import inspect
+import os
 import re
 import sys
 from html.parser import HTMLParser
@@ -38,6 +39,8 @@ JUNK = {
 }
 # What a field is tried with alone; the others are sent everywhere, but together.
 ALONE = ("nothing", "a huge number", "a very long number", "a superscript", "signs", "a first day", "no address")
+# Each field meets every third of them, the next field the next ones; all of them with the full numbers.
+EACH = 1 if os.environ.get("ACCEPT") else 3
 A_MEGABYTE = {"a megabyte": "x" * 1_000_000}  # servers cut an address long before
 PATH_JUNK = {
     "int": ["0", "9" * 21, str(2**63), "7" * 5_000],
@@ -136,12 +139,14 @@ def test_each_field_of_each_form_may_be_missing_or_junk(troubles, client):
 
     for method, action, fields in every:
         troubles.send(method, action, {}, "nothing at all")
-        for field in {re.sub(r"\d+", "n", field): field for field in fields if field != "csrfmiddlewaretoken"}.values():
+        for n, field in enumerate({re.sub(r"\d+", "n", f): f for f in fields if f != "csrfmiddlewaretoken"}.values()):
             troubles.send(method, action, {n: v for n, v in fields.items() if n != field}, f"without {field}")
-            for what, junk in [*((what, JUNK[what]) for what in ALONE), *(A_MEGABYTE.items() if method == "post" else ())]:
+            for what, junk in [*((what, JUNK[what]) for what in ALONE), *(A_MEGABYTE.items() if method == "post" else ())][
+                n % EACH :: EACH
+            ]:
                 troubles.send(method, action, {**fields, field: [junk]}, f"{field}: {what}")
 
-    assert list(troubles) == [] and troubles.sent > 1_000
+    assert list(troubles) == [] and troubles.sent > 500
 
 
 def test_each_address_takes_any_field_that_any_form_has(troubles, client):
@@ -152,7 +157,7 @@ def test_each_address_takes_any_field_that_any_form_has(troubles, client):
     values += [("what", "impact"), ("what", "batch"), ("all", "1"), ("move", "1")]
 
     for _, view, name in ROUTES:
-        for what, junk in JUNK.items() if takes_posts(view, name) else ():
+        for what, junk in [*JUNK.items()][len(name) % EACH :: EACH] if takes_posts(view, name) else ():
             troubles.send("post", address(name), dict.fromkeys(names, junk), f"everything: {what}")
         module = inspect.getsource(sys.modules[inspect.unwrap(view).__module__])
         for field, value in values if PAGES[name][1] == "post" else ():
@@ -164,8 +169,8 @@ def test_each_address_takes_any_field_that_any_form_has(troubles, client):
 
 def test_what_an_address_asks_for_may_be_junk(troubles):
     for _, view, name in ROUTES:
-        for asked in sorted(asked_of_the_address(view) if PAGES[name][1] == "get" else ()):
-            for what, junk in JUNK.items():
+        for n, asked in enumerate(sorted(asked_of_the_address(view) if PAGES[name][1] == "get" else ())):
+            for what, junk in [*JUNK.items()][n % EACH :: EACH]:
                 troubles.send("get", address(name), {asked: junk}, f"{asked}: {what}")
 
     assert list(troubles) == []

@@ -171,6 +171,7 @@ def test_by_certificate_the_page_shows_fingerprint_subject_and_end_and_nothing_e
         ({"flow": "nonsense"}, "There is no way to log in called"),
         ({"api_version": "66"}, "has no API version"),
         ({"external_id_field": HOSTILE[:60]}, "by its API name"),
+        ({"integration_users": "003AA0000000001YAA"}, "no id of a user"),
         ({"client_id": "", "client_secret": ""}, "Consumer Key"),
         ({"settle_seconds": "²"}, "between 0 and 3,600 seconds"),
         ({"jwt_key_file": SimpleUploadedFile("k", b"\xff\x00 no key")}, "Choose one private key and its certificate"),
@@ -189,11 +190,20 @@ def test_what_is_saved_comes_back_and_a_blank_secret_keeps_what_is_there(client,
     add(client, server)
     row = Connection.objects.get()
 
-    change = values(server, client_id="", client_secret="", external_id_field="", api_version="60.0", name="Our CRM")
+    change = values(
+        server,
+        client_id="",
+        client_secret="",
+        external_id_field="",
+        api_version="60.0",
+        name="Our CRM",
+        integration_users="005AA0000000001\n005AA0000000001YAA",
+    )
     client.post(f"/connections/{row.pk}/", change)
 
     row.refresh_from_db()
     assert (row.name, row.settings["external_id_field"], row.settings["api_version"]) == ("Our CRM", "", "60.0")
+    assert row.settings["integration_users"] == ["005AA0000000001YAA"]
     assert row.secrets["client_secret"] == server.world.salesforce.desk.client_secret
     page = client.get(f"/connections/{row.pk}/").content.decode()
     assert 'value="60.0"' in page and "No key field is named" in page and "Client secret (is set)" in page

@@ -359,3 +359,22 @@ def test_i3_a_prospect_that_was_made_to_name_another_record_keeps_its_link_and_s
     assert [run.state for run in runs] == ["finished", "finished"], [run.note for run in runs]
     assert box.binding(id_).crm_id == first and not Binding.objects.filter(crm_id=other, is_tombstone=False).exists()
     assert any(reason == "kept" for _, reason, _ in box.events(runs[0])), box.events(runs[0])
+
+
+@pytest.mark.parametrize("is_prospect_new", [True, False])
+def test_c18_addresses_are_compared_whatever_their_capitals(box, is_prospect_new):
+    if is_prospect_new:
+        box.contact("Byrne", "Ada@Acme.example")
+        box.run()
+        (known,) = box.prospects()
+        Binding.objects.all().delete()
+        box.edit_peer(known["id"], emails=["ADA@acme.EXAMPLE"], externalId=None)
+    else:
+        box.prospect("Byrne", "ADA@acme.EXAMPLE")
+        box.contact("Byrne", "Ada@Acme.example")
+
+    box.run()
+    box.run()
+
+    assert len(box.prospects()) == 1 and len(box.people("Contact")) == 1 and not box.people("Lead"), box.events()
+    assert Binding.objects.filter(is_tombstone=False).count() == 1

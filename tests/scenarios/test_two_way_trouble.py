@@ -209,3 +209,20 @@ def test_c35_what_was_changed_while_a_plan_is_carried_out_is_refused_not_merged_
     assert run.excluded == {"changed_meanwhile": 1} and box.peer(id_)["workPhones"] == ["1"], box.events()
     box.run()
     assert (box.crm("Contact", contact)["Title"], box.peer(id_)["workPhones"]) == ("Chef", ["999"])
+
+
+# --- edits of other programs --------------------------------------------------------------------------------------------
+def test_d10_an_edit_that_another_program_made_last_wins_by_no_time_and_a_person_is_asked(box):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Boss")
+    program = box.crm("Contact", contact)["LastModifiedById"]
+    box.sync_pass.crm.settings |= {"integration_users": [program]}
+    box.sync_pass.crm.save()
+    box.edit_peer(id_, title="Chef")
+    box.clock.forward(300)
+    box.edit_crm("Contact", contact, Title="Chief", Phone="2")
+
+    run = box.run()
+
+    case = Case.objects.get(kind="conflict")
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Chief", "Chef"), run.note
+    assert "Another program" in f"{case.sentence} {[f.why for f in case.fields.all()]}" and box.peer(id_)["workPhones"] == ["2"]

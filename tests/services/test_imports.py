@@ -9,7 +9,7 @@ from reconciliation import jobs
 from reconciliation.engine import importing
 from reconciliation.engine import lease as leases
 from reconciliation.engine.importing import carry
-from reconciliation.models import AuditEntry, Binding, Case, Import, ImportRow, Policy, RecordType, Run
+from reconciliation.models import AuditEntry, Binding, Case, Import, ImportRow, Policy, RecordType, Run, SyncPass
 from reconciliation.services.import_choice import ImportRefused, choice_of
 from reconciliation.services.imports import (
     PassAtWork,
@@ -394,14 +394,14 @@ def test_d28_two_of_one_file_with_the_same_address_make_one_prospect(box, ada):
     assert rows[second].sentence == f"Already in Outreach, kept on {first}." and len(box.prospects()) == 1
 
 
-def test_a_record_whose_link_ended_says_so_and_is_not_made_again(box, ada):
+def test_a_record_whose_link_ended_is_linked_again_when_somebody_imports_it(box, ada):
     contact = box.contact("P", "p@example.com")
     carried(box, [contact], ada)
     Binding.objects.update(is_tombstone=True)
 
     row = carried(box, [contact], ada).rows.get()
 
-    assert (row.state, row.reason) == ("failed", "other") and "linked once" in row.sentence
+    assert (row.state, row.peer_id) == ("linked", Binding.objects.get().peer_id) and not Binding.objects.get().is_tombstone
     assert len(box.prospects()) == 1
 
 
@@ -466,6 +466,8 @@ def test_s2_19_several_failed_imports_are_worked_through_in_one_sitting_and_coun
     import_retry(batch, ada)
     carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
     assert [rows_of(batch)[s].state for s in seconds] == ["present", "failed", "failed"]
+    (group,) = import_counts(batch).groups
+    assert (group.kept, import_counts(batch).retryable()) == (1, 1)  # who was kept is not asked about again
     assert box.peer(prospects[0])["externalId"] == seconds[0]
     assert asked_prospects(box.sync_pass, batch.pk) == prospects[2:]  # what was kept is not asked again
 
@@ -550,3 +552,20 @@ def test_what_is_retried_while_the_last_page_is_closed_is_not_left_behind(box, a
     assert carry(Import.objects.get(pk=batch.pk), wiring=box.wiring)
     batch.refresh_from_db()
     assert (batch.rows.get().state, batch.state, batch.done) == ("created", "finished", 1)
+
+
+def test_an_import_takes_up_a_record_whose_prospect_is_gone_and_fills_no_brake_of_the_sweep(box, ada):
+    contact = box.contact("Byrne", "byrne@example.com")
+    carried(box, [contact], ada)
+    other = box.contact("Evans", "eve@example.com")
+    carried(box, [other], ada)
+    id_ = Binding.objects.get(crm_id=contact).peer_id
+    box.world.outreach.delete_record("prospects", int(id_))
+    box.run(forward=25 * 3600)
+    assert Binding.objects.get(crm_id=contact).is_tombstone
+
+    batch = carried(box, [contact], ada)
+
+    assert [row.state for row in batch.rows.all()] == ["created"], list(batch.rows.values_list("state", "sentence"))
+    assert {p["lastName"] for p in box.prospects()} == {"Byrne", "Evans"}
+    assert not Binding.objects.get(crm_id=contact).is_tombstone and not SyncPass.objects.get().sweep_blanked

@@ -211,3 +211,21 @@ def test_settings_travel_from_a_site_with_all_three_to_another_one(olga):
     changed = [part.title for part in import_plan(file).parts if part.is_changed]
 
     assert changed == ["Mapping Leads to prospects", "Pass Prospects"]
+
+
+def test_d32_a_prospect_of_a_company_that_workbooks_keeps_is_not_made_in_salesforce():
+    box = make(with_salesforce=True)
+    SyncPass.objects.update(is_on=True)
+    box.organisation("Northwind Pumps")
+    run_pass(of("organisations"), Order(), box.wiring)
+    (account,) = box.accounts("Northwind Pumps")
+    for last, more in (("Byrne", {"account": int(account["id"])}), ("Evans", {})):
+        box.world.outreach.create_record("prospects", {"lastName": last, "emails": [f"{last.lower()}@acme.example"], **more})
+    box.clock.forward(120)
+
+    run = run_pass(of("prospects"), Order(), box.wiring)
+
+    assert [lead["LastName"] for lead in box.world.salesforce.list_records("Lead")] == ["Evans"], run.note
+    assert run.excluded == {"other_crm": 1}
+    said = run.events.get(reason="other_crm").sentence
+    assert "Workbooks keeps" in said and "Salesforce" in said

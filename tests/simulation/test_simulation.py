@@ -13,10 +13,13 @@ from tests.simulation.play import play, tell
 
 CHUNK = 50
 # 2,000 with the full numbers; fewer at every change, since the histories of two-way passes take their time, too.
-HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 400
+HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 300
 DEFECTS = [f.name for f in fields(Switches) if not f.metadata]
+# Histories that noticed a defect when this was written: looked at first, since finding one takes minutes.
+LIKELY = {"binds_after_page": 65, "cursor_is_our_clock_at_end": 26, "ignores_settle_time": 227, "keeps_no_intent": 110}
+LIKELY |= {"moves_cursor_when_interrupted": 218}
 NAIVE = Switches(cursor_is_our_clock_at_end=True, writes_whole_record=True, keeps_no_intent=True, binds_after_page=True)
-NAIVE_HISTORIES = 100
+NAIVE_HISTORIES = 60
 
 # What they run is counted by the other tests; counting here would take two thirds more time.
 pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
@@ -31,7 +34,8 @@ def test_every_history_ends_with_all_invariants_held(first):
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_seeded_defect_breaks_an_invariant(defect):
-    caught = next((seed for seed in range(HISTORIES) if play(seed, Switches(**{defect: True}))), None)
+    seeds = (LIKELY.get(defect, 0), *range(HISTORIES))
+    caught = next((seed for seed in seeds if play(seed, Switches(**{defect: True}))), None)
 
     assert caught is not None, f"no history noticed {defect}"
 
