@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.sessions.backends.db import SessionStore
+from django.db.models import Exists
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import NoReverseMatch, reverse
@@ -225,10 +226,10 @@ def start_one(request: HttpRequest) -> HttpResponse:
 # --- one import -------------------------------------------------------------------------------------------------------
 
 
-def _rows(batch: Import, asked: QueryDict) -> ImportRowFilter:
+def _rows(batch: Import, asked: QueryDict, any_failed: bool) -> ImportRowFilter:
     """Returns the rows that the filter bar asks for: where somebody asked for none, those that failed, if any did."""
     given = asked.copy()
-    if not any(name in given for name in ROW_FILTERS) and batch.rows.filter(state=ImportRow.State.FAILED).exists():
+    if any_failed and not any(name in given for name in ROW_FILTERS):
         given["state"] = ImportRow.State.FAILED
     return ImportRowFilter(given, batch.rows.select_related("case"))
 
@@ -237,7 +238,7 @@ def _rows(batch: Import, asked: QueryDict) -> ImportRowFilter:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
     counts = import_counts(batch)
-    chosen = _rows(batch, request.GET)
+    chosen = _rows(batch, request.GET, counts.failed > 0)
     rows = paginate(request, chosen.qs)
     fixed = _kept_where_they_are(batch, rows)
     matches = {row.pk: "" if row.peer_id in fixed else _matches(row) for row in rows}
@@ -264,10 +265,9 @@ def _kept_where_they_are(batch: Import, rows: Iterable[ImportRow]) -> set[str]:
     """Returns the prospects among these rows that nobody may remap now: they are linked, and the policy of this moment
     prevents it, whatever it said when the import was started (S2.5)."""
     asked = {row.peer_id for row in rows if (row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL)}
-    if not asked or same_email() == Policy.SameEmail.CHOOSE:
-        return set()
-    links = Binding.objects.filter(sync_pass=batch.sync_pass, peer_id__in=asked, is_tombstone=False)
-    return set(links.values_list("peer_id", flat=True))
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    links = Binding.objects.filter(~Exists(choosing), sync_pass=batch.sync_pass, peer_id__in=asked, is_tombstone=False)
+    return set(links.values_list("peer_id", flat=True)) if asked else set()
 
 
 def _is_under_way(batch: Import) -> bool:
@@ -326,7 +326,8 @@ def _in_words(counts: Counts) -> str:
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     batch = get_object_or_404(Import, pk=pk)
-    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET).qs)
+    any_failed = batch.rows.filter(state=ImportRow.State.FAILED).exists()
+    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET, any_failed).qs)
 
 
 @action(OPERATE)
