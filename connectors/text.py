@@ -21,14 +21,16 @@ def clean(text: str) -> tuple[str, bool]:
 def read_plain(raw: Any) -> tuple[Value, bool] | None:
     """Returns the canonical form of a JSON value that is no text, and whether it was damaged; None for a text, which
     each system reads in its own way. What has no canonical form becomes text: objects, and numbers too large to hold."""
+    if isinstance(raw, str):  # first: most values of a page are texts
+        return None
     if isinstance(raw, float) and not math.isfinite(raw):  # 1e400 is JSON, but neither a number here nor JSON again
         return str(raw), True
-    if raw is None or isinstance(raw, bool | int | float):
+    if raw is None or isinstance(raw, (bool, int, float)):
         return raw, False
     if isinstance(raw, list):
         parts = [_read_part(part) for part in raw]
         return tuple(text for text, _ in parts), any(damaged for _, damaged in parts)
-    return None if isinstance(raw, str) else (str(raw), True)
+    return str(raw), True
 
 
 def _read_part(raw: Any) -> tuple[str, bool]:

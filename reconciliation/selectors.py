@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,17 +53,26 @@ def bounded_count(rows: QuerySet[Any]) -> str:
 
 def open_case_counts() -> dict[str, str]:
     """Returns the open cases per kind as people read them, "1,000+" at most, in one query of bounded cost."""
-    found = open_cases(MOST_ON_A_BADGE + 1)
-    return {kind: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in found.items() if n}
+    return _said(open_cases(MOST_ON_A_BADGE + 1))
+
+
+def _said(counts: dict[str, int]) -> dict[str, str]:
+    return {kind: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in counts.items() if n}
+
+
+_OPEN_OF_A_KIND = "(SELECT COUNT(*) FROM (SELECT 1 FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s) AS counted)"
 
 
 def open_cases(most: int) -> dict[str, int]:
     """Returns the open cases per kind, counted no further than `most`, in one query of bounded cost."""
-    one = "(SELECT COUNT(*) FROM (SELECT 1 FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s) AS counted)"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join([one] * len(Case.Kind))}", [v for kind in Case.Kind for v in (kind.value, most)])
+        cursor.execute(f"SELECT {', '.join([_OPEN_OF_A_KIND] * len(Case.Kind))}", _of_kinds(most))
         found = cursor.fetchone()
     return {kind.value: n for kind, n in zip(Case.Kind, found, strict=True)}
+
+
+def _of_kinds(most: int) -> list[Any]:
+    return [v for kind in Case.Kind for v in (kind.value, most)]
 
 
 # Of links that hold, as the list behind the count shows them.
@@ -74,20 +83,25 @@ _COVERAGE = {
     "owed": "reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone",
     "duplicates": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'duplicate' AND state = 'open'",
     "errors": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'error' AND state = 'open'",
+    "conflicts": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'conflict' AND state = 'open'",
+    "remaps": "reconciliation_case WHERE sync_pass_id = %s AND kind = 'remap' AND state = 'open'",
     "deleted": "reconciliation_tombstone WHERE sync_pass_id = %s AND restored_at IS NULL",
     "differences": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'linked'",
     "blanks": _OF_LINKS + " WHERE d.sync_pass_id = %s AND d.kind = 'blank'",
 }
 
 
-def coverage_counts(sync_pass_id: int) -> dict[str, str]:
-    """Returns what we know of coverage, each count bounded, in one query."""
+def coverage_counts(pass_ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Returns what we know of the coverage of each pass, each count bounded, in one query or none."""
+    if not pass_ids:
+        return {}
     one = "(SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT %s) AS counted)"
+    parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
     with connection.cursor() as cursor:
-        parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
-        cursor.execute(f"SELECT {parts}", [sync_pass_id, MOST_COUNTED + 1] * len(_COVERAGE))
-        found = cursor.fetchone()
-    return {name: f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for name, n in zip(_COVERAGE, found, strict=True)}
+        asked = [value for pk in pass_ids for value in (pk, MOST_COUNTED + 1) * len(_COVERAGE)]
+        cursor.execute(f"SELECT {', '.join([parts] * len(pass_ids))}", asked)
+        told = iter(f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for n in cursor.fetchone())
+    return {pk: {name: next(told) for name in _COVERAGE} for pk in pass_ids}
 
 
 def open_reasons(kind: str) -> list[tuple[str, int, int]]:
@@ -126,24 +140,28 @@ class Stopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
-    """What stands above every page: `notice` says what stops a connection, "" when nothing does."""
+class Frame:
+    """What stands on every page: `counts` of open cases per kind, `notice` about what stops a connection ("" when nothing
+    does), and the switch for all writes while it is on."""
 
+    counts: dict[str, str]
     notice: str
     writes_stopped: Stopped | None
 
 
-def notes() -> Notes:
-    """Returns what stands above every page, in one query."""
-    troubled = Connection.objects.exclude(state__in=(Connection.State.OK, Connection.State.UNTESTED)).annotate(what=Value("connection"))
-    stopped = Policy.objects.filter(writes_stopped_at__isnull=False).annotate(what=Value("stop"))
-    rows = troubled.values_list("what", "name", "last_error", "last_error_at").union(
-        stopped.values_list("what", "writes_stopped_by", "writes_stopped_reason", "writes_stopped_at"), all=True
-    )
-    found = {what: (first, second, at) for what, first, second, at in rows}
-    name, error, _ = found.get("connection", ("", "", None))
-    by, reason, at = found.get("stop", ("", "", None))
-    return Notes(f"{name}: {error}" if name else "", Stopped(stop.sentence(by, reason), at) if at else None)
+def frame() -> Frame:
+    """Returns what stands on every page, in one query of bounded cost, for each page may ask twelve in all."""
+    counts = ", ".join(f"{_OPEN_OF_A_KIND} AS open_{kind.value}" for kind in Case.Kind)
+    row = Policy.objects.raw(
+        f"SELECT 1 AS id, p.writes_stopped_at, p.writes_stopped_by, p.writes_stopped_reason, c.name, c.last_error, {counts} "  # noqa: S608
+        "FROM (SELECT 1 AS one) AS one LEFT JOIN reconciliation_policy AS p ON p.id = 1 LEFT JOIN (SELECT name, last_error "
+        "FROM reconciliation_connection WHERE state NOT IN (%s, %s) ORDER BY id DESC LIMIT 1) AS c ON 1 = 1",
+        [*_of_kinds(MOST_ON_A_BADGE + 1), Connection.State.OK.value, Connection.State.UNTESTED.value],
+    )[0]
+    at = row.writes_stopped_at
+    stopped = Stopped(stop.sentence(row.writes_stopped_by, row.writes_stopped_reason), at) if at else None
+    counted = {kind.value: getattr(row, f"open_{kind.value}") for kind in Case.Kind}
+    return Frame(_said(counted), f"{row.name}: {row.last_error}" if row.name else "", stopped)
 
 
 def near_expiries(connections: Iterable[Connection]) -> list[Expiry]:

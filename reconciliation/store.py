@@ -40,7 +40,7 @@ def encode_fields(fields: Fields) -> dict[str, Any]:
 
 
 def decode_fields(fields: Mapping[str, Any]) -> dict[str, Value]:
-    return {name: decode(value) for name, value in fields.items()}
+    return {name: decode(value) if isinstance(value, (dict, list)) else value for name, value in fields.items()}
 
 
 def pick(fields: Fields, names: Iterable[str]) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from connectors.sandbox.world import World
 from reconciliation.models import Connection, MappingTable, MappingVersion, Policy
+from reconciliation.services.matches import find_matches
+from reconciliation.services.remap import Remapped, remap, remap_plan
 from tests.paired import Paired, connected, wire
 from tests.sandboxed import Clock
 
@@ -33,6 +35,9 @@ class Remapping(Paired):
     def pair(self, last: str = "Byrne", email: str = "ada@acme.example", **values: Any) -> tuple[str, int]:
         return self.linked(last, email, Title="Buyer", Phone="1", **values)
 
+    def remap(self, by: Any, prospect: int | str, type_: str, id_: str, **more: Any) -> Remapped:
+        return choose_now(self, by, prospect, type_, id_, **more)
+
     def changed(self, before: dict[str, Any], prospect: int) -> set[str]:
         """Returns which values of a prospect are others than they were, beside its version."""
         now = self.peer(prospect)
@@ -40,6 +45,12 @@ class Remapping(Paired):
 
     def written(self) -> dict[str, int]:
         return self.writes()
+
+
+def choose_now(box: Paired, by: Any, prospect: int | str, type_: str, id_: str, **more: Any) -> Remapped:
+    """Lets somebody choose this record for a prospect from what is shown now."""
+    shown = remap_plan(find_matches(box.sync_pass, str(prospect), wiring=box.wiring), type_, id_)
+    return remap(str(prospect), type_, id_, by=by, wiring=box.wiring, **{"stamp": shown.stamp, **more})
 
 
 def remapping(*, choose: bool = True) -> Remapping:

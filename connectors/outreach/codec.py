@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -52,7 +51,7 @@ def write_instant(at: datetime) -> str:
 
 def read_record(resource: Any, object_type: str) -> Record | None:
     """Returns the record of one resource, None when it is not a resource of that type with a usable id."""
-    if not isinstance(resource, Mapping) or resource.get("type") not in (object_type, None):
+    if not isinstance(resource, dict) or resource.get("type") not in (object_type, None):
         return None
     id_ = resource.get("id")
     if isinstance(id_, bool) or not isinstance(id_, int | str) or not (str(id_).isascii() and str(id_).isdigit()):
@@ -60,7 +59,7 @@ def read_record(resource: Any, object_type: str) -> Record | None:
     fields: dict[str, Value] = {}
     damaged = set()
     attributes = resource.get("attributes")
-    for name, raw in (attributes if isinstance(attributes, Mapping) else {}).items():
+    for name, raw in (attributes if isinstance(attributes, dict) else {}).items():
         if raw is None:  # most of 170 attributes are
             fields[name] = None
             continue
@@ -68,11 +67,13 @@ def read_record(resource: Any, object_type: str) -> Record | None:
         if is_damaged:
             damaged.add(name)
     relationships = resource.get("relationships")
-    for name, relation in (relationships if isinstance(relationships, Mapping) else {}).items():
-        data = relation.get("data", ...) if isinstance(relation, Mapping) else ...
+    for name, relation in (relationships if isinstance(relationships, dict) else {}).items():
+        if not isinstance(relation, dict) or "data" not in relation:  # most of 30 are links
+            continue
+        data = relation["data"]
         if data is None:
             fields[name] = None
-        elif isinstance(data, Mapping) and "id" in data:
+        elif isinstance(data, dict) and "id" in data:
             fields[name] = clean(str(data["id"]))[0]
     version = fields.get("updatedAt")
     at = version if isinstance(version, datetime) else None

@@ -137,14 +137,14 @@ def _read_date(raw: str) -> date | None:
 def read_record(row: Any, object_type: str, columns: Sequence[str] = (), kinds: Kinds = STANDARD) -> Record | None:
     """Returns the record of one row, None when it is not a row of that type with a usable id. Fields of parents are those
     of `columns`; compound fields and child rows are left out."""
-    attributes = row.get("attributes") if isinstance(row, Mapping) else None
-    if not isinstance(row, Mapping) or (isinstance(attributes, Mapping) and attributes.get("type") not in (object_type, None)):
+    attributes = row.get("attributes") if isinstance(row, dict) else None
+    if not isinstance(row, dict) or (isinstance(attributes, dict) and attributes.get("type") not in (object_type, None)):
         return None
     ref = read_ref(row.get("Id"), object_type)
     if ref is None:
         return None
-    raw = {name: value for name, value in row.items() if not isinstance(value, Mapping)}
-    raw |= {name: value for name in columns if "." in name and not isinstance(value := _of_parent(row, name), Mapping)}
+    raw = {name: value for name, value in row.items() if not isinstance(value, dict)}
+    raw |= {name: value for name in columns if "." in name and not isinstance(value := _of_parent(row, name), dict)}
     fields: dict[str, Value] = {}
     damaged = set()
     for name, value in raw.items():
@@ -174,7 +174,7 @@ def _of_parent(row: Mapping[str, Any], path: str) -> Any:
     """Returns the value behind a path of relations, None where one of the parents is not set."""
     value: Any = row
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+        value = value.get(name) if isinstance(value, dict) else None
     return value
 
 

@@ -92,6 +92,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("prospects/<int:peer_id>/matches/", prospects.show_matches, "prospect_matches"),
     ("prospects/<int:peer_id>/decide/", prospects.decide, "prospect_decide"),
     ("prospects/<int:peer_id>/sync/", prospects.sync, "prospect_sync"),
+    ("accounts/<int:peer_id>/sync/", prospects.sync_account, "account_sync"),
     ("without-owner/", records.without_owner, "owner_list"),
     ("without-owner/export.csv", records.export_without_owner, "owner_export"),
     ("without-owner/check/", records.check_owners, "owner_check"),

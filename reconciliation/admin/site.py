@@ -17,7 +17,7 @@ from reconciliation.admin.navigation import navigation_of
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.admin.routes import ROUTES
 from reconciliation.roles import VIEW
-from reconciliation.selectors import notes, open_case_counts
+from reconciliation.selectors import frame
 from reconciliation.services.log_ins import acting
 from reconciliation.services.second_factor import what_log_in_lacks
 from reconciliation.views import (
@@ -38,10 +38,10 @@ class SyncAdminSite(AdminSite):
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)
         if request.user.is_authenticated and request.user.has_perm(VIEW):
-            context["queue_counts"] = counts = open_case_counts()
-            context["navigation"] = navigation_of(request, counts)
-            above = notes()
-            context["notice"], context["writes_stopped"] = above.notice, above.writes_stopped
+            said = frame()
+            context["queue_counts"] = said.counts
+            context["navigation"] = navigation_of(request, said.counts)
+            context["notice"], context["writes_stopped"] = said.notice, said.writes_stopped
         return context
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:

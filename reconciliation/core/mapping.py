@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 
 class Direction(StrEnum):
@@ -58,21 +59,27 @@ class FieldRule:
         return self.direction in (Direction.TO_CRM, Direction.BOTH)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mapping:
-    """The enabled rules of one object pair, at one version."""
+    """The enabled rules of one object pair, at one version. What follows from them is asked for every record, so it is kept."""
 
     version: int
     rules: tuple[FieldRule, ...]
 
     def newer_than(self, version: int) -> frozenset[int]:
         """Returns the ids of the rules that came or changed after a version of the table."""
+        if version >= self._newest:
+            return frozenset()
         return frozenset(rule.id for rule in self.rules if rule.since_version > version)
 
-    @property
+    @cached_property
+    def _newest(self) -> int:
+        return max((rule.since_version for rule in self.rules), default=0)
+
+    @cached_property
     def crm_fields(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rule.crm for rule in self.rules))
 
-    @property
+    @cached_property
     def peer_fields(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(rule.peer for rule in self.rules))

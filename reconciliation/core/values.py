@@ -14,11 +14,21 @@ def is_blank(value: Value) -> bool:
 
 def is_same(left: Value, right: Value) -> bool:
     """Tells whether two values say the same: all blanks are one; True is not 1; 1 and 1.0 are."""
+    if type(left) is type(right) and left == right:
+        return True  # nearly all that are ever compared
     if is_blank(left) or is_blank(right):
         return is_blank(left) and is_blank(right)
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     return left == right
+
+
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # signs that turn the direction of text
+
+
+def isolated(text: str) -> str:
+    """Returns the text so that its direction ends with it: without, the words of a sentence behind it are read backwards."""
+    return f"\u2068{text}\u2069" if _TURNING & set(text) else text
 
 
 NAME_KEY_LENGTH = 255  # what a name-key column holds; both sides of every comparison are cut alike

@@ -95,28 +95,34 @@ class RunContext:
     def record(self, decisions: Iterable[tuple[Decision, str, int | None]]) -> None:
         """Counts each decision and writes its event: (decision, peer ref, operation id). Echoes, and what a full
         comparison found equal, are counted only: a row for each of them would bury what happened."""
-        rows = ((d, str(d.record.ref), str(d.record.fields.get("name") or ""), peer_ref, op) for d, peer_ref, op in decisions)
-        self.record_events(rows)
+        told = ((d, peer_ref, op) for d, peer_ref, op in decisions if self.count(d))
+        self.write_events((d, str(d.record.ref), str(d.record.fields.get("name") or ""), peer_ref, op) for d, peer_ref, op in told)
 
     def record_events(self, rows: Iterable[tuple[Decision | PairDecision, str, str, str, int | None]]) -> None:
         """As `record`, with what each is filed under: (decision, CRM ref, name, peer ref, operation id)."""
-        events = []
-        for decision, crm_ref, name, peer_ref, operation_id in rows:
-            self.ledger.count(decision.outcome, decision.reason)
-            if decision.outcome is Outcome.UNCHANGED and (decision.reason == "echo" or self.run.is_full) and not decision.warnings:
-                continue
-            events.append(
-                RunEvent(
-                    run=self.run,
-                    crm_ref=crm_ref[:160],
-                    name=name[:255],
-                    name_key=name_key(name),
-                    outcome=decision.outcome.value,
-                    reason=decision.reason,
-                    sentence=_sentences(decision),
-                    peer_ref=peer_ref[:160],
-                    operation_id=operation_id,
-                    at=self.wiring.now(),
-                )
+        self.write_events(row for row in rows if self.count(row[0]))
+
+    def count(self, decision: Decision | PairDecision) -> bool:
+        """Counts a decision. Returns whether an event is to be written for it."""
+        self.ledger.count(decision.outcome, decision.reason)
+        is_quiet = decision.outcome is Outcome.UNCHANGED and (decision.reason == "echo" or self.run.is_full)
+        return not is_quiet or bool(decision.warnings)
+
+    def write_events(self, rows: Iterable[tuple[Decision | PairDecision, str, str, str, int | None]]) -> None:
+        """As `record_events`, of decisions that were counted."""
+        events = [
+            RunEvent(
+                run=self.run,
+                crm_ref=crm_ref[:160],
+                name=name[:255],
+                name_key=name_key(name),
+                outcome=decision.outcome.value,
+                reason=decision.reason,
+                sentence=_sentences(decision),
+                peer_ref=peer_ref[:160],
+                operation_id=operation_id,
+                at=self.wiring.now(),
             )
+            for decision, crm_ref, name, peer_ref, operation_id in rows
+        ]
         insert_rows(events)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
@@ -60,11 +61,42 @@ def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:
     return {id_ for id_, ids in asked.items() if (ids["crm_id"], ids["peer_id"]) in known}
 
 
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What people said against links of some records of the peer: (CRM id, peer id) -> who said so and when. A blank CRM id
+    stands for every record of the CRM."""
+
+    said: Mapping[tuple[str, str], str]
+    peer_object: str
+
+    def of(self, one: Record, other: Record) -> str:
+        """Returns the sentence that keeps two records of different sides apart, "" where nobody said anything."""
+        peer, crm = (one.ref, other.ref) if one.ref.object_type == self.peer_object else (other.ref, one.ref)
+        said = self.said.get((crm.id, peer.id)) or self.said.get(("", peer.id))
+        if said is None:
+            return ""
+        return (
+            f"{said} that {peer.object_type} {peer.id} does not belong to {crm.object_type} {crm.id}; they are not linked by "
+            f"themselves. Find matches of the {peer.object_type} links them all the same."
+        )
+
+
+def refusals(context: RunContext, peers: Sequence[Record]) -> Refusals:
+    """Returns what people said against links of these records of the peer: it holds until a person links them."""
+    rows = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id__in={r.ref.id for r in peers})
+    said = {}
+    for crm_id, peer_id, who, at in rows.values_list("crm_id", "peer_id", "decided_by__username", "decided_at"):
+        said[crm_id, peer_id] = f"{who or 'Staff'} decided on {at:%Y-%m-%d %H:%M} UTC"
+    return Refusals(said, context.terms.kind.peer_object)
+
+
 def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, str]:
     """Returns record id -> sentence of its open error, for records that hold the same as when they were refused: they would
     only be refused again. An edit, and Retry, let them be tried."""
     by_id = {r.ref.id: r for r in records}
     rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN)
+    if not rows.exists():  # as nearly always: not worth asking for two thousand records
+        return {}
     rows = rows.filter(crm_id__in=by_id) if side == "crm" else rows.filter(peer_id__in=by_id)
     found = {}
     for case in rows:

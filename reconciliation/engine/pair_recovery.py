@@ -153,14 +153,19 @@ def _look_again(context: RunContext, ref: Ref, reason: str) -> None:
 
 def _point(context: RunContext) -> None:
     """Writes the pointers that earlier runs still owe to records of the peer."""
-    refused = Case.objects.filter(sync_pass=context.sync_pass, reason=pair_cases.POINTER, state=Case.State.OPEN).values("crm_id")
-    due = Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True, is_tombstone=False).exclude(crm_id__in=refused)
+    refused = Case.objects.filter(sync_pass=context.sync_pass, reason=pair_cases.POINTER, state=Case.State.OPEN)
+    due = Binding.objects.filter(sync_pass=context.sync_pass, is_write_back_due=True)
+    due = due.exclude(crm_id__in=refused.values("crm_id"))
+    due = due.exclude(is_tombstone=True, peer_id__in=refused.filter(crm_id="").values("peer_id"))
     rows = list(due.order_by("owed_since", "pk")[:OWED_A_RUN])
     if not rows:
         return
     peers = pair_reads.read(context, "peer", context.terms.kind.peer_object, (b.peer_id for b in rows))
     system = context.crm.connector.system
-    owed = [(b, Ref(system, b.crm_type, b.crm_id), peers[b.peer_id]) for b in rows if b.peer_id in peers]
-    pair_trouble.write_pointers(context, owed)
+    there = [b for b in rows if b.peer_id in peers]
+    # Who gives a record up comes before who takes it.
+    pair_trouble.give_up_pointers(context, [(b, peers[b.peer_id]) for b in there if b.is_tombstone])
+    owed = [(b, Ref(system, b.crm_type, b.crm_id), peers[b.peer_id]) for b in there if not b.is_tombstone]
+    pair_trouble.write_pointers(context, owed, pair_trouble.chosen(context, owed))
     gone = [b.pk for b in rows if b.peer_id not in peers]
     Binding.objects.filter(pk__in=gone).update(is_write_back_due=False, owed_since=None)

@@ -3,20 +3,25 @@ the peer's records still lack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Q
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.values import is_same
 from reconciliation.engine import cases, mapping_trouble
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, FieldRule, LookAgain, RecordType, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, RecordType, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import PairDecision
+from reconciliation.store import decode_fields
 
 NOT_OWED = {"conflict", "interrupted", "brake"}  # those come back by themselves, or wait for a person
 
@@ -81,8 +86,11 @@ def release(sync_pass: SyncPass) -> None:
     LookAgain.objects.filter(sync_pass=sync_pass).update(tries=0, due_at=None)
 
 
-def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Record]]) -> None:
-    """Writes into the peer's records which CRM record each belongs to, where they do not say so yet."""
+def write_pointers(
+    context: RunContext, owed: Iterable[tuple[Binding, Ref, Record]], origins: Mapping[int, dict[str, Any]] | None = None
+) -> None:
+    """Writes into the peer's records which CRM record each belongs to, where they do not say so yet. `origins` are those of
+    links that a person chose, by the binding's key."""
     intents: list[Intent] = []
     by_peer: dict[str, Binding] = {}
     settled: list[int] = []
@@ -94,7 +102,8 @@ def write_pointers(context: RunContext, owed: Iterable[tuple[Binding, Ref, Recor
         before = {name: peer.fields.get(name) for name in wanted}
         reason = f"It belongs to {crm.object_type} {crm.id}."
         by_peer[peer.ref.id] = binding
-        intents.append(Intent("update", "peer", peer.ref.object_type, str(crm), wanted, before, target_id=peer.ref.id, reason=reason))
+        common = {"target_id": peer.ref.id, "reason": reason, "origin": (origins or {}).get(binding.pk, {})}
+        intents.append(Intent("update", "peer", peer.ref.object_type, str(crm), wanted, before, **common))
     _paid(context, settled)
     operations = [op for op in context.executor.intend(intents) if op is not None]
     context.executor.send("peer", operations, lambda done: _settle_pointers(context, by_peer, done))
@@ -111,11 +120,55 @@ def _tell_refused(context: RunContext, binding: Binding, error: ConnectorError) 
     """A pointer that is refused is nobody's loss, but nothing tells the peer's users where the record belongs: a person is
     asked, and it is not sent again before that (engine-rules 14)."""
     what = f"{binding.peer_type.capitalize()} {binding.peer_id}"
+    ids = {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": binding.peer_id}
     sentence = f"{what} does not take the id of {binding.crm_type} {binding.crm_id} that it belongs to: {error.sentence}"
+    if binding.is_tombstone:  # it gave its record up: no record of the CRM is concerned
+        ids |= {"crm_type": "", "crm_id": ""}
+        sentence = f"{what} still names the {binding.crm_type} that it belonged to: {error.sentence}"
     opening = CaseOpening("error", POINTER, sentence, error.remedy or "Correct it in its system, then press Retry.")
     record = Record(Ref(context.crm.connector.system, binding.crm_type, binding.crm_id), {})
-    ids = {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": binding.peer_id}
     cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=binding.name)
+
+
+def chosen(context: RunContext, owed: Sequence[tuple[Binding, Ref, Record]]) -> dict[int, dict[str, Any]]:
+    """Returns the origin of writes of staff that were not answered, by the key of the link whose pointer they were to
+    write: the remap can be taken back whoever writes it in the end."""
+    keys = {(str(crm), peer.ref.id): binding.pk for binding, crm, peer in owed}
+    rows = Operation.objects.filter(run__sync_pass=context.sync_pass, state=Operation.State.VOID, origin__has_key="remap")
+    rows = rows.filter(source_ref__in={ref for ref, _ in keys}).order_by("pk")
+    found = rows.values_list("source_ref", "target_id", "origin")
+    return {keys[ref, target]: origin for ref, target, origin in found if (ref, target) in keys}
+
+
+def give_up_pointers(context: RunContext, owed: Sequence[tuple[Binding, Record]]) -> None:
+    """Writes what was asked and not answered when links moved away: the pointer that each of these records gives up. One
+    that is linked again, or that somebody pointed elsewhere meanwhile, keeps what it holds."""
+    asked = _asked(binding for binding, _ in owed)
+    ids = [peer.ref.id for _, peer in owed]
+    linked = set(Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids).values_list("peer_id", flat=True))
+    intents: list[Intent] = []
+    by_peer: dict[str, Binding] = {}
+    settled: list[int] = []
+    for binding, peer in owed:
+        op = asked.get(binding.pk)
+        before = decode_fields(op.before) if op is not None else {}
+        if op is None or peer.ref.id in linked or not all(is_same(peer.fields.get(name), value) for name, value in before.items()):
+            settled.append(binding.pk)
+            continue
+        by_peer[peer.ref.id] = binding
+        common = {"target_id": peer.ref.id, "version": peer.version, "reason": op.reason, "origin": op.origin}
+        intents.append(Intent("update", "peer", peer.ref.object_type, str(peer.ref), decode_fields(op.after), before, **common))
+    _paid(context, settled)
+    operations = [op for op in context.executor.intend(intents) if op is not None]
+    context.executor.send("peer", operations, lambda done: _settle_pointers(context, by_peer, done))
+
+
+def _asked(bindings: Iterable[Binding]) -> dict[int, Operation]:
+    """Returns the write with which each link moved away, by the binding's key."""
+    stones = Tombstone.objects.filter(binding__in=[b.pk for b in bindings], why=Tombstone.Why.MOVED).order_by("pk")
+    keys = dict(stones.values_list("binding_id", "operation_id"))
+    known = Operation.objects.in_bulk([key for key in keys.values() if key is not None])
+    return {binding: known[key] for binding, key in keys.items() if key in known}
 
 
 def _written(by_peer: dict[str, Binding], done: list[Done]) -> list[int]:
@@ -129,5 +182,6 @@ def _paid(context: RunContext, keys: list[int]) -> None:
     if keys:
         Binding.objects.filter(pk__in=keys).update(is_write_back_due=False, owed_since=None)
         told = Case.objects.filter(sync_pass=context.sync_pass, reason=POINTER, state=Case.State.OPEN)
-        told = told.filter(crm_id__in=Binding.objects.filter(pk__in=keys).values("crm_id"))
+        paid = Binding.objects.filter(pk__in=keys)
+        told = told.filter(Q(crm_id__in=paid.values("crm_id")) | Q(crm_id="", peer_id__in=paid.filter(is_tombstone=True).values("peer_id")))
         told.update(state=Case.State.CLOSED, decision="solved", note="It was written.", closed_at=context.wiring.now())

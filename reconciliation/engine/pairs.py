@@ -87,7 +87,7 @@ def process_page(
                 work.decide(_interrupted(record))
         if not context.is_preview and not is_by_staff:
             pair_brakes.remember(context, work)
-        context.record_events(_event(context, work, d) for d in work.decisions.values())
+        context.write_events(_event(context, work, d) for d in work.decisions.values() if context.count(d))
         if not context.is_preview:
             pair_trouble.owe(context, work)
             search_index.note_pairs(context, work)
@@ -127,12 +127,17 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
 
 def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     terms, side = context.terms, work.side
-    work.bindings.update(pair_reads.bindings_of(context, side, records))
-    returned.revive(context, work, records)
     in_doubt = pair_reads.creates_in_doubt(context, records)
     waiting = pair_cases.waiting(context, side, records)
+    free = [r for r in records if r.ref.id not in in_doubt and r.ref.id not in waiting]
+    echoes = pair_reads.echoes_among(context, side, free)
+    for decision in echoes.values():
+        work.decide(decision)
+    rest = [r for r in records if r.ref.id not in echoes]
+    work.bindings.update(pair_reads.bindings_of(context, side, rest))
+    returned.revive(context, work, rest)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
-    for record in records:
+    for record in rest:
         id_ = record.ref.id
         if id_ in in_doubt:
             sentence = "Its counterpart may have been made already; that is asked for again before anything is sent twice."
@@ -293,6 +298,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         for key in terms.kind.keys(record):
             by_key.setdefault(key, []).append(record)
     holders = pair_reads.holders(context, other, [r.ref.id for r in found])
+    refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
     flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
     sides = (records, found) if work.side == "crm" else (found, records)
     users = pair_reads.user_pairs(context, *sides)
@@ -309,7 +315,9 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
             continue
         mine = list({r.ref.id: r for key in keys[id_] for r in by_key.get(key, [])}.values())
         mine += [r for r in found if r.ref.id == terms.kind.pointer_of(record) and r not in mine] if other == "crm" else []
-        meeting = Meeting(tuple(mine), holders)
+        free = [r for r in mine if r.ref.id not in holders]
+        no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
+        meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no)
         _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]
         if decision.outcome is Outcome.CREATED or decision.is_link:

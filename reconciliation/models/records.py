@@ -72,8 +72,18 @@ class Tombstone(models.Model):
         return f"{self.name} ({self.get_why_display()})"
 
     @property
+    def crm_type(self) -> str:
+        """What kind of record it was in the CRM: as its link says, where that still names this record."""
+        own = self.binding
+        return own.crm_type if own is not None and own.crm_id == self.crm_id else self.sync_pass.mapping.crm_object
+
+    @property
+    def peer_type(self) -> str:
+        return self.sync_pass.mapping.peer_object
+
+    @property
     def ref(self) -> str:
-        return f"{self.sync_pass.crm.system}:organisation:{self.crm_id}"
+        return f"{self.sync_pass.crm.system}:{self.crm_type}:{self.crm_id}"
 
     @property
     def marker(self) -> str:

@@ -11,7 +11,7 @@ from reconciliation.models.sync_pass import SyncPass
 _SQL = """
 SELECT EXISTS (SELECT 1 FROM reconciliation_operation o JOIN reconciliation_run r ON r.id = o.run_id
                WHERE r.sync_pass_id = %s AND o.state IN ('intended', 'sent')),
-       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due AND NOT is_tombstone),
+       EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_write_back_due),
        EXISTS (SELECT 1 FROM reconciliation_case WHERE sync_pass_id = %s AND state = 'open' AND flag = 'owed'),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND are_people_due AND NOT is_tombstone),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
@@ -18,13 +19,13 @@ from reconciliation.core.conditions import holds
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import Direction, FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, is_changed, merge_fields, values_of
+from reconciliation.core.merging import Conflict, FieldWrite, Merge, Side, SideState, changed_fields, merge_fields, values_of
 from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.core.transforms import Users
 from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
-SAME_EMAIL, KEPT = "same_email", "kept"
+SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 
 
@@ -51,7 +52,7 @@ class Kind:
     converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TypeTerms:
     """One record type of the pass: its mapping as it stands, and what may happen in each direction."""
 
@@ -70,12 +71,17 @@ class TypeTerms:
         """Tells whether the polling conditions hold for a record of the CRM."""
         return not self.conditions or holds(self.conditions, record.fields)
 
-    @property
+    @cached_property
     def flowing(self) -> Rules:
         """The mapping with only those directions that are switched on."""
-        return replace(self.mapping, rules=tuple(self._flowing(rule) for rule in self.mapping.rules))
+        return replace(self.mapping, rules=tuple(self.flowing_rule(rule) for rule in self.mapping.rules))
 
-    def _flowing(self, rule: FieldRule) -> FieldRule:
+    @cached_property
+    def consents(self) -> tuple[FieldRule, ...]:
+        """The rules of `flowing` that are about consent."""
+        return tuple(rule for rule in self.flowing.rules if _is_consent(rule))
+
+    def flowing_rule(self, rule: FieldRule) -> FieldRule:
         to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
         both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
         return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
@@ -204,7 +210,10 @@ def first_look(
             return Look.DONE, excluded(record, "type_off", f"{bound.crm.object_type}s are not synced.")
         if side == "crm" and not type_.covers(record):
             return Look.DONE, _uncovered(record, record)
-        return _look_at_bound(record, side, bound, type_)
+        bases = (bound.crm_base, bound.peer_base)
+        if not bound.is_owed and is_echo(record, side, *bases, mapping_version=bound.mapping_version, type_=type_):
+            return Look.DONE, echo(record, type_)
+        return Look.PAIR, None
     if record.is_deleted or record.succeeded_by is not None:
         return Look.DONE, excluded(record, "deleted", "It was deleted, merged or converted there, and was linked to nothing.")
     if bound is not None and not terms.takes_up_ended:
@@ -223,14 +232,30 @@ def _uncovered(record: Record, crm: Record, **more: Any) -> PairDecision:
     return excluded(record, "conditions", sentence, crm=crm, **more)
 
 
-def _look_at_bound(record: Record, side: Side, bound: Bound, type_: TypeTerms) -> tuple[Look, PairDecision | None]:
-    if bound.is_owed or type_.mapping.newer_than(bound.mapping_version):
-        return Look.PAIR, None  # a rule changed since: equal fields do not say that nothing is to do
-    now = SideState(bound.crm_base if side == "crm" else bound.peer_base, record.fields)
-    names = type_.mapping.crm_fields if side == "crm" else type_.mapping.peer_fields
-    if any(is_changed(now, name) for name in names):
-        return Look.PAIR, None
-    return Look.DONE, PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+def is_echo(record: Record, side: Side, crm_base: Fields, peer_base: Fields, *, mapping_version: int, type_: TypeTerms) -> bool:
+    """Tells whether a record whose link owes nothing holds what both sides agreed on last, at a version of the mapping."""
+    if record.is_deleted or record.succeeded_by is not None or (side == "crm" and not type_.covers(record)):
+        return False
+    if type_.mapping.newer_than(mapping_version):
+        return False  # a rule changed since: equal fields do not say that nothing is to do
+    base, names = (crm_base, type_.mapping.crm_fields) if side == "crm" else (peer_base, type_.mapping.peer_fields)
+    if changed_fields(base, record.fields, names):
+        return False
+    # A link of staff leaves what differs as it is, but no opt-out may stay on one side only.
+    return not does_consent_differ(type_, *((record.fields, peer_base) if side == "crm" else (crm_base, record.fields)))
+
+
+def echo(record: Record, type_: TypeTerms) -> PairDecision:
+    return PairDecision(record, Outcome.UNCHANGED, "echo", "No mapped field changed since the last agreement.", type=type_)
+
+
+def does_consent_differ(type_: TypeTerms, crm: Fields, peer: Fields) -> bool:
+    """Tells whether one side holds an opt-out that the other lacks and that may go across."""
+    for rule in type_.consents:
+        ours, theirs = crm.get(rule.crm) is True, peer.get(rule.peer) is True
+        if ours != theirs and (rule.flows_to_peer if ours else rule.flows_to_crm):
+            return True
+    return False
 
 
 # --- a bound pair ---------------------------------------------------------------------------------------------------
@@ -378,10 +403,12 @@ def shown(value: object) -> str:
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
-    each is bound, by id, `names` how that one is called."""
+    each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
+    sentence that says so."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
@@ -398,6 +425,9 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
         return _ambiguous(record, free, type_, terms)
     if meeting.found:
         return _already_there(record, meeting, type_, terms)
+    if meeting.refused:
+        peer_id, sentence = next(iter(meeting.refused.items()))
+        return excluded(record, KEPT_APART, sentence, type=type_, crm=record, peer_id=peer_id)
     if not type_.inbound_create:
         return excluded(
             record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
@@ -480,6 +510,8 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         if len(free) > 1:
             return _choose(record, free, type_, terms)
         return _taken(record, covered[0], meeting, type_, terms)
+    if meeting.refused:
+        return excluded(record, KEPT_APART, next(iter(meeting.refused.values())), peer=record)
     if not kind.keys(record):
         return excluded(record, kind.no_key, kind.no_key_sentence, peer=record)
     making = next((t for t in terms.types if t.outbound_create), None)

@@ -25,6 +25,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Difference, Operation, SyncPass
+from reconciliation.models.sync_pass import TWO_WAY
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.store import encode, encode_fields, mapping_of, organisation_columns
@@ -65,8 +66,9 @@ class _Desk:
 
 
 def chosen(keys: Sequence[int]) -> list[Difference]:
-    """Returns these rows with what a plan needs, newest first."""
-    rows = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE])
+    """Returns these rows with what a plan needs, newest first; a pair of a two-way pass has a force update of its own, which
+    goes either way (`pull`)."""
+    rows = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE]).exclude(sync_pass__name__in=TWO_WAY)
     return list(rows.select_related("binding", "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").order_by("-pk"))
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Record, Value
-from reconciliation.core.values import is_blank, is_same, name_key
+from reconciliation.core.values import is_blank, is_same, isolated, name_key
 from reconciliation.engine import crm_writes, differences, gather, people, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
@@ -113,7 +113,7 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
         ]
         remarks.append(f"The account is linked to {other} now. The link moves from there, and that one stops syncing.")
     return DecisionPlan(
-        f"Link {case.name} to account {peer_id}",
+        f"Link {isolated(case.name)} to account {peer_id}",
         tuple(writes),
         tuple(remarks),
         holder is not None and holder.crm_id != case.crm_id,
@@ -124,7 +124,7 @@ def plan_link(case: Case, peer_id: str, holders: dict[str, Binding] | None = Non
 def plan_different(case: Case) -> DecisionPlan:
     write = PlannedWrite("Workbooks", f"organisation {case.crm_id} {case.name}", "Outreach Duplicate", "FALSE")
     remark = "The pair is remembered and never raised again; the next pass creates an account of its own."
-    return DecisionPlan(f"{case.name} is a different company", (write,), (remark,), stamp=stamp_of(case))
+    return DecisionPlan(f"{isolated(case.name)} is a different company", (write,), (remark,), stamp=stamp_of(case))
 
 
 def plan_stop(case: Case) -> DecisionPlan:

@@ -18,7 +18,7 @@ from reconciliation.core.mapping import Direction, Mapping, Survivorship
 from reconciliation.core.transforms import TRANSFORMS, VALUE_MAP, has_way_back
 from reconciliation.engine import gather, pair_trouble
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, MappingTable, MappingVersion, SyncPass, UserPair
+from reconciliation.models import Binding, Case, Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass, UserPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION, OWNER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.audit import audit
@@ -214,6 +214,14 @@ def pass_of(table: MappingTable) -> SyncPass | None:
     return found
 
 
+def systems_of_tables() -> dict[int, tuple[str, str]]:
+    """Returns table -> the names of the CRM and of the peer whose fields it pairs, in one query."""
+    names = ("crm__system", "peer__system")
+    of_types = RecordType.objects.order_by().values_list("mapping", *(f"sync_pass__{name}" for name in names))
+    rows = SyncPass.objects.order_by().values_list("mapping", *names).union(of_types)
+    return {table: (Connection.System(crm).label, Connection.System(peer).label) for table, crm, peer in rows}
+
+
 def lint_types(sync_pass: SyncPass) -> list[str]:
     """Returns what speaks against the tables of a pass: those of its record types that are on, or its one."""
     types = [kind for kind in sync_pass.record_types.all() if kind.is_on]
@@ -317,6 +325,9 @@ class Impact:
     examples: list[Example]
     system: str  # of the CRM
     object_type: str
+    crm_title: str
+    peer_title: str
+    is_two_way: bool
 
     @property
     def noun(self) -> str:
@@ -347,7 +358,8 @@ def impact_of(sync_pass: SyncPass, changes: dict[int, RowChange], added: Added, 
         name = sample[record.ref.id].name
         examples += [Example(record.ref.id, name, n, w.before, w.value) for n, w in writes.items() if len(examples) < EXAMPLES]
     kind = (sync_pass.crm.system, sync_pass.mapping.crm_object)
-    return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES], *kind)
+    titles = (sync_pass.crm.get_system_display(), sync_pass.peer.get_system_display())
+    return Impact(len(sample), changed, bounded_count(bound), dict(by_field), examples[:EXAMPLES], *kind, *titles, sync_pass.is_two_way)
 
 
 def _proposed(table: MappingTable, stored: list[FieldRule], changes: dict[int, RowChange], added: Added) -> list[FieldRule]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Exists, QuerySet, Value
+
 from connectors.contract import Connector, Fate, Op, Record, Test
 from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Mapping as Rules
@@ -19,11 +21,11 @@ from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
 from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, ProspectMatches, RecordType, SyncPass, UserPair
+from reconciliation.models import Binding, Policy, ProspectMatches, RecordType, SyncPass, UserPair
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.pairs import Kind
 from reconciliation.passes.prospects import PROSPECT, email_key
-from reconciliation.selectors import pass_named
+from reconciliation.selectors import pass_named, prospect_marks
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.policy import allows_remap
 from reconciliation.store import encode, mapping_of
@@ -69,10 +71,47 @@ class Matches:
 
 def prospects_pass() -> SyncPass:
     """Returns the pass of prospects. Raises DecisionRefused before both systems are connected."""
-    sync_pass = pass_named(PASS)
+    return pass_at_work(PASS)
+
+
+def pass_at_work(name: str) -> SyncPass:
+    """Returns a two-way pass. Raises DecisionRefused before both systems are connected."""
+    sync_pass = pass_named(name)
     if sync_pass is None:
         raise DecisionRefused("Salesforce and Outreach are not both connected yet. Nothing was done.")
     return sync_pass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for the matches of every prospect: the types that are synced, in the order that decides which wins, with
+    their rules, and the dedupe policy (S2.3)."""
+
+    types: dict[str, Rules]
+    allows_remap: bool
+
+
+def prospects_terms() -> tuple[SyncPass, Terms]:
+    """Returns the pass of prospects with its terms, in two queries. Raises DecisionRefused as `prospects_pass`."""
+    of_pass = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    rows = list(_types(sync_pass__name=PASS).select_related(*of_pass, "mapping").annotate(allows_remap=Exists(choosing)))
+    if not rows:
+        return prospects_pass(), Terms({}, allows_remap())
+    sync_pass = rows[0].sync_pass
+    return sync_pass, Terms(_rules(sync_pass, rows), rows[0].allows_remap)
+
+
+def terms_of(sync_pass: SyncPass) -> Terms:
+    return Terms(_rules(sync_pass, _types(sync_pass=sync_pass).select_related("mapping")), allows_remap())
+
+
+def _types(**of_pass: Any) -> QuerySet[RecordType]:
+    return RecordType.objects.filter(**of_pass).prefetch_related("mapping__rules").order_by("order", "id")
+
+
+def _rules(sync_pass: SyncPass, rows: Iterable[RecordType]) -> dict[str, Rules]:
+    return {row.crm_object: mapping_of(row.mapping, sync_pass.peer, crm=sync_pass.crm) for row in rows if row.is_on}
 
 
 @contextmanager
@@ -90,16 +129,16 @@ def both_sides(sync_pass: SyncPass, wiring: Wiring | None) -> Iterator[tuple[Con
         crm.close()
 
 
-def find_matches(sync_pass: SyncPass, prospect_id: str, *, wiring: Wiring | None = None) -> Matches:
+def find_matches(sync_pass: SyncPass, prospect_id: str, *, terms: Terms | None = None, wiring: Wiring | None = None) -> Matches:
     """Returns the prospect with its candidates as they are now, and keeps them. Where a system does not answer, what was
     read last is returned with the reason. Raises DecisionRefused for a prospect that is not there, ConnectorError when
     nothing was read before."""
-    wiring = wiring or Wiring()
+    wiring, terms = wiring or Wiring(), terms or terms_of(sync_pass)
     try:
         with both_sides(sync_pass, wiring) as (crm, peer):
-            found = read_matches(sync_pass, crm, peer, [prospect_id], wiring.now()).get(prospect_id)
+            found = read_matches(sync_pass, crm, peer, [prospect_id], wiring.now(), terms).get(prospect_id)
     except ConnectorError as error:
-        if (kept := kept_matches(sync_pass, prospect_id)) is None:
+        if (kept := kept_matches(sync_pass, prospect_id, terms)) is None:
             raise
         return replace(kept, trouble=error.sentence)
     if found is None:
@@ -120,7 +159,7 @@ def keep_matches(found: Iterable[Matches]) -> None:
     insert_rows(rows, unique=["sync_pass", "peer_id"], update=["prospect", "candidates", "active_tasks", "active_sequences", "read_at"])
 
 
-def kept_matches(sync_pass: SyncPass, prospect_id: str) -> Matches | None:
+def kept_matches(sync_pass: SyncPass, prospect_id: str, terms: Terms) -> Matches | None:
     """Returns what was read last, None where nothing was."""
     row = ProspectMatches.objects.filter(sync_pass=sync_pass, peer_id=prospect_id).first()
     if row is None:
@@ -136,14 +175,14 @@ def kept_matches(sync_pass: SyncPass, prospect_id: str) -> Matches | None:
         Active(*said.get("active", (0, 0))),
         bindings_of(sync_pass, [prospect_id]).get(prospect_id),
         [from_json(c) for c in row.candidates],
-        allows_remap=allows_remap(),
+        allows_remap=terms.allows_remap,
     )
 
 
 def bindings_of(sync_pass: SyncPass, peer_ids: Collection[str]) -> dict[str, Binding]:
-    """Returns prospect id -> the link that holds."""
+    """Returns prospect id -> the link that holds; `is_asked` says of it whether a question about it is open."""
     rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=PROSPECT, peer_id__in=list(peer_ids), is_tombstone=False)
-    return {row.peer_id: row for row in rows}
+    return {row.peer_id: row for row in rows.annotate(is_asked=prospect_marks()["is_asked"])}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -169,19 +208,20 @@ class _Reading:
         self.found |= {f"{r.ref.object_type}:{r.ref.id}": r for r in records if not r.is_deleted}
 
 
-def read_matches(sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids: Sequence[str], now: datetime) -> dict[str, Matches]:
+def read_matches(
+    sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids: Sequence[str], now: datetime, terms: Terms | None = None
+) -> dict[str, Matches]:
     """Returns the prospects that are there, with their candidates, by id. Reads only. Raises ConnectorError."""
-    kind, types, allows = KINDS[sync_pass.name], _types(sync_pass), allows_remap()
+    terms = terms or terms_of(sync_pass)
+    kind, types = KINDS[sync_pass.name], terms.types
     prospects = {r.ref.id: r for r in peer.read(PROSPECT, list(peer_ids), _prospect_columns(kind, types))}
     reading = _Reading(sync_pass, crm, kind, types)
     bindings = bindings_of(sync_pass, prospects)
     _search(reading, prospects.values())
     _read_named(reading, prospects.values(), bindings)
     _follow(reading, bindings.values())
-    holders = _holders(reading)
+    holders, users = _holders_and_users(reading)
     active = _active(peer, [*prospects, *(h.peer_id for h in holders.values())][: len(prospects) + MOST_HOLDERS])
-    is_by_user = any(rule.transform == USER_PAIR for rules in types.values() for rule in rules.rules)
-    users = _users(sync_pass) if is_by_user else {}
     by_key: dict[str, list[str]] = {}
     for key, record in reading.found.items():
         for address in kind.keys(record):
@@ -204,14 +244,9 @@ def read_matches(sync_pass: SyncPass, crm: Connector, peer: Connector, peer_ids:
             _trimmed(ordered([it for it in candidates if it is not None], list(types))),
             prospect,
             {key: reading.found[key] for key in mine if key in reading.found},
-            allows_remap=allows,
+            allows_remap=terms.allows_remap,
         )
     return matches
-
-
-def _types(sync_pass: SyncPass) -> dict[str, Rules]:
-    rows = RecordType.objects.filter(sync_pass=sync_pass, is_on=True).select_related("mapping").prefetch_related("mapping__rules")
-    return {row.crm_object: mapping_of(row.mapping, sync_pass.peer, crm=sync_pass.crm) for row in rows.order_by("order", "id")}
 
 
 def _prospect_columns(kind: Kind, types: Mapping[str, Rules]) -> list[str]:
@@ -280,14 +315,31 @@ def _beside(reading: _Reading, prospect: Record, binding: Binding | None) -> lis
     return [key for name in reading.types if (key := f"{name}:{named}") in reading.found] if named else []
 
 
-def _holders(reading: _Reading) -> dict[str, Binding]:
-    """Returns "type:id" of a candidate -> the link that holds it."""
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The prospect that a candidate is linked to."""
+
+    peer_id: str
+    name: str
+
+
+def _holders_and_users(reading: _Reading) -> tuple[dict[str, _Held], dict[str, str]]:
+    """Returns "type:id" of a candidate -> the prospect that it is linked to, and which user of the CRM is which of the peer,
+    where a rule asks: two questions in one query."""
     ids = [key.partition(":")[2] for key in reading.found]
-    rows: list[Binding] = []
+    held, users = dict[str, _Held](), dict[str, str]()
     for start in range(0, len(ids), 500):
-        part = ids[start : start + 500]
-        rows += Binding.objects.filter(sync_pass=reading.sync_pass, is_tombstone=False, crm_id__in=part)
-    return {f"{row.crm_type}:{row.crm_id}": row for row in rows}
+        links = Binding.objects.filter(sync_pass=reading.sync_pass, is_tombstone=False, crm_id__in=ids[start : start + 500])
+        rows = links.values_list("crm_type", "crm_id", "peer_id", "name")
+        if start == 0 and any(rule.transform == USER_PAIR for rules in reading.types.values() for rule in rules.rules):
+            pairs = UserPair.objects.filter(sync_pass=reading.sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
+            rows = rows.union(pairs.values_list(Value(""), "crm_user_id", "peer_user_id", Value("")))
+        for type_, id_, peer_id, name in rows:
+            if type_:
+                held[f"{type_}:{id_}"] = _Held(peer_id, name)
+            else:
+                users[id_] = peer_id
+    return held, users
 
 
 def _active(peer: Connector, ids: Sequence[str]) -> dict[str, Active]:
@@ -311,17 +363,12 @@ def _counted(peer: Connector, object_type: str, ids: Sequence[str], states: tupl
     return Counter(str(row.fields.get("prospect")) for row in rows if row.fields.get("state") in states)
 
 
-def _users(sync_pass: SyncPass) -> dict[str, str]:
-    rows = UserPair.objects.filter(sync_pass=sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
-    return dict(rows.values_list("crm_user_id", "peer_user_id"))
-
-
 def _candidate(
     reading: _Reading,
     prospect: Record,
     binding: Binding | None,
     key: str,
-    holders: Mapping[str, Binding],
+    holders: Mapping[str, _Held],
     active: Mapping[str, Active],
     users: Mapping[str, str],
 ) -> Candidate | None:

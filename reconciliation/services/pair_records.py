@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from connectors.contract import Connector, Record, Ref
 from connectors.errors import ConnectorError
@@ -15,12 +15,13 @@ from reconciliation.core.conditions import holds
 from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, RecordType, SearchKey, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, Policy, RecordType, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.models.sync_pass import TWO_WAY as PAIR_PASSES
 from reconciliation.store import decode
 
 MOST_FOUND = 50
+MOST_BY_ID = 5
 ID = re.compile(r"[0-9A-Za-z]{1,40}")
 
 
@@ -32,14 +33,17 @@ def pair_passes() -> list[SyncPass]:
 def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | None:
     """Returns the two-way pass that knows such a record: by its link, or since no other pass has this kind of record. An
     account or a prospect that only the one-way pass knows is left to that. `passes` are those that were read already."""
-    for sync_pass in pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]:
-        if ref.system == sync_pass.crm.system and sync_pass.record_types.filter(crm_object=ref.object_type).exists():
-            return sync_pass
-        if ref.system == sync_pass.peer.system and KINDS[sync_pass.name].peer_object == ref.object_type:
-            known = Binding.objects.filter(sync_pass=sync_pass, peer_id=ref.id).exists()
-            if known or SearchKey.objects.filter(sync_pass=sync_pass, ref=str(ref)).exists():
-                return sync_pass
-    return None
+    asked = pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]
+    of_crm = [p.pk for p in asked if p.crm.system == ref.system]
+    of_peer = [p.pk for p in asked if p.peer.system == ref.system and KINDS[p.name].peer_object == ref.object_type]
+    if not of_crm and not of_peer:
+        return None
+    own = RecordType.objects.filter(sync_pass=OuterRef("pk"), crm_object=ref.object_type)
+    linked = Binding.objects.filter(sync_pass=OuterRef("pk"), peer_id=ref.id)
+    seen = SearchKey.objects.filter(sync_pass=OuterRef("pk"), ref=str(ref))
+    known = SyncPass.objects.filter(Q(Exists(own), pk__in=of_crm) | (Q(pk__in=of_peer) & (Exists(linked) | Exists(seen))))
+    found = set(known.values_list("pk", flat=True))
+    return next((p for p in asked if p.pk in found), None)
 
 
 def ref_of(system: str, object_type: str, record_id: str) -> Ref | None:
@@ -48,16 +52,17 @@ def ref_of(system: str, object_type: str, record_id: str) -> Ref | None:
 
 
 def binding_of(sync_pass: SyncPass, ref: Ref) -> Binding | None:
-    """Returns the link of a record, the one that holds before one that ended."""
+    """Returns the link of a record, the one that holds before one that ended; `allows_remap` says of it whether users may
+    move it to another record."""
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
     own = Q(crm_type=ref.object_type, crm_id=ref.id) if ref.system == sync_pass.crm.system else Q(peer_id=ref.id)
     rows = Binding.objects.filter(own, sync_pass=sync_pass).select_related("sync_pass__crm", "sync_pass__peer")
-    return rows.order_by("is_tombstone", "-pk").first()
+    return rows.annotate(allows_remap=Exists(choosing)).order_by("is_tombstone", "-pk").first()
 
 
-def aliases(ref: Ref) -> list[Ref]:
+def aliases(sync_pass: SyncPass, ref: Ref) -> list[Ref]:
     """Returns the record and the one it is linked to: they have one history."""
-    sync_pass = pass_of(ref)
-    binding = binding_of(sync_pass, ref) if sync_pass is not None else None
+    binding = binding_of(sync_pass, ref)
     if binding is None:
         return [ref]
     return list(dict.fromkeys([ref, Ref.parse(binding.crm_ref), Ref.parse(binding.peer_ref)]))
@@ -219,42 +224,41 @@ def search_pairs(text: str, passes: Iterable[SyncPass] | None = None) -> list[Fo
     pair the CRM's record stands for both."""
     text = text.strip()
     key = name_key(text)[:200]
-    asked = pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]
+    asked = {p.pk: p for p in (pair_passes() if passes is None else passes) if p.name in PAIR_PASSES}
+    if not key or not asked:
+        return []
+    rows = SearchKey.objects.filter(starts_with("key", key), sync_pass__in=asked).order_by("key")[: MOST_FOUND * len(asked)]
+    texts = {(row.sync_pass_id, row.ref): row for row in rows}
+    is_id = bool(ID.fullmatch(text)) and any(c.isdigit() for c in text)
+    bound = _links(asked.values(), [(pk, Ref.parse(ref)) for pk, ref in texts], text if is_id else "")
     found: dict[Ref, FoundPair] = {}
-    for sync_pass in asked if key else ():
-        rows = SearchKey.objects.filter(starts_with("key", key), sync_pass=sync_pass).order_by("key")[:MOST_FOUND]
-        texts = {row.ref: row for row in rows}
-        is_id = bool(ID.fullmatch(text)) and any(c.isdigit() for c in text)
-        by_id = _bindings(sync_pass).filter(Q(crm_id=text) | Q(peer_id=text))[:5] if is_id else ()
-        refs = [Ref.parse(ref) for ref in texts]
-        bound = _links(sync_pass, refs)
-        for ref in refs:
-            binding = bound.get(ref)
-            home = Ref.parse(binding.crm_ref) if binding is not None else ref
-            row = texts[str(ref)]
-            why = f"e-mail {row.text}" if row.kind == SearchKey.Kind.EMAIL else ""
-            if home not in found or (found[home].why and not why):
-                found[home] = _found(home, binding, row.text if row.kind == SearchKey.Kind.NAME else "", why)
-        for binding in by_id:
-            home = Ref.parse(binding.crm_ref)
-            found.setdefault(home, _found(home, binding, binding.name, "by its id"))
+    for (pk, ref), row in texts.items():
+        binding = bound.get((pk, Ref.parse(ref)))
+        home = Ref.parse(binding.crm_ref) if binding is not None else Ref.parse(ref)
+        why = f"e-mail {row.text}" if row.kind == SearchKey.Kind.EMAIL else ""
+        if home not in found or (found[home].why and not why):
+            found[home] = _found(home, binding, row.text if row.kind == SearchKey.Kind.NAME else "", why)
+    for binding in list(dict.fromkeys(b for b in bound.values() if is_id and text in (b.crm_id, b.peer_id)))[:MOST_BY_ID]:
+        home = Ref.parse(binding.crm_ref)
+        found.setdefault(home, _found(home, binding, binding.name, "by its id"))
     return list(found.values())[:MOST_FOUND]
 
 
-def _bindings(sync_pass: SyncPass) -> QuerySet[Binding]:
-    return Binding.objects.filter(sync_pass=sync_pass).select_related("sync_pass__crm", "sync_pass__peer")
-
-
-def _links(sync_pass: SyncPass, refs: list[Ref]) -> dict[Ref, Binding]:
-    crm = [r.id for r in refs if r.system == sync_pass.crm.system]
-    peer = [r.id for r in refs if r.system == sync_pass.peer.system]
-    rows = _bindings(sync_pass).filter(Q(crm_id__in=crm) | Q(peer_id__in=peer)) if refs else Binding.objects.none()
-    links: dict[Ref, Binding] = {}
-    for row in rows.order_by("-is_tombstone"):  # one that holds comes last, and counts
-        links[Ref.parse(row.crm_ref)] = row
+def _links(passes: Iterable[SyncPass], refs: list[tuple[int, Ref]], id_: str) -> dict[tuple[int, Ref], Binding]:
+    """Returns the links of these records and of those with this id, by pass and record, in one query or none."""
+    by_pass = {p.pk: p for p in passes}
+    crm = {ref.id for pk, ref in refs if ref.system == by_pass[pk].crm.system} | ({id_} if id_ else set())
+    peer = {ref.id for pk, ref in refs if ref.system == by_pass[pk].peer.system} | ({id_} if id_ else set())
+    if not crm and not peer:
+        return {}
+    rows = Binding.objects.filter(Q(crm_id__in=crm) | Q(peer_id__in=peer), sync_pass__in=by_pass)
+    links: dict[tuple[int, Ref], Binding] = {}
+    for row in rows.order_by("-is_tombstone", "pk"):  # one that holds comes last, and counts
+        row.sync_pass = by_pass[row.sync_pass_id]
+        links[row.sync_pass_id, Ref.parse(row.crm_ref)] = row
         if not row.is_tombstone:
-            links[Ref.parse(row.peer_ref)] = row
-    return {ref: links[ref] for ref in refs if ref in links}
+            links[row.sync_pass_id, Ref.parse(row.peer_ref)] = row
+    return links
 
 
 def _found(ref: Ref, binding: Binding | None, text: str, why: str) -> FoundPair:

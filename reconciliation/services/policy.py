@@ -25,9 +25,9 @@ def allows_remap() -> bool:
     return Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE).exists()
 
 
-def refuse_unless_remap() -> None:
-    """Raises DecisionRefused while remapping is off (S2.2, S2.5)."""
-    if not allows_remap():
+def refuse_unless_remap(is_allowed: bool | None = None) -> None:
+    """Raises DecisionRefused while remapping is off (S2.2, S2.5). `is_allowed`: the policy, where it was read already."""
+    if not (allows_remap() if is_allowed is None else is_allowed):
         raise DecisionRefused(NO_REMAP)
 
 

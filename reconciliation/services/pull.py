@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Exists
 
-from connectors.contract import Connector, Record, Value
+from connectors.contract import Connector, Record
 from connectors.errors import ConnectorError, StaleVersion
 from reconciliation.core.mapping import FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
@@ -27,17 +28,16 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Operation, RecordType, SyncPass, UserPair
+from reconciliation.models import Binding, Operation, Policy, RecordType, SyncPass, UserPair
 from reconciliation.passes.pairs import TypeTerms
-from reconciliation.selectors import names_in_pairs
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.matches import both_sides
+from reconciliation.services.matches import PASS, both_sides
 from reconciliation.store import decode_fields, encode, mapping_of
 
 MOST_TRIES = 3
 CHANGED = "A value changed while you were looking at it. Look at the differences again, then sync. Nothing was done."
-NOT_LINKED = "This record is linked to nothing, so there is nothing to pull. Find its matches first."
+NOT_LINKED = "This record is linked to nothing, so there is nothing to pull."
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +117,7 @@ class _Pair:
     rules: Rules
     flowing: Rules
     users: Mapping[str, str]
+    names: Mapping[tuple[str, str], str]  # (side, user id) -> name, where a rule carries users
 
     def states(self) -> tuple[SideState, SideState]:
         bound, crm, peer = self.binding, self.crm, self.peer
@@ -128,19 +129,31 @@ class _Pair:
 
 def bound(sync_pass: SyncPass, peer_id: str) -> Binding:
     """Returns the link of a record of the peer. Raises DecisionRefused where there is none."""
-    rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=KINDS[sync_pass.name].peer_object, peer_id=peer_id, is_tombstone=False)
-    binding = rows.select_related("sync_pass__crm", "sync_pass__peer").first()
+    binding = linked(sync_pass.name, peer_id)
     if binding is None:
         raise DecisionRefused(NOT_LINKED)
     return binding
 
 
+def linked(pass_name: str, peer_id: str) -> Binding | None:
+    """Returns the link of a record of the peer with its pass, and as `allows_remap` the dedupe policy, in one query."""
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    rows = Binding.objects.filter(
+        sync_pass__name=pass_name, peer_type=KINDS[pass_name].peer_object, peer_id=peer_id, is_tombstone=False
+    ).annotate(allows_remap=Exists(choosing))
+    return rows.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").first()
+
+
 def pull_plan(sync_pass: SyncPass, peer_id: str, choice: Choice, *, wiring: Wiring | None = None) -> PullPlan:
     """Returns what a sync would write. Reads only. Raises DecisionRefused, ConnectorError."""
-    binding = bound(sync_pass, peer_id)
-    with both_sides(sync_pass, wiring) as (crm, peer):
-        pair = _read(sync_pass, binding, crm, peer)
-    return _plan(sync_pass, pair, choice)[0]
+    return plan_of(bound(sync_pass, peer_id), choice, wiring=wiring)
+
+
+def plan_of(binding: Binding, choice: Choice, *, wiring: Wiring | None = None) -> PullPlan:
+    """Returns as `pull_plan` for a link that was read just now."""
+    with both_sides(binding.sync_pass, wiring) as (crm, peer):
+        pair = _read(binding.sync_pass, binding, crm, peer)
+    return _plan(binding.sync_pass, pair, choice)[0]
 
 
 def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector) -> _Pair:
@@ -154,11 +167,23 @@ def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector
     ours = crm.read(binding.crm_type, [binding.crm_id], list(dict.fromkeys([*rules.crm_fields, *kind.columns[binding.crm_type]])))
     theirs = peer.read(binding.peer_type, [binding.peer_id], list(dict.fromkeys([*rules.peer_fields, *kind.columns[binding.peer_type]])))
     if not ours or ours[0].is_deleted or ours[0].succeeded_by is not None:
-        raise DecisionRefused(f"{binding.crm_type} {binding.crm_id} is gone in Salesforce. Find matches shows what can take its place.")
+        way_out = " Find matches shows what can take its place." if sync_pass.name == PASS else ""
+        raise DecisionRefused(f"{binding.crm_type} {binding.crm_id} is gone in {sync_pass.crm.get_system_display()}.{way_out}")
     if not theirs:
-        raise DecisionRefused(f"{binding.peer_type.capitalize()} {binding.peer_id} is gone in Outreach.")
-    pairs = UserPair.objects.filter(sync_pass=sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
-    return _Pair(binding, ours[0], theirs[0], rules, type_.flowing, dict(pairs.values_list("crm_user_id", "peer_user_id")))
+        raise DecisionRefused(f"{binding.peer_type.capitalize()} {binding.peer_id} is gone in {sync_pass.peer.get_system_display()}.")
+    users, names = _users(sync_pass) if any(r.transform == USER_PAIR for r in rules.rules) else ({}, {})
+    return _Pair(binding, ours[0], theirs[0], rules, type_.flowing, users, names)
+
+
+def _users(sync_pass: SyncPass) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
+    """Returns user of the CRM -> user of the peer, and the names of both by side and id."""
+    users, names = dict[str, str](), dict[tuple[str, str], str]()
+    rows = UserPair.objects.filter(sync_pass=sync_pass)
+    for ours, theirs, our_name, their_name in rows.values_list("crm_user_id", "peer_user_id", "crm_name", "peer_name"):
+        names["crm", ours], names["peer", theirs] = our_name, their_name
+        if ours and theirs:
+            users[ours] = theirs
+    return users, names
 
 
 def merged(pair: _Pair, choice: Choice) -> Merge:
@@ -176,15 +201,9 @@ def _plan(sync_pass: SyncPass, pair: _Pair, choice: Choice) -> tuple[PullPlan, d
     writes = merge.to_peer if choice.source == "crm" else merge.to_crm
     by_rule = {write.rule.id: write for write in writes.values()}
     titles = (sync_pass.crm.schema_cache or {}).get(pair.binding.crm_type, {})
-    users = names_in_pairs(sync_pass, _users_of(pair)) if any(r.transform == USER_PAIR for r in pair.rules.rules) else {}
-    lines = [_line(pair, choice, rule, by_rule.get(rule.id), merge, titles, users) for rule in pair.rules.rules]
+    lines = [_line(pair, choice, rule, by_rule.get(rule.id), merge, titles) for rule in pair.rules.rules]
     name = KINDS[sync_pass.name].name_of(pair.peer)
     return PullPlan(pair.binding, choice, name, tuple(lines)), writes
-
-
-def _users_of(pair: _Pair) -> list[Value]:
-    rules = [r for r in pair.rules.rules if r.transform == USER_PAIR]
-    return [pair.crm.fields.get(r.crm) for r in rules] + [pair.peer.fields.get(r.peer) for r in rules]
 
 
 def _line(
@@ -194,7 +213,6 @@ def _line(
     write: FieldWrite | None,
     merge: Merge,
     titles: Mapping[str, Any],
-    users: Mapping[tuple[str, str], str],
 ) -> PullLine:
     ours, theirs = pair.crm.fields.get(rule.crm), pair.peer.fields.get(rule.peer)
     title = str((titles.get(rule.crm) or {}).get("title") or rule.crm)
@@ -204,8 +222,9 @@ def _line(
     becomes = write.value if write is not None else None
     if rule.transform == USER_PAIR:
         to = "peer" if choice.source == "crm" else "crm"
-        ours, theirs = users.get(("crm", str(ours)), ours), users.get(("peer", str(theirs)), theirs)  # type: ignore[assignment]
-        becomes = users.get((to, str(becomes)), becomes)  # type: ignore[assignment]
+        names = pair.names
+        ours, theirs = names.get(("crm", str(ours)), ours), names.get(("peer", str(theirs)), theirs)  # type: ignore[assignment]
+        becomes = names.get((to, str(becomes)), becomes)  # type: ignore[assignment]
     return PullLine(rule, title, ours, theirs, becomes, write is not None, is_off, note, _seen(pair, rule))
 
 

@@ -52,7 +52,7 @@ class Timeline:
 def timeline(sync_pass: SyncPass, ref: Ref) -> Timeline:
     """Returns everything we did with a record and everything people decided about it."""
     is_pair = sync_pass.name in PAIR_PASSES
-    refs = aliases(ref) if is_pair else [ref]
+    refs = aliases(sync_pass, ref) if is_pair else [ref]
     operations = list(_operations(*refs)[:MOST_OF_A_KIND])
     events = list(RunEvent.objects.filter(crm_ref__in=[str(r) for r in refs]).order_by("-id")[:MOST_OF_A_KIND])
     told = {e.operation_id: e for e in events if e.operation_id}
@@ -170,7 +170,7 @@ def field_history(sync_pass: SyncPass, ref: Ref, name: str) -> FieldHistory:
     rules = {rule.pk: rule for rule in FieldRule.objects.filter(table__in=tables).order_by("table__record_types__order", "pk")}
     pair = next((r for r in rules.values() if name == r.peer_field), None) or next((r for r in rules.values() if name == r.crm_field), None)
     crm_field, peer_field = (pair.crm_field, pair.peer_field) if pair is not None else (name, name)
-    rows = list(_operations(*(aliases(ref) if is_pair else [ref]))[:MOST_OF_A_KIND])
+    rows = list(_operations(*(aliases(sync_pass, ref) if is_pair else [ref]))[:MOST_OF_A_KIND])
     changes = []
     for op in rows:
         column = crm_field if op.connection_id == sync_pass.crm_id else peer_field

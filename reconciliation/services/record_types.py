@@ -14,6 +14,7 @@ from reconciliation.engine import pair_trouble
 from reconciliation.models import Case, RecordType, SyncPass
 from reconciliation.services.audit import audit
 
+MOST_CONDITIONS = 20
 SWITCHES = ("is_on", "inbound_create", "inbound_update", "outbound_create", "outbound_update")
 
 
@@ -61,6 +62,8 @@ def move(row: RecordType, step: int, user: AbstractBaseUser) -> bool:
 
 def type_set(row: RecordType, switches: Mapping[str, bool], conditions: Sequence[Sequence[str]], user: AbstractBaseUser) -> bool:
     """Saves switches and conditions of a type and returns whether that changed anything. Raises RecordTypesRefused."""
+    if len(conditions) > MOST_CONDITIONS:
+        raise RecordTypesRefused(f"{row.crm_object}: {len(conditions)} conditions are more than {MOST_CONDITIONS}. Nothing was saved.")
     try:
         rows = checked(conditions)
     except ValueError as error:

@@ -65,11 +65,12 @@ class _Hit:
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """What the store knows of the hits: bindings by either side; by organisation the kind and name of what waits for a
-    person, or "deleted" for one that was deleted before it was ever linked."""
+    person, or "deleted" for one that was deleted before it was ever linked; by account its present name."""
 
     by_crm: dict[str, Binding]
     by_peer: dict[str, Binding]
     waiting: dict[str, tuple[str, str]]
+    names: dict[str, str]
 
 
 def refs_of(sync_pass: SyncPass, text: str) -> list[Ref]:
@@ -112,12 +113,10 @@ def search(sync_pass: SyncPass, text: str, *, wiring: Wiring | None = None, asks
     accounts = _accounts(sync_pass, key, named)
     for peer_id, name in accounts:
         _take(hits, Ref(sync_pass.peer.system, ACCOUNT, peer_id), name, "id" if named else SearchKey.Kind.NAME, name)
-    unnamed = [r.id for r, hit in hits.items() if r.object_type == ACCOUNT and not hit.name]
-    if unnamed:
-        for peer_id, name in PeerName.objects.filter(sync_pass=sync_pass, peer_id__in=unnamed).values_list("peer_id", "name"):
-            hits[Ref(sync_pass.peer.system, ACCOUNT, peer_id)].name = name
     is_cut = len(by_name) > MOST_FOUND or len(accounts) > MOST_FOUND
     standing = _standing(sync_pass, [*hits, *named])
+    for ref, hit in hits.items():  # known by a former name only
+        hit.name = hit.name or (standing.names.get(ref.id, "") if ref.object_type == ACCOUNT else "")
     for ref in named:  # what was bound before the index knew it, or stands in a case
         binding = _binding_of(ref, standing)
         waits = ref.object_type == ORGANISATION and ref.id in standing.waiting
@@ -149,7 +148,7 @@ def _standing(sync_pass: SyncPass, refs: Iterable[Ref]) -> _Standing:
     crm_ids = {r.id for r in refs if r.object_type == ORGANISATION}
     peer_ids = {r.id for r in refs if r.object_type == ACCOUNT}
     if not crm_ids and not peer_ids:
-        return _Standing({}, {}, {})
+        return _Standing({}, {}, {}, {})
     gone = Exists(Tombstone.objects.filter(sync_pass=sync_pass, crm_id=OuterRef("crm_id"), restored_at=None))
     bound = Binding.objects.filter(sync_pass=sync_pass).annotate(is_deleted=gone)
     # Two questions in one: each has an index of its own, and the one by account holds standing links only.
@@ -163,9 +162,13 @@ def _standing(sync_pass: SyncPass, refs: Iterable[Ref]) -> _Standing:
         by_peer[row.peer_id] = row
     cases = Case.objects.filter(sync_pass=sync_pass, crm_id__in=crm_ids, state=Case.State.OPEN).exclude(kind=Case.Kind.MAPPING)
     stones = Tombstone.objects.filter(sync_pass=sync_pass, crm_id__in=crm_ids, binding=None, restored_at=None)
-    told = cases.values_list("crm_id", "kind", "name").union(stones.values_list("crm_id", Value("deleted"), "name"))
-    waiting = {crm_id: (kind, name) for crm_id, kind, name in sorted(told, key=lambda row: row[1] != "deleted")}  # a case counts
-    return _Standing(by_crm, by_peer, waiting)
+    accounts = PeerName.objects.filter(sync_pass=sync_pass, peer_id__in=peer_ids)
+    told = cases.values_list("crm_id", "kind", "name").union(
+        stones.values_list("crm_id", Value("deleted"), "name"), accounts.values_list("peer_id", Value(ACCOUNT), "name")
+    )
+    rows_told = sorted(told, key=lambda row: row[1] != "deleted")  # a case counts
+    waiting = {id_: (kind, name) for id_, kind, name in rows_told if kind != ACCOUNT}
+    return _Standing(by_crm, by_peer, waiting, {id_: name for id_, kind, name in rows_told if kind == ACCOUNT})
 
 
 def _binding_of(ref: Ref, standing: _Standing) -> Binding | None:
@@ -243,8 +246,10 @@ def name_of(sync_pass: SyncPass, ref: Ref) -> str:
 
 def last_tombstone(sync_pass: SyncPass, organisation_id: str) -> Tombstone | None:
     """Returns what is remembered of the last time the organisation was deleted."""
-    rows = Tombstone.objects.filter(sync_pass=sync_pass, crm_id=organisation_id).select_related("run")
-    return rows.order_by("-pk").first()
+    found = Tombstone.objects.filter(sync_pass=sync_pass, crm_id=organisation_id).order_by("-pk").first()
+    if found is not None:
+        found.sync_pass = sync_pass  # with its systems, as it was read
+    return found
 
 
 def read_now(sync_pass: SyncPass, ref: Ref, wiring: Wiring | None = None) -> tuple[Record | None, str]:

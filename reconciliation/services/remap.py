@@ -5,31 +5,39 @@ listed (engine-rules 33)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from connectors.contract import Record, Ref
+from connectors.errors import ConnectorError, OutcomeUnknown, ServerTrouble
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.matching import Candidate, Rule, preferred
+from reconciliation.core.matching import Active, Candidate, Holder, Rule, preferred
 from reconciliation.core.operations import Decision as Decided
 from reconciliation.engine.context import RunContext
-from reconciliation.engine.relinking import NotRelinked, Step, carry
+from reconciliation.engine.relinking import Beside, NotRelinked, Step, carry
 from reconciliation.engine.staff import at_work
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, Difference, RememberedPair, SyncPass
 from reconciliation.passes.prospects import PROSPECT, SOURCE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
-from reconciliation.services.matches import Matches, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
+from reconciliation.services.matches import Matches, Terms, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
 from reconciliation.services.policy import refuse_unless_remap
 
 MOST_AT_ONCE = 200
 PROSPECTS_A_CALL = 50
-NOTHING_ELSE = "Sequences, tasks and field values stay as they are. Fields that differ are listed and can be pulled down afterwards."
+NOTHING_ELSE = (
+    "Sequences, tasks and field values stay as they are; only an opt-out of one side goes to the other, in the next run. Fields that "
+    "differ are listed and can be pulled down afterwards."
+)
 CHANGED = "This changed while you were looking at it. Look at the matches again, then decide. Nothing was done."
 
 
@@ -113,11 +121,12 @@ def remap(
     move_link: bool = False,
     by: AbstractBaseUser | None,
     reason: str = "",
-    stamp: str = "",
+    stamp: str,
     wiring: Wiring | None = None,
 ) -> Remapped:
-    """Lets the prospect belong to this record from now on. `stamp` is that of the plan that was shown. Raises
-    DecisionRefused, Busy, WritesStopped, ConnectorError; nothing has changed then."""
+    """Lets the prospect belong to this record from now on. `stamp` is that of the plan that was shown; without it nothing is
+    done. Raises DecisionRefused, Busy, WritesStopped, ConnectorError; nothing has changed then, unless the answer was lost:
+    then the link has moved and the next run writes the pointers."""
     sync_pass = prospects_pass()
     name = by.get_username() if by is not None else "command line"
     what = f"Remap prospect {prospect_id} to {crm_type} {crm_id}."
@@ -135,36 +144,54 @@ def _read(context: RunContext, prospect_ids: Sequence[str]) -> dict[str, Matches
 def _remap(
     context: RunContext, matches: Matches, crm_type: str, crm_id: str, move_link: bool, stamp: str, by: AbstractBaseUser | None
 ) -> Remapped:
+    matches = _as_linked_now(context, matches)
     plan = remap_plan(matches, crm_type, crm_id)
     candidate = plan.candidate
     if candidate is not None and (matches.is_bound or candidate.bound_to is not None):
         refuse_unless_remap()
     if plan.refusal or candidate is None:
         raise DecisionRefused(f"{plan.refusal} Nothing was done.")
-    if stamp and stamp != plan.stamp:
-        raise DecisionRefused(CHANGED)
     if candidate.bound_to is not None and not move_link:
         holder = candidate.bound_to
         raise DecisionRefused(
             f"{crm_type} {crm_id} is linked to prospect {holder.id} {holder.name}. Tick “Move the link” to take it over. Nothing was done."
         )
+    if stamp != plan.stamp:
+        raise DecisionRefused(CHANGED)
     was = matches.binding
     origin = {"from": [was.crm_type, was.crm_id] if was is not None else [], "to": [crm_type, crm_id]}
     origin["moved_from"] = candidate.bound_to.id if candidate.bound_to is not None else ""
     steps = [*_given_up(context, candidate, origin), _taken(context, matches, candidate, origin)]
+    own = steps[-1]
+    choice = _Choice(context, matches, candidate, by, own, origin)
     try:
-        done = carry(context, steps)
+        carry(context, steps, Beside(choice.store, choice.put_back))
     except NotRelinked as refusal:
-        raise DecisionRefused(f"Outreach did not take it: {refusal} Nothing was changed.") from refusal
-    own = done[-1]
-    with transaction.atomic():
-        _close_cases(context, matches, candidate, by, own)
-        audit(by, "remap" if was is not None else "link prospect", f"prospect {matches.peer_id}", run=context.run.pk, **origin)
+        raise DecisionRefused(f"The prospect stays where it is: {refusal} Nothing was changed.") from refusal
     _keep_fresh(matches, own)
     assert own.binding is not None
     differing = Difference.objects.filter(binding=own.binding).count()
     operation = own.operation.pk if own.operation is not None else None
     return Remapped(matches.peer_id, matches.name, crm_type, crm_id, context.run.pk, operation, differing, was is None)
+
+
+def _as_linked_now(context: RunContext, matches: Matches) -> Matches:
+    """Returns the matches with the links as they are now: of many prospects that were read at once, an earlier one may have
+    taken the record of a later one."""
+    ids = [it.id for it in matches.candidates]
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=ids)
+    holders = {f"{row.crm_type}:{row.crm_id}": row for row in rows}
+    candidates = [_held_by(it, holders.get(it.key), matches.peer_id) for it in matches.candidates]
+    binding = bindings_of(context.sync_pass, [matches.peer_id]).get(matches.peer_id)
+    return replace(matches, binding=binding, candidates=candidates)
+
+
+def _held_by(it: Candidate, row: Binding | None, peer_id: str) -> Candidate:
+    if row is None or row.peer_id == peer_id:
+        return replace(it, is_current=row is not None, bound_to=None)
+    if it.bound_to is not None and it.bound_to.id == row.peer_id:
+        return it
+    return replace(it, is_current=False, bound_to=Holder(row.peer_id, row.name, Active(None, None)))
 
 
 def _taken(context: RunContext, matches: Matches, candidate: Candidate, origin: dict[str, object]) -> Step:
@@ -199,23 +226,58 @@ def _ended(context: RunContext, peer_id: str, binding: Binding) -> Step:
     return Step(gone, binding, pointer={})
 
 
-def _close_cases(context: RunContext, matches: Matches, candidate: Candidate, by: AbstractBaseUser | None, own: Step) -> None:
-    """Closes what asked for this choice, and conflicts of the link that is no more; whom the prospect does not belong to is
-    remembered, so that no edit of that record asks again."""
-    rows = Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN)
-    now = context.wiring.now()
-    decided = {"run": context.run.pk, "operation": own.operation.pk if own.operation else None, "to": [candidate.type, candidate.id]}
-    asked = rows.filter(kind=Case.Kind.REMAP, peer_id=matches.peer_id) | rows.filter(kind=Case.Kind.REMAP, crm_id=candidate.id)
-    decision = "remap" if matches.is_bound else "link prospect"
-    closed = {"state": Case.State.RESOLVED, "decision": decision, "decided": decided, "closed_at": now, "note": context.reason}
-    Case.objects.filter(pk__in=list(asked.values_list("pk", flat=True))).update(**closed, decided_by_id=by.pk if by is not None else None)
-    rows.filter(kind=Case.Kind.CONFLICT, peer_id=matches.peer_id).exclude(crm_id=candidate.id).update(
-        state=Case.State.CLOSED, decision="remap", closed_at=now, note="The link was moved to another record."
-    )
-    pairs = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id=matches.peer_id)
-    pairs.filter(crm_id__in=[candidate.id, ""]).delete()  # "": to no record at all
-    others = [it.id for it in matches.candidates if it.id != candidate.id and it.is_living and it.bound_to is None]
-    remember(context.sync_pass, matches.peer_id, others, by)
+@dataclass(slots=True)
+class _Choice:
+    """What a remap stores beside the links: questions closed, an audit row, and that the prospect belongs to none of the
+    other candidates, so that no edit of those asks again."""
+
+    context: RunContext
+    matches: Matches
+    candidate: Candidate
+    by: AbstractBaseUser | None
+    own: Step
+    origin: dict[str, Any]
+    closed: list[Case] = field(default_factory=list)  # as they were
+    remembered: list[str] = field(default_factory=list)
+
+    @property
+    def decision(self) -> str:
+        return "remap" if self.matches.is_bound else "link prospect"
+
+    def store(self) -> None:
+        self._close_cases()
+        sync_pass, peer_id = self.context.sync_pass, self.matches.peer_id
+        known = set(RememberedPair.objects.filter(sync_pass=sync_pass, peer_id=peer_id).values_list("crm_id", flat=True))
+        others = [it.id for it in self.matches.candidates if it.id != self.candidate.id and it.is_living and it.bound_to is None]
+        self.remembered = [id_ for id_ in others if id_ not in known]
+        remember(sync_pass, peer_id, self.remembered, self.by)
+        audit(self.by, self.decision, f"prospect {peer_id}", run=self.context.run.pk, **self.origin)
+
+    def _close_cases(self) -> None:
+        """Closes what asked for this choice, and conflicts of the link that is no more."""
+        matches, now = self.matches, self.context.wiring.now()
+        rows = Case.objects.filter(sync_pass=self.context.sync_pass, state=Case.State.OPEN)
+        asked = rows.filter(Q(peer_id=matches.peer_id) | Q(crm_id=self.candidate.id), kind=Case.Kind.REMAP)
+        parted = rows.filter(kind=Case.Kind.CONFLICT, peer_id=matches.peer_id).exclude(crm_id=self.candidate.id)
+        self.closed = [*asked, *parted]
+        operation = self.own.operation.pk if self.own.operation is not None else None
+        decided = {"run": self.context.run.pk, "operation": operation, "to": [self.candidate.type, self.candidate.id]}
+        closed = {
+            "state": Case.State.RESOLVED,
+            "decision": self.decision,
+            "decided": decided,
+            "closed_at": now,
+            "note": self.context.reason,
+        }
+        parted.update(state=Case.State.CLOSED, decision="remap", closed_at=now, note="The link was moved to another record.")
+        asked.update(**closed, decided_by_id=self.by.pk if self.by is not None else None)
+
+    def put_back(self, why: str) -> None:
+        for case in self.closed:
+            case.save(update_fields=["state", "decision", "decided", "decided_by", "closed_at", "note"])
+        pairs = RememberedPair.objects.filter(sync_pass=self.context.sync_pass, peer_id=self.matches.peer_id)
+        pairs.filter(crm_id__in=self.remembered).delete()
+        audit(self.by, f"{self.decision}: put back", f"prospect {self.matches.peer_id}", run=self.context.run.pk, why=why)
 
 
 def remember(sync_pass: SyncPass, peer_id: str, crm_ids: Sequence[str], by: AbstractBaseUser | None) -> None:
@@ -235,9 +297,16 @@ def _keep_fresh(matches: Matches, own: Step) -> None:
 # --- keep, later ----------------------------------------------------------------------------------------------------
 
 
+def refuse_to_show_matches(matches: Matches) -> None:
+    """Raises DecisionRefused for a linked prospect while remapping is off (S2.5), unless a question about it is open: to keep
+    the present CRM ID answers that under either policy."""
+    if matches.binding is not None and not matches.binding.is_asked:  # type: ignore[attr-defined]  # set by `bindings_of`
+        refuse_unless_remap(matches.allows_remap)
+
+
 def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> int:
-    """Keeps the present CRM ID: closes what asked, and lets no later edit of those records ask again. Returns how many
-    questions were closed. Raises DecisionRefused."""
+    """Keeps the present CRM ID, or none: closes what asked, and lets no later edit of those records ask again. No pointer
+    changes, so it is allowed under either policy. Returns how many questions were closed. Raises DecisionRefused."""
     sync_pass = prospects_pass()
     with transaction.atomic():
         rows = Case.objects.select_for_update().filter(
@@ -272,20 +341,16 @@ def asked_prospects(sync_pass: SyncPass, import_id: int | None = None) -> list[s
 
 
 def bulk_plans(
-    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, wiring: Wiring | None = None
+    sync_pass: SyncPass, prospect_ids: Sequence[str], rule: Rule, *, terms: Terms | None = None, wiring: Wiring | None = None
 ) -> list[tuple[Matches, RemapPlan]]:
     """Returns what a rule would do to each prospect, read now; a plan without candidate leaves it as it is. At most
     MOST_AT_ONCE. Raises ConnectorError."""
     wiring = wiring or Wiring()
     wanted = list(prospect_ids[:MOST_AT_ONCE])
-    found: list[tuple[Matches, RemapPlan]] = []
     with both_sides(sync_pass, wiring) as (crm, peer):
-        for start in range(0, len(wanted), PROSPECTS_A_CALL):
-            part = wanted[start : start + PROSPECTS_A_CALL]
-            read = read_matches(sync_pass, crm, peer, part, wiring.now())
-            keep_matches(read.values())
-            found += [(read[id_], bulk_plan(read[id_], rule)) for id_ in part if id_ in read]
-    return found
+        read = read_matches(sync_pass, crm, peer, wanted, wiring.now(), terms) if wanted else {}
+    keep_matches(read.values())
+    return [(read[id_], bulk_plan(read[id_], rule)) for id_ in wanted if id_ in read]
 
 
 def bulk_plan(matches: Matches, rule: Rule) -> RemapPlan:
@@ -294,39 +359,68 @@ def bulk_plan(matches: Matches, rule: Rule) -> RemapPlan:
 
 
 def remap_many(keys: Sequence[str], by: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> tuple[int, int, int]:
-    """Carries out what was chosen from a preview and returns how many prospects were remapped, kept and refused; each stands
-    as an event in the run. Raises Busy, WritesStopped, ConnectorError."""
-    sync_pass, done, kept, refused = prospects_pass(), 0, 0, 0
-    chosen = [parts for key in keys[:MOST_AT_ONCE] if len(parts := key.split("|")) == 4]
-    with at_work(sync_pass, by=by.get_username(), what=f"Remap {len(chosen)} prospects.", reason=reason, wiring=wiring) as context:
-        for start in range(0, len(chosen), PROSPECTS_A_CALL):
-            part = chosen[start : start + PROSPECTS_A_CALL]
-            read = _read(context, [parts[0] for parts in part])
-            for prospect_id, crm_type, crm_id, stamp in part:
-                context.ledger.seen += 1
-                matches = read.get(prospect_id)
-                if matches is None:
-                    refused += 1
-                    context.ledger.count(Outcome.EXCLUDED, "deleted")
-                    continue
-                if not crm_id:
-                    kept += 1
-                    remap_keep(prospect_id, by, reason=reason)
-                    _note(context, matches, Outcome.UNCHANGED, "kept", "Its present CRM ID is kept.")
-                    continue
-                try:
-                    _remap(context, matches, crm_type, crm_id, False, stamp, by)
-                except DecisionRefused as refusal:
-                    refused += 1
-                    _note(context, matches, Outcome.EXCLUDED, "changed_meanwhile", str(refusal))
-                else:
-                    done += 1
-                    _note(context, matches, Outcome.UPDATED, "remapped", f"It belongs to {crm_type} {crm_id} from now on.")
-        context.notes.append(f"{done} remapped, {kept} kept, {refused} refused.")
-    return done, kept, refused
+    """Carries out what was chosen from a preview and returns how many prospects were remapped, kept and not remapped; each
+    stands as an event in the run. One that cannot be moved stops no other; two in a row without an answer are no prospect's
+    own trouble. Raises Busy, WritesStopped, ConnectorError; those that were not reached say so then."""
+    sync_pass, done = prospects_pass(), Counter[str]()
+    left = [parts for key in keys[:MOST_AT_ONCE] if len(parts := key.split("|")) == 4]
+    with at_work(sync_pass, by=by.get_username(), what=f"Remap {len(left)} prospects.", reason=reason, wiring=wiring) as context:
+        try:
+            while left:
+                _part_of_many(context, left, done, by)
+        except (ConnectorError, WritesStopped) as error:
+            why = str(error.sentence if isinstance(error, ConnectorError) else error).rstrip(".")
+            for parts in left:
+                _line(context, parts[0], "", Outcome.HELD, "interrupted", f"Nothing was done: {why}.")
+            raise
+        context.notes.append(f"{done['remapped']} remapped, {done['kept']} kept, {done['refused']} not remapped.")
+    return done["remapped"], done["kept"], done["refused"]
 
 
-def _note(context: RunContext, matches: Matches, outcome: Outcome, reason: str, sentence: str) -> None:
-    assert matches.prospect is not None
-    it = Decided(matches.prospect, outcome, reason, sentence)
-    context.record_events([(it, "", matches.name, str(matches.prospect.ref), None)])
+def _part_of_many(context: RunContext, left: list[list[str]], done: Counter[str], by: AbstractBaseUser) -> None:
+    """Carries out as many of what is left as are read at once, and takes each off the list when it has its line."""
+    part = left[:PROSPECTS_A_CALL]
+    read = _read(context, [parts[0] for parts in part])
+    silent: ConnectorError | None = None
+    for parts in part:
+        before, silent = silent, None
+        matches = read.get(parts[0])
+        name = matches.name if matches is not None else ""
+        try:
+            word, line = _one_of_many(context, matches, parts, by)
+        except (ServerTrouble, OutcomeUnknown) as error:
+            silent, word, line = error, "refused", (Outcome.HELD, "unanswered", _unanswered(error))
+        done[word] += 1
+        left.pop(0)
+        _line(context, parts[0], name, *line)
+        if before is not None and silent is not None:
+            raise silent
+
+
+def _one_of_many(
+    context: RunContext, matches: Matches | None, parts: list[str], by: AbstractBaseUser
+) -> tuple[str, tuple[Outcome, str, str]]:
+    """Returns how one prospect is counted, and its line: outcome, reason and sentence."""
+    prospect_id, crm_type, crm_id, stamp = parts
+    if matches is None:
+        return "refused", (Outcome.EXCLUDED, "deleted", "It is not in Outreach, or our user may not see it. Nothing was done.")
+    if not crm_id:
+        remap_keep(prospect_id, by, reason=context.reason)
+        return "kept", (Outcome.UNCHANGED, "kept", "Its present CRM ID is kept.")
+    try:
+        _remap(context, matches, crm_type, crm_id, False, stamp, by)
+    except DecisionRefused as refusal:
+        return "refused", (Outcome.EXCLUDED, "changed_meanwhile", str(refusal))
+    return "remapped", (Outcome.UPDATED, "remapped", f"It belongs to {crm_type} {crm_id} from now on.")
+
+
+def _unanswered(error: ConnectorError) -> str:
+    if error.may_have_happened:
+        return f"{error.sentence}. Its link has moved; the next run writes the pointer."
+    return f"{error.sentence}. Nothing was changed."
+
+
+def _line(context: RunContext, prospect_id: str, name: str, outcome: Outcome, reason: str, sentence: str) -> None:
+    context.ledger.seen += 1
+    prospect = Record(Ref(context.peer.connector.system, PROSPECT, prospect_id), {})
+    context.record_events([(Decided(prospect, outcome, reason, sentence), "", name, str(prospect.ref), None)])

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from reconciliation.core.values import isolated
 
 register = template.Library()
 LONGEST = 300
@@ -88,7 +90,7 @@ def _is_visible(text: str) -> bool:
 @register.filter
 def named(text: Any, fallback: Any = "") -> str:
     """Returns a name that can be seen and clicked: one of blanks and invisible signs only gives way to the fallback."""
-    return str(text) if _is_visible(str(text or "")) else f"(no visible name) {fallback}".rstrip()
+    return isolated(str(text)) if _is_visible(str(text or "")) else f"(no visible name) {fallback}".rstrip()
 
 
 @register.filter
@@ -155,3 +157,13 @@ def alert_word(kind: str) -> str:
 def grouped(value: Any) -> str:
     """Returns a number as people read it: 20,000."""
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+FORCE_PAGES = {"prospects": "admin:prospect_sync", "accounts": "admin:account_sync"}  # of two-way passes
+
+
+@register.filter
+def force_address(binding: Any) -> str:
+    """Returns where both sides of a link are shown with what forcing writes, "" for one of a one-way pass."""
+    page_name = FORCE_PAGES.get(binding.sync_pass.name)
+    return f"{reverse(page_name, args=[binding.peer_id])}?force=1" if page_name else ""

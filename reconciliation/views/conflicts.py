@@ -84,9 +84,10 @@ def show_list(request: HttpRequest) -> HttpResponse:
     return render(request, "admin/reconciliation/conflict/list.html", f"Conflicts: {chosen.heading}", filter=chosen, rows=rows)
 
 
-@page(OPERATE)
+@page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    """One record: each field with what both sides agreed on, what each holds, who changed it, and what a choice writes."""
+    """One record: each field with what both sides agreed on, what each holds, who changed it, and what a choice writes. Who
+    may not decide reads the same, without the choices."""
     waiting = Case.objects.filter(kind=KIND, state=Case.State.OPEN)
     neighbours = {
         "following": Subquery(waiting.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +11,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 
 from connectors.contract import Record
 from connectors.errors import ConnectorError
@@ -23,26 +26,66 @@ from reconciliation.store import organisation_columns
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
-PASS = "organisations"
+PASS, PROSPECTS = "organisations", "prospects"
 
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    sync_pass = pass_named(PASS)
+    passes = list(SyncPass.objects.select_related("crm", "peer").order_by("pk"))
+    sync_pass = next((p for p in passes if p.name == PASS), None)
     counted = CoverageCount.objects.filter(sync_pass=sync_pass).first() if sync_pass else None
-    ours = coverage_counts(sync_pass.pk) if sync_pass else {}
+    ours = coverage_counts([p.pk for p in passes])
     counts = counted.counts if counted else {}
     theirs = [(name, title, counts.get(name)) for name, title in LISTS.items()]
     return render(
         request,
         "admin/reconciliation/record/coverage.html",
         "Coverage",
-        is_connected=bool(sync_pass),
+        passes=[(p, _tiles(p, ours[p.pk])) for p in passes],
+        is_counted_there=sync_pass is not None,
         counted=counted,
-        ours=ours,
         theirs=theirs,
         in_outreach=counts.get("in_outreach"),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One count with the list behind it; `tone` says how it is meant: work ("warn", "bad") or none ("calm")."""
+
+    title: str
+    count: str
+    address: str
+    tone: str = "calm"
+
+
+def _tiles(sync_pass: SyncPass, counts: Mapping[str, str]) -> list[Tile]:
+    """Returns what is known of one pass, each count with a way to its list where there is one for this pass."""
+
+    def tile(title: str, name: str, page_name: str, query: str = "", tone: str = "calm") -> Tile:
+        address = reverse(f"admin:{page_name}") + (f"?{query}" if query else "")
+        return Tile(title, counts[name], address, "calm" if counts[name] == "0" else tone)
+
+    own = f"sync_pass={sync_pass.pk}"
+    linked = Tile(f"In {sync_pass.peer}: linked", counts["linked"], _linked_address(sync_pass), "")
+    of_pass = [linked, tile("Errors", "errors", "error_list", tone="bad")]
+    if sync_pass.is_two_way:
+        of_pass.append(tile("Conflicts to decide", "conflicts", "conflict_list", f"state=open&{own}", "warn"))
+        if sync_pass.name == PROSPECTS:
+            of_pass.append(tile("Wait for a choice", "remaps", "prospect_list", "state=asked", "warn"))
+    else:
+        of_pass.append(tile("Duplicates to decide", "duplicates", "duplicate_list", tone="warn"))
+    of_pass.append(tile("Without owner", "without_owner", "owner_list", tone="warn"))
+    of_pass.append(tile("Fields that differ since linking", "differences", "difference_list", own))
+    of_pass.append(tile("Held blanks", "blanks", "difference_list", f"kind=blank&{own}"))
+    return [*of_pass, tile("Deleted", "deleted", "tombstone_list", f"restored=no&{own}")]
+
+
+def _linked_address(sync_pass: SyncPass) -> str:
+    """Returns the list of what a pass has linked, "" where there is none."""
+    if sync_pass.name == PASS:
+        return reverse("admin:coverage_list", args=["linked"])
+    return reverse("admin:prospect_list") + "?state=linked" if sync_pass.name == PROSPECTS else ""
 
 
 @page()

@@ -23,12 +23,13 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import or_told, page, paginate, render, whole_number
 
 COLUMNS = (
-    Column("organisation", lambda d: d.binding.name),
-    Column("Workbooks id", lambda d: d.binding.crm_id),
-    Column("account", lambda d: d.binding.peer_id),
-    Column("field in Workbooks", lambda d: d.crm_field),
+    Column("record", lambda d: d.binding.name),
+    Column("type", lambda d: d.binding.crm_type),
+    Column("CRM id", lambda d: d.binding.crm_id),
+    Column("Outreach id", lambda d: d.binding.peer_id),
+    Column("field in the CRM", lambda d: d.crm_field),
     Column("field in Outreach", lambda d: d.peer_field),
-    Column("Workbooks holds", lambda d: shown(d.crm_value)),
+    Column("the CRM holds", lambda d: shown(d.crm_value)),
     Column("Outreach holds", lambda d: shown(d.peer_value)),
     Column("since", lambda d: d.noted_at),
 )
@@ -38,6 +39,7 @@ class DifferenceFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=Difference.Kind.choices, empty_label=None, label="Which")
     field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in Outreach")
     name = django_filters.CharFilter(method="by_name", label="Name starts with")
+    sync_pass = django_filters.ModelChoiceFilter(queryset=SyncPass.objects.order_by("pk"), empty_label="Any pass", label="Pass")
 
     class Meta:
         model = Difference
@@ -84,6 +86,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
         count=count,
         is_blank=is_blank,
         most=MOST_AT_ONCE,
+        has_one_way=any(not row.binding.sync_pass.is_two_way for row in rows),
     )
 
 

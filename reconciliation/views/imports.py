@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.sessions.backends.db import SessionStore
-from django.db.models import Exists
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import NoReverseMatch, reverse
@@ -18,7 +17,7 @@ from connectors.text import clean
 from reconciliation import jobs
 from reconciliation.engine.importing import allows_choice
 from reconciliation.filters import ImportFilter, ImportRowFilter
-from reconciliation.models import Binding, Import, ImportRow, Policy, Run, SyncPass
+from reconciliation.models import Import, ImportRow, Policy, Run, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.services.import_choice import MOST_BYTES, MOST_NAMED, Choice, ImportRefused, choice_of, choice_of_file
 from reconciliation.services.imports import (
@@ -240,8 +239,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     counts = import_counts(batch)
     chosen = _rows(batch, request.GET, counts.failed > 0)
     rows = paginate(request, chosen.qs)
-    fixed = _kept_where_they_are(batch, rows)
-    matches = {row.pk: "" if row.peer_id in fixed else _matches(row) for row in rows}
+    is_off = _is_remap_off(rows)
+    matches = {row.pk: "" if is_off and not _is_open(row) else _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None
     return render(
         request,
@@ -255,19 +254,21 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         filter=chosen,
         rows=rows,
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],
-        is_remap_off=bool(fixed),
-        offer=one if one is not None and _is_to_choose(batch, one) and matches[one.pk] else None,
+        is_remap_off=is_off,
+        offer=one if one is not None and _is_to_choose(batch, one) and not is_off else None,
         offer_url=matches[one.pk] if one is not None else "",
     )
 
 
-def _kept_where_they_are(batch: Import, rows: Iterable[ImportRow]) -> set[str]:
-    """Returns the prospects among these rows that nobody may remap now: they are linked, and the policy of this moment
-    prevents it, whatever it said when the import was started (S2.5)."""
-    asked = {row.peer_id for row in rows if (row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL)}
-    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
-    links = Binding.objects.filter(~Exists(choosing), sync_pass=batch.sync_pass, peer_id__in=asked, is_tombstone=False)
-    return set(links.values_list("peer_id", flat=True)) if asked else set()
+def _is_remap_off(rows: Iterable[ImportRow]) -> bool:
+    """Tells whether rows ask for a choice that the policy of this moment prevents, whatever it said when the import was started
+    (S2.5): what is left to do is to close the questions that are open."""
+    is_asked = any((row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL) for row in rows)
+    return is_asked and same_email() != Policy.SameEmail.CHOOSE
+
+
+def _is_open(row: ImportRow) -> bool:
+    return row.case is not None and row.case.is_open
 
 
 def _is_under_way(batch: Import) -> bool:

@@ -10,9 +10,9 @@ from connectors.errors import ConnectorError
 from reconciliation.models import MappingTable, MappingVersion
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.mapping_versions import diff_between, first_link_word, proposal_of, version_restore
-from reconciliation.services.mappings import MappingRefused, impact_of, pass_of
+from reconciliation.services.mappings import MappingRefused, impact_of, pass_of, systems_of_tables
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.mappings import WHEN_IT_ARRIVES
+from reconciliation.views.mappings import NO_SYSTEMS, WHEN_IT_ARRIVES
 from reconciliation.views.page import page, paginate, render, whole_number
 
 MOST_OFFERED = 200
@@ -67,6 +67,7 @@ def show(request: HttpRequest, pk: int, version: int) -> HttpResponse:
         changed=[line for line in diff if line.kind != "same"],
         same=[line for line in diff if line.kind == "same"],
         first_link=first_link,
+        systems=systems_of_tables().get(table.pk, NO_SYSTEMS),
         first_link_now=first_link_word(newer.on_first_link),
         versions=list(kept.values_list("version", flat=True)[:MOST_OFFERED]),
     )

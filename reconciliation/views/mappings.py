@@ -13,9 +13,19 @@ from connectors.errors import ConnectorError
 from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.models import FieldRule, MappingTable
 from reconciliation.roles import ADMINISTER, VIEW
-from reconciliation.services.mappings import MappingRefused, RowChange, fill, impact_of, mapping_save, pass_of, value_map_of
+from reconciliation.services.mappings import (
+    MappingRefused,
+    RowChange,
+    fill,
+    impact_of,
+    mapping_save,
+    pass_of,
+    systems_of_tables,
+    value_map_of,
+)
 from reconciliation.views.page import page, render, whole_number
 
+NO_SYSTEMS = ("CRM", "Other system's")  # of a table that no pass uses
 MOST_MAPPED = 8_000  # characters of a value map
 WHEN_IT_ARRIVES = (
     "Records that the next runs read anyway are compared under it at once; the others when they are edited, or with the full comparison."
@@ -24,7 +34,9 @@ WHEN_IT_ARRIVES = (
 
 @page(VIEW)
 def show_list(request: HttpRequest) -> HttpResponse:
-    return render(request, "admin/reconciliation/mapping/list.html", "Mappings", rows=MappingTable.objects.prefetch_related("rules"))
+    systems, rows = systems_of_tables(), MappingTable.objects.prefetch_related("rules")
+    tables = [(table, *systems.get(table.pk, NO_SYSTEMS)) for table in rows]
+    return render(request, "admin/reconciliation/mapping/list.html", "Mappings", tables=tables)
 
 
 def _options(schema: dict, names: list[str]) -> list[tuple[str, str]]:

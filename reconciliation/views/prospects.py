@@ -18,15 +18,26 @@ from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
-from reconciliation.services.matches import PASS, find_matches, prospects_pass
-from reconciliation.services.policy import allows_remap, refuse_unless_remap
-from reconciliation.services.pull import Choice, bound, pull, pull_plan
-from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, remap, remap_keep, remap_keep_linked, remap_plan
+from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.matches import PASS, find_matches, pass_at_work, prospects_pass, prospects_terms
+from reconciliation.services.policy import refuse_unless_remap
+from reconciliation.services.pull import NOT_LINKED, Choice, linked, plan_of, pull
+from reconciliation.services.remap import (
+    MOST_AT_ONCE,
+    asked_prospects,
+    bulk_plans,
+    refuse_to_show_matches,
+    remap,
+    remap_keep,
+    remap_keep_linked,
+    remap_plan,
+)
 from reconciliation.services.sittings import Sitting, sitting_of
 from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import ROWS_A_PAGE, action, or_told, page, paginate, render, whole_number
 
+ACCOUNTS = "accounts"  # the pass that keeps accounts of both systems in agreement
 RULES: dict[str, Rule] = {"contact": "contact", "latest": "latest", "keep": "keep"}
 RULE_WORDS = {"contact": "Prefer the Contact", "latest": "Take the record changed last", "keep": "Keep all present IDs"}
 COLUMNS = (
@@ -111,11 +122,9 @@ def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
 
 
 def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
-    sync_pass = prospects_pass()
-    is_bound = Binding.objects.filter(sync_pass=sync_pass, peer_id=peer_id, is_tombstone=False)
-    if not allows_remap() and is_bound.exists():
-        refuse_unless_remap()
-    matches = find_matches(sync_pass, peer_id)
+    sync_pass, terms = prospects_terms()
+    matches = find_matches(sync_pass, peer_id, terms=terms)
+    refuse_to_show_matches(matches)
     sitting = sitting_of(sync_pass, peer_id, _import(request))
     rows = Paginator(matches.candidates, ROWS_A_PAGE).get_page(request.GET.get("page"))
     plans = [remap_plan(matches, it.type, it.id) for it in rows]
@@ -159,9 +168,8 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
         messages.info(request, f"Prospect {id_} waits on.")
         return redirect(_way_on(sitting))
     if decision == "keep":
-        refuse_unless_remap()
         closed = remap_keep(id_, request.user, reason=reason)  # type: ignore[arg-type]
-        messages.success(request, f"Prospect {id_} keeps its present CRM ID." + (f" {closed} question closed." if closed == 1 else ""))
+        messages.success(request, f"Prospect {id_} stays as it is." + (f" {closed} question closed." if closed == 1 else ""))
         return redirect(_way_on(sitting))
     choice = request.POST.get("choice", "")
     crm_type, _, crm_id = choice.partition(":")
@@ -191,9 +199,29 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
 @page(OPERATE)
 def sync(request: HttpRequest, peer_id: int) -> HttpResponse:
     """The synchronisation of one prospect: the action, the option to force, the differences, and *Sync*."""
+    return _sync(request, PASS, str(peer_id))
+
+
+@page(OPERATE)
+def sync_account(request: HttpRequest, peer_id: int) -> HttpResponse:
+    """The same for an account of the pass that keeps accounts of both systems in agreement."""
+    return _sync(request, ACCOUNTS, str(peer_id))
+
+
+def _sync(request: HttpRequest, pass_name: str, peer_id: str) -> HttpResponse:
     do = _carry_out if request.method == "POST" else _show_sync
-    back = reverse("admin:prospect_list") if request.method != "POST" else request.get_full_path()
-    return or_told(request, back, lambda: do(request, str(peer_id)))
+    back = reverse("admin:prospect_list" if pass_name == PASS else "admin:record_list")
+    back = request.get_full_path() if request.method == "POST" else back
+    return or_told(request, back, lambda: do(request, _link(pass_name, peer_id)))
+
+
+def _link(pass_name: str, peer_id: str) -> Binding:
+    """Returns the link with its pass. Raises DecisionRefused where there is none."""
+    binding = linked(pass_name, peer_id)
+    if binding is None:
+        pass_at_work(pass_name)
+        raise DecisionRefused(NOT_LINKED)
+    return binding
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +240,10 @@ def _choice(asked: Any) -> Choice:
     )
 
 
-def _show_sync(request: HttpRequest, peer_id: str) -> HttpResponse:
-    sync_pass = prospects_pass()
-    plan = pull_plan(sync_pass, peer_id, _choice(request.GET))
-    sitting = sitting_of(sync_pass, peer_id, _import(request))
+def _show_sync(request: HttpRequest, binding: Binding) -> HttpResponse:
+    sync_pass, peer_id = binding.sync_pass, binding.peer_id
+    plan, is_prospect = plan_of(binding, _choice(request.GET)), sync_pass.name == PASS
+    sitting = sitting_of(sync_pass, peer_id, _import(request)) if is_prospect else Sitting(None)
     crm, peer = sync_pass.crm.get_system_display(), sync_pass.peer.get_system_display()
     return render(
         request,
@@ -226,23 +254,24 @@ def _show_sync(request: HttpRequest, peer_id: str) -> HttpResponse:
         crm=crm,
         peer=peer,
         target=peer if plan.choice.source == "crm" else crm,
-        remap=last_remap(plan.binding),
+        is_prospect=is_prospect,
+        remap=last_remap(plan.binding) if is_prospect else None,
         crm_url=plan.binding.crm_url.replace("{object}", plan.binding.crm_type),
         sitting=sitting,
         way_on=_way_on(sitting),
-        allows_remap=allows_remap(),
+        allows_remap=is_prospect and binding.allows_remap,
     )
 
 
-def _carry_out(request: HttpRequest, peer_id: str) -> HttpResponse:
-    sync_pass = prospects_pass()
-    sitting = sitting_of(sync_pass, peer_id, _import(request))
+def _carry_out(request: HttpRequest, binding: Binding) -> HttpResponse:
+    sync_pass, peer_id = binding.sync_pass, binding.peer_id
+    is_prospect = sync_pass.name == PASS
+    sitting = sitting_of(sync_pass, peer_id, _import(request)) if is_prospect else Sitting(None)
     choice, chosen = _choice(request.POST), request.POST.getlist("field")
     seen = {name: request.POST.get(f"seen-{name}", "")[:16] for name in chosen}
     if not seen:
         messages.warning(request, "Choose at least one field. Nothing was done.")
         return redirect(request.get_full_path())
-    binding = bound(sync_pass, peer_id)
     reason = request.POST.get("reason", "").strip()[:1000]
     done = pull(sync_pass, peer_id, choice, by=request.user, seen=seen, reason=reason)  # type: ignore[arg-type]
     target = sync_pass.peer if choice.source == "crm" else sync_pass.crm
@@ -250,7 +279,8 @@ def _carry_out(request: HttpRequest, peer_id: str) -> HttpResponse:
         what = (
             f"{len(done.fields)} fields of “{binding.name}” were" if len(done.fields) != 1 else f"{done.fields[0]} of “{binding.name}” was"
         )
-        messages.success(request, f"{what} written in {target.get_system_display()}. Sequences and tasks stay active.")
+        stays = " Sequences and tasks stay active." if is_prospect else ""
+        messages.success(request, f"{what} written in {target.get_system_display()}.{stays}")
     else:
         messages.info(request, "Both sides agree by now; nothing was written.")
     if sitting.following:
@@ -269,12 +299,11 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 
 def _show_bulk(request: HttpRequest) -> HttpResponse:
-    sync_pass = pass_named(PASS)
-    if sync_pass is not None:
-        refuse_unless_remap()
+    sync_pass, terms = prospects_terms()
+    refuse_unless_remap(terms.allows_remap)
     rule, import_id = request.GET.get("rule", ""), _import(request)
-    asked = asked_prospects(sync_pass, import_id) if sync_pass is not None else []
-    found = bulk_plans(sync_pass, asked, RULES[rule]) if sync_pass is not None and rule in RULES else []
+    asked = asked_prospects(sync_pass, import_id)
+    found = bulk_plans(sync_pass, asked, RULES[rule], terms=terms) if rule in RULES else []
     return render(
         request,
         "admin/reconciliation/prospect/bulk.html",

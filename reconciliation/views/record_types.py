@@ -13,8 +13,6 @@ from reconciliation.roles import ADMINISTER
 from reconciliation.services.record_types import SWITCHES, RecordTypesRefused, move, order_set, record_types, type_set
 from reconciliation.views.page import action, page, render, whole_number
 
-MOST_CONDITIONS = 20
-
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
@@ -46,7 +44,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 @action(ADMINISTER)
 def save(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(RecordType.objects.select_related("sync_pass__crm"), pk=pk)
-    fields, tests, values = (request.POST.getlist(name)[:MOST_CONDITIONS] for name in ("field", "test", "value"))
+    fields, tests, values = (request.POST.getlist(name) for name in ("field", "test", "value"))
     conditions = [parts for parts in zip(fields, tests, values, strict=False) if parts[0].strip()]
     switches = {name: request.POST.get(name) == "on" for name in SWITCHES}
     try:

@@ -22,7 +22,6 @@ from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.imports import PASS as IMPORTS_PASS
 from reconciliation.services.owners import near_matches, owners_recheck
 from reconciliation.services.pair_records import PAIR_PASSES, PairNow, explain_pair, pass_of, ref_of, search_pairs
-from reconciliation.services.policy import allows_remap
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
 from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
@@ -117,7 +116,9 @@ def show(request: HttpRequest, system: str, object_type: str, record_id: str) ->
 
 def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpResponse:
     it = explain_pair(sync_pass, ref)
-    stone = it.binding.tombstones.select_related("run").order_by("-pk").first() if it.binding is not None and not it.is_linked else None
+    stone = it.binding.tombstones.order_by("-pk").first() if it.binding is not None and not it.is_linked else None
+    if stone is not None:
+        stone.sync_pass = sync_pass  # with its systems, as it was read
     title = _title(it.name, ref)
     is_person = ref.system == sync_pass.crm.system and sync_pass.name == IMPORTS_PASS and it.crm is not None
     may_import = is_person and not it.is_linked and request.user.has_perm(OPERATE)
@@ -136,16 +137,14 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
 
 def _matches_of(sync_pass: SyncPass, ref: Ref, it: PairNow) -> str:
     """Returns the prospect whose matches may be found from the page of a record, "" for none: its own, that of its link, or
-    the one that an open question is about. A link may be moved only while the policy allows it (S2.5)."""
+    the one that an open question is about. A link may be moved only while the policy allows it
+    (S2.5); a question may be answered by keeping it, always."""
     if sync_pass.name != IMPORTS_PASS:
         return ""
     asked = next((case.peer_id for case in it.cases if case.is_open and case.kind == Case.Kind.REMAP and case.peer_id), "")
     if it.is_linked and it.binding is not None:
-        return it.binding.peer_id if allows_remap() else ""
-    if asked and ref.system == sync_pass.crm.system:
-        is_bound = Binding.objects.filter(sync_pass=sync_pass, peer_id=asked, is_tombstone=False).exists()
-        return asked if not is_bound or allows_remap() else ""
-    return ref.id if ref.system == sync_pass.peer.system else ""
+        return asked or (it.binding.peer_id if it.binding.allows_remap else "")  # type: ignore[attr-defined]  # set by `binding_of`
+    return ref.id if ref.system == sync_pass.peer.system else asked
 
 
 def _title(name: str, ref: Ref) -> str:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation import jobs
-from reconciliation.models import Tombstone
+from reconciliation.models import SyncPass, Tombstone
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.restore import RestorePlan, restore, restore_plan
@@ -19,9 +19,10 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
 COLUMNS = (
-    Column("organisation", lambda t: t.name),
-    Column("Workbooks id", lambda t: t.crm_id),
-    Column("account", lambda t: t.peer_id),
+    Column("record", lambda t: t.name),
+    Column("type", lambda t: t.crm_type),
+    Column("CRM id", lambda t: t.crm_id),
+    Column("Outreach id", lambda t: t.peer_id),
     Column("what was deleted", lambda t: t.get_why_display()),
     Column("by", lambda t: t.deleted_by),
     Column("when", lambda t: t.deleted_at or t.found_at),
@@ -38,6 +39,8 @@ class TombstoneFilter(django_filters.FilterSet):
     restored = django_filters.ChoiceFilter(
         method="by_restored", choices=[("no", "Not restored"), ("yes", "Restored")], empty_label="Either", label="Restored"
     )
+
+    sync_pass = django_filters.ModelChoiceFilter(queryset=SyncPass.objects.order_by("pk"), empty_label="Any pass", label="Pass")
 
     class Meta:
         model = Tombstone

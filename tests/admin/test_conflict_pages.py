@@ -45,10 +45,25 @@ def test_s3_8_the_page_shows_both_sides_with_who_and_when_and_what_each_choice_w
 
     for text in ("Buyer", "CTO", "CEO", "ours", "theirs", "Salesforce", "Outreach"):
         assert text in page
-    assert f"Outreach prospect {case.peer_id}: title becomes <b>CTO</b>" in page
-    assert f"Salesforce Contact {case.crm_id}: Title becomes <b>CEO</b>" in page
+    assert f"Outreach <bdi>prospect {case.peer_id}</bdi>: title becomes <b>CTO</b>" in page
+    assert f"Salesforce <bdi>Contact {case.crm_id}</bdi>: Title becomes <b>CEO</b>" in page
     assert row(case).why and row(case).why in page
     assert len(form_of(page)) == 2 and "Take Salesforce for all 2" in page and "rule of" not in page  # admins only
+
+
+def test_a_viewer_reads_a_conflict_and_is_offered_no_act(client, case):
+    log_in(client, "viewer")
+
+    listed = client.get("/conflicts/").content.decode()
+    assert f'href="/conflicts/{case.pk}/"' in listed and "Look again" not in listed
+    page = client.get(f"/conflicts/{case.pk}/").content.decode().partition("<main")[2]
+
+    for text in ("Buyer", "CTO", "CEO", f"Outreach <bdi>prospect {case.peer_id}</bdi>: title becomes <b>CTO</b>", "An operator decides it"):
+        assert text in page
+    for act in ("<form", "<button", "<input", "data-here", "Put back", "/support/"):
+        assert act not in page
+    assert client.get("/conflicts/bulk/").status_code == 403
+    assert client.post(f"/conflicts/{case.pk}/decide/", {"all": "crm"}).status_code == 403
 
 
 def test_s3_8_a_form_decides_some_fields_and_then_the_rest_the_same_way(client, box, case):
@@ -182,16 +197,6 @@ def test_the_list_filters_by_field_pass_age_and_name_and_its_export_does_too(cli
     assert listed("field=custom1") == [] and listed("field=custom1&state=") == ["Lovelace"]
     assert listed("state=closed") == []
     assert "/conflicts/export.csv?field=title" in client.get("/conflicts/?field=title").content.decode()
-
-
-def test_a_viewer_sees_the_list_and_decides_nothing(client, box, case):
-    log_in(client, "viewer")
-
-    page = client.get("/conflicts/").content.decode()
-    assert "Lovelace" in page and f'href="/conflicts/{case.pk}/"' not in page and "Look again" not in page
-    for where in (f"/conflicts/{case.pk}/", "/conflicts/bulk/"):
-        assert client.get(where).status_code == 403
-    assert client.post(f"/conflicts/{case.pk}/decide/", {"all": "crm"}).status_code == 403
 
 
 def test_an_empty_queue_says_what_a_conflict_is(client, box):

@@ -265,7 +265,7 @@ def test_what_differs_on_an_ended_link_is_neither_listed_nor_counted(client):
         values = {"crm_field": "industry", "peer_field": "industry", "noted_at": box.clock.at}
         Difference.objects.create(sync_pass=box.sync_pass, binding=binding, kind=kind, **values)
 
-    counts = coverage_counts(box.sync_pass.pk)
+    counts = coverage_counts([box.sync_pass.pk])[box.sync_pass.pk]
 
     assert (counts["differences"], counts["blanks"]) == ("1", "1")
     assert "Differences since linking: 1" in client.get("/differences/").content.decode()

@@ -23,8 +23,9 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
-from reconciliation.services.remap import asked_prospects, remap, remap_keep
+from reconciliation.services.remap import asked_prospects, remap_keep
 from tests.importing import make_importing
+from tests.remapping import choose_now
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 SAME_EMAIL = "A prospect with this email address already exists in Outreach"
@@ -457,7 +458,7 @@ def test_s2_19_several_failed_imports_are_worked_through_in_one_sitting_and_coun
     prospects = [rows_of(batch)[s].peer_id for s in seconds]
     assert asked_prospects(box.sync_pass, batch.pk) == prospects
 
-    remap(prospects[0], "Lead", seconds[0], by=ada, wiring=box.wiring)
+    choose_now(box, ada, prospects[0], "Lead", seconds[0])
     remap_keep(prospects[1], ada)
 
     (group,) = import_counts(batch).groups

@@ -74,7 +74,7 @@ def test_both_records_of_a_pair_have_one_history(box, pair):
     assert histories[0] == histories[1] and ("Update in Salesforce", "confirmed") in histories[0]
     (change, first) = field_history(box.sync_pass, pair[0], "title").changes
     assert (change.system, change.before, change.after, first.after) == ("Salesforce", "Buyer", "Chief Buyer", "Buyer")
-    assert set(aliases(pair[1])) == set(pair) and pass_of(pair[1]) == box.sync_pass
+    assert set(aliases(box.sync_pass, pair[1])) == set(pair) and pass_of(pair[1]) == box.sync_pass
 
 
 def test_its_pages_open_although_a_system_does_not_answer(box, pair, viewer):

@@ -6,7 +6,6 @@ from django.contrib.auth.models import User
 from reconciliation.models import Difference, FieldRule, Operation, RecordType
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.pull import Choice, pull, pull_plan
-from reconciliation.services.remap import remap
 from reconciliation.services.undo import undo, undo_plan
 from tests.remapping import remapping
 
@@ -30,7 +29,7 @@ def remapped(box, olga):
     _, id_ = box.pair()
     lead = box.lead("Smith", "ada@acme.example", Title="Chief", FirstName="Ada")
     box.active(id_, tasks=2, sequences=1)
-    remap(str(id_), "Lead", lead, by=olga, wiring=box.wiring)
+    box.remap(olga, id_, "Lead", lead)
     return lead, id_
 
 
@@ -182,7 +181,7 @@ def test_what_is_linked_to_nothing_says_so(box, olga):
 def test_c36_a_force_update_and_a_remap_are_taken_back(box, olga):
     contact, id_ = box.pair()
     lead = box.lead("Smith", "ada@acme.example", Title="Chief")
-    done = remap(str(id_), "Lead", lead, by=olga, wiring=box.wiring)
+    done = box.remap(olga, id_, "Lead", lead)
     forced = sync(box, olga, id_)
 
     assert taken_back(box, olga, forced.operation_id).is_possible
@@ -202,7 +201,7 @@ def test_c36_a_link_that_was_moved_goes_back_to_both(box, olga):
     contact, id_ = box.pair()
     taken, other = box.pair("Diaz", "cleo@acme.example")
     box.edit_crm("Contact", taken, Email="ada@acme.example")
-    done = remap(str(id_), "Contact", taken, move_link=True, by=olga, wiring=box.wiring)
+    done = box.remap(olga, id_, "Contact", taken, move_link=True)
     row = Operation.objects.select_related("connection", "run").get(pk=done.operation_id)
     (line,) = undo_plan(box.sync_pass, [row], wiring=box.wiring)
     assert f"prospect {other} gets its link back" in line.sentence
@@ -220,11 +219,11 @@ def test_a_remap_is_not_taken_back_while_remapping_is_off_or_after_another(box, 
 
     contact, id_ = box.pair()
     lead, second = box.lead("Byrne", "ada@acme.example"), box.lead("Byrne", "ada@acme.example")
-    first = remap(str(id_), "Lead", lead, by=olga, wiring=box.wiring)
+    first = box.remap(olga, id_, "Lead", lead)
     Policy.objects.update(same_email="prevent")
     assert "remapping is off" in taken_back(box, olga, first.operation_id).sentence
     Policy.objects.update(same_email="choose")
-    remap(str(id_), "Lead", second, by=olga, wiring=box.wiring)
+    box.remap(olga, id_, "Lead", second)
 
     assert "linked to another record since" in taken_back(box, olga, first.operation_id).sentence
     assert box.binding(id_).crm_id == second and contact

@@ -61,6 +61,22 @@ def test_the_first_stays_first_when_it_is_moved_up(box, admin):
     assert move(first, 1, admin) and names() == ["Lead", "Contact"]
 
 
+def test_several_conditions_are_saved_at_once_and_too_many_are_refused_instead_of_cut(box, client, admin):
+    client.force_login(admin)
+    row = RecordType.objects.get(crm_object="Contact")
+
+    def save(n):
+        data = {"field": ["Title"] * n + [""], "test": ["is"] * (n + 1), "value": [*map(str, range(n)), ""]}
+        return client.post(f"/record-types/{row.pk}/save/", {"is_on": "on", **data}, follow=True).content.decode()
+
+    save(3)
+    row.refresh_from_db()
+    assert [value for _, _, value in row.conditions] == ["0", "1", "2"]
+    assert "21 conditions are more than 20" in save(21)
+    row.refresh_from_db()
+    assert len(row.conditions) == 3
+
+
 def test_switches_and_conditions_are_saved_with_a_trace(box, client, admin):
     row = RecordType.objects.get(crm_object="Contact")
     form = {"is_on": "on", "inbound_create": "on", "field": ["Title", ""], "test": ["is", "is blank"], "value": ["Buyer", ""]}

@@ -4,10 +4,28 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.errors import ConnectionTrouble
-from reconciliation.models import AuditEntry, Binding, Case, Difference, Operation, Policy, ProspectMatches, RememberedPair, Tombstone
+from reconciliation.engine.relinking import NotRelinked, Step, carry
+from reconciliation.engine.staff import at_work
+from reconciliation.models import (
+    AuditEntry,
+    Binding,
+    Case,
+    Difference,
+    LookAgain,
+    Operation,
+    Policy,
+    ProspectMatches,
+    RecordType,
+    RememberedPair,
+    Run,
+    RunEvent,
+    Tombstone,
+)
+from reconciliation.selectors import last_remap
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.errors import error_retry
 from reconciliation.services.matches import find_matches
-from reconciliation.services.remap import asked_prospects, bulk_plans, remap, remap_keep, remap_many, remap_plan
+from reconciliation.services.remap import asked_prospects, bulk_plans, remap_keep, remap_many, remap_plan
 from reconciliation.services.restore import restore, restore_plan
 from tests.remapping import remapping
 
@@ -29,7 +47,7 @@ def matches(box, prospect):
 
 
 def choose(box, by, prospect, type_, id_, **more):
-    return remap(str(prospect), type_, id_, by=by, wiring=box.wiring, **more)
+    return box.remap(by, prospect, type_, id_, **more)
 
 
 def rest(box):
@@ -245,10 +263,48 @@ def test_a_plan_that_is_out_of_date_is_refused(box, olga):
     assert box.binding(id_).crm_id == second and contact
 
 
+@pytest.mark.parametrize("where", ["alone", "many"])
+def test_without_the_stamp_of_a_plan_nothing_is_done(box, olga, where):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.calls()
+
+    if where == "alone":
+        with pytest.raises(DecisionRefused, match="changed while"):
+            choose(box, olga, id_, "Lead", lead, stamp="")
+    else:
+        assert remap_many([f"{id_}|Lead|{lead}|"], olga, wiring=box.wiring) == (0, 0, 1)
+
+    assert box.writes() == {} and box.binding(id_).crm_id == contact
+
+
+def test_no_link_is_taken_over_that_was_made_after_the_plan(box, olga):
+    id_, other = box.prospect("Byrne", "ada@acme.example"), box.prospect("Byrne", "ada@home.example")
+    contact = box.contact("Byrne", "ada@acme.example")
+    found = matches(box, id_)
+    now = box.clock.at
+    Binding.objects.create(
+        sync_pass=box.sync_pass, crm_type="Contact", crm_id=contact, peer_type="prospect", peer_id=str(other), bound_at=now, synced_at=now
+    )
+
+    with at_work(box.sync_pass, by="olga", what="", wiring=box.wiring) as context, pytest.raises(NotRelinked, match="by now"):
+        carry(context, [Step(found.prospect, None, found.records[f"Contact:{contact}"], context.terms.type_of("Contact"))])
+
+    assert Binding.objects.get().peer_id == str(other) and not box.peer(id_).get("externalId")
+    assert Operation.objects.get().state == "void"
+
+
 def test_what_outreach_refuses_leaves_everything_as_it_was(box, olga):
     contact, id_ = box.pair()
     taken, other = box.pair("Diaz", "cleo@acme.example")
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    remap_keep(str(id_), olga)
     box.edit_crm("Contact", taken, Email="ada@acme.example")
+    asked = Case.objects.create(
+        sync_pass=box.sync_pass, kind="remap", reason="merged", crm_id=taken, peer_id=str(id_), opened_at=box.clock.at
+    )
+    said = list(RememberedPair.objects.values_list("crm_id", "peer_id", "decided_by", "decided_at"))
     rows = list(Binding.objects.order_by("pk").values())
     fault = {"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{id_}", "times": 1}
     box.world.faults.add(fault)
@@ -256,11 +312,31 @@ def test_what_outreach_refuses_leaves_everything_as_it_was(box, olga):
     with pytest.raises(DecisionRefused, match="Nothing was changed"):
         choose(box, olga, id_, "Contact", taken, move_link=True)
 
+    asked.refresh_from_db()
+    assert (asked.state, asked.decision, asked.closed_at) == ("open", "", None)
+    assert list(RememberedPair.objects.values_list("crm_id", "peer_id", "decided_by", "decided_at")) == said and said[0][0] == lead
+    assert [e.action for e in AuditEntry.objects.order_by("pk")][-2:] == ["remap", "remap: put back"]
     now = list(Binding.objects.order_by("pk").values())
     changed = {n for a, b in zip(rows, now, strict=True) for n in a if a[n] != b[n]}
     assert changed <= {"is_write_back_due", "owed_since"} and not Tombstone.objects.exists()
     box.run()  # the pointer that was cleared on the way comes back
     assert box.peer(other)["externalId"] == taken and box.peer(id_)["externalId"] == contact
+
+
+def test_an_ended_link_of_the_record_is_back_when_outreach_refuses(box, olga):
+    contact, gone = box.pair()
+    box.world.outreach.delete_record("prospects", gone)
+    box.edit_crm("Contact", contact, Title="Chief")
+    box.run()
+    ended = Binding.objects.get(is_tombstone=True)
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 1})
+
+    with pytest.raises(DecisionRefused, match="Nothing was changed"):
+        choose(box, olga, id_, "Contact", contact)
+
+    row = Binding.objects.get()
+    assert (row.pk, row.is_tombstone, row.peer_id) == (ended.pk, True, str(gone)) and row.tombstones.count() == 1
 
 
 def test_a_lost_answer_leaves_a_pointer_that_the_next_run_writes(box, olga):
@@ -274,8 +350,99 @@ def test_a_lost_answer_leaves_a_pointer_that_the_next_run_writes(box, olga):
     box.run()
     box.run()
 
-    assert box.peer(id_)["externalId"] == box.binding(id_).crm_id
+    assert box.peer(id_)["externalId"] == box.binding(id_).crm_id == lead
+    assert last_remap(box.binding(id_)).origin["staff"] == "olga"  # it can be taken back
     rest(box)
+
+
+def test_a_lost_answer_while_a_link_moves_leaves_no_prospect_with_the_pointer_of_the_other(box, olga):
+    taken, other = box.pair()
+    id_ = box.prospect("Byrne", "home@acme.example")
+    box.edit_crm("Contact", taken, Email="home@acme.example")
+    box.run()
+    assert Case.objects.filter(kind="remap", state="open", peer_id=str(id_)).exists()
+    box.world.faults.add({"kind": "drop", "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{other}", "times": 1})
+
+    with pytest.raises(ConnectionTrouble):
+        choose(box, olga, id_, "Contact", taken, move_link=True)
+
+    assert AuditEntry.objects.filter(action="link prospect").count() == 1
+    assert not Case.objects.filter(kind="remap", state="open").exists()
+    fault = {"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{other}", "times": 1}
+    box.world.faults.add(fault)
+    box.run()
+    case = Case.objects.get(reason="pointer", state="open")
+    assert (case.peer_id, case.crm_id) == (str(other), "") and "still names the Contact" in case.sentence
+    box.calls()
+    box.run()
+    assert "PATCH /api/v2/prospects/{id}" not in box.calls()  # it waits for a person
+    error_retry([case], olga, wiring=box.wiring)
+    box.run()
+    assert box.peer(id_)["externalId"] == taken and not box.peer(other)["externalId"] and not box.peer(other)["externalSource"]
+    rest(box)
+    assert not Binding.objects.filter(is_write_back_due=True).exists()
+
+
+def test_a_pointer_that_somebody_changed_while_it_was_owed_stays(box, olga):
+    taken, other = box.pair()
+    id_ = box.prospect("Byrne", "home@acme.example")
+    box.edit_crm("Contact", taken, Email="home@acme.example")
+    box.world.faults.add({"kind": "drop", "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{other}", "times": 1})
+    with pytest.raises(ConnectionTrouble):
+        choose(box, olga, id_, "Contact", taken, move_link=True)
+
+    box.edit_peer(other, externalId="another program's", externalSource="x")
+    rest(box)
+
+    assert box.peer(other)["externalId"] == "another program's"
+
+
+def test_a_link_moves_there_and_back_and_there_again(box, olga):
+    taken, first = box.pair()
+    second = box.prospect("Byrne", "home@acme.example")
+    addresses = {first: "ada@acme.example", second: "home@acme.example"}
+
+    for id_, other in ((second, first), (first, second), (second, first)):
+        box.edit_crm("Contact", taken, Email=addresses[id_])
+        choose(box, olga, id_, "Contact", taken, move_link=True)
+        assert box.binding(id_).crm_id == taken and not box.peer(other)["externalId"]
+
+    rest(box)
+
+
+# --- consent --------------------------------------------------------------------------------------------------------
+
+
+def test_an_opt_out_goes_to_the_other_side_after_a_choice_and_nothing_else_does(box, olga):
+    id_ = box.prospect("Byrne", "ada@acme.example", title="Buyer")
+    contact = box.contact("Byrne", "ada@acme.example", Title="Chief", HasOptedOutOfEmail=True)
+    lead = box.lead("Byrne", "ada@acme.example", Title="Boss")
+
+    choose(box, olga, id_, "Contact", contact)
+    assert not box.peer(id_).get("emailOptedOut")
+    box.run()
+    assert box.peer(id_)["emailOptedOut"] is True
+    choose(box, olga, id_, "Lead", lead)
+    box.run()
+
+    assert box.crm("Lead", lead)["HasOptedOutOfEmail"] is True
+    assert (box.peer(id_)["title"], box.crm("Contact", contact)["Title"], box.crm("Lead", lead)["Title"]) == ("Buyer", "Chief", "Boss")
+    assert Difference.objects.filter(peer_field="title").exists() and not Difference.objects.filter(peer_field="emailOptedOut").exists()
+    rest(box)
+
+
+def test_a_full_comparison_finds_an_opt_out_that_stands_on_one_side_only(box, olga):
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    contact = box.contact("Byrne", "ada@acme.example", HasOptedOutOfEmail=True)
+    choose(box, olga, id_, "Contact", contact)
+    LookAgain.objects.all().delete()
+
+    box.run(is_full=True)
+
+    assert box.peer(id_)["emailOptedOut"] is True
+
+
+# --- keep -----------------------------------------------------------------------------------------------------------
 
 
 def test_keeping_the_present_id_closes_the_question_for_good(box, olga):
@@ -290,6 +457,41 @@ def test_keeping_the_present_id_closes_the_question_for_good(box, olga):
     case = Case.objects.get(kind="remap")
     assert (case.get_decision_word(), case.note) == ("Kept on its present CRM ID", "the contact is right")
     assert box.binding(id_).crm_id == contact
+
+
+def test_a_record_that_a_person_said_no_to_is_linked_by_a_person_only(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    remap_keep(str(id_), olga)
+    box.world.salesforce.delete_record("Contact", contact)
+    box.run()
+
+    box.edit_crm("Lead", lead, Title="Other")
+    box.run()
+
+    ((outcome, reason, sentence),) = box.events()
+    assert (outcome, reason) == ("excluded", "kept_apart") and sentence.startswith("olga decided on 20")
+    assert f"prospect {id_} does not belong to Lead {lead}" in sentence and "Find matches" in sentence
+    assert not Binding.objects.filter(is_tombstone=False).exists() and len(box.prospects()) == 1
+    choose(box, olga, id_, "Lead", lead)
+    assert box.binding(id_).crm_id == lead and not RememberedPair.objects.filter(crm_id=lead).exists()
+
+
+def test_a_prospect_that_was_left_unlinked_stays_so_when_one_record_is_left(box, olga):
+    RecordType.objects.update(inbound_create=False)
+    contacts = [box.contact("Byrne", "ada@acme.example") for _ in range(2)]
+    box.run()
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.run()
+    assert remap_keep(str(id_), olga) == 1
+    box.world.salesforce.delete_record("Contact", contacts[0])
+
+    box.edit_peer(id_, title="Other")
+    box.run()
+
+    assert ("excluded", "kept_apart") in [event[:2] for event in box.events()]
+    assert not Binding.objects.exists() and not box.people("Lead") and len(box.prospects()) == 1
 
 
 # --- many -----------------------------------------------------------------------------------------------------------
@@ -316,3 +518,53 @@ def test_s2_19_many_prospects_by_one_rule_with_a_preview(box, olga):
     assert [box.binding(id_).crm_id for _, id_ in pairs] == [leads[0], leads[1], pairs[2][0]]
     assert not Case.objects.filter(kind="remap", state="open").exists()
     rest(box)
+
+
+def last_lines():
+    run = Run.objects.order_by("pk").last()
+    assert run.seen == RunEvent.objects.filter(run=run).count()
+    return run, {e.peer_ref.rpartition(":")[2] or e.crm_ref: (e.outcome, e.reason) for e in RunEvent.objects.filter(run=run)}
+
+
+def test_prospects_that_want_the_same_record_do_not_take_it_from_each_other(box, olga):
+    winner = box.contact("Zed")
+    merged = [box.linked("Byrne", f"ada{n}@acme.example") for n in range(2)]
+    box.world.salesforce.merge({"object": "Contact", "winner": winner, "losers": [contact for contact, _ in merged]})
+    free = box.contact("Free")
+    pointing = {"externalId": free, "externalSource": "salesforce"}
+    ids = [str(id_) for _, id_ in merged] + [str(box.prospect("Pe", f"p{n}@acme.example", **pointing)) for n in range(2)]
+    plans = bulk_plans(box.sync_pass, ids, "latest", wiring=box.wiring)
+    assert [plan.candidate.id for _, plan in plans] == [winner, winner, free, free]
+
+    assert remap_many([plan.key for _, plan in plans], olga, wiring=box.wiring) == (2, 0, 2)
+
+    assert [box.binding(ids[0]).crm_id, box.binding(ids[1]).crm_id, box.binding(ids[2]).crm_id] == [winner, merged[1][0], free]
+    assert not Binding.objects.filter(peer_id=ids[3]).exists()
+    run, lines = last_lines()
+    assert run.state == "finished"
+    assert lines == dict(zip(ids, [("updated", "remapped"), ("excluded", "changed_meanwhile")] * 2, strict=True))
+    assert f"linked to prospect {ids[0]}" in RunEvent.objects.get(run=run, peer_ref__endswith=f":{ids[1]}").sentence
+
+
+@pytest.mark.parametrize(("silent", "done"), [((1,), (3, 0, 1)), ((1, 2), None)])
+def test_one_prospect_without_an_answer_stops_no_other_and_two_in_a_row_do(box, olga, silent, done):
+    ids = [str(box.pair(f"P{n}", f"p{n}@acme.example")[1]) for n in range(4)]
+    leads = [box.lead(f"P{n}", f"p{n}@acme.example") for n in range(4)]
+    plans = bulk_plans(box.sync_pass, ids, "latest", wiring=box.wiring)
+    for n in silent:
+        box.world.faults.add({"kind": "drop", "system": "outreach", "method": "PATCH", "path": f"/api/v2/prospects/{ids[n]}", "times": 9})
+
+    keys = [plan.key for _, plan in plans]
+    if done is not None:
+        assert remap_many(keys, olga, wiring=box.wiring) == done
+    else:
+        with pytest.raises(ConnectionTrouble):
+            remap_many(keys, olga, wiring=box.wiring)
+
+    _, lines = last_lines()
+    third = ("held", "unanswered") if done is None else ("updated", "remapped")
+    last = ("held", "interrupted") if done is None else ("updated", "remapped")
+    assert [lines[id_] for id_ in ids] == [("updated", "remapped"), ("held", "unanswered"), third, last]
+    box.world.faults.clear()
+    box.run()
+    assert [box.peer(id_)["externalId"] for id_ in ids[:3]] == leads[:3]

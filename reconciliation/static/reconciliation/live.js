@@ -96,6 +96,18 @@
     });
   });
 
+  // Lines that a form takes as many of as are filled in: one more, empty, below the last.
+  document.querySelectorAll("[data-another]").forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const line = button.previousElementSibling.cloneNode(true);
+      line.querySelectorAll("input").forEach((field) => { field.value = ""; });
+      line.querySelector("select").selectedIndex = 0;
+      button.before(line);
+      line.querySelector("input").focus();
+    });
+  });
+
   // Lists whose order people set: by drag, or with Alt and an arrow key on the chosen line. Each change is saved at once.
   document.querySelectorAll("[data-ordered]").forEach((list) => {
     const lines = () => [...list.children];
