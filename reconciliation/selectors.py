@@ -363,6 +363,7 @@ def prospects_listed(sync_pass: SyncPass | None) -> QuerySet[Binding]:
 def prospect_marks() -> dict[str, Exists]:
     """Returns what a list says of a link beside its own state: name -> condition on a row."""
     about = Case.objects.filter(sync_pass=OuterRef("sync_pass"), state=Case.State.OPEN, peer_id=OuterRef("peer_id"))
+    about = about.exclude(peer_id="")  # said, so that the index of cases by record serves: else every open case is read for each link
     return {
         "is_asked": Exists(about.filter(kind=Case.Kind.REMAP)),
         "is_in_conflict": Exists(about.filter(kind=Case.Kind.CONFLICT)),

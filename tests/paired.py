@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,12 @@ SHARED: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Phone", "workPhones", {"transform": "first of list"}),
     ("HasOptedOutOfEmail", "emailOptedOut", {"survivorship": "restrictive"}),
     ("DoNotCall", "callOptedOut", {"survivorship": "restrictive"}),
+)
+OF_ACCOUNTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("Name", "name", {}),
+    ("BillingCity", "locality", {}),
+    ("Description", "description", {}),
+    ("AccountNumber", "tickerSymbol", {}),
 )
 LEAD_ONLY: tuple[tuple[str, str, dict[str, Any]], ...] = (("Company", "company", {"default_in_crm": "[not provided]"}),)
 
@@ -115,8 +122,8 @@ def table(name: str, crm_object: str, peer_object: str, rows: tuple[tuple[str, s
     return made
 
 
-def connected(world: World) -> SyncPass:
-    """Makes the connections, the mapping tables and the pass `prospects` over the world."""
+def connections(world: World) -> tuple[Connection, Connection]:
+    """Makes the connections to Salesforce and Outreach over the world."""
     sf, outreach = world.salesforce.credentials(), world.outreach.credentials()
     keep = ("client_id", "client_secret", "access_token", "refresh_token")
     crm = Connection.objects.create(
@@ -137,6 +144,21 @@ def connected(world: World) -> SyncPass:
         settle_seconds=2,
         is_sandbox=True,
     )
+    return crm, peer
+
+
+def connected_accounts(world: World) -> SyncPass:
+    """Makes the connections, the mapping table and the pass `accounts` over the world."""
+    crm, peer = connections(world)
+    rows = table("Accounts to accounts", "Account", "account", OF_ACCOUNTS)
+    sync_pass = SyncPass.objects.create(name="accounts", title="Accounts", crm=crm, peer=peer, mapping=rows, is_on=True)
+    RecordType.objects.create(sync_pass=sync_pass, crm_object="Account", peer_object="account", mapping=rows, outbound_create=True)
+    return SyncPass.objects.select_related("crm", "peer", "mapping").get(pk=sync_pass.pk)
+
+
+def connected(world: World) -> SyncPass:
+    """Makes the connections, the mapping tables and the pass `prospects` over the world."""
+    crm, peer = connections(world)
     contacts = table("Contacts to prospects", "Contact", "prospect", SHARED)
     leads = table("Leads to prospects", "Lead", "prospect", (*SHARED, *LEAD_ONLY))
     sync_pass = SyncPass.objects.create(name="prospects", title="Prospects", crm=crm, peer=peer, mapping=contacts, is_on=True)
@@ -163,11 +185,13 @@ def wire(world: World, clock: Clock, *, workers: int = 0, switches: Switches | N
     )
 
 
-def paired(*, scenario: str = "empty", switches: Switches | None = None, workers: int = 0) -> Paired:
+def paired(
+    *, scenario: str = "empty", switches: Switches | None = None, workers: int = 0, connect: Callable[[World], SyncPass] = connected
+) -> Paired:
     """Returns an empty world with both sides connected."""
     clock = Clock()
     world = World(scenario=scenario, now=clock)
-    return Paired(world, clock, connected(world), wire(world, clock, workers=workers, switches=switches))
+    return Paired(world, clock, connect(world), wire(world, clock, workers=workers, switches=switches))
 
 
 def companies(**more: Any) -> Paired:

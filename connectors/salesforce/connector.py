@@ -199,9 +199,11 @@ class SalesforceConnector:
         return list({record.ref.id: record for records in self._spread(ask, parts) for record in records}.values())
 
     def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
-        """As the contract says; nothing where the object type has no field for markers: ask `made_by_us` there."""
+        """As the contract says; nothing where the object type has no field for markers: ask `made_by_us` there. What was made
+        and deleted or merged since is among them: it was made all the same."""
         field = self._settings.marker_field(object_type)
-        found = self.find(object_type, field, markers, columns) if field else []
+        names = self._columns(object_type, [*columns, field]) if field else []
+        found = self._found(object_type, field, markers, names, is_all=True) if field else []
         return [record for record in found if record.fields.get(field) in markers]
 
     def marker_field_of(self, object_type: str) -> str:

@@ -105,7 +105,7 @@ def _keys(context: RunContext, op: Operation) -> tuple[str, ...]:
 def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
     taken, own = pair_reads.holders(context, side, [r.ref.id for r in found]), Ref.parse(op.source_ref).id
     # One that the sweep of its own side met first is bound to our source already: it was made all the same.
-    free = sorted((r for r in found if taken.get(r.ref.id, own) == own), key=lambda r: (r.ref.id not in taken, r.ref.id))
+    free = sorted((r for r in found if taken.get(r.ref.id, own) == own), key=lambda r: (r.is_deleted, r.ref.id not in taken, r.ref.id))
     connector = pair_reads.side_of(context, side).connector
     with transaction.atomic():
         if free:
@@ -133,6 +133,7 @@ def _adopt(context: RunContext, side: str, op: Operation, found: Sequence[Record
     binding = pair_bases.new_binding(context, type_, crm, peer, how=ADOPTED, is_pointer_due=side == "crm")
     pair_bases.save_new([binding])
     _look_again(context, source, "adopted")
+    found = [r for r in found if not r.is_deleted]
     if len(found) > 1:
         sentence = f"{len(found)} records were made for this one: {', '.join(r.ref.id for r in found)}; {record.ref.id} is linked."
         opening = CaseOpening("remap", "several", sentence, "Merge or delete the others.")

@@ -19,7 +19,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, RecordType, SyncPass, Tombstone
-from reconciliation.models.bulk import insert_rows
+from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import decode_fields
 
@@ -172,9 +172,15 @@ def _asked(bindings: Iterable[Binding]) -> dict[int, Operation]:
 
 
 def _written(by_peer: dict[str, Binding], done: list[Done]) -> list[int]:
-    rows = [by_peer[d.operation.target_id] for d in done if d.error is None]
-    for row in rows:
-        row.is_write_back_due = False
+    """Notes the versions that our own writes made: they date nobody's edit."""
+    rows = []
+    for item in done:
+        if item.error is None:
+            row = by_peer[item.operation.target_id]
+            row.is_write_back_due = False
+            row.peer_version = item.record.version if item.record is not None and item.record.version else row.peer_version
+            rows.append(row)
+    update_rows(rows, ["peer_version"])
     return [row.pk for row in rows]
 
 

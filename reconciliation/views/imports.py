@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import urlencode
 
@@ -37,6 +36,7 @@ from reconciliation.services.imports import (
     may_not_start,
     same_email,
 )
+from reconciliation.services.policy import allows_remap
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, is_local, or_told, page, paginate, render, whole_number
 
@@ -225,10 +225,10 @@ def start_one(request: HttpRequest) -> HttpResponse:
 # --- one import -------------------------------------------------------------------------------------------------------
 
 
-def _rows(batch: Import, asked: QueryDict, any_failed: bool) -> ImportRowFilter:
+def _rows(batch: Import, asked: QueryDict, *, has_failed: bool) -> ImportRowFilter:
     """Returns the rows that the filter bar asks for: where somebody asked for none, those that failed, if any did."""
     given = asked.copy()
-    if any_failed and not any(name in given for name in ROW_FILTERS):
+    if has_failed and not any(name in given for name in ROW_FILTERS):
         given["state"] = ImportRow.State.FAILED
     return ImportRowFilter(given, batch.rows.select_related("case"))
 
@@ -237,9 +237,9 @@ def _rows(batch: Import, asked: QueryDict, any_failed: bool) -> ImportRowFilter:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     batch = get_object_or_404(Import.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
     counts = import_counts(batch)
-    chosen = _rows(batch, request.GET, counts.failed > 0)
+    chosen = _rows(batch, request.GET, has_failed=counts.failed > 0)
     rows = paginate(request, chosen.qs)
-    is_off = _is_remap_off(rows)
+    is_off = _is_remap_off(counts)
     matches = {row.pk: "" if is_off and not _is_open(row) else _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None
     return render(
@@ -257,14 +257,14 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         is_remap_off=is_off,
         offer=one if one is not None and _is_to_choose(batch, one) and not is_off else None,
         offer_url=matches[one.pk] if one is not None else "",
+        many_url="" if is_off else _many(batch, counts),
     )
 
 
-def _is_remap_off(rows: Iterable[ImportRow]) -> bool:
+def _is_remap_off(counts: Counts) -> bool:
     """Tells whether rows ask for a choice that the policy of this moment prevents, whatever it said when the import was started
     (S2.5): what is left to do is to close the questions that are open."""
-    is_asked = any((row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL) for row in rows)
-    return is_asked and same_email() != Policy.SameEmail.CHOOSE
+    return any(group.reason == ImportRow.Reason.SAME_EMAIL for group in counts.groups) and not allows_remap()
 
 
 def _is_open(row: ImportRow) -> bool:
@@ -278,6 +278,12 @@ def _is_under_way(batch: Import) -> bool:
 def _is_to_choose(batch: Import, row: ImportRow) -> bool:
     is_open = row.case is None or row.case.is_open
     return allows_choice(batch) and is_open and (row.state, row.reason) == (ImportRow.State.FAILED, ImportRow.Reason.SAME_EMAIL)
+
+
+def _many(batch: Import, counts: Counts) -> str:
+    """Returns where several prospects of an import are decided by one rule, "" where fewer are left."""
+    left = sum(group.n - group.decided for group in counts.groups if group.reason == ImportRow.Reason.SAME_EMAIL)
+    return f"{reverse('admin:prospect_bulk')}?import={batch.pk}" if left > 1 else ""
 
 
 def _crm_url(batch: Import, row: ImportRow) -> str:
@@ -327,8 +333,8 @@ def _in_words(counts: Counts) -> str:
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
     batch = get_object_or_404(Import, pk=pk)
-    any_failed = batch.rows.filter(state=ImportRow.State.FAILED).exists()
-    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET, any_failed).qs)
+    has_failed = batch.rows.filter(state=ImportRow.State.FAILED).exists()
+    return export_rows(request, f"import-{batch.pk}-rows", ROW_COLUMNS, _rows(batch, request.GET, has_failed=has_failed).qs)
 
 
 @action(OPERATE)

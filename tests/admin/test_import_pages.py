@@ -268,11 +268,15 @@ def test_five_thousand_failures_turn_pages_in_few_queries(client, box, operator)
         for n in range(1, 5001)
     )  # fmt: skip
     client.get("/")
+    assert "Choose for many" not in client.get(f"/imports/{batch.pk}/").content.decode()
+    choosing()
 
     for where in ("", "?page=100", "?state=failed&reason=required&page=50", "?name=Name 4999", "progress.json"):
         with CaptureQueriesContext(connection) as queries:
             answer = client.get(f"/imports/{batch.pk}/{where}")
         assert answer.status_code == 200 and len(queries) <= 12, (where, len(queries))
+    page = client.get(f"/imports/{batch.pk}/?page=2").content.decode()
+    assert f'href="/prospects/bulk/?import={batch.pk}">Choose for many…</a>' in page and "Page 2 of 100" in page
     with CaptureQueriesContext(connection) as queries:
         text = b"".join(client.get(f"/imports/{batch.pk}/rows.csv").streaming_content).decode()
     assert len(list(csv.reader(io.StringIO(text)))) == 5001 and len(queries) < 30

@@ -9,7 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from reconciliation import jobs
 from reconciliation.core.transforms import USER_PAIR
+from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, Case, FieldRule, Import, ImportRow, MappingTable, Operation, Policy, RecordType, SyncPass
+from reconciliation.selectors import prospects_listed
 from tests.admin.test_pages import HOSTILE, TurnedRound, with_session
 from tests.remapping import remapping
 
@@ -247,7 +249,10 @@ def test_many_by_a_rule_are_shown_first_and_carried_out_as_a_job(client, box, ol
     assert "2 prospects wait for a choice" in text(client.get("/prospects/bulk/"))
     page = text(client.get("/prospects/bulk/?rule=latest"))
     keys = [k.replace("&gt;", ">") for k in re.findall(r'name="key" value="([^"]*)"', page)]
-    assert len(keys) == 2 and all(lead in page for lead in leads)
+    assert len(keys) == 2 and all(lead in page for lead in leads) and "waited longest" not in page
+    with monkeypatch.context() as few:
+        few.setattr("reconciliation.views.prospects.MOST_AT_ONCE", 1)
+        assert "waited longest" in text(client.get("/prospects/bulk/?rule=latest"))
     client.post("/prospects/bulk/", {"key": keys}, follow=True)
     ((name, arguments),) = asked
 
@@ -348,3 +353,9 @@ def test_five_thousand_links_are_a_page_of_fifty(client, box, olga):
         page = text(client.get("/prospects/"))
 
     assert page.count("/sync/?force=1") == 50 and len(queries) <= 12 and "Page 1" in page
+
+
+def test_those_that_wait_are_found_by_the_index_of_cases_by_record(box):
+    rows = ProspectFilter({"state": "asked"}, prospects_listed(box.sync_pass)).qs
+
+    assert connection.vendor != "sqlite" or "case_peer_record" in rows.order_by().explain()  # a small table of PostgreSQL is scanned

@@ -10,7 +10,7 @@ from connectors.sandbox.outreach.oauth import ALL_SCOPES
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
 from reconciliation.models import Connection, SyncPass
-from tests.browser.test_pages_in_a_browser import AXE, RULES
+from tests.browser.hands import AXE, RULES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -44,7 +44,7 @@ def accessibility_faults(page, addresses):
         page.set_viewport_size({"width": width, "height": 800})
         for address in addresses:
             page.goto(address)
-            page.evaluate(AXE.read_text(encoding="utf-8"))
+            page.evaluate(AXE)
             result = page.evaluate("rules => axe.run(document, rules)", RULES)
             found += [
                 (address, scheme, v["id"], v["nodes"][0]["target"]) for v in result["violations"] if v["impact"] in ("serious", "critical")

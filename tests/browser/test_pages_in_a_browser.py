@@ -1,8 +1,5 @@
 """The pages in a real browser: the admin's day, and axe on every page in light and dark."""
 
-from pathlib import Path
-
-import axe_playwright_python
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
@@ -15,11 +12,10 @@ from reconciliation.services.differences import force, force_plan
 from reconciliation.services.undo import undo, undoable
 from tests.admin.test_log_in import code_of
 from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
+from tests.browser.hands import enter, faults
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-AXE = next(Path(axe_playwright_python.__file__).parent.glob("**/axe.min.js"))
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]}
 
 
 @pytest.fixture
@@ -42,12 +38,7 @@ def box(monkeypatch):
 @pytest.fixture
 def staff(page, live_server):
     def log_in(role):
-        user = User.objects.create_user(f"a-{role}", password="secret-words", is_staff=True)
-        user.groups.add(Group.objects.get(name=role))
-        page.goto(f"{live_server.url}/login/")
-        page.get_by_label("Username").fill(f"a-{role}")
-        page.get_by_label("Password").fill("secret-words")
-        page.get_by_role("button", name="Log in").click()
+        enter(page, live_server.url, role)
         return page
 
     return log_in
@@ -278,31 +269,16 @@ def test_a_viewer_sees_and_is_offered_no_button(box, staff, live_server):
     assert page.locator("main button, #content button").count() == 0
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1366, 390])
-def test_axe_finds_nothing_serious_on_any_page(box, staff, live_server, scheme, width):
+def test_axe_finds_nothing_on_any_page(box, staff, live_server):
     box.run(kind="preview")
     leave_behind(box)
     page = staff("admin")
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 800})
-    found = {}
+    found = []
     for name, (_, method) in PAGES.items():
         if method != "get" or name in ("dashboard_status", "run_progress", "import_progress") or name.endswith("_export"):
             continue
         page.goto(live_server.url + address(name))
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        result = page.evaluate("rules => axe.run(document, rules)", RULES)
-        serious = [
-            f"{v['id']}: {[n['target'] for n in v['nodes']][:3]} {v['nodes'][0]['failureSummary'][:200]}"
-            for v in result["violations"]
-            if v["impact"] in ("serious", "critical")
-        ]
-        if serious:
-            found[name] = serious
-        wide = page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth")
-        if wide > 1:
-            found[f"{name} width"] = f"{wide} px too wide"
+        found += faults(page, name)
 
     assert not found
 
@@ -365,24 +341,17 @@ def test_an_operator_forces_a_difference_and_restores_what_was_deleted(box, staf
     expect(page.get_by_text("was made in its place")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1366, 390])
-def test_log_in_lock_and_second_factor_pass_axe_and_the_policy(box, page, live_server, scheme, width):
+def test_log_in_lock_and_second_factor_pass_axe_and_the_policy(box, page, live_server):
     """The pages that axe meets nowhere else: the log-in, its errors, the lock, enrolment with its picture, the codes."""
     user = User.objects.create_user("vera", password="secret-words-1", is_staff=True)
     user.groups.add(Group.objects.get(name="viewer"))
     complaints = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.emulate_media(color_scheme=scheme)
-    page.set_viewport_size({"width": width, "height": 800})
 
     def look(name):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        result = page.evaluate("rules => axe.run(document, rules)", RULES)
-        assert [v["id"] for v in result["violations"] if v["impact"] in ("serious", "critical")] == [], name
-        assert page.evaluate("() => document.documentElement.scrollWidth - window.innerWidth") <= 1, name
+        assert faults(page, name) == []
 
-    def enter(password, code=""):
+    def log_in(password, code=""):
         page.goto(f"{live_server.url}/login/")
         page.get_by_label("Username").fill("vera")
         page.get_by_label("Password").fill(password)
@@ -391,9 +360,9 @@ def test_log_in_lock_and_second_factor_pass_axe_and_the_policy(box, page, live_s
 
     page.goto(f"{live_server.url}/login/")
     look("log-in")
-    enter("wrong")
+    log_in("wrong")
     look("log-in with an error")
-    enter("secret-words-1")
+    log_in("secret-words-1")
     page.goto(f"{live_server.url}/second-factor/")
     look("no second factor")
     page.get_by_label("Your password").fill("secret-words-1")
@@ -408,13 +377,13 @@ def test_log_in_lock_and_second_factor_pass_axe_and_the_policy(box, page, live_s
     recovery = page.locator(".codes code").first.inner_text()
     page.locator("summary", has_text="vera").click()
     page.get_by_role("button", name="Log out").click()
-    enter("secret-words-1", recovery)
+    log_in("secret-words-1", recovery)
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
     page.locator("summary", has_text="vera").click()
     page.get_by_role("button", name="Log out").click()
     assert complaints == []
     for _ in range(5):
-        enter("wrong")
+        log_in("wrong")
     expect(page.get_by_role("heading", name="Too many wrong log-ins")).to_be_visible()
     look("the lock")
     assert [c for c in complaints if "429" not in c] == []

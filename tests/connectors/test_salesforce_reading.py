@@ -242,10 +242,10 @@ def test_records_are_read_by_either_form_of_their_ids():
 
 
 def test_markers_are_compared_to_the_letter():
-    sf, org = salesforce({"GET /query": page(row(1, Sync_Key__c="out-1-A"), row(2, Sync_Key__c="OUT-1-a"))})
+    sf, org = salesforce({"GET /queryAll": page(row(1, Sync_Key__c="out-1-A"), row(2, Sync_Key__c="OUT-1-a"))})
 
     assert ids(sf.find_marked("Contact", ["out-1-A"], ["LastName"], since=AT)) == [id18(1)]
-    assert org.calls == ["GET /query"]  # the key is text: nothing had to be asked about it
+    assert org.calls == ["GET /queryAll"]  # the key is text: nothing had to be asked about it
 
 
 def test_without_a_field_for_markers_what_our_user_made_is_looked_through():

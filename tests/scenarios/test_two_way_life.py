@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciliation.models import Operation
-from tests.paired import paired
+from reconciliation.models import Binding, Operation
+from tests.paired import connected_accounts, paired
 
 pytestmark = pytest.mark.django_db
 
@@ -88,3 +88,59 @@ def test_a_link_that_followed_is_looked_at_again_when_the_run_ended_before_its_w
     assert box.binding(prospect["id"]).crm_id == contact
     now = box.peer(prospect["id"])
     assert (now["title"], now["emails"]) == ("Chief Buyer", ["a.byrne@acme.example"]), box.events()
+
+
+def test_the_pointer_that_we_write_later_dates_no_edit_of_the_peers_users(box):
+    id_ = box.prospect("Byrne", "ada@acme.example", title="Buyer")
+    patch = {"system": "outreach", "method": "PATCH", "path": "/api/v2/prospects/{id}"}
+    fault = box.world.faults.add({"kind": "status", "status": 503, **patch})
+    box.run()  # the lead is made, and its id is owed to the prospect
+    (lead,) = box.people("Lead")
+    box.edit_peer(id_, title="Head Buyer")
+    box.clock.forward(200)
+    box.edit_crm("Lead", lead["Id"], Title="Chief Buyer")
+    box.world.faults.all.remove(fault)
+
+    box.run()
+
+    assert box.peer(id_)["externalId"] == lead["Id"]
+    assert box.crm("Lead", lead["Id"])["Title"] == "Chief Buyer", box.events()  # later than "Head Buyer"; our own write is no edit
+
+
+def test_an_update_of_an_account_without_an_answer_is_found_done_also_where_the_pair_differs_in_a_field():
+    box = paired(connect=connected_accounts)
+    account = box.world.outreach.create_record("accounts", {"name": "Acme", "description": "ours"})["id"]
+    id_ = box.world.salesforce.create_record("Account", {"Name": "Acme", "Description": "theirs"})["Id"]
+    box.run()  # linked; both descriptions stay, and stand in the list of differences
+    box.edit_crm("Account", id_, BillingCity="Leeds")
+    box.world.faults.add({"kind": "lost_answer", "system": "outreach", "method": "PATCH", "times": 1})
+    box.run()
+
+    run = box.run()
+
+    assert run.state == "finished", run.note
+    (update,) = Operation.objects.filter(kind="update", after__has_key="locality")
+    assert (update.state, update.target_id) == ("confirmed", str(account))
+    assert box.world.outreach.get_record("accounts", account)["locality"] == "Leeds"
+    assert box.run().as_dict()["updated"] == 0
+
+
+@pytest.mark.parametrize("fate", ["deleted", "merged"])
+def test_i3_what_was_made_without_an_answer_and_is_gone_since_is_not_made_again(box, fate):
+    id_ = box.prospect("Byrne", "ada@acme.example")
+    box.world.faults.add({"kind": "lost_answer", "system": "salesforce", "method": "PATCH", "times": 1})
+    box.run()
+    (lead,) = box.people("Lead")
+    if fate == "merged":
+        other = box.lead("Byrne", "other@acme.example")
+        box.world.salesforce.merge({"object": "Lead", "winner": other, "losers": [lead["Id"]]})
+    else:
+        box.world.salesforce.delete_record("Lead", lead["Id"])
+
+    for _ in range(3):
+        box.run()
+
+    alive = [row["Id"] for row in box.people("Lead") if not row.get("IsDeleted")]
+    assert alive == ([other] if fate == "merged" else []), box.events()
+    binding = Binding.objects.get(peer_id=str(id_))
+    assert (binding.is_tombstone, binding.crm_id) == ((False, other) if fate == "merged" else (True, lead["Id"]))

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, Operation, Tombstone
-from tests.simulation.two_sided.people import CONSENT, FIELDS, PEOPLE, text_of
+from tests.simulation.two_sided.people import text_of
 
 if TYPE_CHECKING:
     from tests.simulation.two_sided.story import Story
 
 
-MARGIN = 65.0  # seconds; within 60 a person decides
+MARGIN, TOO_CLOSE = 65.0, 55.0  # seconds; within 60 a person decides
 
 
 def look_at(story: Story) -> None:
@@ -43,43 +43,48 @@ def what_stands() -> Iterator[str]:
 def _one_to_one(story: Story) -> None:
     """I3: one prospect for a CRM record and one CRM record for a prospect."""
     people = story.people
-    pointers = Counter(str(p["externalId"]) for p in people.prospects() if p.get("externalSource") == "salesforce" and p.get("externalId"))
-    living = {r["Id"] for t in PEOPLE for r in people.living(t)}
+    at = people.cast.pointer
+    pointers = Counter(str(p[at]) for p in people.peers() if p.get(at))
+    living = {r["Id"] for t in people.cast.crm_types for r in people.living(t)}
     ended = set(Binding.objects.filter(is_tombstone=True).values_list("peer_id", flat=True))
     for id_, n in pointers.items():
         if n > 1:
-            story.broken.append(f"I3: {n} prospects name {id_}")
-    named = {str(p["id"]): str(p["externalId"]) for p in people.prospects() if p.get("externalId")}
+            story.broken.append(f"I3: {n} of the peer's records name {id_}")
+    named = {str(p["id"]): str(p[at]) for p in people.peers() if p.get(at)}
     for peer_id, id_ in named.items():
         if id_ not in living and peer_id not in ended:
-            story.broken.append(f"I3: prospect {peer_id} names {id_}, which is gone")
-    keys = Counter(str(r["Sync_Key__c"]) for t in PEOPLE for r in people.living(t) if r.get("Sync_Key__c"))
+            story.broken.append(f"I3: {people.cast.peer_type} {peer_id} names {id_}, which is gone")
+    keys = Counter(str(r["Sync_Key__c"]) for t in people.cast.crm_types for r in people.living(t) if r.get("Sync_Key__c"))
     story.broken += [f"I3: {n} CRM records were made for {key}" for key, n in keys.items() if n > 1]
 
 
 def _pairs_agree(story: Story) -> None:
     """I4: fields of linked records are equal, or a row says which are not."""
+    cast = story.people.cast
     for row in Binding.objects.filter(is_tombstone=False):
         crm, peer = story.people.crm(row.crm_type, row.crm_id), story.people.peer(row.peer_id)
         if not crm or crm.get("IsDeleted") or crm.get("IsConverted") or not peer:
-            story.broken.append(f"I4: {row.crm_ref} and prospect {row.peer_id} are linked, and one is gone")
+            story.broken.append(f"I4: {row.crm_ref} and {row.peer_type} {row.peer_id} are linked, and one is gone")
             continue
-        if (peer.get("externalId"), peer.get("externalSource")) != (row.crm_id, "salesforce"):
-            story.broken.append(f"I4: prospect {row.peer_id} names {peer.get('externalId')}, not {row.crm_id}")
+        pointer = peer.get(cast.pointer)
+        if pointer != row.crm_id or (row.peer_type == "prospect" and peer.get("externalSource") != "salesforce"):
+            story.broken.append(f"I4: {row.peer_type} {row.peer_id} names {pointer}, not {row.crm_id}")
         named = set(Difference.objects.filter(binding=row).values_list("peer_field", flat=True))
         case = Case.objects.filter(state="open", peer_id=row.peer_id)
         named |= set(ConflictField.objects.filter(case__in=case, state="open").values_list("peer_field", flat=True))
         if case.filter(kind="error").exists():
             continue
-        for name, other in FIELDS.items():
+        for name, other in cast.fields.items():
             if name == "Company" and row.crm_type != "Lead":
                 continue
             here, there = text_of(crm, name), text_of(peer, other)
             if here.casefold() != there.casefold() and other not in named and not (here == "[not provided]" and not there):
-                story.broken.append(f"I4: {name} is {here!r} in {row.crm_ref} and {there!r} in prospect {row.peer_id}")
-        for name, other in CONSENT.items():
+                story.broken.append(f"I4: {name} is {here!r} in {row.crm_ref} and {there!r} in {row.peer_type} {row.peer_id}")
+        for name, other in cast.consent.items():
             if bool(crm.get(name)) != bool(peer.get(other)):
-                story.broken.append(f"consent: {name} is {crm.get(name)} in {row.crm_ref} and {peer.get(other)} in prospect {row.peer_id}")
+                story.broken.append(
+                    f"consent: {name} is {crm.get(name)} in {row.crm_ref} and {peer.get(other)} in {row.peer_type} {row.peer_id}"
+                )
 
 
 def _nobody_is_left_out(story: Story) -> None:
@@ -90,25 +95,31 @@ def _nobody_is_left_out(story: Story) -> None:
     ended = Binding.objects.filter(is_tombstone=True)
     crm_told = set(Case.objects.filter(state="open").values_list("crm_id", flat=True)) | set(ended.values_list("crm_id", flat=True))
     peer_told = set(Case.objects.filter(state="open").values_list("peer_id", flat=True)) | set(ended.values_list("peer_id", flat=True))
-    crm_keys = {text_of(r, "Email").casefold() for t in PEOPLE for r in people.living(t) if r["Id"] in crm_bound}
-    peer_keys = {e.casefold() for p in people.prospects() if str(p["id"]) in peer_bound for e in p["emails"] or ()}
-    for type_ in PEOPLE:
+    cast = people.cast
+    crm_keys = {k for t in cast.crm_types for r in people.living(t) if r["Id"] in crm_bound for k in cast.keys_of(t, r)}
+    peer_keys = {k for p in people.peers() if str(p["id"]) in peer_bound for k in cast.keys_of(cast.peer_type, p)}
+    for type_ in people.cast.crm_types:
         for row in people.living(type_):
-            key = text_of(row, "Email").casefold()
-            if key and row["Id"] not in crm_bound | crm_told and key not in peer_keys:
-                story.broken.append(f"I4: {type_} {row['Id']} {key} has no prospect, and nothing says why")
-    for prospect in people.prospects():
-        keys = {e.casefold() for e in prospect["emails"] or ()}
-        id_ = str(prospect["id"])
-        if keys and id_ not in peer_bound | peer_told and not keys & crm_keys and story.makes_leads:
-            story.broken.append(f"I4: prospect {id_} {sorted(keys)} has no CRM record, and nothing says why")
+            keys = cast.keys_of(type_, row)
+            if keys and row["Id"] not in crm_bound | crm_told and not keys & peer_keys:
+                story.broken.append(f"I4: {type_} {row['Id']} {sorted(keys)} has no {cast.peer_type}, and nothing says why")
+    for peer in people.peers():
+        keys = cast.keys_of(cast.peer_type, peer)
+        id_ = str(peer["id"])
+        if keys and id_ not in peer_bound | peer_told and not keys & crm_keys and story.makes_crm_records:
+            story.broken.append(f"I4: {cast.peer_type} {id_} {sorted(keys)} has no CRM record, and nothing says why")
 
 
 def _nothing_is_lost(story: Story) -> None:
     """I1: what a user typed stands somewhere still, unless a user typed over it."""
     people = story.people
-    standing = {text_of(r, n) for t in PEOPLE for r in people.world.salesforce.records.tables[t].rows.values() for n in FIELDS}
-    standing |= {text_of(p, n) for p in people.prospects() for n in FIELDS.values()}
+    standing = {
+        text_of(r, n)
+        for t in people.cast.crm_types
+        for r in people.world.salesforce.records.tables[t].rows.values()
+        for n in people.cast.fields
+    }
+    standing |= {text_of(p, n) for p in people.peers() for n in people.cast.fields.values()}
     kept = set(_kept())
     for value, typed in people.typed.items():
         if typed.is_replaced or value in standing or value in kept or value.casefold() in {v.casefold() for v in standing | kept}:
@@ -121,17 +132,26 @@ def _nothing_is_lost(story: Story) -> None:
 
 def _later_edits_win(story: Story) -> None:
     """S3.5: of two edits of one field the later one stands; one that is older by more than the margin never beats it. Systems
-    date records, not fields, so whoever edited the winner's record at all counts as later."""
+    date records, not fields, so whoever edited a record at all counts as its last editor; we ourselves never do."""
     people = story.people
-    for op in Operation.objects.filter(origin__has_key="losers", state="confirmed"):
+    for op in Operation.objects.filter(origin__has_key="losers", state="confirmed").select_related("run"):
         for name, lost in op.origin["losers"].items():
             loser = people.typed.get(next(_texts(lost), ""))
             winner = people.typed.get(next(_texts(op.after.get(name)), ""))
             if loser is None or winner is None or loser.window:  # what nobody could see is kept, which is all one can ask
                 continue
-            last = max((at for at in people.edited.get(winner.id, ()) if at <= op.intended_at.timestamp()), default=winner.at)
-            if loser.at - max(last, winner.at) > MARGIN and loser.side != winner.side:
+            won_at = people.last_edit(winner.id, op.intended_at.timestamp(), winner.at)
+            lost_at = people.last_edit(loser.id, op.run.started_at.timestamp(), loser.at)
+            if lost_at - won_at > MARGIN and loser.side != winner.side:
                 story.broken.append(f"S3.5: {winner.value!r} of {winner.side} beat {loser.value!r}, typed later")
+            if abs(lost_at - won_at) < TOO_CLOSE and _was_asked(winner.value, loser.value):
+                story.broken.append(f"D10: a person was asked about {winner.value!r} and {loser.value!r}, then we chose")
+
+
+def _was_asked(*values: str) -> bool:
+    """Tells whether a person was asked to choose between these values, and did not."""
+    rows = ConflictField.objects.filter(state=ConflictField.State.AGREED)
+    return any(set(values) == {*_texts(crm), *_texts(peer)} for crm, peer in rows.values_list("crm_value", "peer_value"))
 
 
 def _kept() -> Iterator[str]:
@@ -165,6 +185,9 @@ def _journal_is_whole(story: Story) -> None:
         side = "crm" if op.connection_id == crm_id else "peer"
         rows[side, op.target_id, () if op.kind == "create" else tuple(sorted(op.after))] += 1
     for key, n in story.watch.writes.items():
+        side, id_, names = key
+        if not names and side == "peer" and not story.people.peer(id_):
+            continue  # a user threw it away before its answer, that was lost, could be asked for: Outreach keeps no trace
         if rows[key] < n:
             story.broken.append(f"I13: {n} writes {key} arrived, {rows[key]} stand in the journal")
     left = Operation.objects.filter(state__in=Operation.OPEN)

@@ -8,15 +8,12 @@ from typing import Any, Literal
 
 from connectors.sandbox.world import World
 from tests.sandboxed import Clock
+from tests.simulation.two_sided.cast import Cast
 from tests.simulation.two_sided.wire import Wire
 
 Side = Literal["crm", "peer"]
-# Field of the CRM, field of Outreach: the texts that users type.
-TEXTS = {"FirstName": "firstName", "LastName": "lastName", "Title": "title", "Phone": "workPhones"}
 LISTS = ("workPhones", "emails")
-CONSENT = {"HasOptedOutOfEmail": "emailOptedOut", "DoNotCall": "callOptedOut"}
-FIELDS = {**TEXTS, "Email": "emails", "Company": "company"}
-PEOPLE = ("Contact", "Lead")
+A_SECOND_LATER = 2.0  # so that an edit falls into a later second than the version that we rest on
 
 
 @dataclass
@@ -41,6 +38,7 @@ class People:
     clock: Clock
     wire: Wire
     log: list[str]
+    cast: Cast
     typed: dict[str, Typed] = field(default_factory=dict)
     touched: dict[str, int] = field(default_factory=dict)  # id -> the call at which a user changed the record last
     edited: dict[str, list[float]] = field(default_factory=dict)  # id -> when users changed the record, in seconds
@@ -54,73 +52,89 @@ class People:
     def act(self) -> None:
         """One user does one thing."""
         acts = (
-            (self.add, 3),
+            (self.add, 5 if self.cast.can_repeat_key else 3),
             (self.add_twin, 1),
+            (self.add_doubles, 0.7 if self.cast.can_repeat_key else 0.3),
             (self.edit, 9),
             (self.edit_both, 2),
             (self.blank, 1),
-            (self.opt, 2),
-            (self.new_address, 0.5),
+            (self.opt, 2 if self.cast.consent else 0),
+            (self.new_key, 0.5),
             (self.touch, 1),
             (self.delete, 0.4),
             (self.merge, 0.6),
-            (self.convert, 0.6),
+            (self.convert, 0.6 if "Lead" in self.cast.crm_types else 0),
             (self.decide, 1),
         )
         self.rng.choices([a for a, _ in acts], [w for _, w in acts])[0]()
 
     def act_on(self, body: str) -> None:
-        """Somebody types into a record that we are about to write."""
-        some = [(t, r["Id"]) for t in PEOPLE for r in self.living(t) if r["Id"] in body]
+        """Somebody types into a record that we are about to write, at once or in a later second than its version."""
+        some = [(t, r["Id"]) for t in self.cast.crm_types for r in self.living(t) if r["Id"] in body]
         if some:
             type_, id_ = self.rng.choice(some)
-            name = self.rng.choice([n for n in TEXTS if f'"{n}"' in body] or list(TEXTS))
+            name = self.rng.choice([n for n in self.cast.texts if f'"{n}"' in body] or list(self.cast.texts))
+            self.clock.forward(self.rng.choice((0.0, A_SECOND_LATER)))
             self._type("crm", type_, id_, name, self._word(name))
 
     def add(self) -> None:
-        self._add(self.rng.choice(("Contact", "Lead", "prospect")), f"p{self._next()}@x.example")
+        self._add(self.rng.choice((*self.cast.crm_types, self.cast.peer_type)), self.cast.new_key(self._next()))
 
     def add_twin(self) -> None:
-        """Adds a person who is somewhere already, often on the other side."""
-        some = [(t, r["Email"]) for t in PEOPLE for r in self.living(t) if r.get("Email")]
-        some += [("prospect", p["emails"][0]) for p in self.prospects() if p["emails"]]
+        """Adds somebody who is somewhere already, often on the other side."""
+        here, there = self.cast.key
+        peer_type = self.cast.peer_type
+        some = [(t, r[here]) for t in self.cast.crm_types for r in self.living(t) if r.get(here)]
+        some += [(peer_type, text_of(p, there)) for p in self.peers() if p[there]]
         if not some:
             return
-        at, email = self.rng.choice(some)
-        where = self.rng.choice([t for t in (*PEOPLE, "prospect") if t != at or self.rng.random() < 0.2])
-        if where == "prospect" and any(email.casefold() in [e.casefold() for e in p["emails"] or ()] for p in self.prospects()):
-            return  # Outreach takes no address twice
-        self._add(where, email.upper() if self.rng.random() < 0.2 and where != "prospect" else email)
+        at, key = self.rng.choice(some)
+        where = self.rng.choice([t for t in (*self.cast.crm_types, peer_type) if t != at or self.rng.random() < 0.2] or [peer_type])
+        is_there = any(key.casefold() in self.cast.keys_of(peer_type, p) for p in self.peers())
+        if where == peer_type and is_there and not self.cast.can_repeat_key:
+            return
+        self._add(where, key.upper() if self.rng.random() < 0.2 and where != peer_type else key)
 
-    def _add(self, type_: str, email: str) -> None:
-        names = ["LastName", *self.rng.sample(["FirstName", "Title", "Phone"], 2)]
+    def add_doubles(self) -> None:
+        """Adds somebody twice, as a list does that was loaded without a look."""
+        key = self.cast.new_key(self._next())
+        type_ = self.rng.choice((*self.cast.crm_types, *([self.cast.peer_type] if self.cast.can_repeat_key else [])))
+        for _ in range(2):
+            self._add(type_, key)
+
+    def _add(self, type_: str, key: str) -> None:
+        cast = self.cast
+        names = [*([cast.required] if cast.required else []), *self.rng.sample(cast.may_be_blank, 2)]
         values = {name: self._word(name) for name in names}
-        if type_ == "prospect":
-            given = {TEXTS[n]: [v] if TEXTS[n] in LISTS else v for n, v in values.items()}
-            id_ = str(self.world.outreach.create_record("prospects", {**given, "emails": [email]})["id"])
+        if type_ == cast.peer_type:
+            given = {cast.texts[n]: [v] if cast.texts[n] in LISTS else v for n, v in values.items()}
+            given[cast.key[1]] = [key] if cast.key[1] in LISTS else key
+            id_ = str(self.world.outreach.create_record(cast.collection, given)["id"])
         else:
             more = {"Company": self._word("Company")} if type_ == "Lead" else {}
             values |= more
-            id_ = str(self.world.salesforce.create_record(type_, {**values, "Email": email})["Id"])
-        self.log.append(f"  user adds {type_} {id_} {email} {values}")
+            id_ = str(self.world.salesforce.create_record(type_, {**values, cast.key[0]: key})["Id"])
+        self.log.append(f"  user adds {type_} {id_} {key} {values}")
         self._touched(id_)
         for name, value in values.items():
-            self._note("peer" if type_ == "prospect" else "crm", id_, name, value)
+            self._note("peer" if type_ == cast.peer_type else "crm", id_, name, value)
 
     def edit(self) -> None:
-        self._edit(self.rng.choice(("crm", "peer")), self.rng.choice(list(TEXTS)))
+        self._edit(self.rng.choice(("crm", "peer")), self.rng.choice(list(self.cast.texts)))
 
     def edit_both(self) -> None:
-        """Two users type into one field of one person, at once or a while apart."""
+        """Two users type into one field of one person, at once or a while apart, and often one of them into another, too."""
         pair = self._pair()
         if pair is None:
             return
-        name = self.rng.choice(list(TEXTS))
-        sides: list[tuple[Side, str, str]] = [("crm", *pair[0]), ("peer", "prospect", pair[1])]
+        name, also = self.rng.sample(list(self.cast.texts), 2)
+        sides: list[tuple[Side, str, str]] = [("crm", *pair[0]), ("peer", self.cast.peer_type, pair[1])]
         self.rng.shuffle(sides)
         for side, type_, id_ in sides:
             self._type(side, type_, id_, name, self._word(name))
             self.clock.forward(self.rng.choice((0, 5, 70, 200)) if not self.wire.weather.acts else 0)
+        if self.rng.random() < 0.5:
+            self._type(*self.rng.choice(sides), also, self._word(also))
 
     def _edit(self, side: Side, name: str) -> None:
         found = self._somebody(side)
@@ -131,22 +145,23 @@ class People:
         side: Side = self.rng.choice(("crm", "peer"))
         found = self._somebody(side)
         if found:
-            self._type(side, *found, self.rng.choice(("FirstName", "Title", "Phone")), None)
+            self._type(side, *found, self.rng.choice(self.cast.may_be_blank), None)
 
     def opt(self) -> None:
         """Somebody opts out; now and then somebody takes that back."""
         side: Side = self.rng.choice(("crm", "peer"))
         found = self._somebody(side)
-        name = self.rng.choice(list(CONSENT))
+        name = self.rng.choice(list(self.cast.consent))
         if found:
             is_out = self.rng.random() < 0.8
             self._change(side, *found, {name: is_out})
 
-    def new_address(self) -> None:
+    def new_key(self) -> None:
+        """Somebody gets another address, or another name."""
         side: Side = self.rng.choice(("crm", "peer"))
         found = self._somebody(side)
         if found:
-            self._type(side, *found, "Email", f"p{self._next()}@y.example")
+            self._type(side, *found, self.cast.key[0], self.cast.new_key(self._next()))
 
     def touch(self) -> None:
         """Somebody changes what no mapping knows."""
@@ -155,9 +170,9 @@ class People:
         if found:
             self._touched(found[1])
         if found and side == "crm":
-            self.world.salesforce.update_record(*found, {"Description": f"note {self._next()}"})
+            self.world.salesforce.update_record(*found, {self.cast.note[0]: f"note {self._next()}"})
         elif found:
-            self.world.outreach.update_record("prospects", int(found[1]), {"nickname": f"note {self._next()}"})
+            self.world.outreach.update_record(self.cast.collection, int(found[1]), {self.cast.note[1]: f"note {self._next()}"})
 
     def delete(self) -> None:
         side: Side = self.rng.choice(("crm", "crm", "peer"))
@@ -169,10 +184,10 @@ class People:
         if side == "crm":
             self.world.salesforce.delete_record(*found)
         else:
-            self.world.outreach.delete_record("prospects", int(found[1]))
+            self.world.outreach.delete_record(self.cast.collection, int(found[1]))
 
     def merge(self) -> None:
-        type_ = self.rng.choice(PEOPLE)
+        type_ = self.rng.choice(self.cast.crm_types)
         rows = self.living(type_)
         if len(rows) < 2:
             return
@@ -201,11 +216,13 @@ class People:
         if pair is None:
             return
         (type_, crm_id), peer_id = pair
-        for name in TEXTS:
-            here, there = text_of(self.crm(type_, crm_id), name), text_of(self.peer(peer_id), TEXTS[name])
+        for name, other in self.cast.texts.items():
+            here, there = text_of(self.crm(type_, crm_id), name), text_of(self.peer(peer_id), other)
             if here and there and here != there:
                 side, to = self.rng.choice((("crm", there), ("peer", here)))
-                self._type(side, type_ if side == "crm" else "prospect", crm_id if side == "crm" else peer_id, name, to, is_new=False)
+                self._type(
+                    side, type_ if side == "crm" else self.cast.peer_type, crm_id if side == "crm" else peer_id, name, to, is_new=False
+                )
                 return
 
     # --- what there is --------------------------------------------------------------------------------------------------
@@ -213,26 +230,31 @@ class People:
         return self.world.salesforce.records.tables[type_].rows.get(id_) or {}
 
     def peer(self, id_: str) -> dict[str, Any]:
-        return self.world.outreach.tables["prospects"].records.get(int(id_)) or {}
+        return self.world.outreach.tables[self.cast.collection].records.get(int(id_)) or {}
 
     def living(self, type_: str) -> list[dict[str, Any]]:
         rows = self.world.salesforce.records.tables[type_].rows.values()
         return [r for r in rows if not r.get("IsDeleted") and not r.get("IsConverted")]
 
-    def prospects(self) -> list[dict[str, Any]]:
-        return list(self.world.outreach.tables["prospects"].records.values())
+    def peers(self) -> list[dict[str, Any]]:
+        return list(self.world.outreach.tables[self.cast.collection].records.values())
 
     def _somebody(self, side: Side) -> tuple[str, str] | None:
         if side == "peer":
-            some = [("prospect", str(p["id"])) for p in self.prospects()]
+            some = [(self.cast.peer_type, str(p["id"])) for p in self.peers()]
         else:
-            some = [(t, r["Id"]) for t in PEOPLE for r in self.living(t)]
+            some = [(t, r["Id"]) for t in self.cast.crm_types for r in self.living(t)]
         return self.rng.choice(some) if some else None
 
     def _pair(self) -> tuple[tuple[str, str], str] | None:
-        pointed = {str(p["externalId"]): str(p["id"]) for p in self.prospects() if p.get("externalId")}
-        pairs = [((t, r["Id"]), pointed[r["Id"]]) for t in PEOPLE for r in self.living(t) if r["Id"] in pointed]
+        at = self.cast.pointer
+        pointed = {str(p[at]): str(p["id"]) for p in self.peers() if p.get(at)}
+        pairs = [((t, r["Id"]), pointed[r["Id"]]) for t in self.cast.crm_types for r in self.living(t) if r["Id"] in pointed]
         return self.rng.choice(pairs) if pairs else None
+
+    def last_edit(self, id_: str, before: float, at_least: float) -> float:
+        """Returns when a user changed the record last before an instant, in seconds."""
+        return max([at_least, *(at for at in self.edited.get(id_, ()) if at <= before)])
 
     # --- typing ---------------------------------------------------------------------------------------------------------
     def _next(self) -> int:
@@ -250,7 +272,7 @@ class People:
         self.edited.setdefault(id_, []).append(self.clock.seconds())
 
     def _type(self, side: Side, type_: str, id_: str, name: str, value: str | None, *, is_new: bool = True) -> None:
-        before = text_of(self.crm(type_, id_) if side == "crm" else self.peer(id_), name if side == "crm" else FIELDS[name])
+        before = text_of(self.crm(type_, id_) if side == "crm" else self.peer(id_), name if side == "crm" else self.cast.fields[name])
         self._change(side, type_, id_, {name: value})
         self._drop([before])
         if value is not None and is_new:
@@ -262,17 +284,17 @@ class People:
         if side == "crm":
             self.world.salesforce.update_record(type_, id_, values)
             return
-        given = {{**FIELDS, **CONSENT}[name]: value for name, value in values.items()}
+        given = {{**self.cast.fields, **self.cast.consent}[name]: value for name, value in values.items()}
         rows = self.peer(id_)
         for name in LISTS:
             if name in given:
                 rest = list(rows.get(name) or ())[1:]
                 given[name] = [given[name], *rest] if given[name] is not None else []
-        self.world.outreach.update_record("prospects", int(id_), given)
+        self.world.outreach.update_record(self.cast.collection, int(id_), given)
 
     def _texts(self, side: Side, type_: str, id_: str) -> list[str]:
         row = self.crm(type_, id_) if side == "crm" else self.peer(id_)
-        return [text_of(row, name if side == "crm" else FIELDS[name]) for name in FIELDS]
+        return [text_of(row, name if side == "crm" else self.cast.fields[name]) for name in self.cast.fields]
 
     def _drop(self, values: Iterable[str]) -> None:
         """A user saw these values and typed over them, or threw them away with their record."""

@@ -9,10 +9,11 @@ import pytest
 
 from reconciliation.engine.wiring import Switches
 from tests.simulation.two_sided.play import play, tell
+from tests.simulation.two_sided.story import COMPANIES_EVERY
 
 CHUNK = 25
 HISTORIES = 100_000 if os.environ.get("NIGHTLY") else 2_000 if os.environ.get("ACCEPT") else 300
-LEAST_TROUBLE = 0.15  # of the calls of a chunk before it becomes calm; a fifth on the whole
+LEAST_TROUBLE = 0.2  # of the calls of a chunk before it becomes calm: faults and deaths, about a quarter on the whole (G11)
 MOST_WINDOWS = 0.005  # of all histories: an edit between our read and our write of one field (engine-rules 32)
 DEFECTS = (
     "keeps_no_intent",
@@ -23,7 +24,12 @@ DEFECTS = (
     "has_one_base",
     "moves_bases_before_write",
     "keeps_no_losers",
+    "writes_without_compare",
+    "dates_edits_by_echo",
 )
+# Outreach takes no address twice, and so shows these only where two records may have one name. `ignores_settle_time` is
+# wired here too, but no history of the first sixty notices it.
+OF_ACCOUNTS = ("resends_in_doubt", "ignores_twins")
 MOST_SEEDS = 60
 NAIVE = Switches(
     cursor_is_our_clock_at_end=True, writes_whole_record=True, keeps_no_intent=True, has_one_base=True, writes_without_compare=True
@@ -54,9 +60,10 @@ def test_edits_in_the_window_that_outreach_leaves_open_are_rare():
     assert len(windows) <= max(1, MOST_WINDOWS * HISTORIES), windows
 
 
-@pytest.mark.parametrize("defect", DEFECTS)
+@pytest.mark.parametrize("defect", [*DEFECTS, *OF_ACCOUNTS])
 def test_a_seeded_defect_breaks_an_invariant(defect):
-    caught = next((seed for seed in range(MOST_SEEDS) if play(seed, Switches(**{defect: True})).broken), None)
+    every = COMPANIES_EVERY if defect in OF_ACCOUNTS else 1
+    caught = next((seed for seed in range(0, MOST_SEEDS * every, every) if play(seed, Switches(**{defect: True})).broken), None)
 
     assert caught is not None, f"no history noticed {defect}"
 

@@ -7,10 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.two_sided.people import CONSENT, PEOPLE, People, text_of
+from tests.simulation.two_sided.people import People, text_of
 from tests.simulation.two_sided.wire import Wire
-
-OPT_OUTS = {*CONSENT, *CONSENT.values()}
 
 
 @dataclass
@@ -22,6 +20,7 @@ class Watch:
     broken: list[str]
     writes: Counter[tuple[str, str, tuple[str, ...]]] = field(default_factory=Counter)
     run_began: int = 0  # the call at which the present run began
+    run_began_at: float = 0.0  # seconds
 
     def __post_init__(self) -> None:
         self._watch_outreach()
@@ -32,12 +31,14 @@ class Watch:
         create, update, delete = system._create, system._update, system._delete
 
         def created(resource: Any, values: Any, *, is_user: bool = False) -> Any:
-            if not is_user and resource.type == "prospect":
-                self._second_prospect(values)
+            if not is_user and resource.type == self.people.cast.peer_type:
+                self._second_peer(values)
             made = create(resource, values, is_user=is_user)
             if not is_user:
                 self.writes["peer", str(made["id"]), ()] += 1
-                self.people.log.append(f"  call {self.wire.calls}: we make {resource.type} {made['id']} for {made.get('externalId')}")
+                self.people.log.append(
+                    f"  call {self.wire.calls}: we make {resource.type} {made['id']} for {made.get(self.people.cast.pointer)}"
+                )
             return made
 
         def updated(resource: Any, id_: int, values: Any, *, is_user: bool = False) -> Any:
@@ -72,7 +73,7 @@ class Watch:
 
         def created(object_name: str, given: Any, writer: Any) -> Any:
             made = create(object_name, given, writer)
-            if not writer.is_person and object_name in PEOPLE:
+            if not writer.is_person and object_name in self.people.cast.crm_types:
                 self.writes["crm", made["Id"], ()] += 1
                 self.people.log.append(f"  call {self.wire.calls}: we make {object_name} {made['Id']} for {made.get('Sync_Key__c')}")
                 self._second_person(object_name, made)
@@ -81,8 +82,8 @@ class Watch:
         def updated(object_name: str, id_: str, given: Any, writer: Any) -> Any:
             before = dict(records.tables[object_name].rows[id_])
             after = update(object_name, id_, given, writer)
-            if not writer.is_person and object_name in PEOPLE:
-                old = {n: before.get(n, False if n in CONSENT else None) for n in given}
+            if not writer.is_person and object_name in self.people.cast.crm_types:
+                old = {n: before.get(n, False if n in self.people.cast.consent else None) for n in given}
                 self._look_at("crm", id_, old, given, self.wire.last_read.get(("salesforce", id_), 0))
             return after
 
@@ -101,35 +102,49 @@ class Watch:
         self.writes[side, id_, tuple(sorted(given))] += 1
         shown = json.dumps({n: [old[n], given[n]] for n in given}, ensure_ascii=False)
         self.people.log.append(f"  call {self.wire.calls}: we write {side} {id_} {shown}")
+        cast = self.people.cast
+        opt_outs = {*cast.consent, *cast.consent.values()}
         fresh = {v for v, t in self.people.typed.items() if t.id == id_ and t.call >= read_at and not t.is_replaced}
         for name, value in given.items():
             before = text_of(old, name)
             # Salesforce tells of every edit since our read, but for one within the same second (engine-rules 31).
             is_told = side == "crm" and before in fresh and int(self.people.typed[before].at) > int(self.wire.read_at.get(id_, 0))
+            if is_told and value != old[name]:
+                self.broken.append(f"31: {name} = {before!r} of {side} {id_} was overwritten although its version told of it")
             if before in fresh and not is_told:
                 self.people.typed[before].window = f"typed at call {self.people.typed[before].call}, read at {read_at}"
             if _is_same(old[name], value) and before not in fresh and not self._was_touched(id_, read_at):
                 self.broken.append(f"I2: {side} {id_} was sent {name} = {value!r} unchanged")
-            if name in OPT_OUTS and old[name] is True and value is not True:
+            if name in opt_outs and old[name] is True and value is not True:
                 self.broken.append(f"consent: {side} {id_} was sent {name} = {value!r} although the person opted out")
 
     def _was_touched(self, id_: str, read_at: int) -> bool:
         """Tells whether somebody changed the record after our last read: what was sent then may be there by chance."""
         return self.people.touched.get(id_, -1) >= read_at
 
-    def _second_prospect(self, values: dict[str, Any]) -> None:
-        ours = [p for p in self.people.prospects() if p.get("externalId") and p["externalId"] == values.get("externalId")]
+    def _second_peer(self, values: dict[str, Any]) -> None:
+        """A record was made for one that the peer's side holds already, or could have been found by its key."""
+        cast, peers = self.people.cast, self.people.peers()
+        ours = [p for p in peers if p.get(cast.pointer) and p[cast.pointer] == values.get(cast.pointer)]
         if ours:
-            self.broken.append(f"I3: a second prospect was made for {values['externalId']} beside {ours[0]['id']}")
+            self.broken.append(f"I3: a second {cast.peer_type} was made for {values[cast.pointer]} beside {ours[0]['id']}")
+        keys = cast.keys_of(cast.peer_type, values)
+        for row in peers:
+            if keys & cast.keys_of(cast.peer_type, row) and self._could_be_found(str(row["id"])):
+                self.broken.append(f"I3: {cast.peer_type} {sorted(keys)} was made although {row['id']} is there")
+
+    def _could_be_found(self, id_: str) -> bool:
+        """Tells whether no user changed it since the run began, nor so shortly before that searches may still miss that."""
+        return max(self.people.edited.get(id_, (0.0,))) + self.wire.weather.lag < self.run_began_at
 
     def _second_person(self, object_name: str, made: dict[str, Any]) -> None:
-        """A record was made for a person whom we could have found: one with the address was there when the run began."""
-        email = text_of(made, "Email").casefold()
-        for type_ in PEOPLE:
+        """A record was made for a person whom we could have found: one with the key was there when the run began."""
+        keys = self.people.cast.keys_of(object_name, made)
+        for type_ in self.people.cast.crm_types:
             for row in self.people.living(type_):
-                is_same = row["Id"] != made["Id"] and text_of(row, "Email").casefold() == email
+                is_same = row["Id"] != made["Id"] and keys & self.people.cast.keys_of(type_, row)
                 if is_same and self.people.touched.get(row["Id"], 0) < self.run_began:
-                    self.broken.append(f"I3: {object_name} {made['Id']} was made although {type_} {row['Id']} has {email}")
+                    self.broken.append(f"I3: {object_name} {made['Id']} was made although {type_} {row['Id']} has {sorted(keys)}")
 
 
 def _is_same(old: Any, new: Any) -> bool:
