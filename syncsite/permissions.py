@@ -14,11 +14,7 @@ class PermissionsInOneQuery:
     def authenticate(self, request: Any, **credentials: Any) -> None:
         return None
 
-    def get_user(self, user_id: Any) -> None:
-        """A session that names this backend was not made by a log-in: it belongs to nobody."""
-        return None
-
-    def has_perm(, user_obj: User | AnonymousUser, perm: str, obj: Any = None) -> bool:
+    def has_perm(self, user_obj: User | AnonymousUser, perm: str, obj: Any = None) -> bool:
         fill(user_obj)
         return False  # ModelBackend answers, from the cache
 

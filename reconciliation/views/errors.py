@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -41,21 +42,21 @@ COLUMNS = (
 )
 
 
-def _cases(asked: QueryDict, *more: str, **state: str) -> ErrorFilter:
-    """Returns the errors that a filter bar shows, with their passes and `more` of each."""
+def _cases(asked: QueryDict) -> ErrorFilter:
+    """Returns the errors that a filter bar shows, with their passes and who decided them."""
     passes = list(SyncPass.objects.select_related("crm", "peer").order_by("pk"))
-    rows = Case.objects.filter(kind=KIND, **state).select_related("sync_pass__crm", "sync_pass__peer", *more)
+    rows = Case.objects.filter(kind=KIND).select_related("sync_pass__crm", "sync_pass__peer", "decided_by")
     return ErrorFilter(asked, rows.order_by("-id"), passes)
 
 
 @page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "errors", COLUMNS, _cases(request.GET, "decided_by").qs)
+    return export_rows(request, "errors", COLUMNS, _cases(request.GET).qs)
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = _cases(request.GET, "decided_by")
+    chosen = _cases(request.GET)
     groups = [_group(reason, chosen.passes[pk], n) for reason, pk, n in open_reasons(KIND)]
     return render(
         request,
@@ -65,7 +66,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
         rows=paginate(request, chosen.qs),
         groups=groups,
         flags=any(not group["sync_pass"].is_two_way for group in groups),
-        waiting=bounded_count(_open_of(request.GET)),
+        waiting=bounded_count(_open_of(request.GET, chosen.passes.values())),
         most=MOST_AT_ONCE,
     )
 
@@ -77,9 +78,11 @@ def _group(reason: str, sync_pass: SyncPass, n: int) -> dict[str, Any]:
     return {"reason": reason, "sync_pass": sync_pass, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": remedy}
 
 
-def _open_of(asked: QueryDict) -> QuerySet[Case]:
-    """Returns the open cases that a filter bar shows."""
-    return _cases(asked, state=Case.State.OPEN).qs
+def _open_of(asked: QueryDict, passes: Iterable[SyncPass] | None = None) -> QuerySet[Case]:
+    """Returns the open cases that a filter bar shows. `passes` are those that were read already."""
+    known = SyncPass.objects.order_by("pk") if passes is None else passes
+    rows = Case.objects.filter(kind=KIND, state=Case.State.OPEN)
+    return ErrorFilter(asked, rows, known).qs
 
 
 @page()

@@ -3,7 +3,8 @@
 import pytest
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, LookAgain, Operation, RunEvent, SearchKey, SyncPass
-from reconciliation.services.remap import remap
+from reconciliation.services.matches import find_matches
+from reconciliation.services.remap import remap, remap_plan
 from tests.remapping import remapping
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,8 @@ def test_links_of_the_lost_time_are_found_again_and_none_is_made_twice(admin_use
     box.edit_crm("Contact", contact, Title="CTO")
     box.run()
     box.run()
-    remap(str(prospect), "Lead", twin, by=admin_user, wiring=box.wiring)
+    plan = remap_plan(find_matches(box.sync_pass, str(prospect), wiring=box.wiring), "Lead", twin)
+    remap(str(prospect), "Lead", twin, by=admin_user, stamp=plan.stamp, wiring=box.wiring)
     count = len(box.prospects()), len(box.people("Lead")), len(box.people("Contact"))
 
     put_back(box, links, marks)

@@ -2,7 +2,6 @@
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.urls import reverse
 
 from reconciliation.models import AuditEntry, Case, Policy
 from reconciliation.services.policy import PolicyRefused, allows_remap, dedupe_policy, policy_set
