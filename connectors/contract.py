@@ -402,8 +402,9 @@ class HasViews(Protocol):
         """Returns the saved lists that our user may see."""
         ...
 
-    def ids_in_view(self, object_type: str, view_id: str) -> list[str]:
-        """Returns the ids of all records that are in the list now. Leaving the list is no deletion."""
+    def ids_in_view(self, object_type: str, view_id: str, *, most: int | None = None) -> list[str]:
+        """Returns the ids of all records that are in the list now; with `most`, it stops reading behind so many, and more
+        ids than that say that the list goes on. Leaving the list is no deletion."""
         ...
 
 

@@ -23,15 +23,13 @@ from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
 from reconciliation.models import Case, Connection, Import, Run, SyncPass
-from reconciliation.services import forgetting, retention
+from reconciliation.services import differences, errors, forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.conflict_refresh import conflicts_refresh
 from reconciliation.services.conflicts import conflicts_settle
-from reconciliation.services.differences import force
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.errors import error_retry
 from reconciliation.services.hook_receiver import take_up_spooled
 from reconciliation.services.imports import import_interrupt
 from reconciliation.services.owners import owners_recheck
@@ -228,20 +226,22 @@ def remap_prospects(keys: list[str], user_id: int, reason: str = "", tries: int 
 
 
 def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
-    """Re-arms many errors at once, then lets the pass try them."""
+    """Re-arms many errors at once, then lets their passes try them: an errand for each pass."""
     user = User.objects.get(pk=user_id)
-    cases = list(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").filter(pk__in=case_ids))
-    if not cases:
-        return "none is left"
+    rows = Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").filter(pk__in=case_ids)
+    said = []
+    for cases in errors.by_pass(rows.order_by("pk")):
+        sync_pass, own = cases[0].sync_pass, [c.pk for c in cases]
 
-    def work() -> str:
-        done = error_retry([c for c in cases if c.state == Case.State.OPEN], user)
-        if done:
-            nudge(cases[0].sync_pass.name, user.get_username())
-        return f"{done} of {len(case_ids)} re-armed"
+        def work(cases: list[Case] = cases, sync_pass: SyncPass = sync_pass) -> str:
+            done = errors.error_retry([c for c in cases if c.state == Case.State.OPEN], user)
+            if done:
+                nudge(sync_pass.name, user.get_username())
+            return f"{done} of {len(cases)} re-armed"
 
-    what = f"Retry {len(cases)} errors."
-    return _patiently(Errand("retry_errors", (case_ids, user_id), tries, cases[0].sync_pass, user.get_username(), what), work)
+        what = f"Retry {len(own)} errors."
+        said.append(_patiently(Errand("retry_errors", (own, user_id), tries, sync_pass, user.get_username(), what), work))
+    return "; ".join(said) or "none is left"
 
 
 def carry_import(import_id: int, tries: int = 0) -> str:
@@ -353,15 +353,19 @@ def forget(forgetting_id: int) -> str:
 
 
 def force_differences(keys: list[str], user_id: int, reason: str = "", tries: int = 0) -> str:
-    """Sends what Workbooks holds for many fields that differ, as they were shown."""
-    user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name="organisations")
+    """Sends one side's values for many fields that differ, as they were shown: an errand for each pass, so that one that is
+    at work puts off its own fields alone."""
+    user, shown, said = User.objects.get(pk=user_id), differences.rows_of(keys), []
+    for sync_pass, rows in differences.by_pass(differences.chosen(list(shown))):
+        own = [f"{row.pk}|{shown[row.pk]}" for row in rows]
 
-    def work() -> str:
-        done = force(keys, user, reason=reason)
-        return f"{done.written} written, {done.agreed} agreed already, {len(done.refusals)} refused"
+        def work(own: list[str] = own) -> str:
+            done = differences.force(own, user, reason=reason)
+            return f"{done.written} written, {done.agreed} agreed already, {len(done.refusals)} refused"
 
-    what = f"Force {len(keys)} fields to what Workbooks holds."
-    return _patiently(Errand("force_differences", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
+        what = f"Force {len(own)} fields that differ."
+        said.append(_patiently(Errand("force_differences", (own, user_id, reason), tries, sync_pass, user.get_username(), what), work))
+    return "; ".join(said) or "none is left"
 
 
 def work_off_deliveries() -> str:

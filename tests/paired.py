@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from connectors.contract import WriteResult
+from connectors.salesforce.connector import SalesforceConnector
 from connectors.sandbox.transport import SandboxAdapter, base_url
 from connectors.sandbox.world import World
 from reconciliation.engine.connections import open_connector
@@ -73,6 +75,21 @@ class Paired:
 
     def edit_crm(self, type_: str, id_: str, **values: Any) -> None:
         self.world.salesforce.update_record(type_, id_, values)
+
+    def edit_after_write(self, monkeypatch: Any, type_: str, id_: str, **values: Any) -> None:
+        """Lets a user edit a record of Salesforce between our next write to it and the read-back."""
+        write, edits = SalesforceConnector.write, [values]
+
+        def written(connector: SalesforceConnector, object_type: str, writes: Any) -> list[WriteResult]:
+            results = write(connector, object_type, writes)
+            if not edits:
+                return results
+            self.clock.forward(2)
+            self.edit_crm(type_, id_, **edits.pop())
+            (fresh,) = connector.read(type_, [id_], list(writes[0].fields))
+            return [replace(results[0], record=fresh)]
+
+        monkeypatch.setattr(SalesforceConnector, "write", written)
 
     def bring_back(self, type_: str, id_: str) -> None:
         """Takes a record out of Salesforce's recycle bin."""

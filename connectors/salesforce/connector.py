@@ -294,18 +294,18 @@ class SalesforceConnector:
     def views(self, object_type: str) -> list[SavedView]:
         return self._views.all(object_type)
 
-    def ids_in_view(self, object_type: str, view_id: str) -> list[str]:
+    def ids_in_view(self, object_type: str, view_id: str, *, most: int | None = None) -> list[str]:
         """As the contract says, by the view's own query. One that Salesforce no longer keeps half-way is asked anew."""
         soql = self._views.query_of(object_type, view_id)
         for _ in range(VIEW_TRIES):
             try:
-                return self._ids_of(soql, object_type)
+                return self._ids_of(soql, object_type, most)
             except Rejected as error:
                 if error.code != LOCATOR_GONE:
                     raise
         raise OutcomeUnknown("lost its place in a list view again and again", system=SYSTEM)
 
-    def _ids_of(self, soql: str, object_type: str) -> list[str]:
+    def _ids_of(self, soql: str, object_type: str, most: int | None) -> list[str]:
         rows = self._client.query(soql)
         found: dict[str, None] = {}
         while True:
@@ -313,7 +313,7 @@ class SalesforceConnector:
             if None in refs:
                 raise unreadable(SYSTEM, rows.answer, is_read=True)
             found |= dict.fromkeys(ref.id for ref in refs if ref is not None)
-            if not rows.following:
+            if not rows.following or (most is not None and len(found) > most):
                 return list(found)
             rows = self._client.follow(rows.following)
 

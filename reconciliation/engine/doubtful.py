@@ -10,7 +10,7 @@ from django.db import transaction
 
 from connectors.contract import Record
 from reconciliation.core.values import is_same
-from reconciliation.engine import differences, undone
+from reconciliation.engine import differences, pair_undone, undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.models import Binding, Operation
@@ -42,7 +42,7 @@ def settle(context: RunContext) -> None:
             context.lease.renew()
             for op in group:
                 record = found.get(op.target_id)
-                if _is_done(op, record):
+                if _is_done(op, record, is_pair=isinstance(context.terms, PairTerms)):
                     _confirm(context, op, record)
 
 
@@ -52,21 +52,27 @@ def _read(side: Side, object_type: str, group: Iterable[Operation]) -> dict[str,
     return {r.ref.id: r for r in side.connector.read(object_type, ids, columns)} if ids else {}
 
 
-def _is_done(op: Operation, record: Record | None) -> bool:
+def _is_done(op: Operation, record: Record | None, *, is_pair: bool) -> bool:
     if op.kind == Operation.Kind.DELETE:
         return record is None or record.is_deleted
     if record is None or record.is_deleted:
         return False
-    return all(is_same(record.fields.get(name), decode(value)) for name, value in op.after.items())
+    held = [is_same(record.fields.get(name), decode(value)) for name, value in op.after.items()]
+    # Each value that stands tells that an undo arrived, also where somebody edited another one since: a base left behind would
+    # turn what was put back into an edit of the other side's.
+    return any(held) if is_pair and "undo_of" in op.origin else all(held)
 
 
 def _confirm(context: RunContext, op: Operation, record: Record | None) -> None:
     op.state, op.settled_at, op.error = Operation.State.CONFIRMED, context.wiring.now(), ""
     op.reason = f"{op.reason} {FOUND_DONE}".strip()
     op.save(update_fields=["state", "settled_at", "error", "reason"])
-    if op.kind == Operation.Kind.DELETE:
+    if isinstance(context.terms, PairTerms):
+        if "undo_of" in op.origin:  # after any other write the pair is compared anew
+            pair_undone.note_found(context, op, record)
+    elif op.kind == Operation.Kind.DELETE:
         undone.note_deleted(context, op)
-    elif record is not None and op.object_type == ACCOUNT and not isinstance(context.terms, PairTerms):  # a pair is compared anew
+    elif record is not None and op.object_type == ACCOUNT:
         if op.origin.get("undo_of"):
             undone.note_restored(context, op, record)
         else:

@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, MappingError
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.operations import CaseOpening, Decision
+from reconciliation.core.operations import CaseOpening
 from reconciliation.defaults.organisations import PLUGIN_TITLES
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
-from reconciliation.models import Binding, Case, FieldRule, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, Operation, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.passes.pairs import PairTerms
 
@@ -32,18 +33,31 @@ def look_at(context: RunContext, work: PageWork) -> None:
 
 
 def _hold_equal_refusals(context: RunContext, work: PageWork) -> None:
-    """Ten records refused in a row with the same words: the mapping is the cause, not ten records."""
-    refused = [d for d in work.decisions.values() if d.reason == "refused" and d.record.ref.id in work.refusals]
-    by_words: dict[tuple[str, str], list[Decision]] = {}
-    for decision in refused:
-        error = work.refusals[decision.record.ref.id]
-        by_words.setdefault((error.field, error.detail), []).append(decision)
-    for (field, detail), decisions in by_words.items():
-        if len(decisions) < EQUAL_REFUSALS:
-            continue
-        work.mapping_errors.append(MappingError(detail, system=context.peer.connector.system, field=field))
-        for decision in decisions:
-            work.decide(replace(decision, outcome=Outcome.HELD, reason="mapping", case=None))
+    errors = equal_refusals((op, work.refusals.get(id_)) for id_, op in work.operations.items())
+    for id_, operation in work.operations.items():
+        if operation.pk in errors and work.decisions[id_].reason == "refused":
+            work.mapping_errors.append(errors[operation.pk])
+            work.decide(replace(work.decisions[id_], outcome=Outcome.HELD, reason="mapping", case=None))
+
+
+def equal_refusals(sent: Iterable[tuple[Operation, ConnectorError | None]]) -> dict[int, MappingError]:
+    """Returns what the mapping is to blame for, by the operation's key: ten records refused in a row with the same words,
+    while no other of their kind went through, are one error of the mapping, and so is who else was refused with them.
+    `sent` is in the order of sending, each with its refusal."""
+    rows = [(op, error) for op, error in sent if error is not None or op.state == Operation.State.CONFIRMED]
+    now: dict[tuple[int, str, str], list[tuple[str, str]]] = {}
+    told: set[tuple[str, str, str]] = set()
+    for op, error in rows:
+        stretch = now.setdefault((op.connection_id, op.object_type, op.kind), [])
+        words = (error.field, error.detail) if error is not None else None
+        if words is None or words not in stretch:
+            stretch.clear()
+        if words is not None and error is not None:
+            stretch.append(words)
+            if len(stretch) >= EQUAL_REFUSALS:
+                told.add((error.system, *words))
+    blamed = ((op, e) for op, e in rows if e is not None and (e.system, e.field, e.detail) in told)
+    return {op.pk: MappingError(e.detail, system=e.system, field=e.field) for op, e in blamed}
 
 
 def plugin_title(context: RunContext, error: ConnectorError) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from connectors.contract import Fields, Record, Ref
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.values import name_key
+from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding
 from reconciliation.models.bulk import insert_rows, update_rows
@@ -90,6 +90,17 @@ def seen(
             binding.name, binding.name_key = name[:255], name_key(name)
 
 
+def answered(context: RunContext, side: str, sent: Fields, record: Record) -> Fields | None:
+    """Returns what a side answered to our write: what we `sent`, perhaps written differently by the system. None where a
+    person edited the record between our write and the read-back (engine-rules 30): then the base is what we sent, so that the
+    next look finds that edit. Who we are is asked only where the two differ."""
+    told = {name: record.fields[name] for name in sent if name in record.fields}
+    if side == "peer" or all(is_same(value, sent[name]) for name, value in told.items()):
+        return told
+    own = getattr(context.crm.connector, "own_user_id", "")
+    return told if not own or not record.updated_by or record.updated_by == own else None
+
+
 def make_room(context: RunContext, binding: Binding) -> None:
     """Lets a binding take the place of a tombstone of the CRM record that it follows to."""
     earlier = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=binding.crm_type, crm_id=binding.crm_id, is_tombstone=True)
@@ -100,14 +111,7 @@ def make_room(context: RunContext, binding: Binding) -> None:
 
 def save_new(bindings: Collection[Binding]) -> None:
     """Stores bindings; one whose CRM record was bound once before takes the place of its tombstone."""
-    rows = list(bindings)
-    if not rows:
-        return
-    insert_rows(rows, unique=["sync_pass", "crm_type", "crm_id"], update=[*CHANGING, "peer_id", "peer_type", "how", "bound_at"])
-    stored = Binding.objects.filter(sync_pass=rows[0].sync_pass, crm_id__in=[row.crm_id for row in rows])
-    keys = {(type_, id_): pk for type_, id_, pk in stored.values_list("crm_type", "crm_id", "pk")}
-    for row in rows:
-        row.pk = keys[row.crm_type, row.crm_id]
+    insert_rows(list(bindings), unique=["sync_pass", "crm_type", "crm_id"], update=[*CHANGING, "peer_id", "peer_type", "how", "bound_at"])
 
 
 def save_known(bindings: Iterable[Binding]) -> None:

@@ -3,10 +3,13 @@ undo (D25), and blanks that a rule holds back (D30). What agrees by now leaves t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
+from reconciliation.core.mapping import FieldRule
 from reconciliation.core.merging import SideState, forced_fields
-from reconciliation.core.values import is_blank
+from reconciliation.core.transforms import USER_PAIR, Users
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Difference, UserPair
@@ -15,36 +18,49 @@ from reconciliation.passes.pairs import PairDecision, TypeTerms
 from reconciliation.store import decode_fields
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The fields in which one pair differs by now, by the peer's name; `held` are those whose blank a rule held back."""
+
+    type: TypeTerms
+    binding: Binding
+    fields: Collection[str]
+    held: Collection[str] = ()
+
+
 def note(context: RunContext, work: PairWork, decisions: Sequence[PairDecision]) -> None:
     """Brings the list up to date for pairs whose bases were just moved, in the same transaction."""
+    work.users = None  # the page may have asked for more of them since
     rows = [(work.bindings[d.record.ref.id], d) for d in decisions if d.merge is not None and d.record.ref.id in work.bindings]
     rows = [(b, d) for b, d in rows if b.pk is not None and not b.is_tombstone and d.type is not None]
     if not rows:
         return
-    known = known_fields(b for b, _ in rows)
+    known = _known(b for b, _ in rows)
     concerned = [(b, d) for b, d in rows if d.is_link or d.merge.held_blanks or b.pk in known]
+    users = _users_of_page(context, work) if concerned else {}
+    found = []
     for binding, decision in concerned:
         pending = decision.pending
         held = {r.peer for r in decision.merge.held_blanks}
         writes = {r.peer for r in decision.type.mapping.rules if r.id in pending}
-        standing = {n: v for n, v in differing(context, decision.type, binding).items() if n not in writes}
-        kept = set(standing) if decision.is_link else {n for n in standing if n in known.get(binding.pk, ()) or n in held}
-        _store(context, decision.type, binding, kept, known.get(binding.pk, frozenset()), held)
+        standing = _differing(decision.type, binding, users) - writes
+        kept = standing if decision.is_link else {n for n in standing if n in known.get(binding.pk, ()) or n in held}
+        found.append(_Standing(decision.type, binding, kept, held))
+    _store(context, found, known)
 
 
 def note_left(context: RunContext, type_: TypeTerms, binding: Binding, fields: Collection[str]) -> None:
     """Lists the fields of a pair that a person left different, by an undo, a remap or a link of theirs."""
-    known = known_fields([binding]).get(binding.pk, frozenset())
-    standing = differing(context, type_, binding)
-    _store(context, type_, binding, {n for n in standing if n in fields or n in known}, known, frozenset())
+    known = _known([binding])
+    kept = {n for n in differing(context, type_, binding) if n in fields or n in known.get(binding.pk, ())}
+    _store(context, [_Standing(type_, binding, kept)], known)
 
 
-def note_made(context: RunContext, binding: Binding) -> None:
-    """Lists in which fields a record that was just made differs from its source by what the system itself put there."""
-    type_ = context.terms.type_of(binding.crm_type)
-    standing = differing(context, type_, binding) if type_ is not None else {}
-    if standing:
-        _store(context, type_, binding, set(standing), (), ())
+def note_made(context: RunContext, work: PairWork, bindings: Sequence[Binding]) -> None:
+    """Lists in which fields records that were just made differ from their sources by what the system itself put there."""
+    typed = [(type_, b) for b in bindings if (type_ := context.terms.type_of(b.crm_type)) is not None]
+    users = _users_of_page(context, work) if typed else {}
+    _store(context, [_Standing(type_, b, _differing(type_, b, users)) for type_, b in typed], {})
 
 
 def note_agreed(context: RunContext, type_: TypeTerms, binding: Binding) -> None:
@@ -52,50 +68,60 @@ def note_agreed(context: RunContext, type_: TypeTerms, binding: Binding) -> None
     note_left(context, type_, binding, ())
 
 
-def differing(context: RunContext, type_: TypeTerms, binding: Binding) -> dict[str, bool]:
-    """Returns the peer's fields in which the bases of a pair differ, with whether one side is blank. Only fields that flow
-    at all are compared."""
+def differing(context: RunContext, type_: TypeTerms, binding: Binding) -> set[str]:
+    """Returns the peer's fields in which the bases of a pair differ. Only fields that flow at all are compared."""
+    return _differing(type_, binding, _users(context, [type_]))
+
+
+def _differing(type_: TypeTerms, binding: Binding, users: Users) -> set[str]:
     crm, peer = decode_fields(binding.crm_base), decode_fields(binding.peer_base)
-    merge = forced_fields(type_.mapping, "crm", crm=SideState({}, crm), peer=SideState({}, peer), users=_users(context), also_blanks=True)
-    flowing = {r.peer for r in type_.mapping.rules if r.flows_to_crm or r.flows_to_peer}
-    return {name: _has_blank(write.value, peer.get(name)) for name, write in merge.to_peer.items() if name in flowing}
+    merge = forced_fields(type_.mapping, "crm", crm=SideState({}, crm), peer=SideState({}, peer), users=users, also_blanks=True)
+    return {r.peer for r in type_.mapping.rules if (r.flows_to_crm or r.flows_to_peer) and r.peer in merge.to_peer}
 
 
-def _has_blank(wanted: object, now: object) -> bool:
-    return is_blank(wanted) or is_blank(now)  # type: ignore[arg-type]
+def _known(bindings: Iterable[Binding]) -> dict[int, dict[str, int]]:
+    """Returns what stands in the list: binding's key -> the peer's field -> row."""
+    known: dict[int, dict[str, int]] = {}
+    rows = Difference.objects.filter(binding__in=[b.pk for b in bindings])
+    for key, name, pk in rows.values_list("binding_id", "peer_field", "pk"):
+        known.setdefault(key, {})[name] = pk
+    return known
 
 
-def known_fields(bindings: Iterable[Binding]) -> dict[int, frozenset[str]]:
-    """Returns the peer's fields that stand in the list, by the binding's key."""
-    keys = [b.pk for b in bindings]
-    known: dict[int, set[str]] = {}
-    for key, name in Difference.objects.filter(binding__in=keys).values_list("binding_id", "peer_field"):
-        known.setdefault(key, set()).add(name)
-    return {key: frozenset(names) for key, names in known.items()}
-
-
-def _store(context: RunContext, type_: TypeTerms, binding: Binding, kept: set[str], known: Collection[str], held: Collection[str]) -> None:
-    stale = set(known) - kept
+def _store(context: RunContext, standing: Sequence[_Standing], known: Mapping[int, Mapping[str, int]]) -> None:
+    """Strikes out what agrees by now and lists what differs, for a page of pairs at once."""
+    stale = [pk for it in standing for name, pk in known.get(it.binding.pk, {}).items() if name not in it.fields]
     if stale:
-        Difference.objects.filter(binding=binding, peer_field__in=stale).delete()
-    rules = {r.peer: r for r in type_.mapping.rules}
-    rows = [
-        Difference(
-            sync_pass=context.sync_pass,
-            binding=binding,
-            kind=Difference.Kind.BLANK if name in held else Difference.Kind.LINKED,
-            name_key=binding.name_key,
-            crm_field=rules[name].crm,
-            peer_field=name,
-            crm_value=binding.crm_base.get(rules[name].crm),
-            peer_value=binding.peer_base.get(name),
-            noted_at=context.wiring.now(),
-        )
-        for name in sorted(kept)
-    ]
+        Difference.objects.filter(pk__in=stale).delete()
+    now = context.wiring.now()
+    rows = [_row(context, it, rule, now) for it in standing for rule in it.type.mapping.rules if rule.peer in it.fields]
     insert_rows(rows, unique=["binding", "peer_field"], update=["kind", "name_key", "crm_field", "crm_value", "peer_value"])
 
 
-def _users(context: RunContext) -> dict[str, str]:
+def _row(context: RunContext, it: _Standing, rule: FieldRule, now: datetime) -> Difference:
+    return Difference(
+        sync_pass=context.sync_pass,
+        binding=it.binding,
+        kind=Difference.Kind.BLANK if rule.peer in it.held else Difference.Kind.LINKED,
+        name_key=it.binding.name_key,
+        crm_field=rule.crm,
+        peer_field=rule.peer,
+        crm_value=it.binding.crm_base.get(rule.crm),
+        peer_value=it.binding.peer_base.get(rule.peer),
+        noted_at=now,
+    )
+
+
+def _users_of_page(context: RunContext, work: PairWork) -> Users:
+    """Returns as `_users`, read once for all that a page writes."""
+    if work.users is None:
+        work.users = _users(context, context.terms.types)
+    return work.users
+
+
+def _users(context: RunContext, types: Iterable[TypeTerms]) -> dict[str, str]:
+    """Returns CRM user -> user of the peer, where one of these types maps users at all."""
+    if not any(rule.transform == USER_PAIR for type_ in types for rule in type_.mapping.rules):
+        return {}
     rows = UserPair.objects.filter(sync_pass=context.sync_pass).exclude(crm_user_id="").exclude(peer_user_id="")
     return dict(rows.values_list("crm_user_id", "peer_user_id"))

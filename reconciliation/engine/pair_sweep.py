@@ -201,6 +201,8 @@ def apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     preview = Run.objects.filter(pk=preview_id).first()
     if preview is None:
         raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    if presence.is_parked(preview):
+        return presence.apply(context, preview)
     if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
         brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
     for side, object_type, planned in pair_previews.planned_pages(context, preview):

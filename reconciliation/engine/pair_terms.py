@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db.models import Exists
+
 from reconciliation.engine.executor import Side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Policy, RecordType, SyncPass
@@ -15,15 +17,16 @@ KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES}
 
 def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> PairTerms:
     """Returns the terms as they stand now: record types in order, each with its mapping, and the dedupe policy."""
-    rows = RecordType.objects.filter(sync_pass=sync_pass, is_on=True).select_related("mapping")
-    policy = Policy.objects.filter(pk=1).values_list("same_email", flat=True).first()
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
+    on = RecordType.objects.filter(sync_pass=sync_pass, is_on=True).annotate(allows_choice=Exists(choosing))
+    rows = list(on.select_related("mapping").prefetch_related("mapping__rules"))
     return PairTerms(
         kind=KINDS[sync_pass.name],
         types=tuple(_type(row, crm, peer) for row in rows),
         database=database_of(crm.connection),
         peer_name=peer.connection.get_system_display(),
         crm_name=crm.connection.get_system_display(),
-        allows_choice=policy == Policy.SameEmail.CHOOSE,
+        allows_choice=any(row.allows_choice for row in rows),
         margin_seconds=float(sync_pass.settings.get("margin_seconds", 60)),
         integration_users=frozenset(crm.connection.settings.get("integration_users") or ()),
         restore=Restore(sync_pass.restored_at) if sync_pass.restored_at else None,

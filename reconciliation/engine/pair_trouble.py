@@ -4,6 +4,7 @@ the peer's records still lack."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db.models import Q
@@ -29,6 +30,7 @@ NOT_OWED = {"conflict", "interrupted", "brake"}  # those come back by themselves
 def look_at(context: RunContext, work: PairWork) -> None:
     """Holds what the page's answers say is wrong with the mapping: one row, or creating in the CRM; nothing else stops
     (C31, C32)."""
+    _hold_equal_refusals(work)
     told: set[tuple[str, str, str]] = set()
     for id_, decision in work.decisions.items():
         error = work.mapping_errors.get(id_)
@@ -36,6 +38,16 @@ def look_at(context: RunContext, work: PairWork) -> None:
             continue
         told.add(key)
         hold(context, error, decision)
+
+
+def _hold_equal_refusals(work: PairWork) -> None:
+    """Ten records refused in a row with the same words are one case of the mapping (engine-rules 3)."""
+    last = {id_: operations[-1] for id_, operations in work.operations.items() if operations}
+    errors = mapping_trouble.equal_refusals((op, work.refusals.get(id_)) for id_, op in last.items())
+    for id_, operation in last.items():
+        if operation.pk in errors and work.decisions[id_].reason == "refused":
+            work.mapping_errors[id_] = errors[operation.pk]
+            work.decide(replace(work.decisions[id_], outcome=Outcome.HELD, reason="mapping", case=None))
 
 
 def hold(context: RunContext, error: ConnectorError, decision: PairDecision) -> None:

@@ -29,6 +29,8 @@ class PairWork:
     unwritten: dict[str, int] = field(default_factory=dict)  # how many writes of the decision did not go through yet
     done: set[str] = field(default_factory=set)  # decisions that were carried out
     mapping_errors: dict[str, ConnectorError] = field(default_factory=dict)
+    refusals: dict[str, ConnectorError] = field(default_factory=dict)  # of the record itself
+    users: dict[str, str] | None = None  # CRM user -> user of the peer, read when the first difference is noted
     twins: dict[str, str] = field(default_factory=dict)  # record -> the earlier one of the page with the same new key
 
     def decide(self, decision: PairDecision) -> None:

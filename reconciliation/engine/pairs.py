@@ -22,7 +22,6 @@ from connectors.errors import (
 )
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Intent
-from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     conversions,
@@ -519,8 +518,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             _not_done(context, work, plan, item)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
-    for binding in new:  # a default of the system, an owner above all, is nobody's edit: it is listed, and does not go across
-        pair_differences.note_made(context, binding)
+    # A default of the system, an owner above all, is nobody's edit: it is listed, and does not go across.
+    pair_differences.note_made(context, work, new)
 
 
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:
@@ -542,9 +541,7 @@ def _changed(
     whose edit the next look must find (engine-rules 30)."""
     writes = plan.merge.to_crm if side == "crm" else plan.merge.to_peer
     intent = next(i for i in plan.intents if i.side == side and i.target_id == op.target_id)
-    answered = {n: record.fields[n] for n in intent.after if n in record.fields}
-    if side == "crm" and not _is_ours(context, record, intent.after, answered):
-        answered = {}
+    answered = pair_bases.answered(context, side, intent.after, record) or {}
     target, source = (plan.crm, plan.peer) if side == "crm" else (plan.peer, plan.crm)
     now = {**target.fields, **intent.after, **answered}
     crm, peer = (now, source.fields) if side == "crm" else (source.fields, now)
@@ -555,15 +552,6 @@ def _changed(
     pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_carried_out)
 
 
-def _is_ours(context: RunContext, record: Record, sent: Mapping[str, object], answered: Mapping[str, object]) -> bool:
-    """Tells whether what a record holds is what we wrote, perhaps written differently by the system, and no person's edit
-    in between. Who we are is asked only where the two differ."""
-    if all(is_same(value, sent[name]) for name, value in answered.items()):  # type: ignore[arg-type]
-        return True
-    own = getattr(context.crm.connector, "own_user_id", "")
-    return not own or not record.updated_by or record.updated_by == own
-
-
 def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Done) -> None:
     id_, error = plan.record.ref.id, item.error
     is_repeat = id_ in work.tried
@@ -572,6 +560,8 @@ def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Don
         return
     if isinstance(error, MappingError):
         work.mapping_errors[id_] = error
+    elif isinstance(error, ConnectorError) and error.scope == "record":
+        work.refusals[id_] = error
     work.decide(_why_not(context, plan, item))
 
 

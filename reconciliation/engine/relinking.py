@@ -249,6 +249,11 @@ def released(crm_id: str, peer_id: str) -> str:
     return f"{crm_id}.{peer_id}"[:64]
 
 
+def taken_from(crm_id: str, peer_id: str) -> str:
+    """Returns the CRM's id that the row of an ended link gave free, "" for a row that did not: it ended otherwise."""
+    return crm_id.removesuffix(f".{peer_id}") if crm_id.endswith(f".{peer_id}") else ""
+
+
 def _settle(context: RunContext, step: Step, done: list[Done], refusals: list[str]) -> None:
     for item in done:
         if item.error is None:

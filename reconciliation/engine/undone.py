@@ -1,6 +1,7 @@
 """What follows from a write that was taken back: bases, tombstones, the list of differences, the mark on what was undone.
 
-Called where the answer comes in (`services.undo`) and where a lost answer is made up for (`engine.doubtful`)."""
+Called where the answer comes in (`services.undo`) and where a lost answer is made up for (`engine.doubtful`). What a two-way
+pass wrote is `pair_undone`."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from reconciliation.engine import differences, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Operation
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+
+POINTERS = frozenset({"externalId", "externalSource", "customId"})  # which record of the CRM a record of the peer names
 
 
 def note_restored(context: RunContext, undo: Operation, record: Record) -> None:
@@ -22,7 +25,7 @@ def note_restored(context: RunContext, undo: Operation, record: Record) -> None:
         row.save(update_fields=["peer_base", "peer_version"])
         differences.note_undone(context, row, undo.after)
         context.ledger.related["undone"] += 1
-    _mark(context, undo)
+    mark(context, undo)
 
 
 def note_deleted(context: RunContext, undo: Operation) -> None:
@@ -32,11 +35,11 @@ def note_deleted(context: RunContext, undo: Operation) -> None:
         tombstones.note_undone(context, binding, undo)
     rows.end()
     context.ledger.related["undone"] += 1
-    _mark(context, undo)
+    mark(context, undo)
 
 
-def _mark(context: RunContext, undo: Operation) -> None:
-    """A write counts as taken back when all its fields were."""
+def mark(context: RunContext, undo: Operation) -> None:
+    """A write counts as taken back when all its values were; which record of the CRM it named is none."""
     undone = Operation.objects.filter(pk=undo.origin["undo_of"]).first()
-    if undone is not None and (undo.kind == Operation.Kind.DELETE or set(undone.after) <= set(undo.origin["fields"])):
+    if undone is not None and (undo.kind == Operation.Kind.DELETE or set(undone.after) - POINTERS <= set(undo.origin["fields"])):
         Operation.objects.filter(pk=undone.pk).update(undone_at=context.wiring.now())

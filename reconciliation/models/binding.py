@@ -92,7 +92,8 @@ class Binding(models.Model):
 
     @property
     def crm_url(self) -> str:
-        return self.sync_pass.crm.page_address_template.replace("{id}", self.crm_id)
+        address = self.sync_pass.crm.page_address_template
+        return address.replace("{object}", self.crm_type).replace("{id}", self.crm_id)
 
 
 class PeerName(models.Model):

@@ -266,20 +266,9 @@ def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: 
     both changed goes by its rule, and only fields that differ are sent. `record` is the one that was looked at."""
     if not type_.covers(crm):
         return _uncovered(record, crm, peer=peer)
-    one = {r.peer: bound.crm_base[r.crm] for r in type_.mapping.rules if r.crm in bound.crm_base} if terms.has_one_base else None
-    crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base if one is None else one)
-    # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
-    if not terms.dates_by_echo:
-        crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
-        peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
-    if crm.updated_by and crm.updated_by in terms.integration_users:
-        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
-    fresh = type_.mapping.newer_than(bound.mapping_version)
-    merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
+    merge = merge_pair(crm, peer, bound, type_, terms, users)
     if refusal := _refused(record, merge, type_, crm, peer):
         return refusal
-    if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
-        _ask_instead(merge, "Our database was restored from a backup: nobody can tell which side is newer.")
     if terms.sends_whole_record:
         whole = merge_fields(type_.flowing, crm=SideState({}, crm.fields), peer=SideState(peer.fields, {}), users=users)
         merge.to_peer = whole.to_peer
@@ -294,6 +283,24 @@ def decide_pair(record: Record, crm: Record, peer: Record, bound: Bound, type_: 
             PairDecision(record, Outcome.HELD, "conflict", f"Changed on both sides: {names}. A person decides.", **common), terms
         )
     return _explained(PairDecision(record, Outcome.UNCHANGED, "equal", "Both sides hold the same.", **common), terms)
+
+
+def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms: PairTerms, users: Users) -> Merge:
+    """Returns the merge of two bound records as both are now: the one merge of the pass, and of a person who pulls a record
+    (D29). Our own writes date nobody's edit, and after a restored backup every write is a question instead."""
+    one = {r.peer: bound.crm_base[r.crm] for r in type_.mapping.rules if r.crm in bound.crm_base} if terms.has_one_base else None
+    crm_side, peer_side = _states(crm, peer, bound.crm_base, bound.peer_base if one is None else one)
+    # A version that we saw before, or wrote, dates no edit that is new to us: our own write would make an older edit win.
+    if not terms.dates_by_echo:
+        crm_side = replace(crm_side, changed_at=None) if crm.version and crm.version == bound.crm_version else crm_side
+        peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
+    if crm.updated_by and crm.updated_by in terms.integration_users:
+        crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
+    fresh = type_.mapping.newer_than(bound.mapping_version)
+    merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
+    if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
+        _ask_instead(merge, "Our database was restored from a backup: nobody can tell which side is newer.")
+    return merge
 
 
 def _states(crm: Record, peer: Record, crm_base: Fields, peer_base: Fields) -> tuple[SideState, SideState]:

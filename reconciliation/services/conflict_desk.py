@@ -21,10 +21,11 @@ from reconciliation.core.operations import Intent
 from reconciliation.core.settling import CannotSettle, Names, Settlement, Take, do_agree, settle
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank, is_same
+from reconciliation.engine import pair_bases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.models import Binding, Case, ConflictField, MappingTable, Operation, RecordType, SyncPass, UserPair
-from reconciliation.store import decode, encode, mapping_of
+from reconciliation.store import decode, decode_fields, encode, mapping_of
 
 SIDES = ("crm", "peer")
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping")
@@ -354,13 +355,14 @@ def _written(context: RunContext, side: str, done: list[Done], mine: Mapping[int
             tail = "" if side == "crm" or not any(c.is_crm_done for c in due) else " The other side has it already; decide once more."
             desk.refusals.update({c.row.peer_field: f"{said}.{tail}" for c in due})
             continue
-        answered = item.record.fields if item.record is not None else {}
+        answered = pair_bases.answered(context, side, decode_fields(item.operation.after), item.record) if item.record is not None else None
+        held = answered or {}
         for chosen in due:
             if side == "crm":
-                chosen.is_crm_done, chosen.crm_held = True, answered.get(chosen.rule.crm, chosen.plan.crm)
+                chosen.is_crm_done, chosen.crm_held = True, held.get(chosen.rule.crm, chosen.plan.crm)
             else:
-                chosen.peer_held = answered.get(chosen.rule.peer, chosen.plan.peer)
-        if item.record is not None:
+                chosen.peer_held = held.get(chosen.rule.peer, chosen.plan.peer)
+        if item.record is not None and answered is not None:  # an edit of somebody else keeps its date
             setattr(desk.binding, f"{side}_version", item.record.version)
         _settle(context, desk, [c for c in due if side == "peer" or not c.plan.writes_peer], by)
 

@@ -1,10 +1,12 @@
-"""Fields that differ since two records were linked (D25), and blanks that a rule holds back (D30): the CRM's value is sent
-for one, many or all of them, once a person has seen what will be written. The road is the executor's, under the lease."""
+"""Fields that differ since two records were linked (D25), and blanks that a rule holds back (D30): one side's value is sent
+for one, many or all of them, once a person has seen what will be written. The road is the executor's, under the lease. What
+belongs to organisations stands here, what belongs to two-way passes in `pair_differences`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping as ReadOnly
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +27,10 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Difference, Operation, SyncPass
-from reconciliation.models.sync_pass import TWO_WAY
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
+from reconciliation.services import pair_differences
 from reconciliation.services.audit import audit
+from reconciliation.services.pair_differences import Forced, PairLine
 from reconciliation.store import encode, encode_fields, mapping_of, organisation_columns
 
 MOST_AT_ONCE = 500
@@ -49,6 +52,15 @@ class Line:
     agrees: bool = False
 
     @property
+    def field(self) -> str:
+        return self.difference.peer_field
+
+    @property
+    def target(self) -> str:
+        """The system that is written."""
+        return self.difference.sync_pass.peer.get_system_display()
+
+    @property
     def key(self) -> str:
         """What a form sends back: which field, and what the preview rested on."""
         rests_on = json.dumps([encode(self.now), encode(self.becomes)], sort_keys=True)
@@ -66,17 +78,35 @@ class _Desk:
 
 
 def chosen(keys: Sequence[int]) -> list[Difference]:
-    """Returns these rows with what a plan needs, newest first; a pair of a two-way pass has a force update of its own, which
-    goes either way (`pull`)."""
-    rows = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE]).exclude(sync_pass__name__in=TWO_WAY)
-    return list(rows.select_related("binding", "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").order_by("-pk"))
+    """Returns these rows with what a plan needs, newest first."""
+    found = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE])
+    rows = list(found.select_related("binding", "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").order_by("-pk"))
+    for row in rows:
+        row.binding.sync_pass = row.sync_pass
+    return rows
 
 
-def force_plan(rows: Sequence[Difference], *, wiring: Wiring | None = None) -> list[Line]:
-    """Returns a line per field, from what both systems hold now. Reads only. Raises ConnectorError."""
-    if not rows:
-        return []
-    wiring, sync_pass = wiring or Wiring(), rows[0].sync_pass
+def by_pass(rows: Sequence[Difference]) -> list[tuple[SyncPass, list[Difference]]]:
+    """Returns the rows of each pass: each has its own lease and its own way to write."""
+    found: dict[int, list[Difference]] = {}
+    for row in rows:
+        found.setdefault(row.sync_pass_id, []).append(row)
+    return [(some[0].sync_pass, some) for some in found.values()]
+
+
+def force_plan(rows: Sequence[Difference], *, source: str = "", wiring: Wiring | None = None) -> list[Line | PairLine]:
+    """Returns a line per field, from what both systems hold now. `source` ("crm", "peer") says from which side, where a pass
+    goes both ways; without it, it is the CRM's value, or the blank that is held back. Reads only. Raises ConnectorError."""
+    lines: list[Line | PairLine] = []
+    for sync_pass, some in by_pass(rows):
+        if sync_pass.is_two_way:
+            lines += pair_differences.plan(sync_pass, some, source, wiring)
+        else:
+            lines += _organisations_plan(sync_pass, some, wiring or Wiring())
+    return lines
+
+
+def _organisations_plan(sync_pass: SyncPass, rows: Sequence[Difference], wiring: Wiring) -> list[Line]:
     crm = wiring.open_connector(sync_pass.crm)
     try:
         peer = wiring.open_connector(sync_pass.peer)
@@ -137,26 +167,34 @@ def _line(line: Line, columns: Any, users: dict[str, str]) -> Line:
     return Line(row, record, account, rule, now, None if is_blank(wanted) else wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Forced:
-    """What became of it: fields written, fields that agreed already, and a sentence for each that was refused."""
-
-    written: int
-    agreed: int
-    refusals: tuple[str, ...]
+def rows_of(keys: Sequence[str]) -> dict[int, str]:
+    """Returns row -> what its preview rested on, from what a form sent back."""
+    return {int(pk): rests_on for pk, _, rests_on in (key.partition("|") for key in keys[:MOST_AT_ONCE]) if _is_key(pk)}
 
 
 def force(keys: Sequence[str], user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> Forced:
-    """Sends the CRM's values of the fields that were shown; one that changed since is refused. Raises Busy,
-    ConnectorError."""
-    shown = {int(pk): rests_on for pk, _, rests_on in (key.partition("|") for key in keys[:MOST_AT_ONCE]) if _is_key(pk)}
-    rows = chosen(list(shown))
-    if not rows:
-        return Forced(0, 0, ())
-    sync_pass = rows[0].sync_pass
+    """Sends the values of the fields that were shown; one that changed since is refused. Raises Busy, WritesStopped,
+    ConnectorError; what an earlier pass of the choice wrote then stands in its run."""
+    shown, done = rows_of(keys), Forced()
+    for sync_pass, rows in by_pass(chosen(list(shown))):
+        carry_out = pair_differences.force if sync_pass.is_two_way else _force_organisations
+        more = carry_out(sync_pass, rows, shown, user, reason=reason, wiring=wiring)
+        done = Forced(done.written + more.written, done.agreed + more.agreed, (*done.refusals, *more.refusals))
+    return done
+
+
+def _force_organisations(
+    sync_pass: SyncPass,
+    rows: Sequence[Difference],
+    shown: ReadOnly[int, str],
+    user: AbstractBaseUser,
+    *,
+    reason: str,
+    wiring: Wiring | None,
+) -> Forced:
     what = f"Force {len(rows)} field{'s' if len(rows) > 1 else ''} to what Workbooks holds."
     with at_work(sync_pass, by=user.get_username(), what=what, reason=reason, wiring=wiring) as context:
-        now = chosen(list(shown))  # somebody may have forced one, or ended its link, while this waited for the pass
+        now = chosen([row.pk for row in rows])  # somebody may have forced one, or ended its link, while this waited for the pass
         lines = _lines(_Desk(sync_pass, context.crm.connector, context.peer.connector, context.terms.mapping), now)
         refusals = []
         ready = []

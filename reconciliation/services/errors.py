@@ -24,34 +24,50 @@ from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
 
 
+def by_pass(cases: Sequence[Case]) -> list[list[Case]]:
+    """Returns the cases of each pass: each has its own lease and its own way to re-arm a record."""
+    found: dict[int, list[Case]] = {}
+    for case in cases:
+        found.setdefault(case.sync_pass_id, []).append(case)
+    return list(found.values())
+
+
 def error_retry(cases: Sequence[Case], user: AbstractBaseUser, *, wiring: Wiring | None = None) -> int:
-    """Clears the error flag of these cases' organisations, a hundred a call, and closes the cases; the next pass tries
-    each record once more. Returns how many were re-armed. Raises DecisionRefused when none of them is open any more, Busy,
-    ConnectorError."""
-    if not cases:
-        return 0
-    sync_pass = cases[0].sync_pass
+    """Re-arms these cases and closes them; the next pass tries each record once more. Returns how many were re-armed. Raises
+    DecisionRefused when none of them is open any more, Busy, ConnectorError; what was re-armed before in another pass
+    stays so."""
+    done, refusals, parts = 0, [], by_pass(cases)
+    for some in parts:
+        try:
+            done += _retry_in(some[0].sync_pass, some, user, wiring)
+        except DecisionRefused as refusal:
+            refusals.append(refusal)
+    if parts and len(refusals) == len(parts):
+        raise refusals[0]
+    return done
+
+
+def _retry_in(sync_pass: SyncPass, cases: Sequence[Case], user: AbstractBaseUser, wiring: Wiring | None) -> int:
+    """Re-arms cases of one pass. Raises as `error_retry`."""
     with at_work(sync_pass, by=str(user), what=f"Retry {len(cases)} error{'s' if len(cases) > 1 else ''}.", wiring=wiring) as context:
         # As they are now: somebody may have decided while this waited for the pass.
         cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
         if not cases:
             raise DecisionRefused(f"{CLOSED_MEANWHILE} Nothing was done.")
-        if sync_pass.record_types.exists():
-            return _retry_pairs(context, cases, user)
-        columns = context.terms.columns
-        fields: dict[str, Value] = columns.error_cleared()
-        # Where the flag was never written, the case alone held the record.
-        flagged = [c for c in cases if c.flag == Case.Flag.WRITTEN]
-        writes = [CrmWrite("flag", c.crm_id, c.name, fields, "", "Retry by staff.") for c in flagged]
-        failed = set(crm_writes.write_all(context, writes))
-        done = [c.pk for c in cases if c.crm_id not in failed]
-        _take_up_again(sync_pass, [c for c in cases if c.crm_id not in failed])
-        won = Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
-            state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
-        )
-        subject = case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors"
-        audit(user, "error: retry", subject, run=context.run.pk)
-        return won
+        return (_retry_pairs if sync_pass.is_two_way else _retry_organisations)(context, cases, user)
+
+
+def _retry_organisations(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
+    """Clears the error flag of these cases' organisations, a hundred a call."""
+    columns = context.terms.columns
+    fields: dict[str, Value] = columns.error_cleared()
+    # Where the flag was never written, the case alone held the record.
+    flagged = [c for c in cases if c.flag == Case.Flag.WRITTEN]
+    writes = [CrmWrite("flag", c.crm_id, c.name, fields, "", "Retry by staff.") for c in flagged]
+    failed = set(crm_writes.write_all(context, writes))
+    done = [c.pk for c in cases if c.crm_id not in failed]
+    _take_up_again(context.sync_pass, [c for c in cases if c.crm_id not in failed])
+    return _resolve_all(context, done, cases, user)
 
 
 def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
@@ -65,7 +81,11 @@ def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseU
             record_id=id_,
             defaults={"reason": "retry", "since": context.wiring.now(), "tries": 0, "due_at": None},
         )
-    won = Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN).update(
+    return _resolve_all(context, [c.pk for c in cases], cases, user)
+
+
+def _resolve_all(context: RunContext, done: Sequence[int], cases: Sequence[Case], user: AbstractBaseUser) -> int:
+    won = Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
         state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
     )
     audit(user, "error: retry", case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors", run=context.run.pk)

@@ -23,7 +23,7 @@ from reconciliation.models import Binding, Case, Import, ImportRow, Policy, Reco
 from reconciliation.models.bulk import insert_rows
 from reconciliation.selectors import pass_named
 from reconciliation.services.audit import audit
-from reconciliation.services.import_choice import OBJECTS, Choice, ImportRefused, choice_of
+from reconciliation.services.import_choice import MOST_ROWS, OBJECTS, Choice, ImportRefused, choice_of
 
 PASS = "prospects"
 MOST_FOUND, LEAST_LETTERS, LONGEST_QUESTION = 25, 2, 254
@@ -167,7 +167,9 @@ def choice_of_view(sync_pass: SyncPass, key: str, *, wiring: Wiring | None = Non
             raise ImportRefused("That list view is gone, or our user may not see it any more.")
         if not view.is_usable:
             raise ImportRefused(f"Salesforce cannot tell which records are in “{view.title}”. Choose another list view.")
-        ids = salesforce.ids_in_view(object_type, view_id)
+        ids = salesforce.ids_in_view(object_type, view_id, most=MOST_ROWS)
+    if len(ids) > MOST_ROWS:  # read no further: how many there are is not known
+        raise ImportRefused(f"“{view.title}” holds more than {MOST_ROWS:,} {object_type}s. Divide them into several list views.")
     if not ids:
         raise ImportRefused(f"There is nobody in “{view.title}” now.")
     return f"{view.title} ({object_type}s)", choice_of(ids)

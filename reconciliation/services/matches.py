@@ -20,6 +20,7 @@ from reconciliation.core.settling import do_agree
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
 from reconciliation.engine.pair_terms import KINDS
+from reconciliation.engine.relinking import taken_from
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Policy, ProspectMatches, RecordType, SyncPass, UserPair
 from reconciliation.models.bulk import insert_rows
@@ -56,6 +57,11 @@ class Matches:
     records: Mapping[str, Record] = field(default_factory=dict)
     trouble: str = ""
     allows_remap: bool = False  # the dedupe policy (S2.3)
+    ended: frozenset[str] = frozenset()  # "type:id" of what it was linked to until a person ended the link
+
+    def is_remap(self, candidate: Candidate) -> bool:
+        """Tells whether choosing this record moves a link: the present one, another prospect's, or one that was ended."""
+        return self.is_bound or candidate.bound_to is not None or bool(self.ended - {candidate.key})
 
     @property
     def is_bound(self) -> bool:
@@ -164,7 +170,7 @@ def kept_matches(sync_pass: SyncPass, prospect_id: str, terms: Terms) -> Matches
     row = ProspectMatches.objects.filter(sync_pass=sync_pass, peer_id=prospect_id).first()
     if row is None:
         return None
-    said = row.prospect
+    said, (bindings, ended) = row.prospect, _links_of(sync_pass, [prospect_id])
     return Matches(
         sync_pass,
         prospect_id,
@@ -173,9 +179,10 @@ def kept_matches(sync_pass: SyncPass, prospect_id: str, terms: Terms) -> Matches
         said.get("fields", {}),
         tuple(said.get("emails", ())),
         Active(*said.get("active", (0, 0))),
-        bindings_of(sync_pass, [prospect_id]).get(prospect_id),
+        bindings.get(prospect_id),
         [from_json(c) for c in row.candidates],
         allows_remap=terms.allows_remap,
+        ended=ended.get(prospect_id, frozenset()),
     )
 
 
@@ -183,6 +190,18 @@ def bindings_of(sync_pass: SyncPass, peer_ids: Collection[str]) -> dict[str, Bin
     """Returns prospect id -> the link that holds; `is_asked` says of it whether a question about it is open."""
     rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=PROSPECT, peer_id__in=list(peer_ids), is_tombstone=False)
     return {row.peer_id: row for row in rows.annotate(is_asked=prospect_marks()["is_asked"])}
+
+
+def _links_of(sync_pass: SyncPass, peer_ids: Collection[str]) -> tuple[dict[str, Binding], dict[str, frozenset[str]]]:
+    """Returns prospect id -> the link that holds, and -> "type:id" of the records whose link with it a person ended, by a remap
+    or an undo."""
+    rows = Binding.objects.filter(sync_pass=sync_pass, peer_type=PROSPECT, peer_id__in=list(peer_ids))
+    rows = rows.annotate(is_asked=prospect_marks()["is_asked"])
+    ended: dict[str, set[str]] = {}
+    for row in rows:
+        if row.is_tombstone and (was := taken_from(row.crm_id, row.peer_id)):
+            ended.setdefault(row.peer_id, set()).add(f"{row.crm_type}:{was}")
+    return {row.peer_id: row for row in rows if not row.is_tombstone}, {id_: frozenset(keys) for id_, keys in ended.items()}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -216,12 +235,12 @@ def read_matches(
     kind, types = KINDS[sync_pass.name], terms.types
     prospects = {r.ref.id: r for r in peer.read(PROSPECT, list(peer_ids), _prospect_columns(kind, types))}
     reading = _Reading(sync_pass, crm, kind, types)
-    bindings = bindings_of(sync_pass, prospects)
+    bindings, ended = _links_of(sync_pass, prospects)
     _search(reading, prospects.values())
     _read_named(reading, prospects.values(), bindings)
     _follow(reading, bindings.values())
     holders, users = _holders_and_users(reading)
-    active = _active(peer, [*prospects, *(h.peer_id for h in holders.values())][: len(prospects) + MOST_HOLDERS])
+    active = active_on(peer, [*prospects, *(h.peer_id for h in holders.values())][: len(prospects) + MOST_HOLDERS])
     by_key: dict[str, list[str]] = {}
     for key, record in reading.found.items():
         for address in kind.keys(record):
@@ -245,6 +264,7 @@ def read_matches(
             prospect,
             {key: reading.found[key] for key in mine if key in reading.found},
             allows_remap=terms.allows_remap,
+            ended=ended.get(id_, frozenset()),
         )
     return matches
 
@@ -342,8 +362,8 @@ def _holders_and_users(reading: _Reading) -> tuple[dict[str, _Held], dict[str, s
     return held, users
 
 
-def _active(peer: Connector, ids: Sequence[str]) -> dict[str, Active]:
-    """Counts the tasks and sequences that are active on each prospect (S2.18)."""
+def active_on(peer: Connector, ids: Sequence[str]) -> dict[str, Active]:
+    """Returns the tasks and sequences that are active on each prospect, counted (S2.18). Raises ConnectorError."""
     wanted = list(dict.fromkeys(ids))
     tasks = _counted(peer, "task", wanted, TASKS)
     states = _counted(peer, "sequenceState", wanted, SEQUENCES)

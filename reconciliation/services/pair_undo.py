@@ -1,27 +1,39 @@
 """Takes back what a two-way pass wrote, on either side, checked against what is there now (engine-rules 17).
 
 An update: before-values are written where our after-value still stands, and what differs from the other side then is
-listed, not settled by the next run. A create: the record is deleted only if nobody touched it since; the link ends. Which
-CRM record a prospect names is no value to take back here; a remap is taken back with its link (`remap_undo`)."""
+listed, not settled by the next run; an opt-out stays. A create: the record is deleted only if nobody touched it since and
+nothing hangs on it; the link ends. Which CRM record a prospect names is no value to take back here; a remap is taken back
+with its link (`remap_undo`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from connectors.contract import Connector, Record
 from connectors.errors import ConnectorError
+from reconciliation.core.mapping import Survivorship
+from reconciliation.core.matching import Active
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_same
-from reconciliation.engine import pair_bases, pair_differences
+from reconciliation.engine import pair_undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.models import Binding, Operation, SyncPass, Tombstone
+from reconciliation.engine.pair_undone import binding_of, side_of
+from reconciliation.engine.undone import POINTERS
+from reconciliation.models import Operation, RecordType, SyncPass
+from reconciliation.passes.accounts import CRM_ACCOUNT, PEER_ACCOUNT
+from reconciliation.passes.prospects import PROSPECT
 from reconciliation.services import remap_undo
-from reconciliation.store import decode, decode_fields, encode
+from reconciliation.services.matches import active_on
+from reconciliation.store import decode, decode_fields
 
-POINTERS = frozenset({"externalId", "externalSource", "customId"})
+# What belongs to a company and is deleted with it, or left without one: side, object type, field to search, column to read.
+PEOPLE_OF = {
+    PEER_ACCOUNT: ("peer", PROSPECT, "account.id", "account"),
+    CRM_ACCOUNT: ("crm", "Contact", "AccountId", "AccountId"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,16 @@ class Standing:
     sentence: str
     fields: tuple[str, ...] = ()
     is_possible: bool = True
+    version: str = ""  # of the record that it rests on
 
 
-def side_of(sync_pass: SyncPass, operation: Operation) -> str:
-    return "crm" if operation.connection_id == sync_pass.crm_id else "peer"
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What both systems hold now, and what speaks against taking some of it back."""
+
+    records: Mapping[tuple[str, str], Record]  # (object type, id) -> as it is now
+    consents: Collection[tuple[str, str]]  # (object type, field) of every opt-out
+    in_use: Mapping[tuple[str, str], str]  # (object type, id) -> what a record that was made has by now
 
 
 def standings(sync_pass: SyncPass, connectors: Mapping[str, Connector], operations: Sequence[Operation], field: str = "") -> list[Standing]:
@@ -47,11 +65,40 @@ def standings(sync_pass: SyncPass, connectors: Mapping[str, Connector], operatio
     for (side, object_type), some in wanted.items():
         columns = sorted({name for names in some.values() for name in names})
         now.update({(object_type, r.ref.id): r for r in connectors[side].read(object_type, sorted(some), columns)})
-    return [_standing(sync_pass, op, now.get((op.object_type, op.target_id)), field) for op in operations]
+    facts = Facts(now, _consents(sync_pass), _in_use(connectors, [op for op in operations if op.kind == Operation.Kind.CREATE]))
+    return [_standing(sync_pass, op, facts, field) for op in operations]
 
 
-def _standing(sync_pass: SyncPass, op: Operation, record: Record | None, field: str) -> Standing:
-    what = f"{op.object_type.capitalize()} {op.target_id}"
+def _consents(sync_pass: SyncPass) -> set[tuple[str, str]]:
+    rows = RecordType.objects.filter(sync_pass=sync_pass, mapping__rules__survivorship=Survivorship.RESTRICTIVE)
+    found = rows.values_list("crm_object", "mapping__rules__crm_field", "peer_object", "mapping__rules__peer_field")
+    return {pair for crm, crm_field, peer, peer_field in found for pair in ((crm, crm_field), (peer, peer_field))}
+
+
+def _in_use(connectors: Mapping[str, Connector], creates: Sequence[Operation]) -> dict[tuple[str, str], str]:
+    """Returns what these records have by now that would go with them: tasks and sequences, counted as *Find matches* counts
+    them, and the people of a company."""
+    made: dict[str, list[str]] = {}
+    for op in creates:
+        made.setdefault(op.object_type, []).append(op.target_id)
+    said = {(PROSPECT, id_): _worked_on(active) for id_, active in active_on(connectors["peer"], made.get(PROSPECT, [])).items()}
+    for object_type, (side, people, field, column) in PEOPLE_OF.items():
+        if ids := made.get(object_type):
+            found = connectors[side].find(people, field, ids, [column])
+            said |= {(object_type, str(person.fields.get(column))): f"has {people.lower()}s" for person in found}
+    return said
+
+
+def _worked_on(active: Active) -> str:
+    counts = [f"{n} active {word}{'' if n == 1 else 's'}" for n, word in ((active.tasks, "task"), (active.sequences, "sequence")) if n]
+    if not counts and (active.tasks is None or active.sequences is None):
+        return "may have active tasks or sequences, which our access may not read"
+    return f"has {' and '.join(counts)}" if counts else ""
+
+
+def _standing(sync_pass: SyncPass, op: Operation, facts: Facts, field: str) -> Standing:
+    what, key = f"{op.object_type.capitalize()} {op.target_id}", (op.object_type, op.target_id)
+    record = facts.records.get(key)
     if op.undone_at is not None:
         return Standing(f"{what}: this write was taken back already.", is_possible=False)
     if op.is_forgotten:
@@ -62,25 +109,34 @@ def _standing(sync_pass: SyncPass, op: Operation, record: Record | None, field: 
         why = remap_undo.refusal(sync_pass, op, record)
         return Standing(f"{what}: {why}." if why else remap_undo.sentence(op), tuple(op.after), is_possible=not why)
     if op.kind == Operation.Kind.CREATE:
-        binding = _binding(sync_pass, op)
-        version = (binding.crm_version if side_of(sync_pass, op) == "crm" else binding.peer_version) if binding is not None else ""
-        if not version or version != record.version:
-            return Standing(f"{what} was changed since it was made; it is kept.", is_possible=False)
-        return Standing(f"{what} is deleted, and its link ends.")
+        return _standing_of_create(sync_pass, op, record, what, facts.in_use.get(key, ""))
+    return _standing_of_values(op, record, what, facts, field)
+
+
+def _standing_of_create(sync_pass: SyncPass, op: Operation, record: Record, what: str, in_use: str) -> Standing:
+    binding = binding_of(sync_pass, op)
+    version = (binding.crm_version if side_of(sync_pass, op) == "crm" else binding.peer_version) if binding is not None else ""
+    if not version or version != record.version:
+        return Standing(f"{what} was changed since it was made; it is kept.", is_possible=False)
+    if in_use:
+        return Standing(f"{what} {in_use}; it is kept.", is_possible=False)
+    return Standing(f"{what} is deleted, and its link ends.")
+
+
+def _standing_of_values(op: Operation, record: Record, what: str, facts: Facts, field: str) -> Standing:
     written = {n: v for n, v in op.after.items() if n not in POINTERS and (not field or n == field)}
-    standing = [n for n, value in written.items() if is_same(record.fields.get(n), decode(value))]
+    unchanged = [n for n, value in written.items() if is_same(record.fields.get(n), decode(value))]
+    # A yes on one side holds for both, and no merge would bring the opt-out back once the other side's yes is agreed on.
+    opt_outs = [n for n in unchanged if (op.object_type, n) in facts.consents and op.after[n] is True and op.replaced(n) is not True]
+    standing = [n for n in unchanged if n not in opt_outs]
+    kept = f"{', '.join(opt_outs)}: an opt-out is never taken back" if opt_outs else ""
+    left = len(written) - len(unchanged)
     if not standing:
         why = "every value was changed again since; nothing to take back" if written else "it only says which CRM record it belongs to"
-        return Standing(f"{what}: {why}.", is_possible=False)
-    left = len(written) - len(standing)
-    tail = f"; {left} changed again since and stay" if left else ""
+        return Standing(f"{what}: {kept or why}.", is_possible=False)
+    tail = (f"; {left} changed again since and stay" if left else "") + (f"; {kept}" if kept else "")
     get = "gets its earlier value" if len(standing) == 1 else "get their earlier values"
-    return Standing(f"{what}: {', '.join(standing)} {get}{tail}.", tuple(standing))
-
-
-def _binding(sync_pass: SyncPass, op: Operation) -> Binding | None:
-    own = {"crm_id": op.target_id} if side_of(sync_pass, op) == "crm" else {"peer_id": op.target_id}
-    return Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False, **own).first()
+    return Standing(f"{what}: {', '.join(standing)} {get}{tail}.", tuple(standing), version=record.version)
 
 
 def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]]) -> dict[int, str]:
@@ -95,8 +151,7 @@ def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]])
     for (side, _, _), some in groups.items():
         operations = context.executor.intend([intent for _, intent in some])
         made.update({op.pk: mine for (op, _), mine in zip(some, operations, strict=True)})
-        undone = {mine.writer_key: op for (op, _), mine in zip(some, operations, strict=True) if mine is not None}
-        context.executor.send(side, [o for o in operations if o is not None], lambda done, u=undone, s=side: _settle(context, s, u, done))
+        context.executor.send(side, [o for o in operations if o is not None], lambda done: _settle(context, done))
     return {**{pk: _refusal(mine) for pk, mine in made.items()}, **remaps}
 
 
@@ -116,61 +171,21 @@ def _intent(context: RunContext, op: Operation, standing: Standing) -> Intent:
         after={} if is_delete else {n: decode(op.replaced(n)) for n in standing.fields},
         before=decode_fields(op.after) if is_delete else {n: decode(op.after.get(n)) for n in standing.fields},
         target_id=op.target_id,
+        version=standing.version,
         reason=f"Undo of operation {op.pk}.",
         origin=origin,
     )
 
 
-def _settle(context: RunContext, side: str, undone: Mapping[str, Operation], done: list[Done]) -> None:
+def _settle(context: RunContext, done: list[Done]) -> None:
     for item in done:
-        earlier = undone[item.operation.writer_key]
         if item.error is not None:
             if isinstance(item.error, ConnectorError):
                 item.operation.error = item.error.sentence
-            continue
-        Operation.objects.filter(pk=earlier.pk).update(undone_at=context.wiring.now())
-        binding = _binding(context.sync_pass, earlier)
-        if binding is None:
-            continue
-        if item.operation.kind == Operation.Kind.DELETE:
-            _end(context, binding, item.operation)
+        elif item.operation.kind == Operation.Kind.DELETE:
+            pair_undone.note_deleted(context, item.operation)
         elif item.record is not None:
-            _move_base(context, side, binding, item)
-
-
-def _end(context: RunContext, binding: Binding, operation: Operation) -> None:
-    now = context.wiring.now()
-    Tombstone.objects.create(
-        sync_pass=context.sync_pass,
-        binding=binding,
-        why=Tombstone.Why.UNDO,
-        crm_id=binding.crm_id,
-        peer_id=binding.peer_id,
-        name=binding.name,
-        deleted_by=context.run.started_by,
-        deleted_at=now,
-        found_at=now,
-        run=context.run,
-        operation_id=operation.pk,
-        crm_values=binding.crm_base,
-        peer_values=binding.peer_base,
-    )
-    Binding.objects.filter(pk=binding.pk).end()
-
-
-def _move_base(context: RunContext, side: str, binding: Binding, item: Done) -> None:
-    """The side that was written agrees on its earlier value, the other one on its own: nobody settles it but a person."""
-    names = list(item.operation.after)
-    now = {n: encode(item.record.fields.get(n, decode(item.operation.after[n]))) for n in names}
-    if side == "crm":
-        binding.crm_base, binding.crm_version = {**binding.crm_base, **now}, item.record.version or binding.crm_version
-    else:
-        binding.peer_base, binding.peer_version = {**binding.peer_base, **now}, item.record.version or binding.peer_version
-    pair_bases.save_known([binding])
-    type_ = context.terms.type_of(binding.crm_type)
-    if type_ is not None:
-        own = {r.crm if side == "crm" else r.peer: r.peer for r in type_.mapping.rules}
-        pair_differences.note_left(context, type_, binding, {own[n] for n in names if n in own})
+            pair_undone.note_restored(context, item.operation, item.record)
 
 
 def _refusal(made: Operation | None) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,22 +18,25 @@ from connectors.contract import Connector, Record
 from connectors.errors import ConnectorError, StaleVersion
 from reconciliation.core.mapping import FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.merging import FieldWrite, Merge, Side, SideState, forced_fields, is_changed, merge_fields, values_of
+from reconciliation.core.merging import FieldWrite, Merge, Side, SideState, forced_fields, is_changed, values_of
 from reconciliation.core.operations import Intent
 from reconciliation.core.settling import do_agree
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.engine import pair_bases, pair_differences
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.engine.pair_terms import KINDS
+from reconciliation.engine.executor import Side as Connected
+from reconciliation.engine.pair_bases import bound_of
+from reconciliation.engine.pair_reads import columns
+from reconciliation.engine.pair_terms import KINDS, terms_of
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Operation, Policy, RecordType, SyncPass, UserPair
-from reconciliation.passes.pairs import TypeTerms
+from reconciliation.models import Binding, Operation, Policy, SyncPass, UserPair
+from reconciliation.passes.pairs import PairTerms, TypeTerms, merge_pair
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.matches import PASS, both_sides
-from reconciliation.store import decode_fields, encode, mapping_of
+from reconciliation.store import decode_fields, encode
 
 MOST_TRIES = 3
 CHANGED = "A value changed while you were looking at it. Look at the differences again, then sync. Nothing was done."
@@ -114,10 +117,14 @@ class _Pair:
     binding: Binding
     crm: Record
     peer: Record
-    rules: Rules
-    flowing: Rules
+    type: TypeTerms
+    terms: PairTerms
     users: Mapping[str, str]
     names: Mapping[tuple[str, str], str]  # (side, user id) -> name, where a rule carries users
+
+    @property
+    def rules(self) -> Rules:
+        return self.type.mapping
 
     def states(self) -> tuple[SideState, SideState]:
         bound, crm, peer = self.binding, self.crm, self.peer
@@ -157,22 +164,19 @@ def plan_of(binding: Binding, choice: Choice, *, wiring: Wiring | None = None) -
 
 
 def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector) -> _Pair:
-    rows = RecordType.objects.filter(sync_pass=sync_pass, crm_object=binding.crm_type, is_on=True).select_related("mapping")
-    row = rows.first()
-    if row is None:
+    terms = terms_of(sync_pass, Connected(sync_pass.crm, crm), Connected(sync_pass.peer, peer), Wiring())
+    type_ = terms.type_of(binding.crm_type)
+    if type_ is None:
         raise DecisionRefused(f"{binding.crm_type}s are not synced: see Record types. Nothing was done.")
-    rules, kind = mapping_of(row.mapping, sync_pass.peer, crm=sync_pass.crm), KINDS[sync_pass.name]
-    switches = {"inbound_update": row.inbound_update, "outbound_update": row.outbound_update}
-    type_ = TypeTerms(row.crm_object, row.peer_object, rules, **switches)
-    ours = crm.read(binding.crm_type, [binding.crm_id], list(dict.fromkeys([*rules.crm_fields, *kind.columns[binding.crm_type]])))
-    theirs = peer.read(binding.peer_type, [binding.peer_id], list(dict.fromkeys([*rules.peer_fields, *kind.columns[binding.peer_type]])))
+    ours = crm.read(binding.crm_type, [binding.crm_id], columns(terms, binding.crm_type))
+    theirs = peer.read(binding.peer_type, [binding.peer_id], columns(terms, binding.peer_type))
     if not ours or ours[0].is_deleted or ours[0].succeeded_by is not None:
         way_out = " Find matches shows what can take its place." if sync_pass.name == PASS else ""
         raise DecisionRefused(f"{binding.crm_type} {binding.crm_id} is gone in {sync_pass.crm.get_system_display()}.{way_out}")
     if not theirs:
         raise DecisionRefused(f"{binding.peer_type.capitalize()} {binding.peer_id} is gone in {sync_pass.peer.get_system_display()}.")
-    users, names = _users(sync_pass) if any(r.transform == USER_PAIR for r in rules.rules) else ({}, {})
-    return _Pair(binding, ours[0], theirs[0], rules, type_.flowing, users, names)
+    users, names = _users(sync_pass) if any(r.transform == USER_PAIR for r in type_.mapping.rules) else ({}, {})
+    return _Pair(binding, ours[0], theirs[0], type_, terms, users, names)
 
 
 def _users(sync_pass: SyncPass) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
@@ -187,13 +191,16 @@ def _users(sync_pass: SyncPass) -> tuple[dict[str, str], dict[tuple[str, str], s
 
 
 def merged(pair: _Pair, choice: Choice) -> Merge:
-    """Returns the merge that a choice comes to; only what goes to the other side counts."""
+    """Returns the merge that a choice comes to; only what goes to the other side counts. Without force it is that of the
+    pass: what the pass leaves to a person is not decided here."""
+    if not choice.is_forced and not pair.type.covers(pair.crm):
+        return Merge()
+    if not choice.is_forced:
+        return merge_pair(pair.crm, pair.peer, bound_of(pair.binding, pair.crm.ref.system), pair.type, pair.terms, pair.users)
     crm, peer = pair.states()
-    if choice.is_forced:
-        return forced_fields(
-            pair.rules, choice.source, crm=crm, peer=peer, users=pair.users, fields=choice.fields, also_blanks=choice.also_blanks
-        )
-    return merge_fields(pair.flowing, crm=crm, peer=peer, users=pair.users)
+    return forced_fields(
+        pair.rules, choice.source, crm=crm, peer=peer, users=pair.users, fields=choice.fields, also_blanks=choice.also_blanks
+    )
 
 
 def _plan(sync_pass: SyncPass, pair: _Pair, choice: Choice) -> tuple[PullPlan, dict[str, FieldWrite]]:
@@ -216,9 +223,9 @@ def _line(
 ) -> PullLine:
     ours, theirs = pair.crm.fields.get(rule.crm), pair.peer.fields.get(rule.peer)
     title = str((titles.get(rule.crm) or {}).get("title") or rule.crm)
-    flowing = next(r for r in pair.flowing.rules if r.id == rule.id)
+    flowing = next(r for r in pair.type.flowing.rules if r.id == rule.id)
     is_off = not (flowing.flows_to_peer if choice.source == "crm" else flowing.flows_to_crm)
-    note = "" if write is not None or do_agree(rule, ours, theirs, pair.users) else _why_left(choice, rule, merge, is_off=is_off)
+    note = "" if write is not None or do_agree(rule, ours, theirs, pair.users) else _why_left(pair, choice, rule, merge, is_off=is_off)
     becomes = write.value if write is not None else None
     if rule.transform == USER_PAIR:
         to = "peer" if choice.source == "crm" else "crm"
@@ -228,7 +235,7 @@ def _line(
     return PullLine(rule, title, ours, theirs, becomes, write is not None, is_off, note, _seen(pair, rule))
 
 
-def _why_left(choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) -> str:
+def _why_left(pair: _Pair, choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) -> str:
     """Returns why a field that differs is left as it is."""
     warned = next((w.sentence for w in merge.warnings if w.rule.id == rule.id), "")
     if warned:
@@ -239,10 +246,13 @@ def _why_left(choice: Choice, rule: FieldRule, merge: Merge, *, is_off: bool) ->
         return "the owner has no counterpart; see the user mapping"
     if rule.survivorship is Survivorship.RESTRICTIVE:
         return "a consent: an opt-out is never taken back"
-    if any(conflict.rule.id == rule.id for conflict in merge.conflicts):
-        return "changed on both sides; a person decides under Conflicts"
+    asked = next((conflict for conflict in merge.conflicts if conflict.rule.id == rule.id), None)
+    if asked is not None:
+        return f"{asked.why or 'Changed on both sides.'} A person decides under Conflicts"
     if choice.is_forced:
         return "not chosen"
+    if not pair.type.covers(pair.crm):
+        return "the record does not meet the polling conditions; only force takes it over"
     if is_off:
         return "updates of this field are off in this direction; only force takes it over"
     return "different since linking; only force takes it over"
@@ -270,23 +280,31 @@ def pull(
     """Sends the fields that differ and moves what both sides agreed on to what they answered. `seen` is that of the plan
     that was shown, of the fields that were chosen from it. Raises DecisionRefused, Busy, WritesStopped, ConnectorError."""
     binding = bound(sync_pass, peer_id)
-    if seen is not None and choice.is_forced:
-        choice = replace(choice, fields=frozenset(seen))
     towards = sync_pass.peer if choice.source == "crm" else sync_pass.crm
     how = "Force update" if choice.is_forced else "Pull data"
     what = f"{how} of {binding.peer_type} {peer_id} {binding.name} towards {towards.get_system_display()}."
     name = by.get_username() if by is not None else "command line"
     with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
-        for _ in range(MOST_TRIES):
-            done = _pull_once(context, peer_id, choice, seen)
-            if done is not None:
-                break
-        else:
-            raise DecisionRefused(CHANGED)
-        fields, operation = done
-        said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
-        audit(by, "force update" if choice.is_forced else "pull data", f"{binding.peer_type} {peer_id}", **said)
-        return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
+        return pull_within(context, peer_id, choice, by=by, seen=seen)
+
+
+def pull_within(
+    context: RunContext, peer_id: str, choice: Choice, *, by: AbstractBaseUser | None, seen: Mapping[str, str] | None = None
+) -> Pulled:
+    """As `pull`, in a run that is under way: many links are one run, and one undo."""
+    if seen is not None and choice.is_forced:
+        choice = replace(choice, fields=frozenset(seen))
+    for _ in range(MOST_TRIES):
+        done = _pull_once(context, peer_id, choice, seen)
+        if done is not None:
+            break
+    else:
+        raise DecisionRefused(CHANGED)
+    fields, operation = done
+    said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
+    kind = KINDS[context.sync_pass.name].peer_object
+    audit(by, "force update" if choice.is_forced else "pull data", f"{kind} {peer_id}", **said)
+    return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
 
 
 def _pull_once(
@@ -363,24 +381,65 @@ def _agree(
     crm, peer = dict(pair.crm.fields), dict(pair.peer.fields)
     held = peer if choice.source == "crm" else crm
     held |= values_of(writes)
-    own = getattr(context.crm.connector, "own_user_id", "") if choice.source == "peer" and answer is not None else ""
-    if answer is not None and (not own or not answer.updated_by or answer.updated_by == own):
-        held |= {name: answer.fields[name] for name in writes if name in answer.fields}
+    side = "peer" if choice.source == "crm" else "crm"
+    answered = pair_bases.answered(context, side, values_of(writes), answer) if answer is not None else None
+    held |= answered or {}
     written = {write.rule.id for write in writes.values()}
     settled = [r for r in type_.mapping.rules if r.id in written or do_agree(r, crm.get(r.crm), peer.get(r.peer), pair.users)]
-    binding, earlier = pair.binding, pair.binding.mapping_version
+    binding, is_whole = pair.binding, not type_.mapping.newer_than(pair.binding.mapping_version)
+    owed, synced_at = binding.is_retry_due, binding.synced_at
     pair_bases.agree(binding, settled, crm, peer)
     to_peer = choice.source == "crm"
     now = SideState(decode_fields(binding.peer_base if to_peer else binding.crm_base), held)
     names = type_.mapping.peer_fields if to_peer else type_.mapping.crm_fields
-    seen = answer if answer is not None and not any(is_changed(now, name) for name in names) else None  # an edit keeps its date
-    pair_bases.seen(context, binding, type_, None if to_peer else seen, _whole(pair.peer, seen) if to_peer and seen else None)
-    if type_.mapping.newer_than(earlier):
-        binding.mapping_version = earlier  # the rules that came since are still to be looked at as a whole
-    pair_bases.save_known([pair.binding])
-    pair_differences.note_agreed(context, type_, pair.binding)
+    seen = answer if answered is not None and not any(is_changed(now, name) for name in names) else None  # an edit keeps its date
+    crm_seen, peer_seen = (None, _whole(pair.peer, seen) if seen is not None else None) if to_peer else (seen, None)
+    # Rules that came since, and what rested or was restored, are still to be looked at as a whole.
+    pair_bases.seen(context, binding, type_, crm_seen, peer_seen, is_carried_out=is_whole)
+    binding.is_retry_due = owed
+    if pair.terms.restore is not None and synced_at < pair.terms.restore.at:
+        binding.synced_at = synced_at
+    pair_bases.save_known([binding])
+    pair_differences.note_agreed(context, type_, binding)
 
 
 def _whole(before: Record, answer: Record) -> Record:
     """Returns the peer's record as it is after the write, for what it is called."""
     return replace(answer, fields={**before.fields, **answer.fields})
+
+
+# --- many at once ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _ReadAhead:
+    """One side while many links of a type are looked at: their records are read in one go and handed out one by one."""
+
+    connector: Connector
+    ids: frozenset[str]
+    found: dict[str, Record] | None = None
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        if self.found is None:
+            self.found = {r.ref.id: r for r in self.connector.read(object_type, sorted(self.ids), columns)}
+        return [self.found[id_] for id_ in ids if id_ in self.found]
+
+
+def pull_plans(sync_pass: SyncPass, asked: Sequence[tuple[Binding, Choice]], *, wiring: Wiring | None = None) -> list[PullPlan | str]:
+    """Returns as `pull_plan` for many links, in their order, read in batched calls; where nothing can be done, the sentence
+    that says why. Reads only. Raises ConnectorError."""
+    plans: dict[int, PullPlan | str] = {}
+    by_type: dict[str, list[int]] = {}
+    for n, (binding, _) in enumerate(asked):
+        by_type.setdefault(binding.crm_type, []).append(n)
+    with both_sides(sync_pass, wiring) as (crm, peer):
+        for some in by_type.values():
+            ours = _ReadAhead(crm, frozenset(asked[n][0].crm_id for n in some))
+            theirs = _ReadAhead(peer, frozenset(asked[n][0].peer_id for n in some))
+            for n in some:
+                binding, choice = asked[n]
+                try:
+                    plans[n] = _plan(sync_pass, _read(sync_pass, binding, ours, theirs), choice)[0]  # type: ignore[arg-type]
+                except DecisionRefused as refusal:
+                    plans[n] = str(refusal)
+    return [plans[n] for n in range(len(asked))]

@@ -108,8 +108,9 @@ def _why_not(matches: Matches, candidate: Candidate) -> str:
         return f"{candidate.type} {candidate.id} {word}{became}."
     if candidate.is_current:
         return f"The prospect belongs to {candidate.type} {candidate.id} already."
-    if (matches.is_bound or candidate.bound_to is not None) and not matches.allows_remap:
-        return "Remapping is off; an admin can allow it under Dedupe policy."
+    if matches.is_remap(candidate) and not matches.allows_remap:
+        was = "" if matches.is_bound or candidate.bound_to is not None else "The prospect was linked to another record before. "
+        return f"{was}Remapping is off; an admin can allow it under Dedupe policy."
     return ""
 
 

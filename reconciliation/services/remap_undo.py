@@ -1,17 +1,22 @@
 """Takes a remap back (C36): the prospect's pointer and link, and the link that the remap took from another prospect.
 
-Fields, tasks and sequences stay, as they did when it was made; what both sides agreed on becomes what each holds now."""
+Fields, tasks and sequences stay, as they did when it was made; what both sides agreed on becomes what each holds now.
+
+While remapping is off (S2.5) nothing that moves a link is taken back, since that would move one. A first link is: nothing holds
+a person to a wrong one. But the prospect can then be linked to that same record only (`matches.ended`), or undoing and linking
+would be a remap in two clicks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from connectors.contract import Record
 from reconciliation.core.values import is_same
 from reconciliation.engine import pair_reads
 from reconciliation.engine.context import RunContext
-from reconciliation.engine.relinking import NotRelinked, Step, carry, released
-from reconciliation.models import Binding, Operation, RecordType, SyncPass, Tombstone
+from reconciliation.engine.relinking import Beside, NotRelinked, Step, carry, released
+from reconciliation.models import Binding, Operation, RecordType, RememberedPair, SyncPass, Tombstone
 from reconciliation.services.policy import allows_remap
 from reconciliation.store import decode
 
@@ -33,7 +38,7 @@ def refusal(sync_pass: SyncPass, op: Operation, record: Record) -> str:
         return "it was linked to another record since, or its link has ended"
     if any(not is_same(record.fields.get(name), decode(value)) for name, value in op.after.items()):
         return "somebody changed in Outreach which record it names"
-    if was and not allows_remap():
+    if (was or said.get("moved_from")) and not allows_remap():
         return "remapping is off; an admin can allow it under Dedupe policy"
     if was:
         holder = Binding.objects.filter(sync_pass=sync_pass, crm_type=was[0], crm_id=was[1], is_tombstone=False).first()
@@ -78,16 +83,41 @@ def take_back(context: RunContext, op: Operation) -> str:
     back = prospects.get(other)
     if lost is not None and back is not None and target is not None:
         steps.append(Step(back, lost, target, context.terms.type_of(to[0]), reason=reason, origin={"undo_of": op.pk, "fields": []}))
+    marks = _Marks(context, op, lost, refused=to[1] if earlier is None else "")
     try:
-        carry(context, steps)
+        carry(context, steps, Beside(marks.store, marks.put_back))
     except NotRelinked as why:
         return f"The prospect stays where it is: {why}"
-    now = context.wiring.now()
-    if lost is not None:
-        rows = Tombstone.objects.filter(binding=lost, why=Tombstone.Why.MOVED, restored_at=None)
-        rows.update(restored_at=now, restored_by=context.run.started_by)
-    Operation.objects.filter(pk=op.pk).update(undone_at=now)
     return ""
+
+
+@dataclass(slots=True)
+class _Marks:
+    """What is stored beside the links: that the remap was taken back, and that a prospect which is linked to nothing again
+    does not belong to the record it was linked to (`refused`), or the next look would link the two by their address."""
+
+    context: RunContext
+    op: Operation
+    lost: Binding | None
+    refused: str
+    stones: list[int] = field(default_factory=list)
+    pair: RememberedPair | None = None
+
+    def store(self) -> None:
+        now, sync_pass = self.context.wiring.now(), self.context.sync_pass
+        rows = Tombstone.objects.filter(binding=self.lost, why=Tombstone.Why.MOVED, restored_at=None)
+        self.stones = list(rows.values_list("pk", flat=True)) if self.lost is not None else []
+        Tombstone.objects.filter(pk__in=self.stones).update(restored_at=now, restored_by=self.context.run.started_by)
+        Operation.objects.filter(pk=self.op.pk).update(undone_at=now)
+        if self.refused:
+            pair, is_new = RememberedPair.objects.get_or_create(sync_pass=sync_pass, crm_id=self.refused, peer_id=self.op.target_id)
+            self.pair = pair if is_new else None
+
+    def put_back(self, why: str) -> None:
+        Tombstone.objects.filter(pk__in=self.stones).update(restored_at=None, restored_by="")
+        Operation.objects.filter(pk=self.op.pk).update(undone_at=None)
+        if self.pair is not None:
+            self.pair.delete()
 
 
 def _living(context: RunContext, ref: Sequence[str]) -> Record | None:

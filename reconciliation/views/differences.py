@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import django_filters
@@ -24,8 +25,10 @@ from reconciliation.views.page import or_told, page, paginate, render, whole_num
 
 COLUMNS = (
     Column("record", lambda d: d.binding.name),
-    Column("type", lambda d: d.binding.crm_type),
+    Column("CRM", lambda d: d.sync_pass.crm.get_system_display()),
+    Column("CRM object", lambda d: d.binding.crm_type),
     Column("CRM id", lambda d: d.binding.crm_id),
+    Column("Outreach object", lambda d: d.binding.peer_type),
     Column("Outreach id", lambda d: d.binding.peer_id),
     Column("field in the CRM", lambda d: d.crm_field),
     Column("field in Outreach", lambda d: d.peer_field),
@@ -65,7 +68,15 @@ def _rows(asked: QueryDict) -> DifferenceFilter:
 def export(request: HttpRequest) -> StreamingHttpResponse:
     listed = _rows(request.GET)
     is_blank = listed.data.get("kind") == Difference.Kind.BLANK
-    return export_rows(request, "held-blanks" if is_blank else "differences", COLUMNS, listed.qs)
+    name = "held-blanks" if is_blank else "differences"
+    return export_rows(request, name, COLUMNS, listed.qs, prepare=_with_passes)
+
+
+def _with_passes(rows: Iterable[Difference]) -> None:
+    """Gives the rows their pass with its connections: joined in the query they would cost it the order of its index."""
+    passes = {p.pk: p for p in SyncPass.objects.select_related("crm", "peer")}
+    for row in rows:
+        row.sync_pass = row.binding.sync_pass = passes[row.sync_pass_id]
 
 
 @page()
@@ -73,9 +84,9 @@ def show_list(request: HttpRequest) -> HttpResponse:
     listed = _rows(request.GET)
     is_blank = listed.data.get("kind") == Difference.Kind.BLANK
     count = bounded_count(listed.qs)
-    rows, passes = paginate(request, listed.qs), {p.pk: p for p in SyncPass.objects.select_related("crm", "peer")}
-    for row in rows:  # joined in the query they would cost it the order of its index
-        row.binding.sync_pass = passes[row.sync_pass_id]
+    rows = paginate(request, listed.qs)
+    _with_passes(rows)
+    crms = {row.sync_pass.crm.get_system_display() for row in rows}
     title = f"{'Held blanks' if is_blank else 'Differences since linking'}: {count}"
     return render(
         request,
@@ -85,8 +96,8 @@ def show_list(request: HttpRequest) -> HttpResponse:
         rows=rows,
         count=count,
         is_blank=is_blank,
+        crm=crms.pop() if len(crms) == 1 else "the CRM",
         most=MOST_AT_ONCE,
-        has_one_way=any(not row.binding.sync_pass.is_two_way for row in rows),
     )
 
 
@@ -98,16 +109,20 @@ def show_force(request: HttpRequest) -> HttpResponse:
 
 
 def _show_plan(request: HttpRequest) -> HttpResponse:
-    lines = force_plan(_chosen(request.GET))
-    writes = [line for line in lines if not line.refusal and not line.agrees]
+    source = request.GET.get("source", "")
+    lines = force_plan(_chosen(request.GET), source=source)
+    asked = request.GET.copy()
+    asked["source"] = "crm" if source == "peer" else "peer"
     return render(
         request,
         "admin/reconciliation/record/force.html",
-        "Force what Workbooks holds",
+        "Force values",
         lines=lines,
-        writes=writes,
+        writes=[line for line in lines if not line.refusal and not line.agrees],
         agreed=[line for line in lines if line.agrees],
         refused=[line for line in lines if line.refusal],
+        other_way=asked.urlencode() if any(line.difference.sync_pass.is_two_way for line in lines) else "",
+        is_from_peer=source == "peer",
         most=MOST_AT_ONCE,
     )
 
@@ -130,7 +145,7 @@ def _carry_out(request: HttpRequest) -> HttpResponse:
         return redirect("admin:difference_list")
     done = force(keys, request.user, reason=reason)
     if done.written or done.agreed:
-        messages.success(request, "Outreach holds what Workbooks holds now.")
+        messages.success(request, "Both systems hold the same now.")
     for sentence in done.refusals:
         messages.warning(request, sentence)
     return redirect("admin:difference_list")

@@ -327,8 +327,8 @@ def test_an_operator_forces_a_difference_and_restores_what_was_deleted(box, staf
     page.goto(f"{live_server.url}/differences/?field=industry")
     page.get_by_role("link", name="Force…").click()
     expect(page.get_by_role("cell", name="Health")).to_be_visible()
-    page.get_by_role("button", name="Write 1 field in Outreach").click()
-    expect(page.get_by_text("Outreach holds what Workbooks holds now.")).to_be_visible()
+    page.get_by_role("button", name="Write 1 field").click()
+    expect(page.get_by_text("Both systems hold the same now.")).to_be_visible()
     assert box.world.outreach.get_record("accounts", account["id"])["industry"] == "Health"
 
     box.world.workbooks.delete_record("organisations", typed)

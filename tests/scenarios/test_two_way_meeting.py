@@ -2,7 +2,19 @@
 
 import pytest
 
-from reconciliation.models import Binding, Case, Difference, FieldRule, LookAgain, MappingTable, Policy, RecordType, Run, Tombstone
+from reconciliation.models import (
+    Binding,
+    Case,
+    Difference,
+    FieldRule,
+    LookAgain,
+    MappingTable,
+    Operation,
+    Policy,
+    RecordType,
+    Run,
+    Tombstone,
+)
 from reconciliation.services.errors import error_retry
 from tests.paired import paired
 
@@ -275,13 +287,43 @@ def test_a_list_of_ids_that_lacks_too_many_ends_no_link_and_the_run_says_so(box)
     for n in range(12):
         box.contact(f"Name {n}", f"n{n}@acme.example")
     box.run()
-    for prospect in box.prospects():
-        box.world.outreach.delete_record("prospects", prospect["id"])
+    *gone, last = [p["id"] for p in box.prospects()]
+    for id_ in gone:
+        box.world.outreach.delete_record("prospects", id_)
 
     run = box.run(forward=25 * 3600)
+    again = box.run()
 
-    assert "12 of 12 linked records were not in the list of ids; no link was ended" in run.note
-    assert Binding.objects.filter(is_tombstone=False).count() == 12
+    assert run.state == again.state == "held" and f"Its plan waits in run {run.pk}" in again.note
+    assert "11 of 12 linked records were not in the list of ids; no link was ended" in run.note
+    assert Binding.objects.filter(is_tombstone=False).count() == 12 and Operation.objects.filter(state="planned").count() == 11
+
+    applied = box.run(kind="apply", apply_of=run.pk)
+
+    assert applied.state == "finished" and "11 links ended" in applied.note and applied.excluded == {"counterpart_gone": 11}
+    assert Binding.objects.get(is_tombstone=False).peer_id == str(last) and Tombstone.objects.filter(why="peer").count() == 11
+    assert not Operation.objects.filter(state="planned").exists() and box.run().state == "finished"
+    box.world.outreach.delete_record("prospects", last)
+
+    assert "list of ids was empty" in box.run(forward=25 * 3600).note and Binding.objects.filter(is_tombstone=False).count() == 1
+
+
+def test_what_is_gone_beyond_what_was_approved_waits_for_another_approval(box):
+    for n in range(25):
+        box.contact(f"Name {n}", f"n{n}@acme.example")
+    box.run()
+    ids = [p["id"] for p in box.prospects()]
+    for id_ in ids[:11]:
+        box.world.outreach.delete_record("prospects", id_)
+    run = box.run(forward=25 * 3600)
+    for id_ in ids[11:22]:
+        box.world.outreach.delete_record("prospects", id_)
+
+    second = box.run(kind="apply", apply_of=run.pk)
+
+    assert second.state == "held" and "22 of 25" in second.note and Binding.objects.filter(is_tombstone=False).count() == 25
+    assert box.run(kind="apply", apply_of=second.pk).state == "finished"
+    assert Binding.objects.filter(is_tombstone=False).count() == 3
 
 
 def test_c17_a_contact_that_is_read_before_the_lead_it_came_from_gets_no_second_prospect(box):

@@ -229,6 +229,16 @@ def test_an_edit_of_the_field_itself_between_our_read_and_our_write_is_not_overw
     assert box.ours(ada)["Title"] == "Chair" and Case.objects.get().is_open
 
 
+def test_an_edit_between_our_write_and_its_read_back_is_found_by_the_next_run(box, ada, olga, monkeypatch):
+    case = box.conflict(ada, title=("CTO", "CEO"))
+    box.edit_after_write(monkeypatch, "Contact", ada.crm_id, Title="Typed just now")
+
+    assert decide(box, case, olga, {"title": "peer"}).is_closed
+    box.run()
+
+    assert (box.ours(ada)["Title"], box.theirs(ada)["title"]) == ("Typed just now", "Typed just now")
+
+
 def test_what_salesforce_refuses_leaves_the_field_open_and_outreach_as_it_was(box, ada, olga):
     case = box.conflict(ada, title=("CTO", "CEO"), workPhones=("2", ["3"]))
 

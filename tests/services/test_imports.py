@@ -93,19 +93,35 @@ def test_a_converted_lead_is_not_offered(box):
     assert [it.object_type for it in found] == ["Contact"]
 
 
+def all_contacts(box):
+    views = import_views(box.sync_pass, wiring=box.wiring)
+    return next(v.key for v in views if (v.object_type, v.title) == ("Contact", "All Contacts"))
+
+
 def test_a_list_view_gives_the_records_that_are_in_it_now(box):
     made = [box.contact(f"C{n}", f"c{n}@example.com") for n in range(7)]
     box.lead("Lead", "lead@example.com")
 
     views = import_views(box.sync_pass, wiring=box.wiring)
-    all_contacts = next(v for v in views if (v.object_type, v.title) == ("Contact", "All Contacts"))
-    title, choice = choice_of_view(box.sync_pass, all_contacts.key, wiring=box.wiring)
+    title, choice = choice_of_view(box.sync_pass, all_contacts(box), wiring=box.wiring)
 
     assert {v.object_type for v in views} == {"Contact", "Lead"}
     assert title == "All Contacts (Contacts)" and sorted(r.given for r in choice.rows) == sorted(made)
     for key in ("Contact:00BAA0000000009YAA", "Account:x", "", "Contact:' OR 1=1"):
         with pytest.raises(ImportRefused):
             choice_of_view(box.sync_pass, key, wiring=box.wiring)
+
+
+def test_a_list_view_of_too_many_is_refused_without_being_read_to_its_end(box, monkeypatch):
+    monkeypatch.setattr("reconciliation.services.imports.MOST_ROWS", 6)
+    for n in range(17):  # pages of five
+        box.contact(f"C{n}", f"c{n}@example.com")
+    box.calls()
+
+    with pytest.raises(ImportRefused, match="“All Contacts” holds more than 6 Contacts"):
+        choice_of_view(box.sync_pass, all_contacts(box), wiring=box.wiring)
+
+    assert sum(n for call, n in box.calls().items() if "/query" in call) == 2
 
 
 def test_the_preview_counts_what_is_linked_twice_and_not_synced(box, ada):

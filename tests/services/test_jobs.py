@@ -8,7 +8,10 @@ from django.utils import timezone
 
 from reconciliation import jobs
 from reconciliation.engine import lease
-from reconciliation.models import Case, Run
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import run_pass
+from reconciliation.models import Case, LookAgain, Run, SyncPass
+from reconciliation.services.errors import error_retry
 from tests.sandboxed import DUPLICATE, ERROR, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -106,6 +109,27 @@ def test_many_errors_are_re_armed_by_one_job_and_the_pass_tries_them(box, asked)
     assert said == "3 of 3 re-armed"
     assert not any(box.show(id_)[ERROR] for id_ in ids)
     assert asked == [("run_now", ("organisations", "olga"))]
+
+
+@pytest.mark.parametrize("first", ["organisations", "prospects"])
+def test_errors_of_two_passes_are_re_armed_each_by_its_own_pass(first):
+    box = make(with_salesforce=True)
+    for path in ("accounts", "prospects"):
+        box.world.faults.add(
+            {"kind": "status", "status": 422, "system": "outreach", "method": "POST", "path": f"/api/v2/{path}", "times": 1}
+        )
+    organisation = box.organisation("Refused")
+    person = box.world.salesforce.create_record("Contact", {"LastName": "Evans", "Email": "eve@acme.example"})["Id"]
+    for name in ("organisations", "prospects"):
+        box.clock.forward(600)
+        run_pass(SyncPass.objects.get(name=name), Order(), box.wiring)
+    cases = list(Case.objects.filter(kind="error").order_by("sync_pass__name" if first == "organisations" else "-sync_pass__name"))
+    assert [c.sync_pass.name for c in cases] == sorted(["organisations", "prospects"], reverse=first != "organisations")
+
+    assert error_retry(cases, User.objects.create(username="olga"), wiring=box.wiring) == 2
+
+    assert not box.show(organisation)[ERROR] and not Case.objects.filter(state="open").exists()
+    assert list(LookAgain.objects.values_list("sync_pass__name", "record_id")) == [("prospects", person)]
 
 
 def test_chosen_duplicates_are_linked_by_a_job(box, asked):

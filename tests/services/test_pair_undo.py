@@ -2,16 +2,18 @@
 
 import pytest
 
+from connectors.errors import ConnectionTrouble
 from reconciliation.models import Binding, Difference, Operation, Tombstone
 from reconciliation.services.undo import undo, undo_plan, undoable
-from tests.paired import paired
+from tests.paired import companies
+from tests.remapping import remapping
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def box():
-    return paired()
+    return remapping()
 
 
 def taken_back(box, run, user, field=""):
@@ -79,3 +81,97 @@ def test_one_field_of_a_write_is_taken_back_alone(box, admin_user):
     taken_back(box, run, admin_user, field="title")
 
     assert box.peer(id_)["title"] == "Buyer" and box.peer(id_)["firstName"] == "Adah"
+    assert undoable(run).exists()  # the rest of it can still be taken back
+
+
+def lose_next_answer(box, method):
+    fault = {"kind": "lost_answer", "system": "outreach", "method": method, "path": "/api/v2/prospects/{id}", "times": 1}
+    box.world.faults.add(fault)
+
+
+def test_an_undo_whose_answer_is_lost_overwrites_no_edit_even_when_somebody_edits_since(box, admin_user):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Boss", Phone="1")
+    box.edit_crm("Contact", contact, Title="Chief", Phone="2")
+    run = box.run()
+    lose_next_answer(box, "PATCH")
+    with pytest.raises(ConnectionTrouble):
+        taken_back(box, run, admin_user)
+    box.edit_peer(id_, workPhones=["3"])  # by a user, on top of what was put back
+
+    box.run()
+
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Chief", "Boss")
+    assert (box.crm("Contact", contact)["Phone"], box.peer(id_)["workPhones"]) == ("3", ["3"])
+    assert {d.peer_field for d in Difference.objects.all()} == {"title"} and not undoable(run).exists()
+    box.calls()
+    box.run(is_full=True)
+    assert box.writes() == {}
+
+
+def test_a_delete_whose_answer_is_lost_ends_the_link_all_the_same(box, admin_user):
+    box.contact("Byrne", "ada@acme.example")
+    run = box.run()
+    lose_next_answer(box, "DELETE")
+    with pytest.raises(ConnectionTrouble):
+        taken_back(box, run, admin_user)
+
+    box.run()
+
+    assert Tombstone.objects.get().why == "undo" and Binding.objects.get().is_tombstone
+    assert box.prospects() == [] and not undoable(run).exists()
+
+
+def test_an_edit_between_the_undo_and_its_read_back_is_found_by_the_next_run(box, admin_user, monkeypatch):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Boss")
+    box.edit_peer(id_, title="Chief")
+    run = box.run()
+    box.edit_after_write(monkeypatch, "Contact", contact, Title="Typed just now")
+
+    taken_back(box, run, admin_user)
+    box.run()
+
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Typed just now", "Typed just now")
+
+
+def test_an_opt_out_is_not_taken_back_and_the_page_says_so_before(box, admin_user):
+    contact, id_ = box.linked("Byrne", "ada@acme.example", Title="Boss")
+    box.edit_crm("Contact", contact, HasOptedOutOfEmail=True, Title="Chief")
+    run = box.run()
+
+    (line,) = undo_plan(box.sync_pass, list(undoable(run)), wiring=box.wiring)
+    assert line.fields == ("title",) and "emailOptedOut: an opt-out is never taken back" in line.sentence
+    (line,) = undo_plan(box.sync_pass, list(undoable(run)), field="emailOptedOut", wiring=box.wiring)
+    assert not line.is_possible and "never taken back" in line.sentence
+    taken_back(box, run, admin_user)
+
+    assert box.peer(id_)["emailOptedOut"] is True and box.peer(id_)["title"] == "Boss"
+
+
+def test_a_prospect_that_was_made_and_is_worked_on_by_now_is_kept(box, admin_user):
+    box.contact("Byrne", "ada@acme.example")
+    run = box.run()
+    (prospect,) = box.prospects()
+    box.active(prospect["id"], tasks=2, sequences=1)
+
+    (line,) = taken_back(box, run, admin_user)
+
+    assert not line.is_possible and "has 2 active tasks and 1 active sequence; it is kept" in line.sentence
+    assert box.prospects()
+
+
+def test_a_company_that_was_made_and_has_people_by_now_is_kept(admin_user):
+    box = companies()
+    outreach, salesforce = box.world.outreach, box.world.salesforce
+    salesforce.create_record("Account", {"Name": "Acme"})
+    outreach.create_record("accounts", {"name": "Byte"})
+    run = box.run()
+    acme = next(a["id"] for a in outreach.list_records("accounts") if a["name"] == "Acme")
+    byte = next(a["Id"] for a in salesforce.list_records("Account") if a["Name"] == "Byte")
+    outreach.create_record("prospects", {"lastName": "Byrne", "account": acme})
+    salesforce.create_record("Contact", {"LastName": "Diaz", "AccountId": byte})
+
+    made = undoable(run).filter(kind="create")
+    lines = undo(box.sync_pass, list(made), admin_user, wiring=box.wiring)
+
+    assert not any(line.is_possible for line in lines)
+    assert {line.sentence for line in lines} == {f"Account {acme} has prospects; it is kept.", f"Account {byte} has contacts; it is kept."}

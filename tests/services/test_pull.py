@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from reconciliation.models import Difference, FieldRule, Operation, RecordType
+from reconciliation.models import Binding, Difference, FieldRule, Operation, RecordType
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.pull import Choice, pull, pull_plan
 from reconciliation.services.undo import undo, undo_plan
@@ -67,6 +67,53 @@ def test_s2_14_without_force_only_what_was_edited_since_goes_down(box, olga, rem
 
     assert done.fields == ("workPhones",) and box.peer(id_)["workPhones"] == ["99"] and box.peer(id_)["title"] == "Buyer"
     assert box.writes() == {"PATCH /api/v2/prospects/{id}": 1}
+    rest(box)
+
+
+@pytest.mark.parametrize("why", ["margin", "restore", "echo", "rest"])
+def test_d29_without_force_what_the_pass_leaves_to_a_person_is_not_decided(box, why):
+    """The merge is the pass's own, with its margin, its guard after a restored backup, its rule for the date of an edit that we
+    saw before, and its polling conditions."""
+    contact, id_ = box.pair()
+    box.edit_peer(id_, title="Chef")
+    box.clock.forward(600)
+    box.edit_crm("Contact", contact, Title="Chief")
+    assert [w.name for w in plan(box, id_, Choice()).writes] == ["title"]  # the later edit wins, as it would in the pass
+    if why == "margin":
+        box.sync_pass.settings = {"margin_seconds": 3600}
+    elif why == "restore":
+        box.sync_pass.restored_at = box.clock.at
+    elif why == "echo":
+        Binding.objects.update(crm_version=_version(box, contact))
+    else:
+        RecordType.objects.update(conditions=[["Title", "is", "Buyer"]])
+    box.sync_pass.save()
+
+    shown = plan(box, id_, Choice())
+
+    said = {"margin": "within 3600 seconds", "restore": "restored from a backup", "echo": "Nobody knows when", "rest": "conditions"}
+    assert shown.writes == [] and said[why] in next(line.note for line in shown.held if line.name == "title")
+    box.run(forward=1)
+    assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Chief", "Chef"), box.events()
+
+
+def _version(box, contact):
+    crm = box.wiring.open_connector(box.sync_pass.crm)
+    return crm.read("Contact", [contact], ["Title"])[0].version
+
+
+def test_d29_without_force_a_rule_with_a_new_meaning_is_carried_out_as_the_pass_would(box, olga):
+    rules = FieldRule.objects.filter(peer_field="title")
+    rules.update(direction="to_peer")
+    _, id_ = box.pair()
+    box.edit_peer(id_, title="Chef")
+    box.run()
+    for rule in rules.select_related("table"):
+        rule.table.version += 1
+        rule.table.save()
+        FieldRule.objects.filter(pk=rule.pk).update(since_version=rule.table.version, direction="both", survivorship="crm")
+
+    assert sync(box, olga, id_, Choice()).fields == ("title",) and box.peer(id_)["title"] == "Buyer"
     rest(box)
 
 

@@ -24,9 +24,10 @@ from reconciliation.models import (
 from reconciliation.selectors import last_remap
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
-from reconciliation.services.matches import find_matches
+from reconciliation.services.matches import find_matches, kept_matches, terms_of
 from reconciliation.services.remap import asked_prospects, bulk_plans, remap_keep, remap_many, remap_plan
 from reconciliation.services.restore import restore, restore_plan
+from reconciliation.services.undo import undo
 from tests.remapping import remapping
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -240,6 +241,42 @@ def test_s2_5_under_prevent_a_bound_prospect_is_not_remapped_and_an_unbound_one_
     assert done.is_first and box.binding(free).crm_id == person and box.peer(free)["externalId"] == person
     rest(box)
     assert box.crm("Contact", person)["LastName"] == "Evans-Old" and box.peer(free)["lastName"] == "Evans"
+
+
+def test_s2_5_under_prevent_undo_and_link_are_no_way_to_another_record(box, olga):
+    """A first link may be taken back; the prospect can be linked to that record again, and to no other one."""
+    free = box.prospect("Evans", "eve@acme.example")
+    first, second = (box.contact("Evans", "eve@acme.example") for _ in range(2))
+    Policy.objects.update(same_email="prevent")
+    for _ in range(2):
+        undone = Operation.objects.select_related("connection", "run").get(pk=choose(box, olga, free, "Contact", first).operation_id)
+        assert undo(box.sync_pass, [undone], olga, wiring=box.wiring)[0].is_possible
+        box.edit_crm("Contact", first, Title="Chief")
+        box.run()
+        assert box.peer(free)["externalId"] is None  # nor does a pass link by the address what a person parted
+
+        shown = matches(box, free)
+        assert "linked to another record before" in remap_plan(shown, "Contact", second).refusal
+        assert not remap_plan(shown, "Contact", first).refusal
+        assert kept_matches(box.sync_pass, str(free), terms_of(box.sync_pass)).ended == shown.ended
+        with pytest.raises(DecisionRefused, match="Remapping is off"):
+            choose(box, olga, free, "Contact", second)
+    Policy.objects.update(same_email="choose")
+    assert choose(box, olga, free, "Contact", second).crm_id == second
+
+
+def test_s2_5_under_prevent_a_link_that_was_moved_is_not_moved_back(box, olga):
+    taken, other = box.pair("Diaz", "cleo@acme.example")
+    free = box.prospect("Byrne", "ada@acme.example")
+    box.edit_crm("Contact", taken, Email="ada@acme.example")
+    done = choose(box, olga, free, "Contact", taken, move_link=True)
+    Policy.objects.update(same_email="prevent")
+
+    moved = Operation.objects.select_related("connection", "run").get(pk=done.operation_id)
+    (line,) = undo(box.sync_pass, [moved], olga, wiring=box.wiring)
+
+    assert not line.is_possible and "remapping is off" in line.sentence
+    assert box.binding(free).crm_id == taken and box.peer(other)["externalId"] is None
 
 
 def test_a_record_with_another_address_is_no_match(box, olga):
