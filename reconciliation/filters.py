@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
-from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey
+from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import bounded_count, prospect_marks
 from reconciliation.services.case_desk import colleagues
@@ -58,23 +59,33 @@ DUPLICATE_REASONS = {
 }
 ERROR_REASONS = {
     "refused": "Refused by Outreach",
+    "refused_crm": "Refused by Salesforce",
+    "duplicate_rule": "Taken for a duplicate by Salesforce",
+    "excluded": "An excluded e-mail address",
+    "pointer": "The pointer could not be written",
     "value_refused": "A value that cannot be sent",
     "account_gone": "The account is gone",
     "write_back_refused": "Id and URL could not be written back",
     "write_back_late": "Id and URL still to be written back",
     "people_refused": "A prospect could not be moved",
+    "held_elsewhere": "It belongs to another record already",
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
 }
 
 
 ERROR_REMEDIES = {
-    "refused": "Correct the values in Workbooks, then retry.",
-    "value_refused": "Correct the value in Workbooks, then retry.",
+    "refused": "Correct the values in {crm}, then retry.",
+    "refused_crm": "Correct the values in Outreach or Salesforce, then retry.",
+    "duplicate_rule": "Link one of the records named in the case, or merge them, then retry.",
+    "excluded": "Change the excluded addresses in Outreach, or leave these people out.",
+    "pointer": "See in the case what Outreach says, mend it there, then retry.",
+    "value_refused": "Correct the value in {crm}, then retry.",
     "account_gone": "Open each case: create the account again, link another, or stop syncing.",
     "write_back_refused": "See in the case what Workbooks says, mend it there, then retry.",
     "write_back_late": "Nothing to do: written as soon as Workbooks answers.",
     "people_refused": "Correct the prospect in Outreach, then retry.",
+    "held_elsewhere": "Find matches in the case shows both.",
     "alone": "Look at the values of each record, then retry.",
     "internal": "Send the case to support, then retry.",
 }
@@ -114,6 +125,12 @@ class DuplicateFilter(CaseFilter):
 
 class ErrorFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")
+    sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")
+
+    def __init__(self, data: Any, queryset: QuerySet[Case], passes: Iterable[SyncPass] = ()) -> None:
+        super().__init__(data, queryset)
+        self.passes = {row.pk: row for row in passes}
+        self.filters["sync_pass"].extra["choices"] = [(pk, row.title) for pk, row in self.passes.items()]
 
 
 AGES = {"1": "More than a day", "7": "More than a week", "30": "More than a month"}
@@ -146,6 +163,12 @@ class ConflictFilter(CaseFilter):
 class ImportFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Import.State.choices, empty_label="Any state")
     source = django_filters.ChoiceFilter(choices=Import.Source.choices, empty_label="Any way")
+    failed = django_filters.ChoiceFilter(
+        method="by_failed", choices=[("yes", "With failed rows")], empty_label="Any outcome", label="Outcome"
+    )
+
+    def by_failed(self, rows: QuerySet[Import], name: str, value: str) -> QuerySet[Import]:
+        return rows.filter(Exists(ImportRow.objects.filter(batch=OuterRef("pk"), state=ImportRow.State.FAILED)))
 
     class Meta:
         model = Import

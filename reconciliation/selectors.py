@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Concat, TruncHour
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
@@ -21,10 +21,13 @@ from reconciliation.models import (
     ConflictField,
     Connection,
     Difference,
+    Import,
+    ImportRow,
     Operation,
     Policy,
     RemoteUser,
     Run,
+    RunEvent,
     SearchKey,
     SyncPass,
     UserPair,
@@ -101,11 +104,12 @@ def coverage_counts(pass_ids: Sequence[int]) -> dict[int, dict[str, str]]:
     return {pk: {name: next(told) for name in _COVERAGE} for pk in pass_ids}
 
 
-def open_reasons(kind: str) -> list[tuple[str, int]]:
-    """Returns (reason, open cases) of a queue, most first, over at most MOST_COUNTED of them."""
-    inner = "SELECT reason FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s"
+def open_reasons(kind: str) -> list[tuple[str, int, int]]:
+    """Returns (reason, pass id, open cases) of a queue, most first, over at most MOST_COUNTED of them."""
+    inner = "SELECT reason, sync_pass_id FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT reason, COUNT(*) AS n FROM ({inner}) AS open GROUP BY reason ORDER BY n DESC", [kind, MOST_COUNTED])
+        grouped = f"SELECT reason, sync_pass_id, COUNT(*) AS n FROM ({inner}) AS open GROUP BY reason, sync_pass_id ORDER BY n DESC"
+        cursor.execute(grouped, [kind, MOST_COUNTED])
         return cursor.fetchall()
 
 
@@ -189,6 +193,21 @@ class PassState:
         return "on"
 
     @property
+    def now(self) -> str:
+        """What the pass does while no run is under way."""
+        words = {"off": "nothing: it is switched off", "paused": "nothing: it is paused", "held": "nothing: it is held"}
+        return words.get(self.word, "waits for its next run")
+
+    @property
+    def next_run(self) -> str:
+        """When it runs next, where that is no time: "" where it is one."""
+        if not self.sync_pass.is_on:
+            return "not while it is switched off"
+        if self.sync_pass.is_paused:
+            return "when resumed"
+        return "" if self.sync_pass.next_due_at else "within a minute"
+
+    @property
     def is_gated(self) -> bool:
         """Whether it has still to be switched on for the first time."""
         return gate.is_closed(self.sync_pass)
@@ -214,6 +233,17 @@ def pass_states() -> list[PassState]:
     return states
 
 
+IMPORTS_LOOKED_AT = timedelta(days=7)
+
+
+def failed_import_rows() -> str:
+    """Returns how many rows of the last days' imports failed and were not decided or tried again since, "" for none."""
+    recent = Import.objects.filter(created_at__gte=timezone.now() - IMPORTS_LOOKED_AT)
+    rows = ImportRow.objects.filter(batch__in=recent, state=ImportRow.State.FAILED).exclude(reason=ImportRow.Reason.TWICE)
+    found = bounded_count(rows.filter(Q(case=None) | Q(case__state=Case.State.OPEN)))
+    return "" if found == "0" else found
+
+
 def standing_alerts() -> QuerySet[Alert]:
     """Returns the causes that stand now, longest first; bounded, since a dashboard is no list."""
     return Alert.objects.filter(is_open=True).order_by("opened_at")[:20]
@@ -233,11 +263,12 @@ class HourBar:
 
 
 def last_day() -> list[HourBar]:
-    """Returns the last 24 hours, oldest first, in one query."""
+    """Returns the last 24 hours of runs that may have written, oldest first, in one query."""
     now = timezone.now().replace(minute=0, second=0, microsecond=0)
     first = now - timedelta(hours=23)
     rows = (
         Run.objects.filter(started_at__gte=first)
+        .exclude(kind=Run.Kind.PREVIEW)  # plans: what of them is carried out counts in the run that does
         .annotate(hour=TruncHour("started_at"))
         .values("hour")
         .annotate(created=Sum("created"), updated=Sum("updated"), failed=Sum("failed"), runs=Count("pk"))
@@ -261,16 +292,55 @@ def without_owner() -> QuerySet[Binding]:
     return rows.filter(is_without_owner=True, is_tombstone=False).order_by("-id")
 
 
-def name_prospects(operations: Iterable[Operation]) -> None:
-    """Gives the prospects of these writes the names under which they were last seen, in one query or none."""
-    moved = [op for op in operations if op.object_type == "prospect" and op.target_id]
-    if not moved:
-        return
-    passes, refs = {op.run.sync_pass_id for op in moved}, {op.target_ref for op in moved}
-    rows = SearchKey.objects.filter(sync_pass__in=passes, ref__in=refs, kind=SearchKey.Kind.NAME)
-    names = dict(rows.order_by("seen_at").values_list("ref", "text"))
-    for op in moved:
+def names_of_records(passes: Iterable[int], refs: Iterable[str]) -> dict[str, str]:
+    """Returns reference -> the name under which the record was last seen; no query for no record."""
+    wanted = {ref for ref in refs if ref}
+    if not wanted:
+        return {}
+    rows = SearchKey.objects.filter(sync_pass__in=set(passes), ref__in=wanted, kind=SearchKey.Kind.NAME)
+    return dict(rows.order_by("seen_at").values_list("ref", "text"))
+
+
+def name_last_seen(system: str, object_type: str, id_: str) -> Subquery:
+    """Returns an expression for the name under which a record was last seen, its reference being made of these columns of a
+    row that has a pass."""
+    ref = Concat(OuterRef(system), Value(":"), OuterRef(object_type), Value(":"), OuterRef(id_))
+    rows = SearchKey.objects.filter(sync_pass=OuterRef("sync_pass"), ref=ref, kind=SearchKey.Kind.NAME)
+    return Subquery(rows.order_by("-seen_at").values("text")[:1])
+
+
+TWO_SIDED = ("prospect", "Contact", "Lead", "Account")  # what a write of a two-way pass is about, beside accounts
+
+
+def name_writes(operations: Iterable[Operation]) -> None:
+    """Gives both records of these writes the names under which each was last seen, in one query or none: what is called so
+    in one system may have another name in the other."""
+    known = [op for op in operations if op.object_type in TWO_SIDED and op.target_id]
+    names = names_of_records({op.run.sync_pass_id for op in known}, {ref for op in known for ref in (op.target_ref, op.source_ref)})
+    for op in known:
         op.known_name = names.get(op.target_ref, "")  # type: ignore[attr-defined]
+        op.known_source = names.get(op.source_ref, "")  # type: ignore[attr-defined]
+
+
+def writes_of_events(run: Run, events: Iterable[RunEvent]) -> dict[int, list[Operation]]:
+    """Returns event id -> the writes that a run made for its record, in order: a two-way pass and a decision by staff may
+    write both sides of it. An event names one write at most."""
+    events = list(events)
+    refs = {ref for event in events for ref in (event.crm_ref, event.peer_ref) if ref}
+    about = Q(pk__in=[event.operation_id for event in events if event.operation_id])
+    if run.sync_pass.is_two_way or run.kind == Run.Kind.STAFF:
+        about |= Q(run=run, source_ref__in=refs)
+    if run.kind == Run.Kind.STAFF:  # its writes are few
+        about |= Q(run=run, target_id__in={ref.rpartition(":")[2] for ref in refs})
+    writes = list(Operation.objects.filter(about).select_related("connection").order_by("pk")) if events else []
+    return {
+        event.pk: [op for op in writes if op.pk == event.operation_id or not {op.source_ref, op.target_ref}.isdisjoint(_refs(event))]
+        for event in events
+    }
+
+
+def _refs(event: RunEvent) -> set[str]:
+    return {event.crm_ref, event.peer_ref} - {""}
 
 
 def names_of_users(connection: Connection, ids: Iterable[str]) -> dict[str, str]:

@@ -32,6 +32,22 @@ MAIN_OBJECTS = {
     "outreach": ("accounts", "prospects", "users"),
     "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
 }
+MENU = {"workbooks": ("organisations",), "outreach": ("accounts", "prospects"), "salesforce": ("Contact", "Lead")}
+# Fields that can be filled in although the record holds nothing of them yet.
+OFFERED = {
+    "accounts": ("name", "domain", "industry", "websiteUrl", "locality", "description", "tags"),
+    "prospects": ("firstName", "lastName", "title", "company", "emails", "workPhones", "mobilePhones", "homePhones", "addressStreet",
+                  "addressCity", "addressState", "addressZip", "addressCountry", "websiteUrl1", "source", "emailOptedOut",
+                  "callOptedOut", "tags"),
+    "Account": ("Name", "Website", "Industry", "Phone", "Description", "BillingStreet", "BillingCity", "BillingCountry"),
+    "Contact": ("FirstName", "LastName", "Email", "Title", "Phone", "MobilePhone", "HomePhone", "MailingStreet", "MailingCity",
+                "MailingState", "MailingPostalCode", "MailingCountry", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
+    "Lead": ("FirstName", "LastName", "Email", "Company", "Title", "Phone", "MobilePhone", "Street", "City", "State", "PostalCode",
+             "Country", "Website", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
+}  # fmt: skip
+LISTS = {"emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"}
+SWITCHES = {"emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"}
+COMPOUND = {("prospects", "name"), ("Contact", "Name"), ("Lead", "Name")}  # made up of its parts
 FIXED = {
     "id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt", "Id", "CreatedDate", "LastModifiedDate", "SystemModstamp",
 }  # fmt: skip
@@ -124,13 +140,15 @@ class Pages:
             except ValueError as refusal:
                 said = f"<p class=error role=alert>{html.escape(str(refusal))}</p>"
         rows = []
-        for field, value in record.items():
+        for field, value in _with_offered(object_type, record).items():
             label = html.escape(_title(field))
-            if field in FIXED or isinstance(value, list | dict):
+            is_fixed = field in FIXED or (object_type, field) in COMPOUND
+            if is_fixed or isinstance(value, dict) or (isinstance(value, list) and field not in LISTS):
                 rows.append(f"<tr><th>{label}<td>{_cell(value)}")
             else:
                 name_ = html.escape(field)
-                shown = html.escape("" if value is None else str(value))
+                shown = html.escape(_as_text(value))
+                label += " <span class=quiet>separated by commas</span>" if field in LISTS else ""
                 rows.append(f'<tr><th><label for="{name_}">{label}</label><td><input id="{name_}" name="{name_}" value="{shown}">')
         form = f'<form method=post action="{html.escape(request.path)}">'
         body = f"{said}{form}<table>{''.join(rows)}</table><p><button>Save</button></p></form>"
@@ -141,9 +159,11 @@ class Pages:
         changes: dict[str, Any] = {}
         for field, text in given.items():
             old = record.get(field)
-            if field not in record or text == ("" if old is None else str(old)):
+            if field not in _with_offered(object_type, record) or text == _as_text(old):
                 continue
-            if isinstance(old, bool):
+            if field in LISTS:
+                changes[field] = [part for word in text.split(",") if (part := word.strip())]
+            elif isinstance(old, bool) or field in SWITCHES:
                 changes[field] = text.strip().lower() in ("true", "1", "yes", "on")
             elif isinstance(old, int) and read_id(text.strip().removeprefix("-")) is not None:
                 changes[field] = int(text)
@@ -168,6 +188,15 @@ def _id_of(record: dict[str, Any]) -> Any:
     return record.get("id", record.get("Id"))
 
 
+def _with_offered(object_type: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the page of a record shows: what it holds, and what it may be given."""
+    return {**dict.fromkeys(OFFERED.get(object_type, ())), **record}
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+
+
 def _title(field: str) -> str:
     return field.removeprefix("cf_organisation_").removeprefix("cf_person_").replace("_", " ")
 
@@ -184,7 +213,7 @@ def _cell(value: Any) -> str:
 
 
 def _page(title: str, body: str, status: int = 200) -> Response:
-    links = "".join(f'<a href="/browse/{n}/{o}">{TITLES[n]} {o}</a>' for n in PORTS for o in MAIN_OBJECTS[n][:1])
+    links = "".join(f'<a href="/browse/{n}/{o}">{TITLES[n]} {o}</a>' for n in PORTS for o in MENU[n])
     head = f'<header><b><a href="/">Sandbox</a></b>{links}<a href="/browse/calls">Last calls</a></header>'
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'

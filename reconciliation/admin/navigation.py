@@ -57,8 +57,8 @@ LINKS = (
 SETTINGS = (
     Entry("Set-up", "setup", ADMINISTER),
     Entry("Schedule", "schedule", ADMINISTER),
-    Entry("Dedupe policy", "dedupe_policy", ADMINISTER),
-    Entry("Record types", "record_types", OPERATE),
+    Entry("Dedupe policy", "dedupe_policy"),
+    Entry("Record types", "record_types"),
     Entry("User pairs", "user_pair_list", OPERATE),
     Entry("Data kept", "retention", ADMINISTER, also=("/forget/",)),
     Entry("Transfer", "transfer", ADMINISTER),

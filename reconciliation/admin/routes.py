@@ -88,6 +88,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("prospects/", prospects.show_list, "prospect_list"),
     ("prospects/export.csv", prospects.export, "prospect_export"),
     ("prospects/bulk/", prospects.bulk, "prospect_bulk"),
+    ("prospects/keep/", prospects.keep_all, "prospect_keep_all"),
     ("prospects/<int:peer_id>/matches/", prospects.show_matches, "prospect_matches"),
     ("prospects/<int:peer_id>/decide/", prospects.decide, "prospect_decide"),
     ("prospects/<int:peer_id>/sync/", prospects.sync, "prospect_sync"),

@@ -3,7 +3,7 @@ when the sides agree (D10)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from connectors.contract import Record
 from reconciliation.core.merging import Conflict
@@ -50,9 +50,13 @@ def _bring_up_to_date(context: RunContext, binding: Binding, decision: PairDecis
         )
 
 
+def sentence(names: Iterable[str]) -> str:
+    """Returns what a case says of the fields that wait in it."""
+    return f"Changed on both sides to different values: {', '.join(names)}."
+
+
 def _case(context: RunContext, binding: Binding, decision: PairDecision, conflicts: list[Conflict]) -> Case:
-    names = ", ".join(c.rule.peer for c in conflicts)
-    opening = CaseOpening(CONFLICT, "both_changed", f"Changed on both sides to different values: {names}.", REMEDY)
+    opening = CaseOpening(CONFLICT, "both_changed", sentence([c.rule.peer for c in conflicts]), REMEDY)
     ids = {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": binding.peer_id}
     return cases.open_case(context, decision.crm, opening, flag=Case.Flag.NONE, ids=ids, name=binding.name)
 

@@ -582,7 +582,8 @@ def _why_not(context: RunContext, plan: PairDecision, item: Done) -> PairDecisio
         named = ", ".join(f"{r.object_type} {r.id}" for r in error.refs[:5])
         return _failed(plan, "duplicate_rule", f"{error.sentence}{f': {named}' if named else ''}", error.remedy)
     if isinstance(error, ConnectorError) and error.scope == "record":
-        return _failed(plan, "excluded" if "excluded email" in error.detail else "refused", error.sentence, error.remedy)
+        refused = "refused" if error.system == context.peer.connector.system else "refused_crm"
+        return _failed(plan, "excluded" if "excluded email" in error.detail else refused, error.sentence, error.remedy)
     return replace(held, reason="interrupted", sentence=str(error))
 
 

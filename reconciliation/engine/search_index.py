@@ -5,6 +5,7 @@ Called by `engine.organisations` and `engine.people`, and by staff decisions tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from connectors.contract import Record, Ref, Value
@@ -18,6 +19,8 @@ from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.organisations import ACCOUNT
 
 NAME, FORMER, EMAIL = SearchKey.Kind.NAME.value, SearchKey.Kind.FORMER.value, SearchKey.Kind.EMAIL.value
+NAME_PARTS = ("FirstName", "LastName")
+NAMES = (*NAME_PARTS, "firstName", "lastName", "name", "Name")
 QUIET = (Outcome.UNCHANGED, Outcome.UPDATED, Outcome.EXCLUDED)
 
 
@@ -61,18 +64,33 @@ def note_page(context: RunContext, work: PageWork) -> None:
 def note_pairs(context: RunContext, work: PairWork) -> None:
     """Stores names and e-mails of the records of a page that changed or are new to us."""
     keys, kind = Keys(context.sync_pass, context.wiring.now()), context.terms.kind
-    for decision in work.decisions.values():
+    for id_, decision in work.decisions.items():
         if decision.reason == "echo":
             continue
         both = [r for r in (decision.crm, decision.peer) if r is not None and r.fields]
         records = both if decision.record in both else [decision.record, *both]
-        for record in records:
+        for record in _as_written(records, work.operations.get(id_, [])):
             if not record.fields:
                 continue
             keys.add(str(record.ref), NAME, kind.name_of(record))
             for key in kind.keys(record) if kind.no_key == "no_email" else ():
                 keys.add(str(record.ref), EMAIL, key)
     keys.save()
+
+
+def _as_written(records: Sequence[Record], operations: Sequence[Operation]) -> list[Record]:
+    """Returns the records with the names that these writes gave them; Salesforce makes up Name from its parts."""
+    written = {op.target_ref: op.after for op in operations if op.state == Operation.State.CONFIRMED}
+    now = []
+    for record in records:
+        after = written.get(str(record.ref), {})
+        fields = {**record.fields, **{name: after[name] for name in NAMES if name in after}}
+        if not {*NAME_PARTS, "firstName", "lastName"}.isdisjoint(after):
+            fields.pop("name", None)
+            whole = " ".join(str(fields[name]) for name in NAME_PARTS if fields.get(name))
+            fields |= {"Name": whole} if whole else {}
+        now.append(replace(record, fields=fields))
+    return now
 
 
 def note_people(context: RunContext, people: Sequence[Record], prospects: dict[str, Record], organisations: dict[str, str]) -> None:

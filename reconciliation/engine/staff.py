@@ -26,13 +26,17 @@ class Busy(Exception):
     """The pass is at work and did not end in time; nothing was done."""
 
 
+class Refusal(Exception):
+    """What a person ordered cannot be done so, and the sentence says why. Nothing is wrong with the software or the systems."""
+
+
 @contextmanager
 def at_work(
     sync_pass: SyncPass, *, by: str, what: str, reason: str = "", only_reads: bool = False, wiring: Wiring | None = None
 ) -> Iterator[RunContext]:
     """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
     `reason` is the person's own. Raises Busy, and WritesStopped unless it `only_reads`. A remote failure closes the run as
-    interrupted and goes on to the caller."""
+    interrupted, a refusal as refused, and goes on to the caller."""
     if not only_reads:
         stop.refuse_while_stopped()
     wiring = wiring or Wiring()
@@ -57,7 +61,10 @@ def at_work(
             recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
             yield context
         except ConnectorError as error:
-            close(context, Run.State.INTERRUPTED, f"{what} {error.sentence}")
+            close(context, Run.State.REFUSED if error.scope == "record" else Run.State.INTERRUPTED, f"{what} {error.sentence}")
+            raise
+        except Refusal as refusal:
+            close(context, Run.State.REFUSED, f"{what} {refusal}"[:MOST_NOTED])
             raise
         except stop.WritesStopped as refusal:  # while it was being carried out
             close(context, Run.State.HELD, f"{what} {refusal}")

@@ -125,7 +125,26 @@ class Case(models.Model):
         """The record a case of a two-way pass is about: its side, object type and id; the CRM's where both are known."""
         if self.crm_id:
             return "crm", self.crm_type, self.crm_id
-        return "peer", "account" if self.sync_pass.name == "accounts" else "prospect", self.peer_id
+        return "peer", self.peer_type, self.peer_id
+
+    @property
+    def peer_type(self) -> str:
+        """The kind of record that a case concerns in the peer."""
+        return "prospect" if self.sync_pass.name == "prospects" else "account"
+
+    @property
+    def peer_ref(self) -> str:
+        return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}" if self.peer_id else ""
+
+    @property
+    def subject_ref(self) -> str:
+        """The record that the case is named after: the CRM's where it is known."""
+        return self.crm_ref or self.peer_ref
+
+    @property
+    def subject_system(self) -> str:
+        side = self.sync_pass.crm if self.subject_record[0] == "crm" else self.sync_pass.peer
+        return side.get_system_display()
 
     @property
     def page_name(self) -> str:

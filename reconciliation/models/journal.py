@@ -114,7 +114,10 @@ class Operation(models.Model):
 
     @property
     def record_name(self) -> str:
-        """The name of the organisation it was made for, as it was then, "" where the journal does not hold it."""
+        """The name of the record it was made for, "" where the journal does not hold it: as it was then, or as a list has
+        looked it up (`known_source`)."""
+        if known := getattr(self, "known_source", ""):
+            return str(known)
         return str(self.origin.get("name") or (self.after.get("name") if self.object_type == "account" else "") or "")
 
     @property

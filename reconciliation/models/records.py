@@ -38,7 +38,7 @@ class Tombstone(models.Model):
 
     class Why(models.TextChoices):
         CRM = "crm", "Deleted in Workbooks"
-        UNDO = "undo", "Its account was deleted by an undo"
+        UNDO = "undo", "Made by a run and deleted by its undo"
         GONE = "gone", "Deleted in the CRM"
         PEER = "peer", "Deleted in Outreach"
         MERGED = "merged", "Merged in the CRM into a record that is linked elsewhere"

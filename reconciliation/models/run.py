@@ -27,6 +27,7 @@ class Run(models.Model):
         HELD = "held", "Held"
         INTERRUPTED = "interrupted", "Interrupted"
         FAILED = "failed", "Failed"
+        REFUSED = "refused", "Refused"  # a person's order that could not be carried out as it was given
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.PROTECT, related_name="runs")
     kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.SCHEDULED)

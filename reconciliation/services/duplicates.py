@@ -16,7 +16,7 @@ from reconciliation.core.values import is_blank, is_same, isolated, name_key
 from reconciliation.engine import crm_writes, differences, gather, people, search_index
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
-from reconciliation.engine.staff import at_work
+from reconciliation.engine.staff import Refusal, at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, RememberedPair
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
@@ -25,7 +25,7 @@ from reconciliation.services.case_desk import put_off
 from reconciliation.store import decode, encode_fields, pick
 
 
-class DecisionRefused(Exception):
+class DecisionRefused(Refusal):
     """The decision does not fit what is there now; the sentence says what changed and what to do."""
 
 

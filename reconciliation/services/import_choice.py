@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from connectors.salesforce.codec import full_id
 from reconciliation.core.values import normalise_name
@@ -62,6 +63,14 @@ class Choice:
     def text(self) -> str:
         """Returns the rows as text that `choice_of` reads again."""
         return "\n".join(row.given for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns it as JSON holds it, for `from_dict`."""
+        return {"rows": [[row.given, row.object_type] for row in self.rows], "bad": [[row.number, row.said, row.why] for row in self.bad]}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Choice:
+        return cls(tuple(Chosen(*row) for row in kept["rows"]), tuple(BadRow(*row) for row in kept["bad"]))
 
 
 def choice_of_file(data: bytes) -> Choice:

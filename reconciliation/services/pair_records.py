@@ -15,7 +15,7 @@ from reconciliation.core.conditions import holds
 from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, FieldRule, RecordType, SearchKey, SyncPass
+from reconciliation.models import Binding, Case, FieldRule, Policy, RecordType, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.models.sync_pass import TWO_WAY as PAIR_PASSES
 from reconciliation.store import decode
@@ -52,10 +52,12 @@ def ref_of(system: str, object_type: str, record_id: str) -> Ref | None:
 
 
 def binding_of(sync_pass: SyncPass, ref: Ref) -> Binding | None:
-    """Returns the link of a record, the one that holds before one that ended."""
+    """Returns the link of a record, the one that holds before one that ended; `allows_remap` says of it whether users may
+    move it to another record."""
+    choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
     own = Q(crm_type=ref.object_type, crm_id=ref.id) if ref.system == sync_pass.crm.system else Q(peer_id=ref.id)
     rows = Binding.objects.filter(own, sync_pass=sync_pass).select_related("sync_pass__crm", "sync_pass__peer")
-    return rows.order_by("is_tombstone", "-pk").first()
+    return rows.annotate(allows_remap=Exists(choosing)).order_by("is_tombstone", "-pk").first()
 
 
 def aliases(sync_pass: SyncPass, ref: Ref) -> list[Ref]:

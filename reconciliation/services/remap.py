@@ -321,6 +321,15 @@ def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> i
     return len(asked)
 
 
+def remap_keep_linked(by: AbstractBaseUser) -> int:
+    """Keeps every linked prospect that waits for a choice on its present CRM ID, at most MOST_AT_ONCE, and returns how many.
+    It asks nobody's policy: nothing is remapped."""
+    sync_pass = prospects_pass()
+    links = Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False, peer_id__in=asked_prospects(sync_pass))
+    linked = list(links.order_by("pk").values_list("peer_id", flat=True)[:MOST_AT_ONCE])
+    return sum(remap_keep(peer_id, by) > 0 for peer_id in linked)
+
+
 # --- many at once ---------------------------------------------------------------------------------------------------
 
 

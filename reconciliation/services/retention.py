@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
@@ -146,6 +147,7 @@ def prune(
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
         work.remove("deliveries", _old_deliveries(work.limit(DELIVERY_DAYS)))
+        work.remove("sessions that ended", Session.objects.filter(expire_date__lt=work.now))
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:
         is_complete = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -15,10 +15,11 @@ from reconciliation import jobs
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.settling import CannotSettle, Take, read_typed
 from reconciliation.core.transforms import USER_PAIR
+from reconciliation.engine.conflicts import sentence as both_changed
 from reconciliation.filters import ConflictFilter
 from reconciliation.models import Case, ConflictField, Operation, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import names_in_pairs, open_conflict_fields
+from reconciliation.selectors import name_last_seen, names_in_pairs, open_conflict_fields
 from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.conflict_desk import Choice, Tables, names_of, seen_of, tables_of
 from reconciliation.services.conflict_restore import RELATED as OF_OPERATION
@@ -40,13 +41,18 @@ def _fields_of(case: Case) -> list[ConflictField]:
     return [row for row in rows if row.state == ConflictField.State.OPEN] or rows
 
 
+def _why(case: Case, fields: Sequence[ConflictField]) -> str:
+    """Returns what waits in an open case, without the fields that were settled since; of a closed one, what it was about."""
+    return both_changed([row.peer_field for row in fields]) if case.is_open and fields else case.sentence
+
+
 COLUMNS = (
     Column("record", lambda c: c.name),
     Column("type", lambda c: c.crm_type),
     Column("CRM id", lambda c: c.crm_id),
     Column("Outreach id", lambda c: c.peer_id),
     Column("fields", lambda c: ", ".join(row.peer_field for row in _fields_of(c))),
-    Column("why", lambda c: c.sentence),
+    Column("why", lambda c: _why(c, _fields_of(c))),
     Column("since", lambda c: c.opened_at),
     Column("state", lambda c: c.get_state_display()),
     Column("decision", lambda c: c.get_decision_word() if not c.is_open else ""),
@@ -74,6 +80,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
     rows = paginate(request, chosen.qs)
     for case in rows:
         case.listed = _fields_of(case)
+        case.sentence = _why(case, case.listed)
     return render(request, "admin/reconciliation/conflict/list.html", f"Conflicts: {chosen.heading}", filter=chosen, rows=rows)
 
 
@@ -86,11 +93,16 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         "following": Subquery(waiting.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
         "before": Subquery(waiting.filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
     }
-    case = get_object_or_404(Case.objects.select_related(*RELATED).annotate(**neighbours), pk=pk, kind=KIND)
+    names = {
+        "crm_name": name_last_seen("sync_pass__crm__system", "crm_type", "crm_id"),
+        "peer_name": name_last_seen("sync_pass__peer__system", "sync_pass__mapping__peer_object", "peer_id"),
+    }
+    case = get_object_or_404(Case.objects.select_related(*RELATED).annotate(**neighbours, **names), pk=pk, kind=KIND)
     tables = tables_of(case.sync_pass)
     rows = list(case.fields.order_by("pk"))
     users = names_in_pairs(case.sync_pass, {user for row in rows for user in _users(row, tables.rule_of(row, case))})
     fields = [_field(row, case, tables, users) for row in rows]
+    case.sentence = _why(case, [row for row in rows if row.state == ConflictField.State.OPEN])
     address = case.sync_pass.crm.page_address_template
     return render(
         request,
@@ -101,7 +113,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         open_fields=[f for f in fields if f["row"].state == ConflictField.State.OPEN],
         closed_fields=[f for f in fields if f["row"].state != ConflictField.State.OPEN],
         losers=_losers(case),
-        peer_ref=f"{case.sync_pass.peer.system}:{case.sync_pass.mapping.peer_object}:{case.peer_id}",
+        crm_name=case.crm_name or case.name,
+        peer_name=case.peer_name or case.name,
         crm_url=address.replace("{object}", case.crm_type).replace("{id}", case.crm_id),
         present=present(case, request.user),
         colleagues=colleagues() if case.is_open else [],

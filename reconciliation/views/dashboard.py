@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation import jobs
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import last_day, near_expiries, open_case_counts, pass_states, standing_alerts
+from reconciliation.selectors import failed_import_rows, last_day, near_expiries, open_case_counts, pass_states, standing_alerts
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.passes import pass_pause, pass_resume
@@ -37,6 +37,7 @@ def show(request: HttpRequest) -> HttpResponse:
         busiest=max(b.changed + b.failed for b in bars),
         any_failed=any(b.failed for b in bars),
         runs=runs,
+        failed_rows=failed_import_rows(),
     )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
@@ -9,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
 from reconciliation.filters import ERROR_REASONS, ERROR_REMEDIES, ErrorFilter
-from reconciliation.models import Case
+from reconciliation.models import Case, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
@@ -21,8 +24,12 @@ from reconciliation.views.page import action, page, paginate, render, whole_numb
 KIND = Case.Kind.ERROR
 MOST_AT_ONCE = 1000
 COLUMNS = (
-    Column("organisation", lambda c: c.name),
-    Column("Workbooks id", lambda c: c.crm_id),
+    Column("record", lambda c: c.name),
+    Column("system", lambda c: c.subject_system),
+    Column("type", lambda c: c.subject_record[1]),
+    Column("id", lambda c: c.subject_record[2]),
+    Column("Outreach id", lambda c: c.peer_id),
+    Column("pass", lambda c: c.sync_pass.title),
     Column("what happened", lambda c: c.sentence),
     Column("what to do", lambda c: c.remedy),
     Column("cause", lambda c: ERROR_REASONS.get(c.reason, c.reason)),
@@ -35,22 +42,22 @@ COLUMNS = (
 )
 
 
-def _chosen(request: HttpRequest) -> ErrorFilter:
-    return ErrorFilter(request.GET, Case.objects.filter(kind=KIND).select_related("decided_by").order_by("-id"))
+def _cases(asked: QueryDict) -> ErrorFilter:
+    """Returns the errors that a filter bar shows, with their passes and who decided them."""
+    passes = list(SyncPass.objects.select_related("crm", "peer").order_by("pk"))
+    rows = Case.objects.filter(kind=KIND).select_related("sync_pass__crm", "sync_pass__peer", "decided_by")
+    return ErrorFilter(asked, rows.order_by("-id"), passes)
 
 
 @page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "errors", COLUMNS, _chosen(request).qs)
+    return export_rows(request, "errors", COLUMNS, _cases(request.GET).qs)
 
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = _chosen(request)
-    groups = [
-        {"reason": reason, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": ERROR_REMEDIES.get(reason, "")}
-        for reason, n in open_reasons(KIND)
-    ]
+    chosen = _cases(request.GET)
+    groups = [_group(reason, chosen.passes[pk], n) for reason, pk, n in open_reasons(KIND)]
     return render(
         request,
         "admin/reconciliation/error/list.html",
@@ -58,20 +65,30 @@ def show_list(request: HttpRequest) -> HttpResponse:
         filter=chosen,
         rows=paginate(request, chosen.qs),
         groups=groups,
-        waiting=bounded_count(_open_of(request.GET)),
+        flags=any(not group["sync_pass"].is_two_way for group in groups),
+        waiting=bounded_count(_open_of(request.GET, chosen.passes.values())),
         most=MOST_AT_ONCE,
     )
 
 
-def _open_of(asked: QueryDict) -> QuerySet[Case]:
-    """Returns the open cases that a filter bar shows."""
-    return ErrorFilter(asked, Case.objects.filter(kind=KIND, state=Case.State.OPEN)).qs
+def _group(reason: str, sync_pass: SyncPass, n: int) -> dict[str, Any]:
+    """Returns the open errors of one cause in one pass, with the remedy in the words of its systems."""
+    crm = "Salesforce or Outreach" if sync_pass.is_two_way else sync_pass.crm.get_system_display()
+    remedy = ERROR_REMEDIES.get(reason, "").replace("{crm}", crm)
+    return {"reason": reason, "sync_pass": sync_pass, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": remedy}
+
+
+def _open_of(asked: QueryDict, passes: Iterable[SyncPass] | None = None) -> QuerySet[Case]:
+    """Returns the open cases that a filter bar shows. `passes` are those that were read already."""
+    known = SyncPass.objects.order_by("pk") if passes is None else passes
+    rows = Case.objects.filter(kind=KIND, state=Case.State.OPEN)
+    return ErrorFilter(asked, rows, known).qs
 
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    case = get_object_or_404(Case.objects.select_related("sync_pass__crm"), pk=pk, kind=KIND)
-    url = case.sync_pass.crm.page_address_template.replace("{id}", case.crm_id)
+    case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk, kind=KIND)
+    url = case.sync_pass.crm.page_address_template.replace("{object}", case.crm_type).replace("{id}", case.crm_id)
     title = f"Error: {named(case.name, case.crm_id)}"
     return render(request, "admin/reconciliation/error/detail.html", title, case=case, crm_url=url)
 
@@ -96,7 +113,7 @@ def retry(request: HttpRequest) -> HttpResponse:
     if done:
         messages.success(request, "It is re-armed; the pass tries it now.")
     else:
-        messages.warning(request, "Workbooks did not take the change; look at the journal.")
+        messages.warning(request, f"{cases[0].sync_pass.crm} did not take the change; look at the journal.")
     return redirect("admin:error_list")
 
 

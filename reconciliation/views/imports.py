@@ -6,6 +6,7 @@ from pathlib import PurePath
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.contrib.sessions.backends.db import SessionStore
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import NoReverseMatch, reverse
@@ -22,6 +23,7 @@ from reconciliation.services.imports import (
     Counts,
     PassAtWork,
     choice_of_view,
+    count_outcomes,
     import_counts,
     import_go_on,
     import_one,
@@ -36,8 +38,9 @@ from reconciliation.services.imports import (
 )
 from reconciliation.services.policy import allows_remap
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, page, paginate, render, whole_number
+from reconciliation.views.page import action, is_local, or_told, page, paginate, render, whole_number
 
+CHOICE_KEPT_SECONDS = 3600
 MOST_RUNS = 20  # named on a page
 ROW_FILTERS = ("state", "reason", "name")
 WAYS = {"search": "Search", "view": "List view", "csv": "File"}
@@ -52,6 +55,7 @@ LIST_COLUMNS = (
     Column("ended", lambda i: i.ended_at),
     Column("rows", lambda i: i.total),
     Column("done", lambda i: i.done),
+    *(Column(name, lambda i, name=name: i.outcomes[name]) for name in ("created", "linked", "present", "failed")),
     Column("same e-mail address", lambda i: i.get_policy_word()),
     Column("note", lambda i: i.note),
 )
@@ -84,6 +88,7 @@ def _the_pass() -> SyncPass:
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = ImportFilter(request.GET, Import.objects.all())
     rows = paginate(request, chosen.qs)
+    count_outcomes(rows)
     return render(
         request, "admin/reconciliation/import/list.html", "Imports", filter=chosen, rows=rows, is_connected=imports_pass() is not None
     )
@@ -91,7 +96,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "imports", LIST_COLUMNS, ImportFilter(request.GET, Import.objects.all()).qs)
+    return export_rows(request, "imports", LIST_COLUMNS, ImportFilter(request.GET, Import.objects.all()).qs, prepare=count_outcomes)
 
 
 # --- choosing ---------------------------------------------------------------------------------------------------------
@@ -127,9 +132,17 @@ def new(request: HttpRequest) -> HttpResponse:
     )
 
 
-@action(OPERATE)
+@page(OPERATE)
 def preview(request: HttpRequest) -> HttpResponse:
-    """Shows what would be imported. Nothing is kept here: the rows go back with the start, and are read again."""
+    """Shows what would be imported. What was chosen is kept for an hour, so that the page has an address of its own and can
+    be opened again; the rows go back with the start, and are read again."""
+    if request.method == "POST":
+        back = request.POST.get("back", "")
+        return or_told(request, back if is_local(back) else reverse("admin:import_new"), lambda: _keep_choice(request))
+    return or_told(request, reverse("admin:import_new"), lambda: _show_preview(request))
+
+
+def _keep_choice(request: HttpRequest) -> HttpResponse:
     source = request.POST.get("source", "")
     try:
         sync_pass = _the_pass()
@@ -137,12 +150,25 @@ def preview(request: HttpRequest) -> HttpResponse:
     except ImportRefused as refusal:
         messages.warning(request, str(refusal))
         return redirect(f"{reverse('admin:import_new')}?{urlencode({'by': source if source in WAYS else 'search'})}")
+    kept = SessionStore()  # a row of its own beside the log-in's, which each page reads; it ends by itself
+    kept["import"] = {"user": request.user.pk, "source": source, "title": title, **choice.as_dict()}
+    kept.set_expiry(CHOICE_KEPT_SECONDS)
+    kept.create()
+    return redirect(f"{reverse('admin:import_preview')}?{urlencode({'chosen': kept.session_key})}")
+
+
+def _show_preview(request: HttpRequest) -> HttpResponse:
+    key = request.GET.get("chosen", "")[:40]
+    kept = SessionStore(key).get("import", {}) if key.isalnum() else {}
+    if kept.get("user") != request.user.pk:
+        raise ImportRefused("That choice is not kept any more. Choose again.")
+    sync_pass, choice = _the_pass(), Choice.from_dict(kept)
     return render(
         request,
         "admin/reconciliation/import/preview.html",
         "What would be imported",
-        source=source,
-        title_given=title,
+        source=kept["source"],
+        title_given=kept["title"],
         preview=import_preview(sync_pass, choice),
         bad=choice.bad[:MOST_NAMED],
         more_bad=max(0, len(choice.bad) - MOST_NAMED),
@@ -213,7 +239,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     counts = import_counts(batch)
     chosen = _rows(batch, request.GET, has_failed=counts.failed > 0)
     rows = paginate(request, chosen.qs)
-    matches = {row.pk: _matches(row) for row in rows}
+    is_off = _is_remap_off(counts)
+    matches = {row.pk: "" if is_off and not _is_open(row) else _matches(row) for row in rows}
     one = rows[0] if batch.total == 1 and rows else None
     return render(
         request,
@@ -227,10 +254,21 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         filter=chosen,
         rows=rows,
         lines=[(row, _crm_url(batch, row), matches[row.pk]) for row in rows],
-        offer=one if one is not None and _is_to_choose(batch, one) else None,
+        is_remap_off=is_off,
+        offer=one if one is not None and _is_to_choose(batch, one) and not is_off else None,
         offer_url=matches[one.pk] if one is not None else "",
-        many_url=_many(batch, counts),
+        many_url="" if is_off else _many(batch, counts),
     )
+
+
+def _is_remap_off(counts: Counts) -> bool:
+    """Tells whether rows ask for a choice that the policy of this moment prevents, whatever it said when the import was started
+    (S2.5): what is left to do is to close the questions that are open."""
+    return any(group.reason == ImportRow.Reason.SAME_EMAIL for group in counts.groups) and not allows_remap()
+
+
+def _is_open(row: ImportRow) -> bool:
+    return row.case is not None and row.case.is_open
 
 
 def _is_under_way(batch: Import) -> bool:
@@ -243,9 +281,9 @@ def _is_to_choose(batch: Import, row: ImportRow) -> bool:
 
 
 def _many(batch: Import, counts: Counts) -> str:
-    """Returns where several prospects of an import are decided by one rule, "" where nobody may or fewer are left."""
+    """Returns where several prospects of an import are decided by one rule, "" where fewer are left."""
     left = sum(group.n - group.decided for group in counts.groups if group.reason == ImportRow.Reason.SAME_EMAIL)
-    return f"{reverse('admin:prospect_bulk')}?import={batch.pk}" if left > 1 and allows_remap() else ""
+    return f"{reverse('admin:prospect_bulk')}?import={batch.pk}" if left > 1 else ""
 
 
 def _crm_url(batch: Import, row: ImportRow) -> str:

@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from connectors.contract import Ref
 from reconciliation.models import Operation
 from reconciliation.passes.organisations import ORGANISATION
-from reconciliation.selectors import name_prospects, pass_named
+from reconciliation.selectors import name_writes, pass_named
 from reconciliation.services.why import find
 from reconciliation.templatetags.sync import named, said
 from reconciliation.views.exports import Column, export_rows
@@ -67,7 +67,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 def show_list(request: HttpRequest) -> HttpResponse:
     chosen = _chosen(request)
     rows = paginate(request, chosen.qs)
-    name_prospects(rows)
+    name_writes(rows)
     return render(request, "admin/reconciliation/journal/list.html", "Journal", filter=chosen, rows=rows)
 
 
@@ -75,7 +75,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
     operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
-    name_prospects([operation])
+    name_writes([operation])
     title = f"{operation.get_kind_display()}: {named(operation.record_name or operation.source_ref, operation.source_ref)}"
     return render(
         request,

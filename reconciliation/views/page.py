@@ -65,10 +65,19 @@ def or_told(request: HttpRequest, back: str, do: Callable[[], HttpResponse]) -> 
     except (Busy, LeaseLost):
         messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
     except (DecisionRefused, WritesStopped) as refusal:
-        messages.warning(request, str(refusal))
+        _warn_once(request, str(refusal))
     except ConnectorError as error:
         messages.error(request, f"{error.sentence}. {error.remedy}")
     return redirect(back)
+
+
+def _warn_once(request: HttpRequest, text: str) -> None:
+    """Says why an act was refused, once: the page that it goes back to may refuse for the same reason."""
+    waiting = messages.get_messages(request)
+    is_said = any(str(message) == text for message in waiting)
+    waiting.used = False  # looked at, not shown
+    if not is_said:
+        messages.warning(request, text)
 
 
 def whole_number(text: str) -> int | None:

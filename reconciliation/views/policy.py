@@ -14,12 +14,15 @@ from reconciliation.views.page import page, render
 TITLE = "Dedupe policy"
 
 
-@page(ADMINISTER)
+@page()
 def show(request: HttpRequest) -> HttpResponse:
-    """Shows the setting; a first POST asks for confirmation, a second one saves."""
+    """Shows the setting to everybody; an admin's first POST asks for confirmation, the second one saves."""
+    return _change(request) if request.method == "POST" else _shown(request)
+
+
+@page(ADMINISTER)
+def _change(request: HttpRequest) -> HttpResponse:
     choice, seen = request.POST.get("same_email", ""), request.POST.get("seen", "")
-    if request.method != "POST":
-        return _shown(request)
     try:
         if request.POST.get("confirmed") == "yes":
             is_new = policy_set(choice, seen, request.user)

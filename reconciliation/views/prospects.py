@@ -22,7 +22,16 @@ from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.matches import PASS, find_matches, pass_at_work, prospects_pass, prospects_terms
 from reconciliation.services.policy import refuse_unless_remap
 from reconciliation.services.pull import NOT_LINKED, Choice, linked, plan_of, pull
-from reconciliation.services.remap import MOST_AT_ONCE, asked_prospects, bulk_plans, refuse_to_show_matches, remap, remap_keep, remap_plan
+from reconciliation.services.remap import (
+    MOST_AT_ONCE,
+    asked_prospects,
+    bulk_plans,
+    refuse_to_show_matches,
+    remap,
+    remap_keep,
+    remap_keep_linked,
+    remap_plan,
+)
 from reconciliation.services.sittings import Sitting, sitting_of
 from reconciliation.templatetags.sync import named
 from reconciliation.views.exports import Column, export_rows
@@ -78,6 +87,14 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
     return export_rows(request, "prospects", COLUMNS, _chosen(request, pass_named(PASS)).qs, prepare=mark_prospects)
 
 
+@action(OPERATE)
+def keep_all(request: HttpRequest) -> HttpResponse:
+    """Closes the questions that the policy lets nobody answer any more: each linked prospect stays on its present CRM ID."""
+    n = remap_keep_linked(request.user)
+    messages.success(request, f"{n} prospect{'s stay on their' if n != 1 else ' stays on its'} present CRM ID.")
+    return redirect("admin:prospect_list")
+
+
 # --- matches and the choice -----------------------------------------------------------------------------------------
 
 
@@ -97,9 +114,10 @@ def _way_on(sitting: Sitting) -> str:
     return reverse("admin:import_detail", args=[sitting.import_id]) if sitting.import_id is not None else reverse("admin:prospect_list")
 
 
-@page(OPERATE)
+@page()
 def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
-    """The prospect beside the records it may belong to, read now; each with what choosing it writes."""
+    """The prospect beside the records it may belong to, read now; each with what choosing it writes. Who may not choose
+    reads the same."""
     return or_told(request, reverse("admin:prospect_list"), lambda: _show_matches(request, str(peer_id)))
 
 
@@ -168,7 +186,9 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
         stamp=request.POST.get(f"stamp-{choice}", "")[:300],
     )
     what = "is linked to" if done.is_first else "belongs to"
-    differ = f" {done.differing} fields differ and were left as they are." if done.differing else " All mapped fields agree."
+    n = done.differing
+    differ = f" {n} field{' differs and was' if n == 1 else 's differ and were'} left as {'it is' if n == 1 else 'they are'}."
+    differ = differ if n else " All mapped fields agree."
     messages.success(request, f"“{done.name}” {what} {done.crm_type} {done.crm_id} from now on.{differ}")
     return redirect(_address("prospect_sync", sitting, id_))
 

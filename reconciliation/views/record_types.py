@@ -5,15 +5,16 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 
 from reconciliation.core.conditions import TESTS
 from reconciliation.models import RecordType, SyncPass
-from reconciliation.roles import ADMINISTER, OPERATE
+from reconciliation.roles import ADMINISTER
 from reconciliation.services.record_types import SWITCHES, RecordTypesRefused, move, order_set, record_types, type_set
 from reconciliation.views.page import action, page, render, whole_number
 
 
-@page(OPERATE)
+@page()
 def show(request: HttpRequest) -> HttpResponse:
     return render(request, "admin/reconciliation/record_type/list.html", "Record types", passes=record_types(), tests=TESTS)
 
@@ -36,7 +37,8 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, "Saved. The first type in the list wins where two have the same key, from the next run on.")
     except RecordTypesRefused as refusal:
         messages.error(request, str(refusal))
-    return redirect("admin:record_types")
+    moved = whole_number(request.POST.get("moved") or request.POST.get("type", ""))
+    return redirect(f"{reverse('admin:record_types')}#type-{moved}" if moved else "admin:record_types")  # where the focus goes
 
 
 @action(ADMINISTER)

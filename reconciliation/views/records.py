@@ -14,14 +14,14 @@ from django.urls import reverse
 from connectors.contract import Ref
 from reconciliation import jobs
 from reconciliation.core.values import is_same
-from reconciliation.models import Binding, SyncPass
+from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.imports import PASS as IMPORTS_PASS
 from reconciliation.services.owners import near_matches, owners_recheck
-from reconciliation.services.pair_records import PAIR_PASSES, explain_pair, pass_of, ref_of, search_pairs
+from reconciliation.services.pair_records import PAIR_PASSES, PairNow, explain_pair, pass_of, ref_of, search_pairs
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
 from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
@@ -131,7 +131,20 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
         sync_pass=sync_pass,
         tombstone=stone,
         may_import=may_import,
+        matches_of=_matches_of(sync_pass, ref, it),
     )
+
+
+def _matches_of(sync_pass: SyncPass, ref: Ref, it: PairNow) -> str:
+    """Returns the prospect whose matches may be found from the page of a record, "" for none: its own, that of its link, or
+    the one that an open question is about. A link may be moved only while the policy allows it
+    (S2.5); a question may be answered by keeping it, always."""
+    if sync_pass.name != IMPORTS_PASS:
+        return ""
+    asked = next((case.peer_id for case in it.cases if case.is_open and case.kind == Case.Kind.REMAP and case.peer_id), "")
+    if it.is_linked and it.binding is not None:
+        return asked or (it.binding.peer_id if it.binding.allows_remap else "")  # type: ignore[attr-defined]  # set by `binding_of`
+    return ref.id if ref.system == sync_pass.peer.system else asked
 
 
 def _title(name: str, ref: Ref) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -13,9 +15,10 @@ from reconciliation.engine import gate
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
+from reconciliation.selectors import name_writes, names_of_records, writes_of_events
 from reconciliation.services.audit import audit
 from reconciliation.services.switch_on import may_be_confirmed
-from reconciliation.templatetags.sync import REASONS, in_words, named
+from reconciliation.templatetags.sync import REASONS, in_words, named, said
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
@@ -42,6 +45,7 @@ EVENT_COLUMNS = (
     Column("reason", lambda e: e.reason),
     Column("sentence", lambda e: e.sentence),
     Column("peer record", lambda e: e.peer_ref),
+    Column("written", lambda e: e.written),
     Column("at", lambda e: e.at),
 )
 
@@ -76,14 +80,19 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     seen = run.sync_pass.preview_seen
     chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), [(r, in_words(r)) for r in _reasons(run)])
     rows = paginate(request, chosen.qs)
-    writes = Operation.objects.select_related("connection").in_bulk([e.operation_id for e in rows if e.operation_id])
+    writes = writes_of_events(run, rows)
+    names = names_of_records([run.sync_pass_id], (r for e in rows for r in (e.crm_ref, e.peer_ref))) if run.sync_pass.is_two_way else {}
+    done = (
+        list(Operation.objects.filter(run=run).select_related("connection", "run").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else []
+    )
+    name_writes(done)
     return render(
         request,
         "admin/reconciliation/run/detail.html",
         f"Run {run.pk}: {run.title}",
         run=run,
-        lines=[(event, writes.get(event.operation_id)) for event in rows],
-        done=list(Operation.objects.filter(run=run).select_related("connection").order_by("pk")[:MOST_SHOWN]) if run.is_by_staff else [],
+        lines=[_line(event, writes[event.pk], names) for event in rows],
+        done=done,
         applied_by=run.applied_by(),
         total=run.total,
         is_off=gate.is_closed(run.sync_pass),
@@ -95,6 +104,20 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         filter=chosen,
         rows=rows,
     )
+
+
+def _line(event: RunEvent, writes: list[Operation], names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns one record of a run as the list shows it, both sides under their own names."""
+    about, other = event.crm_ref or event.peer_ref, event.peer_ref if event.crm_ref else ""
+    name, other_name = (names.get(ref) or event.name for ref in (about, other))
+    return {"event": event, "writes": writes, "about": about, "name": name, "other": other, "other_name": other_name}
+
+
+def _say_writes(run: Run, events: list[RunEvent]) -> None:
+    """Completes a chunk of an export with what was written for each record."""
+    writes = writes_of_events(run, events)
+    for event in events:
+        event.written = "; ".join(f"{op.connection.name}: {said(op.after)}" for op in writes[event.pk])  # type: ignore[attr-defined]
 
 
 @action(OPERATE)
@@ -117,21 +140,17 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 @page()
 def show_event(request: HttpRequest, pk: int) -> HttpResponse:
     event = get_object_or_404(RunEvent.objects.select_related("run__sync_pass"), pk=pk)
-    operation = (
-        Operation.objects.select_related("connection", "run__sync_pass").filter(pk=event.operation_id).first()
-        if event.operation_id
-        else None
-    )
+    writes = writes_of_events(event.run, [event])[event.pk]
+    names = names_of_records([event.run.sync_pass_id], (event.crm_ref, event.peer_ref)) if event.run.sync_pass.is_two_way else {}
     title = f"{named(event.name or event.crm_ref, event.crm_ref)}: {event.get_outcome_display().lower()}"
     return render(
         request,
         "admin/reconciliation/run/event.html",
         title,
+        line=_line(event, writes, names),
         event=event,
-        operation=operation,
-        fields=field_rows(operation),
-        can_undo=may_undo_fields(operation, request.user),
-        run_id=operation.run_id if operation is not None else event.run_id,
+        url=next((op.target_url for op in reversed(writes) if op.target_url), ""),
+        writes=[(op, field_rows(op), may_undo_fields(op, request.user)) for op in writes],
     )
 
 
@@ -142,5 +161,6 @@ def export_list(request: HttpRequest) -> StreamingHttpResponse:
 
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    run = get_object_or_404(Run, pk=pk)
-    return export_rows(request, f"run-{run.pk}-events", EVENT_COLUMNS, EventFilter(request.GET, RunEvent.objects.filter(run=run)).qs)
+    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    rows = EventFilter(request.GET, RunEvent.objects.filter(run=run)).qs
+    return export_rows(request, f"run-{run.pk}-events", EVENT_COLUMNS, rows, prepare=partial(_say_writes, run))

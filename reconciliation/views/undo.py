@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -37,10 +40,13 @@ def _show_plan(request: HttpRequest, run: Run, operations: list[Operation]) -> H
     )
 
 
-def _totals(lines: list[UndoLine]) -> dict[str, int]:
+def _totals(lines: list[UndoLine]) -> dict[str, Any]:
+    """Returns how many writes are taken back and how; `what` says which records are deleted: "2 prospects and 1 Contact"."""
     done = [line for line in lines if line.is_possible]
-    deleted = sum(line.operation.kind == Operation.Kind.CREATE for line in done)
-    return {"deleted": deleted, "restored": len(done) - deleted, "kept": len(lines) - len(done)}
+    types = Counter(line.operation.object_type for line in done if line.operation.kind == Operation.Kind.CREATE)
+    what = " and ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in types.items())
+    deleted = types.total()
+    return {"deleted": deleted, "what": what or "nothing", "restored": len(done) - deleted, "kept": len(lines) - len(done)}
 
 
 def _chosen(request: HttpRequest, run: Run) -> list[Operation]:

@@ -165,8 +165,8 @@ def test_the_filter_of_a_list_is_that_of_its_export(client, world):  # noqa: F81
         sync_pass=world.sync_pass, kind="error", state="resolved", crm_id="77", name="Solved", sentence="x", opened_at=timezone.now()
     )
 
-    assert [row["organisation"] for row in read(client, "/errors/export.csv")] == ["Refused"]
-    assert [row["organisation"] for row in read(client, "/errors/export.csv?state=resolved")] == ["Solved"]
+    assert [row["record"] for row in read(client, "/errors/export.csv")] == ["Refused"]
+    assert [row["record"] for row in read(client, "/errors/export.csv?state=resolved")] == ["Solved"]
     assert {row["kind"] for row in read(client, "/runs/export.csv?kind=preview")} == {"Preview"}
     assert {row["state"] for row in read(client, "/journal/export.csv?state=rejected")} == {"Rejected"}
     Binding.objects.create(

@@ -61,10 +61,15 @@ def test_s2_16_a_file_is_looked_at_imported_and_its_failures_lead_to_the_prospec
     choosing()
 
     seen = upload(client, f"Lead ID;Name\n{second};Two\nnobody;=1+1\n").content.decode()
-    assert "Nothing is stored or written yet" in seen and "Import 1 row" in seen and "nobody" in seen
+    assert "Nothing is imported or written yet" in seen and "Import 1 row" in seen and "nobody" in seen
     assert Import.objects.count() == 1
-    text = client.post("/imports/preview/", {"source": "csv", "file": SimpleUploadedFile("a.csv", second.encode())}).context["preview"]
-    page, batch = start(client, text.choice.text)
+    seen = client.post("/imports/preview/", {"source": "csv", "file": SimpleUploadedFile("a.csv", second.encode())}, follow=True)
+    page, batch = start(client, seen.context["preview"].choice.text)
+    kept, _ = seen.redirect_chain[-1]  # an address of its own: the browser's way back reads it again
+    assert client.get(kept).context["preview"].choice == seen.context["preview"].choice
+    log_in(client, "admin")
+    assert "not kept any more" in client.get(kept, follow=True).content.decode()  # another person's
+    client.force_login(operator)
 
     assert f'href="?state=failed&amp;reason=same_email"><b>1</b> {SAME_EMAIL}</a>' in page
     led_to = client.get(f"/imports/{batch.pk}/?state=failed&reason=same_email").content.decode()
@@ -132,7 +137,7 @@ def test_leads_and_contacts_are_chosen_by_search(client, box, operator):
 
     page = client.get("/imports/new/?by=search&q=love").content.decode()
     assert f'value="{ada}"' in page and "linked to prospect" in page and f'value="{bob}"' in page
-    seen = client.post("/imports/preview/", {"source": "search", "q": "love", "chosen": [bob, ada]}).context["preview"]
+    seen = client.post("/imports/preview/", {"source": "search", "q": "love", "chosen": [bob, ada]}, follow=True).context["preview"]
 
     assert (seen.rows, seen.linked, seen.to_do, seen.by_type) == (2, 1, 1, {"Lead": 1, "Contact": 1})
     assert "Nobody in Salesforce" in client.get("/imports/new/?q=zzzz").content.decode()
@@ -146,7 +151,7 @@ def test_a_list_view_is_imported_as_it_is_now(client, box, operator):
 
     page = client.get("/imports/new/?by=view").content.decode()
     key = page.partition("All Contacts")[0].rpartition('value="')[2].partition('"')[0]
-    seen = client.post("/imports/preview/", {"source": "view", "view": key})
+    seen = client.post("/imports/preview/", {"source": "view", "view": key}, follow=True)
     page, batch = start(client, seen.context["preview"].choice.text, seen.context["title_given"], "view")
 
     assert f'href="/runs/{batch.rows.first().run_id}/"' in page

@@ -70,14 +70,15 @@ PAGES = {
     "prospect_list": ("viewer", "get"),
     "prospect_export": ("viewer", "get"),
     "prospect_bulk": ("operator", "get"),
-    "prospect_matches": ("operator", "get"),
+    "prospect_matches": ("viewer", "get"),
     "prospect_decide": ("operator", "post"),
+    "prospect_keep_all": ("operator", "post"),
     "prospect_sync": ("operator", "get"),
     "account_sync": ("operator", "get"),
     "import_list": ("viewer", "get"),
     "import_list_export": ("viewer", "get"),
     "import_new": ("operator", "get"),
-    "import_preview": ("operator", "post"),
+    "import_preview": ("operator", "get"),
     "import_start": ("operator", "post"),
     "import_one": ("operator", "post"),
     "import_detail": ("viewer", "get"),
@@ -105,8 +106,8 @@ PAGES = {
     "record_history": ("viewer", "get"),
     "record_field": ("viewer", "get"),
     "journal": ("viewer", "get"),
-    "dedupe_policy": ("admin", "get"),
-    "record_types": ("operator", "get"),
+    "dedupe_policy": ("viewer", "get"),
+    "record_types": ("viewer", "get"),
     "record_types_order": ("admin", "post"),
     "record_type_save": ("admin", "post"),
     "user_pair_list": ("operator", "get"),
@@ -185,7 +186,7 @@ PAGES = {
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 # And without Salesforce there are no matches, and nothing to pull down.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
-LEADS_ON["account_sync"] = "/records/"
+LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}

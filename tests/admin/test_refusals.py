@@ -179,7 +179,7 @@ def test_a_csrf_token_of_another_session_is_refused(world):
 def session_of(user, **values):
     """A session as somebody who can write the table, but not sign, would make it."""
     store = SessionStore()
-    store.update({SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[1], **values})
+    store.update({SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: settings.AUTHENTICATION_BACKENDS[-1], **values})
     store.create()
     return store.session_key
 

@@ -48,6 +48,7 @@ def test_s2_12_the_order_is_changed_by_keyboard_by_drag_and_by_buttons(box, staf
     page.keyboard.press("Alt+ArrowUp")
     expect(page.get_by_text("The first type in the list wins").first).to_be_visible()
     expect(lines.nth(0)).to_contain_text("1. Lead")
+    expect(lines.nth(0)).to_be_focused()
     assert order() == ["Lead", "Contact"]
     drag(page, lines.nth(0).locator(".ordered-head > b"), lines.nth(1))
     expect(lines.nth(0)).to_contain_text("1. Contact")

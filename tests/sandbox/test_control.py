@@ -167,3 +167,22 @@ def test_a_save_says_that_it_saved_and_a_refused_one_why_not(control):
 
     refused = control.session.post(f"{page}?saved=1", data={"name": ""}, timeout=20)
     assert "Saved." not in refused.text and re.search("class=error[^>]*>name can&#x27;t be blank", refused.text)
+
+
+def test_prospects_leads_and_contacts_are_edited_on_their_pages_also_what_was_never_set(control):
+    world, root = control.world, f"{control.world.control_url}/browse"
+    prospect = world.outreach.create_record("prospects", {"lastName": "Byrne", "emails": ["a@x.example"]})["id"]
+    lead = world.salesforce.create_record("Lead", {"LastName": "Byrne", "Company": "Acme"})["Id"]
+
+    page = control.session.get(f"{root}/outreach/prospects/{prospect}", timeout=20).text
+    for link in ("/browse/outreach/prospects", "/browse/salesforce/Contact", "/browse/salesforce/Lead"):
+        assert f'href="{link}"' in page.partition("</header>")[0]
+    assert 'name="title"' in page and 'name="emails" value="a@x.example"' in page and 'name="name"' not in page
+
+    filled = {"title": "CTO", "emails": "b@x.example, c@x.example", "emailOptedOut": "yes", "company": ""}
+    assert "Saved." in control.session.post(f"{root}/outreach/prospects/{prospect}", data=filled, timeout=20).text
+    control.session.post(f"{root}/salesforce/Lead/{lead}", data={"Title": "Boss", "Phone": "1"}, timeout=20)
+
+    now = world.outreach.get_record("prospects", prospect)
+    assert (now["title"], now["emails"], now["emailOptedOut"]) == ("CTO", ["b@x.example", "c@x.example"], True) and not now.get("company")
+    assert (world.salesforce.get_record("Lead", lead)["Title"], world.salesforce.get_record("Lead", lead)["Phone"]) == ("Boss", "1")

@@ -81,7 +81,8 @@ class Command(BaseCommand):
             return
         if not is_there:
             done = remap(prospect, crm_type, crm_id, move_link=options["move_link"], by=None, stamp=plan.stamp)
-            self.stdout.write(f"Remapped in run {done.run_id}; {done.differing} mapped fields differ.")
+            fields = "mapped field differs" if done.differing == 1 else "mapped fields differ"
+            self.stdout.write(f"Remapped in run {done.run_id}; {done.differing} {fields}.")
         if options["force_update"]:
             pulled = pull(sync_pass, prospect, FORCE, by=None)
             written = f"{', '.join(pulled.fields)} in run {pulled.run_id}" if pulled.fields else "nothing; every mapped field agrees"

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     help = "Runs a pass once and prints its ledger. Exit 0 finished, partial or held; 1 interrupted or failed; 2 usage; 3 lease held."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="organisations")
+        parser.add_argument("name", help="organisations, prospects or accounts")
         parser.add_argument("--dry-run", action="store_true", help="plan without writing; the stored preview's run id is printed")
         parser.add_argument("--apply", type=int, metavar="RUN", help="carry out exactly the plan of this preview")
         parser.add_argument("--full", action="store_true", help="compare all rows that meet conditions 1 to 3")

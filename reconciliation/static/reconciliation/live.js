@@ -111,7 +111,7 @@
   // Lists whose order people set: by drag, or with Alt and an arrow key on the chosen line. Each change is saved at once.
   document.querySelectorAll("[data-ordered]").forEach((list) => {
     const lines = () => [...list.children];
-    const save = () => {
+    const save = (line) => {
       const form = document.createElement("form");
       form.method = "post";
       form.action = list.dataset.ordered;
@@ -122,7 +122,8 @@
       };
       add("csrfmiddlewaretoken", document.querySelector("[name=csrfmiddlewaretoken]").value);
       add("back", location.pathname);
-      lines().forEach((line) => add("order", line.dataset.key));
+      add("moved", line.dataset.key);  // the page that answers puts the focus on it
+      lines().forEach((one) => add("order", one.dataset.key));
       document.body.append(form);
       form.submit();
     };
@@ -138,14 +139,14 @@
         const box = line.getBoundingClientRect();
         list.insertBefore(moved, event.clientY < box.top + box.height / 2 ? line : line.nextSibling);
       });
-      head.addEventListener("dragend", () => { const is_new = before() !== order; moved = null; if (is_new) save(); });
+      head.addEventListener("dragend", () => { const is_new = before() !== order; moved = null; if (is_new) save(line); });
       line.addEventListener("keydown", (event) => {
         if (event.target !== line || !event.altKey || !["ArrowUp", "ArrowDown"].includes(event.key)) return;
         event.preventDefault();
         const other = event.key === "ArrowUp" ? line.previousElementSibling : line.nextElementSibling?.nextElementSibling;
         if (event.key === "ArrowUp" ? !line.previousElementSibling : !line.nextElementSibling) return;
         list.insertBefore(line, other ?? null);
-        save();
+        save(line);
       });
     });
   });
@@ -158,7 +159,9 @@
     if (event.key === "?") { document.getElementById("keys")?.scrollIntoView(); }
     const group = event.target.closest("[data-choices]") || document.querySelector("[data-choices]") || document;
     const choice = group.querySelector(`[data-choice="${CSS.escape(event.key)}"]`);
-    if (choice?.type === "radio") { choice.click(); choice.focus(); }
+    const typed = choice?.value === "typed" && choice.closest("tr").querySelector('input[name^="value-"]');
+    if (typed) { event.preventDefault(); choice.click(); typed.focus(); }
+    else if (choice?.type === "radio") { choice.click(); choice.focus(); }
     else if (choice) { choice.open = true; choice.querySelector("button").focus(); }
   });
 })();
