@@ -112,7 +112,7 @@ def test_the_slower_decision_about_a_duplicate_is_refused_and_writes_nothing(box
     assert RememberedPair.objects.exists() == (first == "different")
     assert case_of(id_).decided_by == tom
     refused = Run.objects.latest("pk")
-    assert (refused.started_by, refused.state) == ("olga", "failed") and "already closed by tom" in refused.note
+    assert (refused.started_by, refused.state) == ("olga", "refused") and "already closed by tom" in refused.note
 
 
 def test_a_link_undone_by_two_people_is_undone_once(box, twins, olga, tom, meanwhile):
@@ -243,7 +243,7 @@ def test_a_job_for_errors_that_somebody_re_armed_meanwhile_says_so(box, olga, to
     assert CLOSED_MEANWHILE in jobs.retry_errors(keys, olga.pk)
 
     run = Run.objects.latest("pk")
-    assert (run.started_by, run.state) == ("olga", "failed") and CLOSED_MEANWHILE in run.note
+    assert (run.started_by, run.state) == ("olga", "refused") and CLOSED_MEANWHILE in run.note
     assert not any(box.show(id_)[ERROR] for id_ in ids)
 
 
