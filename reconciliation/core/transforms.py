@@ -142,9 +142,9 @@ def _value_of(word: str, like: Value) -> Value:
     return word == "yes" if word in ("yes", "no") and not isinstance(like, bool) else word
 
 
-FIRST_OF_LIST, VALUE_MAP, USER_PAIR = "first of list", "value map", "user by user mapping"
+AS_IT_IS, FIRST_OF_LIST, VALUE_MAP, USER_PAIR = "same", "first of list", "value map", "user by user mapping"
 TRANSFORMS: Mapping[str, Transform] = {
-    "same": _same,
+    AS_IT_IS: _same,
     "text": _text,
     "integer": _integer,
     "date": _day,
@@ -155,7 +155,7 @@ TRANSFORMS: Mapping[str, Transform] = {
     FIRST_OF_LIST: _same,  # needs what stands there already: see `convert`
     VALUE_MAP: _same,  # needs the rule's pairs: see `convert`
 }
-_BACK: Mapping[str, Transform] = {"same": _same, USER_PAIR: _user_pair_back, FIRST_OF_LIST: _same, VALUE_MAP: _same}
+_BACK: Mapping[str, Transform] = {AS_IT_IS: _same, USER_PAIR: _user_pair_back, FIRST_OF_LIST: _same, VALUE_MAP: _same}
 
 
 def has_way_back(name: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from connectors.contract import Fields, Record, Ref
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.mapping import Mapping as Rules
+from reconciliation.core.transforms import AS_IT_IS
 from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding
@@ -99,6 +100,20 @@ def answered(context: RunContext, side: str, sent: Fields, record: Record) -> Fi
         return told
     own = getattr(context.crm.connector, "own_user_id", "")
     return told if not own or not record.updated_by or record.updated_by == own else None
+
+
+def agree_sent(binding: Binding, type_: TypeTerms, side: str, sent: Fields, record: Record, context: RunContext) -> None:
+    """Takes what a create sent for what both sides agreed on, for rules that carry a value over as it is. A value that the
+    system wrote differently is left open; one that a person of the CRM changed since is that person's edit."""
+    own = getattr(context.crm.connector, "own_user_id", "") if side == "crm" and record.updated_by else ""
+    is_edited = bool(own) and record.updated_by != own
+    for rule in type_.mapping.rules:
+        name = rule.crm if side == "crm" else rule.peer
+        default = rule.default_in_crm if side == "crm" else rule.default_in_peer
+        if rule.transform != AS_IT_IS or name not in sent or is_same(sent[name], default):
+            continue
+        if is_edited or is_same(record.fields.get(name), sent[name]):
+            agree(binding, [rule], {rule.crm: sent[name]}, {rule.peer: sent[name]})
 
 
 def make_room(context: RunContext, binding: Binding) -> None:

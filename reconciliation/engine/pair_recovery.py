@@ -110,6 +110,9 @@ def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Recor
     with transaction.atomic():
         if free:
             _adopt(context, side, op, free)
+        elif found:  # it was made all the same, and is another one's by now
+            _confirm(context, op, found[0])
+            _look_again(context, Ref.parse(op.source_ref), "adopted")
         elif recovery.may_be_sent_again(context, op, connector):
             _void(context, op)
 
@@ -121,16 +124,17 @@ def _void(context: RunContext, op: Operation) -> None:
 
 
 def _adopt(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
-    """Takes up what was made without an answer. Nothing counts as agreed yet, so the next look compares every field."""
+    """Takes up what was made without an answer. What was sent counts as agreed where it stands still, or was changed by a
+    person since; of the rest nobody knows, so that the next look compares it."""
     record, source = found[0], Ref.parse(op.source_ref)
-    op.state, op.settled_at, op.target_id, op.error = Operation.State.CONFIRMED, context.wiring.now(), record.ref.id, ""
-    op.save(update_fields=["state", "settled_at", "target_id", "error"])
+    _confirm(context, op, record)
     other = Record(source, {})
     crm, peer = (record, other) if side == "crm" else (other, record)
     type_ = context.terms.type_of(crm.ref.object_type)
     if type_ is None or pair_reads.holders(context, "peer" if side == "crm" else "crm", [source.id]):
         return
     binding = pair_bases.new_binding(context, type_, crm, peer, how=ADOPTED, is_pointer_due=side == "crm")
+    pair_bases.agree_sent(binding, type_, side, decode_fields(op.after), record, context)
     pair_bases.save_new([binding])
     _look_again(context, source, "adopted")
     found = [r for r in found if not r.is_deleted]
@@ -141,6 +145,11 @@ def _adopt(context: RunContext, side: str, op: Operation, found: Sequence[Record
         cases.open_case(context, crm, opening, flag=Case.Flag.NONE, ids=ids, name=binding.name)
 
 
+def _confirm(context: RunContext, op: Operation, record: Record) -> None:
+    op.state, op.settled_at, op.target_id, op.error = Operation.State.CONFIRMED, context.wiring.now(), record.ref.id, ""
+    op.save(update_fields=["state", "settled_at", "target_id", "error"])
+
+
 def _look_again(context: RunContext, ref: Ref, reason: str) -> None:
     side = "crm" if ref.system == context.crm.connector.system else "peer"
     LookAgain.objects.update_or_create(
@@ -148,7 +157,7 @@ def _look_again(context: RunContext, ref: Ref, reason: str) -> None:
         side=side,
         object_type=ref.object_type,
         record_id=ref.id,
-        defaults={"reason": reason, "since": context.wiring.now(), "tries": 0, "due_at": None},
+        defaults={"reason": reason, "since": context.wiring.now(), "tries": 0, "due_at": None, "waits_for": ""},
     )
 
 

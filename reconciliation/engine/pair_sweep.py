@@ -175,7 +175,7 @@ def retry_owed(context: RunContext) -> None:
     if context.sync_pass.hold_reason:
         return
     now = context.wiring.now()
-    due = LookAgain.objects.filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass)
+    due = LookAgain.objects.due().filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass)
     rows = list(due.order_by("tries", "pk")[:OWED_ROWS])
     groups: dict[tuple[str, str], list[LookAgain]] = {}
     for row in rows:

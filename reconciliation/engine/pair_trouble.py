@@ -21,7 +21,7 @@ from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, RecordType, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
-from reconciliation.passes.pairs import PairDecision
+from reconciliation.passes.pairs import KEPT, PairDecision
 from reconciliation.store import decode_fields
 
 NOT_OWED = {"conflict", "interrupted", "brake"}  # those come back by themselves, or wait for a person
@@ -69,8 +69,10 @@ def hold(context: RunContext, error: ConnectorError, decision: PairDecision) -> 
 
 
 def owe(context: RunContext, work: PairWork) -> None:
-    """Notes the records that are held for a while: no edit brings them back, since the cursor goes by."""
+    """Notes the records that are held for a while, or kept away by the link of another: no edit brings them back, since the
+    cursor goes by."""
     held = {i: d for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in NOT_OWED}
+    held |= {i: d for i, d in work.decisions.items() if d.reason == KEPT and d.kept_on}
     now = context.wiring.now()
     rows = [
         LookAgain(
@@ -80,17 +82,24 @@ def owe(context: RunContext, work: PairWork) -> None:
             record_id=id_,
             reason=d.reason,
             since=now,
+            waits_for=d.kept_on if d.reason == KEPT else "",
         )
         for id_, d in held.items()
     ]
-    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason"])
+    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "waits_for"])
+    LookAgain.objects.take_up([d.crm.ref.id for d in work.decisions.values() if d.crm is not None and _writes_a_key(context, d)])
+
+
+def _writes_a_key(context: RunContext, decision: PairDecision) -> bool:
+    keys = set(context.terms.kind.key_fields.values())
+    return any(intent.kind == "update" and keys & set(intent.after) for intent in decision.intents)
 
 
 def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str) -> None:
     """Has the next run look at these records of one side, whatever becomes of this one."""
     common = {"sync_pass": context.sync_pass, "side": side, "reason": reason, "since": context.wiring.now()}
     rows = [LookAgain(object_type=ref.object_type, record_id=ref.id, **common) for ref in refs]
-    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at"])
+    insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
 
 
 def release(sync_pass: SyncPass) -> None:

@@ -299,12 +299,14 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     holders = pair_reads.holders(context, other, [r.ref.id for r in found])
     refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
     flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
+    unanswered = pair_reads.in_flight(context, work.side, (k for some in keys.values() for k in some))
     sides = (records, found) if work.side == "crm" else (found, records)
     users = pair_reads.user_pairs(context, *sides)
     first_with: dict[str, str] = {}
     for record in records:
         id_ = record.ref.id
         busy = [flying[k] for k in keys[id_] if k in flying and flying[k] != str(record.ref)]
+        busy += [k for k in keys[id_] if k in unanswered]  # it may be what we made just now, and nobody told us
         earlier = [first_with[k] for k in keys[id_] if k in first_with]
         if busy and not switches.ignores_twins:
             work.decide(PairDecision(record, Outcome.HELD, "twin_in_doubt", "A record with the same key may just have been made."))

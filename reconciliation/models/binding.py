@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reconciliation.models.look_again import LookAgain
 from reconciliation.models.sync_pass import SyncPass
 
 
@@ -11,7 +12,10 @@ class BindingRows(models.QuerySet["Binding"]):
     """Bindings, with what is done to many at once."""
 
     def end(self) -> int:
-        """Makes them tombstones: what was bound once is remembered, and nothing is owed any more."""
+        """Makes them tombstones: what was bound once is remembered, and nothing is owed any more. Who was kept away by
+        these links is looked at in the next run."""
+        ids = list(self.values_list("crm_id", flat=True))
+        LookAgain.objects.take_up(ids)
         return self.update(is_tombstone=True, is_write_back_due=False, are_people_due=False)
 
 

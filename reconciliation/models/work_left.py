@@ -15,7 +15,7 @@ SELECT EXISTS (SELECT 1 FROM reconciliation_operation o JOIN reconciliation_run 
        EXISTS (SELECT 1 FROM reconciliation_case WHERE sync_pass_id = %s AND state = 'open' AND flag = 'owed'),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND are_people_due AND NOT is_tombstone),
        EXISTS (SELECT 1 FROM reconciliation_binding WHERE sync_pass_id = %s AND is_retry_due AND NOT is_tombstone)
-       OR EXISTS (SELECT 1 FROM reconciliation_lookagain WHERE sync_pass_id = %s),
+       OR EXISTS (SELECT 1 FROM reconciliation_lookagain WHERE sync_pass_id = %s AND waits_for = ''),
        EXISTS (SELECT 1 FROM reconciliation_run WHERE sync_pass_id = %s AND state = 'running' AND id <> %s)
 """
 

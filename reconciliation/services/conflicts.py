@@ -201,7 +201,7 @@ def _take_up(case: Case, names: Iterable[str]) -> None:
         LookAgain(sync_pass=case.sync_pass, side="crm", object_type=case.crm_type, record_id=id_, reason="new rule", since=timezone.now())
         for id_ in ids
     ]
-    insert_rows(due, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at"])
+    insert_rows(due, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
 
 
 def remember_rule(sync_pass: SyncPass, crm_type: str, takes: Mapping[str, Take], by: AbstractBaseUser, reason: str = "") -> int:

@@ -79,7 +79,7 @@ def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseU
             side=side,
             object_type=object_type,
             record_id=id_,
-            defaults={"reason": "retry", "since": context.wiring.now(), "tries": 0, "due_at": None},
+            defaults={"reason": "retry", "since": context.wiring.now(), "tries": 0, "due_at": None, "waits_for": ""},
         )
     return _resolve_all(context, [c.pk for c in cases], cases, user)
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciliation.models import Binding, Operation
-from tests.paired import connected_accounts, paired
+from reconciliation.models import Binding, LookAgain, Operation
+from tests.paired import companies, connected_accounts, paired
 
 pytestmark = pytest.mark.django_db
 
@@ -144,3 +144,54 @@ def test_i3_what_was_made_without_an_answer_and_is_gone_since_is_not_made_again(
     assert alive == ([other] if fate == "merged" else []), box.events()
     binding = Binding.objects.get(peer_id=str(id_))
     assert (binding.is_tombstone, binding.crm_id) == ((False, other) if fate == "merged" else (True, lead["Id"]))
+
+
+# --- who was kept away by the link of another -----------------------------------------------------------------------------
+def test_who_was_kept_away_is_linked_when_that_link_has_ended(box):
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    (first,) = box.prospects()
+    box.world.outreach.delete_record("prospects", first["id"])
+    second = box.prospect("Byrne", "ada@acme.example")
+    box.run()
+    assert not Binding.objects.filter(peer_id=str(second)).exists() and LookAgain.objects.get().waits_for == lead
+    box.calls()
+    box.run()
+    assert not any("prospects/{id}" in call for call in box.calls())  # waiting costs nothing
+
+    box.run(forward=25 * 3600)  # the daily look finds the first one gone
+    box.run()
+
+    assert Binding.objects.get(peer_id=str(second)).crm_id == lead, box.events()
+
+
+def test_who_was_kept_away_is_looked_at_when_the_other_one_bears_another_name():
+    box = companies()
+    ours = box.world.salesforce.create_record("Account", {"Name": "Acme"})["Id"]
+    box.run()
+    twin = box.world.salesforce.create_record("Account", {"Name": "ACME"})["Id"]
+    box.run()
+    assert LookAgain.objects.get().waits_for == ours and len(box.world.outreach.list_records("accounts")) == 1
+    box.world.salesforce.update_record("Account", ours, {"Name": "Acme Holding"})
+
+    box.run()
+    box.run()
+
+    assert Binding.objects.filter(crm_id=twin, is_tombstone=False).exists(), box.events()
+    assert sorted(a["name"] for a in box.world.outreach.list_records("accounts")) == ["ACME", "Acme Holding"]
+
+
+# --- creates without an answer ---------------------------------------------------------------------------------------------
+def test_an_edit_of_what_was_made_without_an_answer_is_an_edit_and_goes_across(box):
+    """What was sent is what both sides agreed on: whoever changed it since, did so later."""
+    id_ = box.prospect("Byrne", "ada@acme.example", firstName="Ada")
+    box.world.faults.add({"kind": "lost_answer", "system": "salesforce", "method": "PATCH", "times": 1})
+    box.run()
+    (lead,) = box.people("Lead")
+    box.edit_crm("Lead", lead["Id"], FirstName="Adele")
+    box.edit_peer(id_, nickname="a later edit of no mapped field")
+
+    box.run()
+    box.run()
+
+    assert (box.crm("Lead", lead["Id"])["FirstName"], box.peer(id_)["firstName"]) == ("Adele", "Adele"), box.events()

@@ -158,7 +158,7 @@ class Story:
             if run is not None and run.state == "failed":
                 self.broken.append(f"the run failed: {run.note}")
             is_quiet = run is not None and run.state == "finished" and sum(self.watch.writes.values()) == before
-            if is_quiet and is_fresh and not LookAgain.objects.exists():
+            if is_quiet and is_fresh and not LookAgain.objects.due().exists():
                 break
         else:
             self.broken.append("I4: the passes never became quiet")
