@@ -12,7 +12,7 @@ from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, ConflictField
-from reconciliation.passes.pairs import PairDecision
+from reconciliation.passes.pairs import RESTORED, PairDecision
 from reconciliation.store import encode
 
 CONFLICT = Case.Kind.CONFLICT.value
@@ -32,6 +32,18 @@ def note(context: RunContext, work: PairWork, decisions: Sequence[PairDecision])
         conflicts = decision.merge.conflicts if decision.merge is not None else []
         if conflicts or peer_id in known:
             _bring_up_to_date(context, work.bindings[decision.record.ref.id], decision, conflicts, known.get(peer_id))
+
+
+def asked_after_restore(context: RunContext, work: PairWork, ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Returns record id -> the peer's fields of which a person was asked after a restore and that wait still: our database
+    does not know which side is newer, and will not know it in the next run either."""
+    by_peer = {work.bindings[id_].peer_id: id_ for id_ in ids}
+    cases = Case.objects.filter(sync_pass=context.sync_pass, kind=CONFLICT, state=Case.State.OPEN, peer_id__in=list(by_peer))
+    rows = ConflictField.objects.filter(case__in=cases, state=ConflictField.State.OPEN, why=RESTORED)
+    found: dict[str, set[str]] = {}
+    for peer_id, name in rows.values_list("case__peer_id", "peer_field"):
+        found.setdefault(by_peer[peer_id], set()).add(name)
+    return {id_: frozenset(names) for id_, names in found.items()}
 
 
 def _bring_up_to_date(context: RunContext, binding: Binding, decision: PairDecision, conflicts: list[Conflict], case: Case | None) -> None:

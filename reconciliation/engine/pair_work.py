@@ -22,6 +22,7 @@ class PairWork:
     bindings: dict[str, Binding] = field(default_factory=dict)  # those that hold, or a tombstone where none does
     operations: dict[str, list[Operation]] = field(default_factory=dict)
     followed: dict[str, str] = field(default_factory=dict)  # what happened to the CRM's record of a binding, in a sentence
+    asked: dict[str, frozenset[str]] = field(default_factory=dict)  # the peer's fields that are open questions since a restore
     returned: set[str] = field(default_factory=set)  # the CRM's record was deleted and is there again
     owner_of: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (connection side, object type, writer key) -> record id
     again: set[str] = field(default_factory=set)  # somebody changed one of the sides meanwhile: read and decide again

@@ -191,6 +191,7 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
         crm.update(more[0])
         peer.update(more[1])
     users = pair_reads.user_pairs(context, crm.values(), peer.values())
+    work.asked.update(conflicts.asked_after_restore(context, work, [r.ref.id for r in records]))
     for record in [*records, *gone]:
         id_ = record.ref.id
         if id_ in work.decisions:
@@ -209,7 +210,8 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer
     type_ = context.terms.type_of(crm.ref.object_type)
     if type_ is None:
         return rules.excluded(record, "type_off", f"{crm.ref.object_type}s are not synced.", crm=crm, peer=peer)
-    decision = rules.decide_pair(record, crm, peer, _bound(context, work, record.ref.id), type_, context.terms, users)
+    bound = replace(_bound(context, work, record.ref.id), asked=work.asked.get(record.ref.id, frozenset()))
+    decision = rules.decide_pair(record, crm, peer, bound, type_, context.terms, users)
     told = work.followed.get(record.ref.id, "") or (returned.SENTENCE if record.ref.id in work.returned else "")
     return replace(decision, sentence=f"{told} {decision.sentence}".strip()) if told else decision
 

@@ -26,6 +26,7 @@ from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
 SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
+RESTORED = "Our database was restored from a backup: nobody can tell which side is newer."
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 
 
@@ -132,6 +133,7 @@ class Bound:
     crm_version: str = ""
     peer_version: str = ""
     is_owed: bool = False  # an edit of the other side was left while the link rested
+    asked: frozenset[str] = frozenset()  # the peer's fields of which a person was asked after a restore, and did not answer yet
 
 
 class Look(StrEnum):
@@ -299,7 +301,9 @@ def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms:
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
-        _ask_instead(merge, "Our database was restored from a backup: nobody can tell which side is newer.")
+        _ask_instead(merge, RESTORED)
+    elif bound.asked:
+        _ask_instead(merge, RESTORED, bound.asked)
     return merge
 
 
@@ -310,13 +314,15 @@ def _states(crm: Record, peer: Record, crm_base: Fields, peer_base: Fields) -> t
     )
 
 
-def _ask_instead(merge: Merge, why: str) -> None:
-    """Turns every write of a merge into a question."""
+def _ask_instead(merge: Merge, why: str, only: frozenset[str] | None = None) -> None:
+    """Turns every write of a merge into a question, or those of these fields of the peer."""
     for to, writes in (("peer", merge.to_peer), ("crm", merge.to_crm)):
-        for write in writes.values():
+        for name, write in list(writes.items()):
+            if only is not None and write.rule.peer not in only:
+                continue
             new, old = write.value, write.before
             merge.conflicts.append(Conflict(write.rule, new if to == "peer" else old, old if to == "peer" else new, why))
-        writes.clear()
+            del writes[name]
 
 
 def _refused(record: Record, merge: Merge, type_: TypeTerms, crm: Record | None, peer: Record | None) -> PairDecision | None:

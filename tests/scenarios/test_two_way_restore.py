@@ -3,6 +3,8 @@
 import pytest
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, LookAgain, Operation, RunEvent, SearchKey, SyncPass
+from reconciliation.services.conflict_desk import Choice
+from reconciliation.services.conflicts import conflict_decide
 from reconciliation.services.matches import find_matches
 from reconciliation.services.remap import remap, remap_plan
 from tests.remapping import remapping
@@ -44,3 +46,22 @@ def test_links_of_the_lost_time_are_found_again_and_none_is_made_twice(admin_use
     assert Difference.objects.filter(binding=box.binding(made), peer_field="title").exists()
     assert box.binding(prospect).crm_id == contact and box.peer(prospect)["title"] == "CTO"
     assert Case.objects.get(kind="remap", state="open").crm_id == twin
+
+
+def test_what_a_restore_cannot_tell_is_asked_until_a_person_answers(admin_user):
+    box = remapping()
+    contact, prospect = box.pair("Old", "old@acme.example")
+    SyncPass.objects.filter(pk=box.sync_pass.pk).update(restored_at=box.clock())
+    box.sync_pass.refresh_from_db()
+    box.edit_crm("Contact", contact, Title="CTO")
+    box.run(is_full=True)
+    assert ConflictField.objects.get(state="open").peer_field == "title"
+    box.edit_crm("Contact", contact, FirstName="Ada")
+
+    box.run(is_full=True)
+    box.run(is_full=True)
+
+    assert box.peer(prospect)["title"] != "CTO" and box.peer(prospect)["firstName"] == "Ada"  # what is certain flows
+    assert ConflictField.objects.get(state="open").peer_field == "title"
+    conflict_decide(Case.objects.get(kind="conflict"), {"title": Choice("crm")}, admin_user, wiring=box.wiring)
+    assert box.peer(prospect)["title"] == "CTO" and not ConflictField.objects.filter(state="open").exists()
