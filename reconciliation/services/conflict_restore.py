@@ -22,6 +22,7 @@ from reconciliation.services.conflicts import Write
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.store import decode, encode
 
+PUT_BACK = "put_back"  # in an operation's origin: field -> who put its lost value back
 RELATED = ("connection", "run__sync_pass__crm", "run__sync_pass__peer", "run__sync_pass__mapping")  # of an operation
 
 
@@ -86,7 +87,19 @@ def loser_restore(operation: Operation, field: str, by: AbstractBaseUser, *, rea
         carry_out(context, [desk], by)
         if desk.refusals:
             raise DecisionRefused(told(desk))
+        _note(operation, field, by)
         audit(by, "conflict: put back", subject_of(case), run=context.run.pk, field=field, operation=operation.pk, reason=reason)
+
+
+def _note(operation: Operation, field: str, by: AbstractBaseUser) -> None:
+    """Keeps with the write whose lost value came back, so that pages say it and do not offer it again."""
+    done = {**operation.origin.get(PUT_BACK, {}), field: by.get_username()}
+    Operation.objects.filter(pk=operation.pk).update(origin={**operation.origin, PUT_BACK: done})
+
+
+def put_back_by(operation: Operation, field: str) -> str:
+    """Returns who put the value that gave way to this write back, "" while nobody did."""
+    return str(operation.origin.get(PUT_BACK, {}).get(field, ""))
 
 
 def _way(operation: Operation, field: str) -> _Way | str:

@@ -23,7 +23,7 @@ from reconciliation.selectors import name_last_seen, names_in_pairs, open_confli
 from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.conflict_desk import Choice, Tables, names_of, seen_of, tables_of
 from reconciliation.services.conflict_restore import RELATED as OF_OPERATION
-from reconciliation.services.conflict_restore import loser_plan, loser_restore, losers_of
+from reconciliation.services.conflict_restore import loser_plan, loser_restore, losers_of, put_back_by
 from reconciliation.services.conflicts import MOST_AT_ONCE, bulk_rows, conflict_decide, conflict_later, offer
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.templatetags.sync import named
@@ -159,7 +159,7 @@ def _losers(case: Case) -> list[dict[str, Any]]:
         return []
     writes = Operation.objects.filter(pk__in=keys, state=Operation.State.CONFIRMED).select_related("connection").order_by("pk")
     return [
-        {"operation": op, "field": name, "value": value, "after": op.after.get(name)}
+        {"operation": op, "field": name, "value": value, "after": op.after.get(name), "back_by": put_back_by(op, name)}
         for op in writes
         for name, value in losers_of(op).items()
     ]

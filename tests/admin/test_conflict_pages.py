@@ -234,6 +234,8 @@ def test_s3_12_what_gave_way_is_put_back_from_the_case_and_from_the_journal(clie
     assert "is back in both systems" in answer
     assert box.crm("Contact", case.crm_id)["Title"] == box.peer(case.peer_id)["title"] == "CEO"
     assert "again already" in client.get(address).content.decode()
+    page = client.get(f"/conflicts/{case.pk}/").content.decode()
+    assert "put back by" in page and f'href="{address}"' not in page
     box.edit(box.binding(case.peer_id), crm={"Description": "typed since"})
     refused = client.post(address, {"field": "custom1"}, follow=True).content.decode()
     assert "Description was changed in Salesforce since" in refused and "Nothing was done" in refused
