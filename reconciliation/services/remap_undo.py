@@ -16,7 +16,7 @@ from reconciliation.core.values import is_same
 from reconciliation.engine import pair_reads
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.relinking import Beside, NotRelinked, Step, carry, released
-from reconciliation.models import Binding, Operation, RecordType, RememberedPair, SyncPass, Tombstone
+from reconciliation.models import Binding, Case, Operation, RecordType, RememberedPair, SyncPass, Tombstone
 from reconciliation.services.policy import allows_remap
 from reconciliation.store import decode
 
@@ -102,6 +102,7 @@ class _Marks:
     refused: str
     stones: list[int] = field(default_factory=list)
     pair: RememberedPair | None = None
+    cases: list[Case] = field(default_factory=list)  # the questions that the remap answered, as they were
 
     def store(self) -> None:
         now, sync_pass = self.context.wiring.now(), self.context.sync_pass
@@ -109,11 +110,26 @@ class _Marks:
         self.stones = list(rows.values_list("pk", flat=True)) if self.lost is not None else []
         Tombstone.objects.filter(pk__in=self.stones).update(restored_at=now, restored_by=self.context.run.started_by)
         Operation.objects.filter(pk=self.op.pk).update(undone_at=now)
+        self._ask_again()
         if self.refused:
             pair, is_new = RememberedPair.objects.get_or_create(sync_pass=sync_pass, crm_id=self.refused, peer_id=self.op.target_id)
             self.pair = pair if is_new else None
 
+    def _ask_again(self) -> None:
+        """Opens the questions again that the remap answered, where the policy lets people choose: they wait as before."""
+        if not self.context.terms.allows_choice:
+            return
+        rows = Case.objects.filter(sync_pass=self.context.sync_pass, kind=Case.Kind.REMAP)
+        answered = rows.filter(state=Case.State.RESOLVED, decided__operation=self.op.pk)
+        is_open = rows.filter(state=Case.State.OPEN)
+        self.cases = [case for case in answered if not is_open.filter(crm_id=case.crm_id, peer_id=case.peer_id).exists()]
+        again = {"state": Case.State.OPEN, "decision": "", "decided": {}, "decided_by": None, "closed_at": None}
+        note = "Opened again: the remap was taken back."
+        Case.objects.filter(pk__in=[case.pk for case in self.cases]).update(**again, note=note, opened_at=self.context.wiring.now())
+
     def put_back(self, why: str) -> None:
+        for case in self.cases:
+            case.save(update_fields=["state", "decision", "decided", "decided_by", "closed_at", "note", "opened_at"])
         Tombstone.objects.filter(pk__in=self.stones).update(restored_at=None, restored_by="")
         Operation.objects.filter(pk=self.op.pk).update(undone_at=None)
         if self.pair is not None:

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import User
 
-from reconciliation.models import Binding, Difference, FieldRule, Operation, RecordType
+from reconciliation.models import Binding, Case, Difference, FieldRule, Operation, RecordType
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.pull import Choice, pull, pull_plan
 from reconciliation.services.undo import undo, undo_plan
@@ -242,6 +242,21 @@ def test_c36_a_force_update_and_a_remap_are_taken_back(box, olga):
     rest(box)
     assert len(box.prospects()) == 1 and box.peer(id_)["title"] == "Buyer"
     assert not taken_back(box, olga, done.operation_id).is_possible
+
+
+def test_c36_the_question_that_a_remap_answered_is_asked_again_when_it_is_taken_back(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Smith", "ada@acme.example")
+    box.run()
+    case = Case.objects.get(kind="remap", state="open", crm_id=lead)
+    done = box.remap(olga, id_, "Lead", lead)
+    assert Case.objects.get(pk=case.pk).decision == "remap"
+
+    assert taken_back(box, olga, done.operation_id).is_possible
+
+    case.refresh_from_db()
+    assert (case.state, case.decision, case.decided_by, case.closed_at) == ("open", "", None, None) and "taken back" in case.note
+    assert box.binding(id_).crm_id == contact
 
 
 def test_c36_a_link_that_was_moved_goes_back_to_both(box, olga):
