@@ -58,6 +58,7 @@ class SalesforceClient:
         self._settings = settings
         self._may_reach = may_reach
         self.root = f"{VERSIONS}/v{settings.api_version}"
+        self.first_heard_at: datetime | None = None  # Salesforce's clock at our first call: nothing was read before
 
     @property
     def counts(self) -> CallCount:
@@ -163,6 +164,7 @@ class SalesforceClient:
             if body is not None:
                 sent["Content-Type"] = "application/json"
             answer = self._http.request(method, path, template=template, is_read=is_read, params=params, json_body=body, headers=sent)
+            self.first_heard_at = self.first_heard_at or answer.server_time
             self._note_usage(answer)
             if answer.was_redirected or not _is_session_over(answer):
                 return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from connectors.salesforce.settings import SalesforceSettings
 
 PARTS_A_CALL = 25  # of a composite
 DELETES_A_CALL = 200
+SECOND_GOES_ON = timedelta(seconds=2)  # a Date header counts whole seconds, too
 REFUSALS_OF_ALL = 3  # rows refused one by one, by the call and not by name, while none went through: the call is at fault
 REQUIRED = {
     "Account": ("Name",),
@@ -125,11 +126,17 @@ class Writer:
         deletes = [row for row in rows if row.write.is_delete]
         updates = [row for row in rows if row.write.ref is not None and not row.write.is_delete]
         creates = [row for row in rows if row.write.ref is None]
+        most = self._settings.update_size
         marked = [row for row in creates if row.write.marker and marker_field]
         plain = [row for row in creates if not (row.write.marker and marker_field)]
         kinds: list[tuple[list[Row], int, Callable[[list[Row]], list[Sent]]]] = [
             (deletes, DELETES_A_CALL, lambda part: self._delete(object_type, part)),
-            (updates, self._settings.update_size, lambda part: self._update(object_type, part)),
+            (
+                [row for row in updates if self._is_fresh(row)],
+                min(most, PARTS_A_CALL - 2),
+                lambda part: self._update_fresh(object_type, part),
+            ),
+            ([row for row in updates if not self._is_fresh(row)], most, lambda part: self._update(object_type, part)),
             (marked, self._settings.create_size, lambda part: self._create(object_type, part, marker_field)),
             (plain, self._settings.create_size, lambda part: self._create(object_type, part, "")),
         ]
@@ -246,8 +253,23 @@ class Writer:
     # --- updates and deletes ------------------------------------------------------------------------------------------
 
     def _update(self, object_type: str, rows: list[Row]) -> list[Sent]:
-        """Changes the records, each only if nobody changed it since its version, and reads them in the same call, before and
-        after: the condition counts whole seconds, so that an edit within the version's own second passes it unseen."""
+        """Changes the records, each only if nobody changed it since its version, and reads them in the same call."""
+        _, sent = self._changes(object_type, rows, is_read_before=False)
+        return sent
+
+    def _update_fresh(self, object_type: str, rows: list[Row]) -> list[Sent]:
+        """Changes records whose version was young when it was read, and reads them before as well: the condition counts whole
+        seconds, so that an edit within the version's own second passes it unseen."""
+        before, sent = self._changes(object_type, rows, is_read_before=True)
+        return [replace(one, stood=_stood(one.row, before)) for one in sent]
+
+    def _is_fresh(self, row: Row) -> bool:
+        """Tells whether the version's second may have gone on when it was read: we read nothing before our first call."""
+        at, since = read_instant(row.write.version), self._client.first_heard_at
+        return at is None or since is None or at >= since - SECOND_GOES_ON
+
+    def _changes(self, object_type: str, rows: list[Row], *, is_read_before: bool) -> tuple[dict[str, Record], list[Sent]]:
+        """Returns the records as they were, where they are read before, and what became of the rows."""
         ids = [str(full_id(row.write.ref.id)) for row in rows if row.write.ref is not None]
         columns = dict.fromkeys([*always(object_type), *(name for row in rows for name in row.body)])
         soql = query.select(object_type, columns, Test("Id", Op.IN, tuple(ids)))
@@ -255,11 +277,13 @@ class Writer:
             _part("PATCH", f"{self._client.root}/sobjects/{object_type}/{id_}", f"w{row.at}", row.body, self._conditions(object_type, row))
             for row, id_ in zip(rows, ids, strict=True)
         ]
-        reads = [query_part(f"{self._client.root}/query", soql, name) for name in ("before", "after")]
-        answers, answer = self._client.composite([reads[0], *parts, reads[1]], is_read=False, headers=self._headers(object_type))
-        before, after = (self._found(answers[at], object_type) for at in (0, -1))
-        sent = [self._changed(row, part, after, answer) for row, part in zip(rows, answers[1:-1], strict=True)]
-        return [replace(one, stood=_stood(one.row, before or {})) for one in sent]
+        first = [query_part(f"{self._client.root}/query", soql, "before")] if is_read_before else []
+        last = query_part(f"{self._client.root}/query", soql, "after")
+        answers, answer = self._client.composite([*first, *parts, last], is_read=False, headers=self._headers(object_type))
+        before = self._found(answers[0], object_type) if is_read_before else None
+        after = self._found(answers[-1], object_type)
+        sent = [self._changed(row, part, after, answer) for row, part in zip(rows, answers[len(first) : -1], strict=True)]
+        return before or {}, sent
 
     def _conditions(self, object_type: str, row: Row) -> dict[str, str]:
         at = read_instant(row.write.version)

@@ -264,7 +264,7 @@ def test_updates_go_out_in_one_composite_each_on_its_own_version_with_a_read_of_
 
     results = sf.write("Contact", [update(1, Title=" Trimmed "), update(2, Title="CTO", Birthdate=None)])
 
-    assert org.calls == [COMPOSITE] and sf.batch_size("Contact", is_create=False) == 23
+    assert org.calls == [COMPOSITE] and sf.batch_size("Contact", is_create=False) == 24
     body = org.body()
     assert body["allOrNone"] is False and body["collateSubrequests"] is False
     before, first, second, after = body["compositeRequest"]
@@ -283,6 +283,17 @@ def test_what_stood_there_right_before_is_told_for_the_fields_that_were_written(
     results = sf.write("Contact", [update(1, Title="Ours"), update(2, Title="Ours")])
 
     assert [dict(r.stood) for r in results] == [{"Title": "Typed meanwhile"}, {}]
+
+
+def test_a_version_from_before_our_first_call_needs_no_read_before_and_leaves_room_for_a_24th_update():
+    old = "2026-01-01T10:00:00.000+0000"
+    sf, org = salesforce({QUERY: page(row(1)), COMPOSITE: composite(*[(204, None)] * 24, (200, rows_of()))})
+    sf.find("Contact", "Email", ["a@b.example"], ["Title"])  # Salesforce's clock is known from here on
+
+    results = sf.write("Contact", [update(n, version=old) for n in range(24)])
+
+    assert org.calls == [QUERY, COMPOSITE] and kinds(results) == ["done"] * 24
+    assert [part["method"] for part in org.body(1)["compositeRequest"]] == ["PATCH"] * 24 + ["GET"]
 
 
 def test_a_record_changed_meanwhile_is_stale_and_its_neighbours_are_not():
