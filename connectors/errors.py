@@ -10,6 +10,7 @@
     `-- ConnectionTrouble           stop this run: nobody is flagged, wake-ups after 1, 2, 4, 8, 15 minutes
         |-- Unreachable             refused, no route, name unknown: certainly not done
         |-- NeedsAttention          401 after one refresh, invalid_grant, missing scope: a person must mend it
+        |   `-- MailboxRefused      the same of one mailbox among many: no access to it, or it is gone (`is_gone`)
         |-- RateLimited             429, or 503 with Retry-After: wait `retry_after` seconds; not done
         |-- ServerTrouble           500, 502, bare 503: a write may have happened
         `-- OutcomeUnknown          time-out, reset, an answer not the system's own (`status` says which): a write may
@@ -122,6 +123,16 @@ class NeedsAttention(ConnectionTrouble):
 
     is_passing = False
     remedy = "Open the connection, reconnect it or ask for the right named here."
+
+
+class MailboxRefused(NeedsAttention):
+    """One mailbox among many of a connection cannot be used. `is_gone`: it was deleted, or its user left."""
+
+    remedy = "Open the mailbox's page; allow our app to use it, or end its sync."
+
+    def __init__(self, detail: str, *, is_gone: bool = False, **common: Any) -> None:
+        super().__init__(detail, **common)
+        self.is_gone = is_gone
 
 
 class RateLimited(ConnectionTrouble):

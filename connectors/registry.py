@@ -36,6 +36,7 @@ class Access:
     spread: Callable[[int], Spread] = lambda most: one_by_one
     may_reach: Callable[[str], bool] = lambda host: True
     schemas: Callable[[], Mapping[str, Schema]] = dict
+    mailbox_store: Callable[[str], TokenStore] | None = None  # where the tokens of one mailbox are kept, by its address
 
 
 @dataclass(frozen=True, slots=True)
