@@ -185,6 +185,9 @@ class Executor:
                 update_rows([d.operation for d in done], ["state", "target_id", "settled_at", "error", "exchange"])
                 update_rows([d.operation for d in done if d.found_unseen], ["origin"])
             settle(done)
+        for item in done:
+            if item.error is None:  # whole answers, which a page of a thousand writes would hold all at once
+                item.operation.exchange = {}
 
     def _void(self, operations: Sequence[Operation]) -> None:
         Operation.objects.filter(pk__in=[op.pk for op in operations], state=Operation.State.INTENDED).update(

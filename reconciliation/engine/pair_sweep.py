@@ -21,6 +21,7 @@ from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPas
 from reconciliation.models.bulk import update_rows
 
 PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
+PIECE_ROWS = 400  # as many are decided and written at a time: memory follows what changed in a piece, not in a page
 OWED_ROWS = 500
 SOON_TRIES, MOST_TRIES, FIRST_WAIT = 3, 8, timedelta(minutes=15)  # three runs in a row, then after 30 minutes to 8 hours
 CHANGED_FIELD = {"crm": "SystemModstamp", "peer": "updatedAt"}
@@ -88,7 +89,8 @@ def _read_to_the_end(context: RunContext, feed: Feed, ends: float | None) -> boo
     while True:
         page = _read_page(context, feed)
         records = [r for r in page.records if f"{feed.side}:{r.ref.id}" not in context.counted and _is_wanted(feed, r)]
-        process_page(context, feed.side, records)
+        for start in range(0, len(records), PIECE_ROWS):
+            process_page(context, feed.side, records[start : start + PIECE_ROWS])
         _advance(context, feed, page)
         context.show_progress()
         if context.sync_pass.hold_reason and not context.is_preview:
