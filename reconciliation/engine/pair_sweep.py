@@ -21,7 +21,7 @@ from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPas
 from reconciliation.models.bulk import update_rows
 
 PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
-PIECE_ROWS = 400  # as many are decided and written at a time: memory follows what changed in a piece, not in a page
+PIECE_ROWS = 360  # as many are decided and written at a time: memory follows what changed in a piece, not in a page
 OWED_ROWS = 500
 SOON_TRIES, MOST_TRIES, FIRST_WAIT = 3, 8, timedelta(minutes=15)  # three runs in a row, then after 30 minutes to 8 hours
 CHANGED_FIELD = {"crm": "SystemModstamp", "peer": "updatedAt"}
