@@ -18,12 +18,12 @@ def form_of(path: str) -> str:
         rest = "/".join(parts[1:])
         return f"/{{tenant}}/{rest}" if rest in _LOGIN else "/" + "/".join(parts)
     form: list[str] = []
+    collection = ""  # whose key comes next
     for part in segments("/".join(parts[1:])):
-        before = form[-1] if form else ""
-        if before == "contactFolders" and part.lower() in WELL_KNOWN:
-            form.append(part.lower())
-        else:
-            form.append("{id}" if before in COLLECTIONS and part != "delta" else part)
+        is_key = collection != "" and part != "delta"
+        is_well_known = collection == "contactFolders" and part.lower() in WELL_KNOWN
+        form.append(part.lower() if is_well_known else "{id}" if is_key else part)
+        collection = part if not is_key and part in COLLECTIONS else ""
     return "/".join([ROOT, *form]) if form else ROOT
 
 

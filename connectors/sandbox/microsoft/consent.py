@@ -12,6 +12,7 @@ from connectors.sandbox.microsoft.oauth import DELEGATED, GRAPH, OPENID, TokenDe
 from connectors.sandbox.microsoft.switches import GRANTED
 from connectors.sandbox.wire import Request, Response
 
+LOGIN = "https://login.microsoftonline.com"
 PAGE = "text/html; charset=utf-8"
 PROMPTS = ("login", "none", "consent", "select_account")
 
@@ -38,11 +39,14 @@ class Consent:
         return None
 
     def _discovery(self, request: Request, tenant: str) -> Response:
+        """Answers the discovery document. msal takes none whose endpoints are not https, so it names the real host; a client
+        that is led here by its own transport is led here with those, too."""
         try:
             self._desk.check_tenant(tenant, may_be_shared=True)
         except TokenRefused as error:
             return self._desk.refusal(error)
-        own = f"{request.base_url}/{tenant}"
+        hosts = {"vendor": LOGIN, "own": request.base_url, "own_https": request.base_url.replace("http://", "https://")}
+        own = f"{hosts[self._desk.store.switches.discovery_host]}/{tenant}"
         body = {
             "token_endpoint": f"{own}/oauth2/v2.0/token",
             "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt"],
@@ -51,7 +55,7 @@ class Consent:
             "id_token_signing_alg_values_supported": ["RS256"],
             "response_types_supported": ["code"],
             "scopes_supported": list(OPENID),
-            "issuer": f"https://login.microsoftonline.com/{self._desk.tenant}/v2.0",
+            "issuer": f"{LOGIN}/{self._desk.tenant}/v2.0",
             "authorization_endpoint": f"{own}/oauth2/v2.0/authorize",
             "tenant_region_scope": "EU",
             "cloud_instance_name": "microsoftonline.com",

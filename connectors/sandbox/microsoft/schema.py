@@ -131,11 +131,12 @@ def _birthday(value: Any) -> str | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        at = at.astimezone(UTC) if at.tzinfo else at
+    except (ValueError, OverflowError):
         raise _wrong("birthday", "Edm.DateTimeOffset") from None
     if at.tzinfo is None and not _DAY.fullmatch(text):
         raise _wrong("birthday", "Edm.DateTimeOffset")
-    return f"{at.astimezone(UTC) if at.tzinfo else at:%Y-%m-%d}T00:00:00Z"
+    return f"{at.date().isoformat()}T00:00:00Z"
 
 
 # --- merging a body into what is stored -------------------------------------------------------------------------------

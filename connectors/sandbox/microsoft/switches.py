@@ -25,6 +25,7 @@ class Switches:
     secret_is_expired: bool = False
     token_seconds: int = 3599
     strict_rotation: bool = True  # a refresh token that was used is dead; False: it lives on beside its successor
+    discovery_host: str = "vendor"  # what the discovery document names: the real host, own (http), own_https
     # how it runs
     users_page_size: int = 100  # of a list of users, and the most it may be
     page_size: int = 10  # of lists and delta rounds that ask for none
@@ -96,6 +97,7 @@ CHECKS: dict[str, Check] = {
     "permissions": (_are_permissions, f"a text of permissions with spaces between, of {', '.join(PERMISSIONS)}"),
     "certificate": _or_null((lambda v: isinstance(v, str), "the PEM text of a certificate or public key")),
     "token_seconds": _whole(1, LONGEST),
+    "discovery_host": _one_of("vendor", "own", "own_https"),
     "users_page_size": _whole(1, 999),
     "page_size": _whole(1, 1000),
     "settle_seconds": _whole(0, LONGEST),
