@@ -164,6 +164,24 @@ def test_replays_duplicates_and_shuffling_are_seen_when_switched_on(graph):
     assert set(replayed(again, replayed(entries))) == set(ids[20:])
 
 
+@pytest.mark.parametrize("switch", ["delta_replays", "delta_duplicates", "delta_shuffles"])
+def test_what_went_and_came_back_is_there_however_it_is_told(graph, switch):
+    graph.folder("Ours")
+    ids = fill(graph, 30)
+    entries, link = graph.round("contacts/delta", PAGED)
+    graph.switch(**{switch: True})
+    for folder in ("Ours", "Contacts"):
+        for id_ in ids[:20]:
+            graph.person(id_, folder=folder)
+
+    for _ in range(3):
+        news, link = graph.round(link, PAGED)
+        entries = [*entries, *news]
+        assert set(replayed(entries)) == set(ids)
+    assert any("@removed" in e for e in entries)
+    assert set(replayed(graph.round("contacts/delta", PAGED)[0])) == set(ids)
+
+
 class Reader:
     """Holds the picture of a folder by delta alone."""
 
@@ -187,7 +205,7 @@ class Reader:
         return {row["id"]: (row["surname"], row["changeKey"]) for row in listed}
 
 
-ACTS = ("create", "edit", "drag", "delete", "restore", "remove", "page", "page", "expire")
+ACTS = ("create", "edit", "drag", "round trip", "delete", "restore", "remove", "page", "page", "expire")
 MODES = st.fixed_dictionaries({name: st.booleans() for name in ("delta_replays", "delta_duplicates", "delta_shuffles")})
 
 
@@ -237,6 +255,9 @@ def _walk(graph, readers, act, lot):
         graph.change(row["id"], surname=f"E{lot}")
     elif act == "drag":
         graph.person(row["id"], folder="Ours" if row["folder"] == "Contacts" else "Contacts")
+    elif act == "round trip":
+        for folder in ("Deleted Items", row["folder"]):
+            graph.person(row["id"], folder=folder)
     elif act == "restore":
         graph.person(row["id"], folder=rng.choice(("Contacts", "Ours")))
     elif act == "delete":

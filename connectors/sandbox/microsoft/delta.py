@@ -198,25 +198,38 @@ class Delta:
                 yield again, kind, number
 
     def _told(self, told: Round) -> Iterable[tuple[int, int, int]]:
-        replays = "r" in told.mode
-        members = self._store.members.get(told.stream, []) if told.since is None or replays else []
+        """Yields what a round tells: all members of a first one, the news of a later one, and what it replays. Where a removal is
+        replayed, so is what came of its item since."""
+        gone = self._replayed(told)
+        returned = {self._item(number) for _, _, number in gone}
+        members = self._store.members.get(told.stream, []) if told.since is None or "r" in told.mode else []
         rows = [row for number in members if (row := self._store.member(told.stream, number)) is not None]
         if told.since is None:
             yield from ((row["seq"], CHANGED, row["n"]) for row in rows)
         else:
             yield from self._news(told, told.since)
-            old = (row for row in rows if row["seq"] <= told.since)
-            yield from ((row["seq"], CHANGED, row["n"]) for row in old if self._lot(told, "replay", row["n"]) % 4 == 0)
-        if replays:
-            until = told.until if told.since is None else told.since
-            gone = (entry for entry in self._store.journal(told.stream, -1, until) if entry[1] == REMOVED)
-            yield from (entry for entry in gone if self._lot(told, "replay", entry[2]) % 2)
+            for row in rows:
+                is_replayed = row["n"] in returned or self._lot(told, "replay", row["n"]) % 4 == 0
+                if row["seq"] <= told.since and is_replayed:
+                    yield row["seq"], CHANGED, row["n"]
+        yield from gone
+
+    def _replayed(self, told: Round) -> list[tuple[int, int, int]]:
+        """Returns the removals of before that a round tells again."""
+        if "r" not in told.mode:
+            return []
+        until = told.until if told.since is None else told.since
+        gone = (entry for entry in self._store.journal(told.stream, -1, until) if entry[1] == REMOVED)
+        return [entry for entry in gone if self._lot(told, "replay", entry[2]) % 2]
+
+    def _item(self, removal: int) -> int:
+        """Returns the number of what a removal is about."""
+        return int(self._store.tables["removal"].rows[removal]["item"])
 
     def _key(self, told: Round, sequence: int, kind: int, number: int) -> Key:
         """Returns where an event stands. A removal comes before all that may tell that its item is there again."""
         if kind == REMOVED:
-            item = self._store.tables["removal"].rows[number]["item"]
-            if told.since is None or ("s" in told.mode and self._store.member(told.stream, item) is not None):
+            if told.since is None or ("s" in told.mode and self._store.member(told.stream, self._item(number)) is not None):
                 return 0, sequence, 0
         elif told.since is None and "s" not in told.mode:
             return 1, number, 0
