@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from connectors.sandbox.microsoft.limits import PER_10_MINUTES
+from connectors.sandbox.microsoft.system import MicrosoftSystem
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.pages import Pages
 from connectors.sandbox.salesforce.limits import PER_DAY
@@ -67,6 +69,8 @@ class Control:
             ("POST", "/switches"): self._switches,
             ("POST", "/salesforce/merge"): lambda r: self._changed(self._world.salesforce.merge(_object(r))),
             ("POST", "/salesforce/convert"): lambda r: self._changed(self._world.salesforce.convert(_object(r))),
+            ("POST", "/microsoft/empty"): lambda r: self._changed(self._world.microsoft.empty(_object(r))),
+            ("POST", "/microsoft/expire_delta"): lambda r: self._changed(self._world.microsoft.expire_delta()),
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
         route = routes.get((request.method, request.path.rstrip("/")))
@@ -100,7 +104,8 @@ class Control:
         if most is None:
             raise Refused(400, "limit must be a whole number")
         calls = list(self._world.calls)[-most:] if most else []
-        return {"calls": calls, "counts": {name: dict(counts) for name, counts in self._world.counts.items()}}
+        counts = {name: dict(counts) for name, counts in self._world.counts.items()}
+        return {"calls": calls, "counts": counts, "units": dict(self._world.units)}
 
     def _forget_calls(self, request: Request) -> Any:
         self._world.forget_calls()
@@ -114,27 +119,37 @@ class Control:
         return {"now": self._world.now().isoformat()}
 
     def _limits(self, request: Request) -> Any:
-        """Sets how many calls Outreach allows an hour, and Salesforce in 24; the rest stays."""
-        given = _parts(request, {"outreach": ("per_hour",), "salesforce": ("per_day",)})
+        """Sets how many calls Outreach allows an hour, Salesforce in 24, a mailbox in 10 minutes and at once; the rest stays."""
+        known = {"outreach": ("per_hour",), "salesforce": ("per_day",), "microsoft": ("per_10_minutes", "concurrent")}
+        given = _parts(request, known)
         outreach, salesforce = self._world.outreach, self._world.salesforce.limits
         per_hour = given["outreach"].get("per_hour", outreach.per_hour)
         per_day = given["salesforce"].get("per_day", salesforce.per_day)
-        for name, limit in (("per_hour", per_hour), ("per_day", per_day)):
+        box = self._world.microsoft.limits
+        per_10_minutes = given["microsoft"].get("per_10_minutes", box.per_10_minutes)
+        concurrent = given["microsoft"].get("concurrent", box.concurrent)
+        named = (("per_hour", per_hour), ("per_day", per_day), ("per_10_minutes", per_10_minutes), ("concurrent", concurrent))
+        for name, limit in named:
             if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
                 raise Refused(400, f"{name} must be a whole number or null")
         outreach.per_hour = per_hour
         salesforce.per_day = PER_DAY if per_day is None else per_day
+        box.per_10_minutes = PER_10_MINUTES if per_10_minutes is None else per_10_minutes
+        box.concurrent = concurrent
         used = {"per_day": salesforce.per_day, "used": salesforce.used()}
-        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used})
+        mailbox = {"per_10_minutes": box.per_10_minutes, "concurrent": box.concurrent}
+        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used, "microsoft": mailbox})
 
     def _all_switches(self) -> dict[str, Any]:
-        return {"outreach": self._world.outreach.switches(), "salesforce": self._world.salesforce.switches()}
+        systems = (self._world.outreach, self._world.salesforce, self._world.microsoft)
+        return {system.name: system.switches() for system in systems}
 
     def _switches(self, request: Request) -> Any:
-        """Sets what Outreach and Salesforce do one way or the other, as the body names it; the rest stays."""
-        systems: dict[str, OutreachSystem | SalesforceSystem] = {
+        """Sets what the systems do one way or the other, as the body names it; the rest stays."""
+        systems: dict[str, OutreachSystem | SalesforceSystem | MicrosoftSystem] = {
             "outreach": self._world.outreach,
             "salesforce": self._world.salesforce,
+            "microsoft": self._world.microsoft,
         }
         given = _parts(request, {name: tuple(system.switches()) for name, system in systems.items()})
         before = self._all_switches()

@@ -5,6 +5,8 @@ to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 
 `stale_next` (the cursor of a next link is refused), `index_lag` (searches answer by what records held `seconds` ago).
 Salesforce: `lock_row` (UNABLE_TO_LOCK_ROW for the rows that a write touches, or those of and under `record`),
 `concurrent_limit` (403), `stale_locator` (the next page of a query is refused); its `status` takes `code` and `message`.
+Microsoft: `stale_delta` (the token of a delta round is dead; `form` says how that is answered, `where` next or delta is which
+token); its `status` takes `code` and `message`. A `status` or `stale_delta` that names a path also strikes parts of a batch.
 All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
@@ -16,23 +18,26 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from connectors.sandbox.microsoft.switches import FORMS
 from connectors.sandbox.paths import LISTS, PATHS, is_known
 from connectors.sandbox.wire import read_id
 
 BEFORE = (
     "status", "drop", "redirect", "expire_token", "delay_redirect", "session_lost", "migrating", "page_too_large", "stale_next",
-    "concurrent_limit", "stale_locator",
+    "concurrent_limit", "stale_locator", "stale_delta",
 )  # fmt: skip
 KINDS = ("latency", "lost_answer", "pause", "truncate", "html", "slow", "index_lag", "clock_skew", "lock_row", *BEFORE)
 ONLY = {
     **dict.fromkeys(("delay_redirect", "session_lost", "migrating"), "workbooks"),
     **dict.fromkeys(("page_too_large", "stale_next", "index_lag"), "outreach"),
     **dict.fromkeys(("lock_row", "concurrent_limit", "stale_locator"), "salesforce"),
+    "stale_delta": "microsoft",
 }
 METHODS = ("*", "GET", "POST", "PUT", "PATCH", "DELETE")
 NEEDS = {"status": "status", "latency": "ms", "index_lag": "seconds", "clock_skew": "seconds", "page_too_large": "size"}
 LONGEST = 100 * 365 * 86400.0  # seconds: clocks stay within a hundred years of the present, so that every date can be said
 DEFAULT_PAGE = 50
+WHERE = {"next": "$skiptoken", "delta": "$deltatoken"}
 
 
 @dataclass(slots=True)
@@ -66,9 +71,11 @@ class Fault:
             return template.endswith("/{locator}")
         if self.kind == "lock_row":
             return method != "GET" and template.startswith("/services/data/")
-        if self.kind not in ("page_too_large", "stale_next"):
+        if self.kind not in ("page_too_large", "stale_next", "stale_delta"):
             return True
         given = dict(parse_qsl(query))
+        if self.kind == "stale_delta":
+            return any(WHERE[word] in given for word in WHERE if self.options.get("where", word) == word)
         if self.kind == "stale_next":
             return "page[after]" in given
         size = read_id(given.get("page[size]", given.get("page[limit]", str(DEFAULT_PAGE))))
@@ -119,6 +126,8 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
     least = -LONGEST if kind == "clock_skew" else 0  # a clock may also be slow
     if needs == "seconds" and not least <= value <= LONGEST:  # type: ignore[operator]
         raise ValueError(f"seconds of a {kind} fault must lie between {least:.0f} and {LONGEST:.0f}")
+    if kind == "stale_delta" and (options.get("form", "gone") not in FORMS or options.get("where", "next") not in WHERE):
+        raise ValueError(f"form of a stale_delta fault is one of {', '.join(FORMS)}, where one of {', '.join(WHERE)}")
     for name in ("code", "message", "record"):
         if not isinstance(options.get(name, ""), str) or not str(options.get(name, "")).isprintable():
             raise ValueError(f"{name} must be a text")
@@ -137,7 +146,8 @@ def _check_place(kind: str, system: str, method: str, path: str) -> None:
         raise ValueError(f"method must be one of {', '.join(METHODS)}")
     if path != "*" and not is_known(system, path):
         place = ONLY.get(kind, system)
-        examples = {"workbooks": "/crm/organisations.api", "salesforce": "/services/data/{v}/sobjects/Contact/{id}"}
+        examples = {"workbooks": "/crm/organisations.api", "salesforce": "/services/data/{v}/sobjects/Contact/{id}",
+                    "microsoft": "/v1.0/users/{id}/contacts/{id}"}  # fmt: skip
         example = examples.get(place, "/api/v2/accounts/{id}")
         raise ValueError(f"no call has the path {path!r}; take * or one like {example}")
 
@@ -169,6 +179,17 @@ class Faults:
                 fault.hits += 1
                 hit.append(fault)
         return hit
+
+    def for_part(self, system: str, method: str, path: str, template: str, query: str) -> Fault | None:
+        """Returns the fault that strikes a part of a batch, and counts it: one that names a path, as the whole call is struck by
+        those that do not."""
+        for fault in self.all:
+            if fault.kind not in ("status", "stale_delta") or fault.path == "*" or not fault.fits(system, method, path, template, query):
+                continue
+            if fault.probability >= 1 or self._random.random() < fault.probability:
+                fault.hits += 1
+                return fault
+        return None
 
     def lasting(self, kind: str, system: str) -> float:
         """Returns the seconds of a lasting fault of this kind on the system, 0 when there is none."""

@@ -11,7 +11,7 @@ from connectors.sandbox.world import PORTS, World
 
 ROWS_A_PAGE = 50
 SAVED = "saved=1"  # the query after a save
-TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
+TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft"}
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
                       "cf_organisation_outreach_sync_error", "cf_organisation_outreach_id", "updated_at"),
@@ -26,13 +26,19 @@ COLUMNS = {
     "Task": ("Id", "Subject", "Status", "ActivityDate", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "Event": ("Id", "Subject", "StartDateTime", "DurationInMinutes", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "User": ("Id", "Name", "Username", "Email", "IsActive"),
+    "contact": ("id", "mailbox", "folder", "displayName", "emails", "companyName", "categories", "lastModifiedDateTime"),
+    "contactFolder": ("id", "mailbox", "displayName", "parent", "contacts"),
+    "user": ("id", "mail", "displayName", "accountEnabled", "state"),
+    "outlookCategory": ("id", "mailbox", "displayName", "color"),
 }  # fmt: skip
 MAIN_OBJECTS = {
     "workbooks": ("organisations", "people"),
     "outreach": ("accounts", "prospects", "users"),
     "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
+    "microsoft": ("contact", "contactFolder", "user", "outlookCategory"),
 }
-MENU = {"workbooks": ("organisations",), "outreach": ("accounts", "prospects"), "salesforce": ("Contact", "Lead")}
+MENU = {"workbooks": ("organisations",), "outreach": ("accounts", "prospects"), "salesforce": ("Contact", "Lead"),
+        "microsoft": ("contact",)}  # fmt: skip
 # Fields that can be filled in although the record holds nothing of them yet.
 OFFERED = {
     "accounts": ("name", "domain", "industry", "websiteUrl", "locality", "description", "tags"),
@@ -45,11 +51,13 @@ OFFERED = {
     "Lead": ("FirstName", "LastName", "Email", "Company", "Title", "Phone", "MobilePhone", "Street", "City", "State", "PostalCode",
              "Country", "Website", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
 }  # fmt: skip
-LISTS = {"emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"}
+LISTS = {"emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags", "businessPhones", "categories"}
 SWITCHES = {"emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"}
 COMPOUND = {("prospects", "name"), ("Contact", "Name"), ("Lead", "Name")}  # made up of its parts
 FIXED = {
     "id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt", "Id", "CreatedDate", "LastModifiedDate", "SystemModstamp",
+    "immutableId", "@odata.etag", "changeKey", "createdDateTime", "lastModifiedDateTime", "mailbox", "parentFolderId", "parent", "contacts",
+    "birthday", "primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress", "userType",
 }  # fmt: skip
 STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}

@@ -27,6 +27,7 @@ USERS = (
 )
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
+MAILBOXES = (("ann@example.test", "Ann", "Archer"), ("bob@example.test", "Bob", "Baker"))
 MOST_ROWS = 5_000_000
 LONGEST_CELL = 64 * 1024 * 1024  # a row with a long field is refused by Workbooks' rule, not by the CSV reader's
 TITLES = ("Buyer", "Head of Purchasing", "Operations Manager", "Engineer", None)
@@ -106,6 +107,7 @@ def fill(world: World, scenario: str) -> None:
     """Fills a fresh world. Raises ValueError for a scenario that does not exist."""
     kind, size = read_scenario(scenario)
     _users(world)
+    fill_microsoft(world)
     if kind != "empty":  # an empty world is for tests, which see paging with a few records
         world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
     if kind == "demo":
@@ -134,6 +136,20 @@ def fill_salesforce_users(world: World) -> None:
             email = f"{first.lower()}@seller.example"
             values = {"Username": f"{username.lower()}@seller.example", "FirstName": first, "LastName": last, "Email": email}
             world.salesforce.create_record("User", values)
+
+
+def fill_microsoft(world: World) -> None:
+    """Makes two mailboxes with nothing in them."""
+    for address, first, last in MAILBOXES:
+        world.microsoft.create_record("user", {"mail": address, "givenName": first, "surname": last, "displayName": f"{first} {last}"})
+
+
+def _personal_contacts(world: World) -> None:
+    """Gives the first mailbox contacts of its own, which no sync may touch."""
+    for n, first in enumerate(_PEOPLE[:10]):
+        person = {"givenName": first, "surname": _LAST[n], "emails": [f"{first}.{_LAST[n]}@home.example".lower()]}
+        more = {"mobilePhone": f"+44 7700 9000{n:02d}", "categories": ["Family"] if n % 3 == 0 else []}
+        world.microsoft.create_record("contact", {"mailbox": MAILBOXES[0][0], **person, **more})
 
 
 def _users(world: World) -> None:
@@ -179,6 +195,7 @@ def _demo(world: World) -> None:
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
+    _personal_contacts(world)
 
 
 def _host(name: str) -> str:

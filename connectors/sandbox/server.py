@@ -9,8 +9,10 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from http.client import responses
 from typing import Any
 
@@ -78,8 +80,10 @@ class _Handler(socketserver.StreamRequestHandler):
         body = self._body(headers)
         path, _, query = target.partition("?")
         host = headers.get("host", f"{HOST}:{self.server.server_address[1]}")
-        outcome = self.server.answer(Request(method, path, query, headers, body, f"http://{host}"))
-        return self._send(outcome, has_body=method != "HEAD") and headers.get("connection", "").lower() != "close"
+        request = Request(method, path, query, headers, body, f"http://{host}")
+        with self.server.running(request):
+            is_open = self._send(self.server.answer(request), has_body=method != "HEAD")
+        return is_open and headers.get("connection", "").lower() != "close"
 
     def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -157,8 +161,11 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, answer: Callable[[Request], Outcome]) -> None:
+    def __init__(
+        self, port: int, answer: Callable[[Request], Outcome], running: Callable[[Request], AbstractContextManager[None]] | None = None
+    ) -> None:
         self.answer = answer
+        self.running = running or (lambda request: nullcontext())
         if not 0 <= port <= 65535:
             raise ValueError(f"there is no port {port}")
         try:
@@ -184,7 +191,8 @@ class SandboxServer:
         try:
             self._servers["control"] = _Server(port, lambda request: _plain(control.handle(request)))
             for name, offset in PORTS.items():
-                self._servers[name] = _Server(port + offset if port else 0, lambda request, name=name: world.handle(name, request))  # type: ignore[misc]
+                answer, running = partial(world.handle, name), partial(world.running, name)
+                self._servers[name] = _Server(port + offset if port else 0, answer, running)
         except (PortTaken, ValueError):
             self._close()
             raise

@@ -35,7 +35,7 @@ def _finite(text: str) -> float:
 
 SECRETS = {
     "api_key", "password", "session_id", "_authenticity_token", "client_secret", "refresh_token", "code", "code_verifier", "token",
-    "assertion", "access_token",
+    "assertion", "client_assertion", "access_token",
 }  # fmt: skip
 MOST_MASKED = 8000  # characters of a query or body that are looked through for the log
 
@@ -81,6 +81,7 @@ class Response:
     content_type: str = "application/json; charset=utf-8"
     headers: list[tuple[str, str]] = field(default_factory=list)
     template: str = ""
+    noted: list[dict[str, Any]] = field(default_factory=list)  # of each part of a call, for the call log
 
 
 class System(Protocol):

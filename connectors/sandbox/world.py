@@ -10,19 +10,21 @@ import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
+from connectors.sandbox.microsoft.system import MicrosoftSystem
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.outreach.webhooks import Sender
 from connectors.sandbox.salesforce.system import SalesforceSystem
 from connectors.sandbox.wire import Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
-PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3}
+PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4}
 CALLS_KEPT = 200_000
 SHOWN = 2000  # characters of what a call asked
 PAUSE_LIMIT = 300.0
@@ -68,12 +70,15 @@ class World:
         self.faults = Faults(self.seed)
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in PORTS}
+        self.units: Counter[str] = Counter()
         self._paused: list[threading.Event | None] = []
-        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem] = {
+        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem | MicrosoftSystem] = {
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
             "salesforce": SalesforceSystem(now=lambda: self.now("salesforce"), seed=self.seed),
+            "microsoft": MicrosoftSystem(now=lambda: self.now("microsoft"), seed=self.seed),
         }
+        self.microsoft.part_fault = self._part_fault
         self.outreach.index_lag = lambda: self.faults.lasting("index_lag", "outreach")
 
     @property
@@ -92,6 +97,12 @@ class World:
     def salesforce(self) -> SalesforceSystem:
         system = self.systems["salesforce"]
         assert isinstance(system, SalesforceSystem)
+        return system
+
+    @property
+    def microsoft(self) -> MicrosoftSystem:
+        system = self.systems["microsoft"]
+        assert isinstance(system, MicrosoftSystem)
         return system
 
     def now(self, system: str = "") -> datetime:
@@ -124,6 +135,10 @@ class World:
             from connectors.sandbox.scenarios import fill_salesforce_users
 
             fill_salesforce_users(self)
+        if "microsoft" not in kept["systems"]:
+            from connectors.sandbox.scenarios import fill_microsoft
+
+            fill_microsoft(self)
 
     def web_url(self, system: str) -> str:
         return f"{self.control_url}/browse/{system}"
@@ -132,6 +147,7 @@ class World:
         with self.lock:
             self.calls.clear()
             self.counts = {name: Counter() for name in PORTS}
+            self.units.clear()
 
     def release(self) -> int:
         """Lets paused answers go. Returns how many."""
@@ -151,6 +167,15 @@ class World:
         else:
             for system in self.systems.values():
                 system.take_dirty()
+
+    def running(self, name: str, request: Request) -> AbstractContextManager[None]:
+        """Holds a request's place among those of its mailbox until its answer is sent, where a system allows few at once."""
+        return self.microsoft.running(request) if name == "microsoft" else nullcontext()
+
+    def _part_fault(self, method: str, path: str, query: str) -> tuple[str, dict[str, Any]] | None:
+        """Returns kind and options of the fault that strikes a part of a batch."""
+        fault = self.faults.for_part("microsoft", method, path, self.microsoft.template(path), query)
+        return (fault.kind, fault.options) if fault else None
 
     # --- one request ------------------------------------------------------------------------------------------------
     def handle(self, name: str, request: Request) -> Outcome:
@@ -213,7 +238,11 @@ class World:
                 outcome.is_truncated = True
             elif fault.kind == "html":
                 outcome.response = Response(
-                    200, b"<!doctype html><title>Sign in</title><p>Please sign in.", "text/html", template=outcome.response.template
+                    200,
+                    b"<!doctype html><title>Sign in</title><p>Please sign in.",
+                    "text/html",
+                    template=outcome.response.template,
+                    noted=outcome.response.noted,
                 )
             elif fault.kind == "slow":
                 outcome.is_slow = True
@@ -224,9 +253,12 @@ class World:
     def _log(self, name: str, method: str, request: Request, outcome: Outcome, started: float) -> None:
         template = outcome.response.template or self.systems[name].template(request.path)
         self.counts[name][f"{method} {template}"] += 1
+        self.units[name] += max(1, len(outcome.response.noted))
         entry = {"system": name, "method": method, "path": request.path, "status": outcome.response.status}
         entry["query"] = self.systems[name].shown(request)[:SHOWN]
         entry["ms"] = round((time.perf_counter() - started) * 1000, 1)
+        if outcome.response.noted:
+            entry["parts"] = outcome.response.noted
         if outcome.is_lost:
             entry["lost"] = True
         self.calls.append(entry)

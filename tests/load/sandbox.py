@@ -1,6 +1,7 @@
 """The sandbox for large worlds: as `manage.py sandbox`, but the organisations of bound:N were edited one after the other,
 a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox.
-LOAD_PEOPLE=N adds N contacts and the prospects that name them, with equal values."""
+LOAD_PEOPLE=N adds N contacts and the prospects that name them, with equal values. LOAD_MAILBOXES=N adds N Microsoft
+mailboxes with LOAD_CONTACTS personal contacts each."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 ROWS_A_SECOND = 100
 PEOPLE = int(os.environ.get("LOAD_PEOPLE", "0"))
+MAILBOXES, CONTACTS = (int(os.environ.get(name, "0")) for name in ("LOAD_MAILBOXES", "LOAD_CONTACTS"))
 
 
 def bound(world: World, size: int) -> None:
@@ -49,10 +51,21 @@ def people(world: World, size: int) -> None:
         world.outreach.create_record("prospects", {**person, **pointer, "updatedAt": seen})
 
 
+def mailboxes(world: World, size: int, contacts: int) -> None:
+    """Makes mailboxes with personal contacts in their default folders."""
+    for n in range(1, size + 1):
+        address = f"user{n}@example.test"
+        world.microsoft.create_record("user", {"mail": address})
+        for m in range(1, contacts + 1):
+            person = {"givenName": f"First {m}", "surname": f"Last {n:05d}-{m:05d}", "emails": [f"c{m}.u{n}@home.example"]}
+            world.microsoft.create_record("contact", {"mailbox": address, **person})
+
+
 def fill(world: World, scenario: str) -> None:
     ordinary(world, scenario)
     if PEOPLE:
         people(world, PEOPLE)
+    mailboxes(world, MAILBOXES, CONTACTS)
 
 
 if __name__ == "__main__":

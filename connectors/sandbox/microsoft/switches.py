@@ -1,0 +1,115 @@
+"""What the played Graph does one way or the other: the app's consent, what the reference leaves open, reported defects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+PERMISSIONS = (
+    "Contacts.ReadWrite", "Contacts.Read", "Calendars.ReadWrite", "Calendars.Read", "Mail.ReadWrite", "Mail.Read", "Mail.ReadBasic",
+    "MailboxSettings.ReadWrite", "MailboxSettings.Read", "Tasks.ReadWrite.All", "Tasks.Read.All", "User.Read.All", "Directory.Read.All",
+)  # fmt: skip
+GRANTED = "Contacts.ReadWrite Calendars.ReadWrite Mail.ReadWrite MailboxSettings.ReadWrite Tasks.ReadWrite.All User.Read.All"
+FORMS = ("gone", "gone_with_location", "not_found", "bad_request")  # how a dead sync state is answered
+LONGEST = 100 * 365 * 86400
+
+
+@dataclass(slots=True)
+class Switches:
+    """All switches with what they are until somebody sets them. Seconds are those of the world's clock."""
+
+    # the app in the tenant
+    permissions: str = GRANTED  # of tokens issued from now on
+    certificate: str | None = None  # PEM of a certificate or public key that client assertions are signed for
+    secret_is_expired: bool = False
+    token_seconds: int = 3599
+    strict_rotation: bool = True  # a refresh token that was used is dead; False: it lives on beside its successor
+    discovery_host: str = "vendor"  # what the discovery document names: the real host, own (http), own_https
+    # how it runs
+    users_page_size: int = 100  # of a list of users, and the most it may be
+    page_size: int = 10  # of lists and delta rounds that ask for none
+    settle_seconds: int = 0  # after so long a created contact gets another change key by itself; 0: never
+    shuffles_batches: bool = True  # answers of a batch come in any order
+    concurrency_scope: str = "mailbox"  # or app: over all mailboxes
+    # delta rounds
+    delta_replays: bool = False  # what was told in earlier rounds comes again, removals also in a first round
+    delta_duplicates: bool = False  # the same id several times in a round
+    delta_shuffles: bool = False  # in any order
+    delta_hides_last_removal: bool = False  # reported: the removal of a folder's last contact is missing
+    delta_token_seconds: int | None = None  # how long tokens live; None: for ever
+    delta_expired_form: str = "gone"  # how a dead token is answered: one of FORMS
+    removed_reason: str = "deleted"  # of what is in the bin or another folder: deleted, or changed
+    # where the reference is silent or unconfirmed
+    honours_if_match: bool = True
+    parent_folder_patch: str = "ignore"  # or refuse
+    address_patch: str = "replace"  # or merge: the parts of an address that a PATCH does not name
+    regenerates_display_name: bool = True
+    directory_names: bool = True  # the directory's name replaces that of its own addresses
+    home_phones_most: int | None = 2
+    property_filter_scope: str = "mailbox"  # or folder: where /contacts looks for extended properties
+    filters_categories: bool = False
+    lower_property_ids: bool = True  # tagged ids are told as `String 0x3a24`; False: as they were asked for
+    deleted_folder: str = "gone"  # or bin: it answers by its id, from Deleted Items
+    equal_folder_in_bin_refuses: bool = False  # reported: deleting fails while a folder of the same name lies in the bin
+    bin_as_contact_folder: bool = False  # /contactFolders/deleteditems answers
+    duplicate_category_status: int = 409  # or 400
+    unknown_user_code: str = "ErrorInvalidUser"  # or ResourceNotFound, Request_ResourceNotFound: of calls to a mailbox
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+NAMES = tuple(f.name for f in fields(Switches))
+
+
+def changed(present: Switches, given: Mapping[str, Any]) -> Switches:
+    """Returns the switches with those that are named set anew. Raises ValueError with a sentence for a value that is none."""
+    for name, value in given.items():
+        check, says = CHECKS[name]
+        if not check(value):
+            raise ValueError(f"{name} must be {says}")
+    return Switches(**{**present.as_dict(), **given})
+
+
+Check = tuple[Callable[[Any], bool], str]
+
+
+def _whole(low: int, high: int, what: str = "a whole number") -> Check:
+    return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high, f"{what} from {low} to {high}"
+
+
+def _or_null(check: Check) -> Check:
+    return lambda v: v is None or check[0](v), f"{check[1]}, or null"
+
+
+def _one_of(*allowed: Any) -> Check:
+    return lambda v: not isinstance(v, bool) and v in allowed, " or ".join(map(str, allowed))
+
+
+def _are_permissions(value: Any) -> bool:
+    return isinstance(value, str) and set(value.split()) <= set(PERMISSIONS)
+
+
+_BOOL: Check = (lambda v: isinstance(v, bool), "true or false")
+CHECKS: dict[str, Check] = {
+    **{f.name: _BOOL for f in fields(Switches) if f.type == "bool"},
+    "permissions": (_are_permissions, f"a text of permissions with spaces between, of {', '.join(PERMISSIONS)}"),
+    "certificate": _or_null((lambda v: isinstance(v, str), "the PEM text of a certificate or public key")),
+    "token_seconds": _whole(1, LONGEST),
+    "discovery_host": _one_of("vendor", "own", "own_https"),
+    "users_page_size": _whole(1, 999),
+    "page_size": _whole(1, 1000),
+    "settle_seconds": _whole(0, LONGEST),
+    "concurrency_scope": _one_of("mailbox", "app"),
+    "delta_token_seconds": _or_null(_whole(0, LONGEST)),
+    "delta_expired_form": _one_of(*FORMS),
+    "removed_reason": _one_of("deleted", "changed"),
+    "parent_folder_patch": _one_of("ignore", "refuse"),
+    "address_patch": _one_of("replace", "merge"),
+    "home_phones_most": _or_null(_whole(1, 100)),
+    "property_filter_scope": _one_of("mailbox", "folder"),
+    "deleted_folder": _one_of("gone", "bin"),
+    "duplicate_category_status": _one_of(409, 400),
+    "unknown_user_code": _one_of("ErrorInvalidUser", "ResourceNotFound", "Request_ResourceNotFound"),
+}
