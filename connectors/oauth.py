@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -247,7 +246,7 @@ def _text(raw: Any) -> str:
 
 def expiry(seconds: Any, now: datetime) -> datetime | None:
     """Returns when a token ends, None when the answer does not say so in a number of seconds."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     return now + timedelta(seconds=float(seconds)) if is_number and 0 <= seconds < LONGEST_LIFE else None
 
 

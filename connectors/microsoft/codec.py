@@ -136,7 +136,7 @@ def is_sound(row: Any) -> bool:
     texts = [row.get(name) for name in (*TEXTS.values(), "birthday", "parentFolderId")]
     phones = [text for name in ROOM if name != EMAILS for text in _list(row, name)]
     rows = [*_list(row, EMAILS), *_list(row, EXTENDED_LIST)]
-    addresses = [row.get(name) or {} for name in {name for name, _ in PARTS.values()}]
+    addresses = [{} if row.get(name) is None else row[name] for name in {name for name, _ in PARTS.values()}]
     if not all(isinstance(row.get(name), list | None) for name in (*ROOM, "categories", EXTENDED_LIST)):
         return False
     if not all(isinstance(one, Mapping) for one in (*rows, *addresses)):

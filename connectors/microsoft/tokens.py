@@ -89,7 +89,7 @@ class _Wire:
     def post(self, url: str, *, data: Mapping[str, Any], headers: Mapping[str, str] | None = None, **options: Any) -> _Said:
         if urlsplit(url).netloc != self.host:
             raise NeedsAttention("was to be asked for tokens at another host; refused", system=SYSTEM)
-        form = [(name, str(value)) for name, value in data.items()]
+        form = [(name, value.decode() if isinstance(value, bytes) else str(value)) for name, value in data.items()]
         for name, value in form:
             if name in SECRET_FIELDS:
                 self._http.redact.add(value)
