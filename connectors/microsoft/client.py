@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -125,22 +125,25 @@ class GraphClient:
             raise unreadable(SYSTEM, answer, is_read=True)
         return answer.data
 
-    def rows(self, path: str, *, template: str) -> tuple[list[Any], str]:
-        """Returns one page of a list, and the address of the next, "" behind the last."""
-        data = self.get_object(path, template=template)
-        rows, link = data.get("value"), data.get("@odata.nextLink")
-        following = self.local(link) if isinstance(link, str) else ""
-        if not isinstance(rows, list) or (following and following == path):  # the same page over and over
-            raise faults.error_of(200, None, is_read=True, mailbox=self.mailbox, redact=self._http.redact)
-        return rows, following
+    def pages(self, path: str, *, template: str) -> Iterator[list[Any]]:
+        """Yields a list a page at a time. Raises OutcomeUnknown for one that cannot be read, or that goes in a circle."""
+        seen = set()
+        while path:
+            seen.add(path)
+            data = self.get_object(path, template=template)
+            rows, link = data.get("value"), data.get("@odata.nextLink")
+            path = self.local(link) if isinstance(link, str) else ""
+            if not isinstance(rows, list) or path in seen:
+                raise self.unreadable_list()
+            yield rows
 
     def every(self, path: str, *, template: str) -> list[Any]:
         """Returns a whole list that is short."""
-        rows, following = self.rows(path, template=template)
-        while following:
-            more, following = self.rows(following, template=template)
-            rows += more
-        return rows
+        return [row for rows in self.pages(path, template=template) for row in rows]
+
+    def unreadable_list(self) -> ConnectorError:
+        """Returns the error for a list that is not what the documentation says: never taken for empty."""
+        return faults.error_of(200, None, is_read=True, mailbox=self.mailbox, redact=self._http.redact)
 
     def send(self, method: str, path: str, body: Any, *, template: str, if_match: str = "") -> Answer:
         """Returns the answer to a write that went well. Raises the error of any other."""

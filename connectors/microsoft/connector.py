@@ -13,7 +13,7 @@ from connectors.errors import NeedsAttention
 from connectors.grants import ClientCredentialsGrant, RefreshGrant
 from connectors.http import HttpClient
 from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, MailboxUser
-from connectors.microsoft import faults, scopes
+from connectors.microsoft import scopes
 from connectors.microsoft.client import GraphClient, address
 from connectors.microsoft.login import Flow, Registration, resource_of
 from connectors.microsoft.mailbox import MicrosoftMailbox, NotForMailboxes
@@ -117,12 +117,11 @@ class MicrosoftConnector(NotForMailboxes):
         if self._is_delegated:
             return
         select = "id,displayName,mail,userPrincipalName,accountEnabled"
-        following = address(_USERS, select=select, top=str(self._settings.users_a_page))
-        while following:
-            rows, following = self._directory.rows(following, template=_USERS)
+        path = address(_USERS, select=select, top=str(self._settings.users_a_page))
+        for rows in self._directory.pages(path, template=_USERS):
             users = [_user(row) for row in rows]
             if None in users:  # a page that cannot be read is no page without people
-                raise faults.error_of(200, None, is_read=True, redact=self._http.redact)
+                raise self._directory.unreadable_list()
             yield [user for user in users if user is not None and user.address]
 
     # --- what it is, and who we are -----------------------------------------------------------------------------------
@@ -149,7 +148,7 @@ class MicrosoftConnector(NotForMailboxes):
         ]
 
     def _first_user(self) -> object:
-        return self._directory.rows(address(_USERS, select="id", top="1"), template=_USERS)
+        return next(self._directory.pages(address(_USERS, select="id", top="1"), template=_USERS))
 
     def identity(self) -> Identity:
         """As the contract says: the app and its tenant, as the token names them."""

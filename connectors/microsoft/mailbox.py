@@ -113,7 +113,7 @@ class MicrosoftMailbox(NotForMailboxes):
         rows = self._client.every(path, template=_FOLDERS)
         found = [_folder(row) for row in rows]
         if None in found:
-            raise faults.error_of(200, None, is_read=True, mailbox=self.address, redact=self._http.redact)
+            raise self._client.unreadable_list()
         return [folder for folder in found if folder is not None and folder.name == name]
 
     def make_folder(self, name: str) -> Folder:
@@ -196,28 +196,18 @@ class MicrosoftMailbox(NotForMailboxes):
 
     def check_mailbox(self) -> list[Check]:
         root = self._client.root
+        contacts, folders = (address(f"{root}/{name}", top="1", select="id") for name in ("contacts", "contactFolders"))
+        categories = f"{root}/outlook/masterCategories"
         return run_checks(
             [
-                Try(
-                    "Read contacts",
-                    "The contacts of this mailbox can be read.",
-                    lambda: self._client.rows(address(f"{root}/contacts", top="1", select="id"), template=LIST_TEMPLATE),
-                    _policy,
-                ),
-                Try(
-                    "Read contact folders",
-                    "Its folders of contacts can be read.",
-                    lambda: self._client.rows(address(f"{root}/contactFolders", top="1", select="id"), template=_FOLDERS),
-                    _policy,
-                ),
-                Try(
-                    "Read categories",
-                    "Its categories can be read.",
-                    lambda: self._client.rows(f"{root}/outlook/masterCategories", template=_CATEGORIES),
-                    lambda error: ASK_CATEGORIES if _is_refusal(error) else "",
-                ),
+                Try("Read contacts", "The contacts of this mailbox can be read.", self._looks(contacts, LIST_TEMPLATE), _policy),
+                Try("Read contact folders", "Its folders of contacts can be read.", self._looks(folders, _FOLDERS), _policy),
+                Try("Read categories", "Its categories can be read.", self._looks(categories, _CATEGORIES), _categories),
             ]
         )
+
+    def _looks(self, path: str, template: str) -> Callable[[], object]:
+        return lambda: next(self._client.pages(path, template=template))
 
     def check(self, *, may_send: bool = True) -> list[Check]:
         return self.check_mailbox()
@@ -267,3 +257,7 @@ def _is_refusal(error: ConnectorError) -> bool:
 
 def _policy(error: ConnectorError) -> str:
     return ASK_POLICY if _is_refusal(error) else ""
+
+
+def _categories(error: ConnectorError) -> str:
+    return ASK_CATEGORIES if _is_refusal(error) else ""

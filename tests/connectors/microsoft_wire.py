@@ -47,7 +47,7 @@ class Graph(Script):
     one for ever; parts of a batch likewise, their answers in reverse order. `parts` keeps what the batches asked for."""
 
     def __init__(self, routes: dict[str, Reply | list[Reply]]) -> None:
-        super().__init__(Said(404, {"error": {"code": "BadRequest", "message": "no route"}}))
+        super().__init__(Said(400, {"error": {"code": "BadRequest", "message": "no route"}}))
         self.routes = {route: list(said) if isinstance(said, list) else [said] for route, said in routes.items()}
         self.parts: list[dict[str, Any]] = []
         self.units: list[int] = []  # parts of each batch
@@ -63,7 +63,7 @@ class Graph(Script):
     def _next(self, route: str) -> Any:
         replies = self.routes.get(route)
         if not replies:
-            return Said(404, {"error": {"code": "BadRequest", "message": f"no route for {route}"}})
+            return Said(400, {"error": {"code": "BadRequest", "message": f"no route for {route}"}})
         return replies.pop(0) if len(replies) > 1 else replies[0]
 
     def _batch(self, body: dict[str, Any]) -> Said:
