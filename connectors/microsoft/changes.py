@@ -156,8 +156,7 @@ class Changes:
             id_ = codec.id_of(row)
             if not id_:
                 raise self._client.unreadable(reply, is_read=True)
-            found.pop(id_, None)  # what was said last holds
-            found[id_] = None if "@removed" in row else row
+            found[id_] = None if "@removed" in row else row  # what was said last holds
         return _Page(found, Half(link, half.begun_at, is_done=bool(end)), reply)
 
     def _refusal(self, name: str, reply: Reply) -> Exception:

@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors.contract import Record
 from connectors.errors import RecordGone, Rejected, StaleVersion
+from connectors.http import unreadable
 from connectors.mailboxes import BIN, FOREIGN_ID
 from connectors.microsoft import codec
 from connectors.microsoft.client import GraphClient, segment
@@ -110,9 +111,11 @@ class Mover:
         except RecordGone as gone:
             raise folder_gone(gone) from gone
         id_ = codec.id_of(answer.data)
-        made = self._read(id_) if id_ else None
-        if made is None:  # it may be there all the same; the next call looks for its marker
-            raise StaleVersion("the copy of the contact could not be read back", system=SYSTEM, exchange=answer.exchange)
+        if not id_:
+            raise unreadable(SYSTEM, answer, is_read=False)
+        made = self._read(id_)
+        if made is None:
+            raise StaleVersion("the copy of the contact vanished before it was read back", system=SYSTEM, exchange=answer.exchange)
         return made
 
     def _changed(self, row: Row, body: Mapping[str, Any]) -> Row | None:

@@ -230,6 +230,23 @@ def test_a_batch_takes_as_many_places_as_microsoft_gives_it():
     assert order == ["single", "batch"]
 
 
+def test_a_batch_of_one_mailbox_leaves_places_to_the_others():
+    connector, graph = connection({f"{USERS}/bo/contactFolders": page()}, settings={"global_concurrency": 5})
+    send, seen = graph.send, []
+
+    def batch_sees_another(request, **options):
+        if request.url.endswith("/$batch"):  # while it is under way, another mailbox gets through
+            thread = threading.Thread(target=lambda: seen.append(connector.mailbox("bo").folders("x")))
+            thread.start()
+            thread.join(timeout=5)
+        return send(request, **options)
+
+    graph.send = batch_sees_another
+    graph.routes |= {f"{USERS}/{ANN}/contacts/{n}": [error("ErrorItemNotFound", 404)] for n in range(20)}
+
+    assert connector.mailbox(ANN).read("contact", [str(n) for n in range(20)], []) == [] and seen == [[]]
+
+
 def test_places_are_given_back_when_a_call_fails():
     connector, graph = connection({f"{USERS}/{ANN}/contactFolders": Said(500, "")})
 

@@ -175,11 +175,12 @@ def test_what_was_answered_to_a_write_is_known_for_the_next():
 
 
 def test_a_version_that_is_not_the_one_known_is_read_and_an_older_one_is_stale_without_a_write():
-    box, graph = mailbox({at("GET"): Said(200, contact("A", "v9"))})
+    box, graph = mailbox({at("GET"): [Said(200, contact("A")), Said(200, contact("A", "v9"))]})
+    box.read("contact", ["A"], ["email2"])
 
-    [result] = box.write("contact", [update(email2="x@x.example")])
+    [result] = box.write("contact", [update(version='W/"v8"', email2="x@x.example")])
 
-    assert isinstance(result.error, StaleVersion) and graph.asked == [at("GET")] and not result.error.may_have_happened
+    assert isinstance(result.error, StaleVersion) and graph.asked == [at("GET")] * 2 and not result.error.may_have_happened
 
 
 def test_a_list_written_without_a_version_rests_on_what_was_read_for_it():
