@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -82,6 +81,12 @@ class App:
         return {**fields, **{name: value for name, value in own.items() if value}}
 
 
+class AsksTokens(Protocol):
+    """One call of a token endpoint, as `request_tokens` makes it; a system with a library for that brings its own."""
+
+    def __call__(self, http: HttpClient, app: App, fields: Mapping[str, str], now: datetime, *, remedy: str = ...) -> Tokens: ...
+
+
 class TokenSource:
     """Hands out a valid access token. Thread-safe."""
 
@@ -93,9 +98,11 @@ class TokenSource:
         *,
         grant: Grant | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        ask: AsksTokens | None = None,
     ) -> None:
         self._store, self._app, self._http, self._now = store, app, http, now
         self._grant: Grant = grant or RefreshGrant()
+        self._ask: AsksTokens = ask or request_tokens
         self._logs = [http]
         self._tokens = store.load()
         self._mutex = threading.Lock()
@@ -170,10 +177,10 @@ class TokenSource:
         can be told for what it is."""
         fields = self._grant.fields(refresh_token, self._now(), self._http.system)
         if not self._grant.may_replace:
-            return request_tokens(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
+            return self._ask(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
         was_cut_off = self._store.begin()
         try:
-            return request_tokens(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
+            return self._ask(self._http, self._app, fields, self._now(), remedy=self._grant.remedy)
         except NeedsAttention as refusal:
             if not was_cut_off or refusal.code != "invalid_grant":
                 if not was_cut_off:
@@ -226,7 +233,7 @@ def _tokens(system: str, answer: Answer, fields: Mapping[str, str], now: datetim
     return Tokens(
         access,
         str(refresh or fields.get("refresh_token", "")),
-        _expiry(data.get("expires_in"), now),
+        expiry(data.get("expires_in"), now),
         scope=_text(data.get("scope")),
         address=_text(data.get("instance_url")),
         identity=_text(data.get("id")),
@@ -237,9 +244,9 @@ def _text(raw: Any) -> str:
     return raw[:1000] if isinstance(raw, str) else ""
 
 
-def _expiry(seconds: Any, now: datetime) -> datetime | None:
+def expiry(seconds: Any, now: datetime) -> datetime | None:
     """Returns when a token ends, None when the answer does not say so in a number of seconds."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and math.isfinite(seconds)
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     return now + timedelta(seconds=float(seconds)) if is_number and 0 <= seconds < LONGEST_LIFE else None
 
 

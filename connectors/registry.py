@@ -10,6 +10,10 @@ from typing import Any
 from connectors.contract import Connector, Schema, Spread, one_by_one
 from connectors.errors import NeedsAttention
 from connectors.http import HttpClient
+from connectors.microsoft import login as microsoft_login
+from connectors.microsoft import scopes as microsoft_scopes
+from connectors.microsoft.connector import MicrosoftConnector
+from connectors.microsoft.settings import MicrosoftSettings
 from connectors.oauth import App, TokenSource, TokenStore
 from connectors.outreach import scopes as outreach_scopes
 from connectors.outreach.connector import OutreachConnector
@@ -42,11 +46,13 @@ class Access:
 @dataclass(frozen=True, slots=True)
 class Consent:
     """How people connect a system in the browser: the scopes we ask for, and our registration with it. `needs_secret`: no
-    app of the system goes without a client secret."""
+    app of the system goes without a client secret. `admin_address` leads to where an administrator lets the app into all
+    mailboxes at once, given the log-in address, our registration and a state; None where there is no such page."""
 
     scope: str
     app_of: Callable[[Mapping[str, Any], str], App]
     needs_secret: bool = True
+    admin_address: Callable[[str, App, str], str] | None = None
 
 
 def open_connector(system: str, access: Access) -> Connector:
@@ -115,12 +121,30 @@ def _open_salesforce(access: Access) -> Connector:
     )
 
 
+def _open_microsoft(access: Access) -> Connector:
+    address = microsoft_login.graph_address(access.base_url)
+    return MicrosoftConnector(
+        lambda: access.open_http(address),
+        access.open_http(access.login_url or microsoft_login.LOGIN),
+        microsoft_login.registration_of(access.secrets, access.settings),
+        access.store,
+        access.mailbox_store,
+        settings=MicrosoftSettings.of(access.settings),
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
+    )
+
+
 _OPENERS: Mapping[str, Callable[[Access], Connector]] = {
     "workbooks": _open_workbooks,
     "outreach": _open_outreach,
     "salesforce": _open_salesforce,
+    "microsoft": _open_microsoft,
 }
 _CONSENTS: Mapping[str, Consent] = {
     "outreach": Consent(outreach_scopes.ALL, _outreach_app),
     "salesforce": Consent(salesforce_scopes.ALL, salesforce_login.app_of, needs_secret=False),
+    "microsoft": Consent(
+        microsoft_scopes.ALL, microsoft_login.app_of, needs_secret=False, admin_address=microsoft_login.admin_consent_address
+    ),
 }

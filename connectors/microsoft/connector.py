@@ -1,0 +1,217 @@
+"""Microsoft 365 as a connection that leads to many mailboxes: sign-in, directory, and a `ContactBox` per address."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+
+from connectors.checks import Try, run_checks
+from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
+from connectors.errors import NeedsAttention
+from connectors.grants import ClientCredentialsGrant, RefreshGrant
+from connectors.http import HttpClient
+from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, MailboxUser
+from connectors.microsoft import scopes
+from connectors.microsoft.client import GraphClient, address
+from connectors.microsoft.login import Flow, Registration, resource_of
+from connectors.microsoft.mailbox import MicrosoftMailbox, NotForMailboxes
+from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM, MicrosoftSettings
+from connectors.microsoft.slots import Slots, shared
+from connectors.microsoft.tokens import TokenDesk
+from connectors.oauth import TokenSource, TokenStore
+from connectors.text import clean
+
+APP_REMEDY = "look at tenant, application id and client secret or certificate"
+ASK_CONSENT = "Ask a Microsoft 365 administrator to grant the app {name} (type Application) and to consent to it."
+_USERS = "/users"
+
+
+class MicrosoftConnector(NotForMailboxes):
+    """One app at Microsoft. `open_graph` makes a client of the API for each mailbox, since Microsoft throttles each by
+    itself; `desk` leads to the token endpoint. App-only tokens are in `store`, those of one mailbox in `mailbox_store`."""
+
+    system = SYSTEM
+    marker_field = FOREIGN_ID
+
+    def __init__(
+        self,
+        open_graph: Callable[[], HttpClient],
+        desk: HttpClient,
+        registration: Registration,
+        store: TokenStore,
+        mailbox_store: Callable[[str], TokenStore] | None = None,
+        *,
+        settings: MicrosoftSettings | None = None,
+        page_address_template: str = "",
+        settle_seconds: int = 0,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        if registration.flow is Flow.WEB and mailbox_store is None:
+            raise NeedsAttention("has no place for the tokens of single mailboxes", system=SYSTEM)
+        self._open_graph, self._desk = open_graph, desk
+        self._registration = registration
+        self._mailbox_store = mailbox_store
+        self._settings = settings or MicrosoftSettings()
+        self._template = page_address_template
+        self._clock: Mapping[str, Any] = {} if now is None else {"now": now}
+        self._http = open_graph()
+        self._ask = TokenDesk(registration, resource_of(self._settings, self._http.base_url))
+        for secret in (registration.secret, registration.private_key):
+            desk.redact.add(secret)
+        self._everywhere = shared(self._http.base_url, registration.client_id, self._settings.global_concurrency)
+        self._tokens = self._source(store, ClientCredentialsGrant(remedy=APP_REMEDY))
+        self._directory = GraphClient(self._http, self._tokens, Slots(self._settings.concurrency), self._everywhere)
+        self._boxes: dict[str, MicrosoftMailbox] = {}
+        self._closed = CallCount()  # of mailboxes that were closed
+        self._lock = threading.RLock()
+        self.settle_seconds = settle_seconds
+        self.concurrency = self._settings.concurrency
+        self.request_timeout = self._http.timeout
+
+    @property
+    def _is_delegated(self) -> bool:
+        return self._registration.flow is Flow.WEB
+
+    def _source(self, store: TokenStore, grant: ClientCredentialsGrant | RefreshGrant) -> TokenSource:
+        return TokenSource(store, self._registration.app(), self._desk, grant=grant, ask=self._ask, **self._clock)
+
+    # --- mailboxes ----------------------------------------------------------------------------------------------------
+
+    def mailbox(self, address: str) -> MicrosoftMailbox:
+        """Returns the contacts of one mailbox, by its address or its user's id. Costs no call. While it is open, the same
+        is returned again: its requests share their places."""
+        with self._lock:
+            if address not in self._boxes:
+                self._boxes[address] = self._opened(address)
+            return self._boxes[address]
+
+    def _opened(self, address: str) -> MicrosoftMailbox:
+        tokens = self._tokens
+        if self._is_delegated and self._mailbox_store is not None:
+            tokens = self._source(self._mailbox_store(address), RefreshGrant(remedy=f"let the owner of {address} connect it again"))
+        http = self._open_graph()
+        places = Slots(self._settings.concurrency)
+        client = GraphClient(http, tokens, places, self._everywhere, mailbox=address, is_delegated=self._is_delegated)
+        return MicrosoftMailbox(
+            address,
+            http,
+            client,
+            tokens,
+            self._settings,
+            settle_seconds=self.settle_seconds,
+            page_address_template=self._template,
+            is_delegated=self._is_delegated,
+            on_close=self._forget,
+        )
+
+    def _forget(self, box: MicrosoftMailbox) -> None:
+        with self._lock:
+            if self._boxes.get(box.address) is box:
+                del self._boxes[box.address]
+                _add(self._closed, box.counts())
+
+    def users(self) -> Iterator[list[MailboxUser]]:
+        """As the contract says; nobody where each mailbox signs in for itself: no token reaches the directory then."""
+        if self._is_delegated:
+            return
+        select = "id,displayName,mail,userPrincipalName,accountEnabled"
+        path = address(_USERS, select=select, top=str(self._settings.users_a_page))
+        for rows in self._directory.pages(path, template=_USERS):
+            users = [_user(row) for row in rows]
+            if None in users:  # a page that cannot be read is no page without people
+                raise self._directory.unreadable_list()
+            yield [user for user in users if user is not None and user.address]
+
+    # --- what it is, and who we are -----------------------------------------------------------------------------------
+
+    def check(self, *, may_send: bool = True) -> list[Check]:
+        """As the contract says. What the app may do stands in its token; nothing is written to find out."""
+        if self._is_delegated:
+            return [Check("Sign in", True, "Each mailbox signs in for itself; the test of each says whether it works.")]
+        lines = run_checks([Try("Sign in", "Microsoft knows the app.", self._directory.token)])
+        if not lines[0].is_ok:
+            return lines
+        return [*lines, *self._permissions(), *run_checks([Try("List people", "The directory can be read.", self._first_user)])]
+
+    def _permissions(self) -> list[Check]:
+        granted = scopes.granted_to_app(self._directory.token())
+        if granted is None:
+            said = "The token does not say what the app may do; the test of each mailbox shows it."
+            return [Check("Permissions", True, said, is_warning=True)]
+        return [
+            Check(permission.name, True, f"Granted, {permission.purpose}.")
+            if permission.name in granted
+            else Check(permission.name, False, f"Not granted; needed {permission.purpose}.", ASK_CONSENT.format(name=permission.name))
+            for permission in scopes.APP
+        ]
+
+    def _first_user(self) -> object:
+        return next(self._directory.pages(address(_USERS, select="id", top="1"), template=_USERS))
+
+    def identity(self) -> Identity:
+        """As the contract says: the app and its tenant, as the token names them."""
+        claims: Mapping[str, Any] = {}
+        if not self._is_delegated:
+            claims = scopes.claims_of(self._directory.token())
+        name, app_id, tenant_id = (clean(str(claims.get(key) or ""))[0][:100] for key in ("app_displayname", "appid", "tid"))
+        app_id = app_id or self._registration.client_id
+        return Identity(name or app_id, self._registration.tenant, tenant_id, app_id)
+
+    def keep_alive(self) -> None:
+        """Nothing of an app dies of not being used; each mailbox that signed in for itself keeps its own alive."""
+
+    def counts(self) -> CallCount:
+        with self._lock:
+            total = CallCount()
+            for count in (self._closed, self._http.counts, *(box.counts() for box in self._boxes.values())):
+                _add(total, count)
+            return total
+
+    def web_url(self, ref: Ref) -> str:
+        return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
+
+    def close(self) -> None:
+        with self._lock:
+            for box in list(self._boxes.values()):
+                box.close()
+        self._http.close()
+        self._desk.close()
+
+    # --- contacts are in mailboxes ------------------------------------------------------------------------------------
+
+    def schema(self, object_type: str) -> Schema:
+        return CONTACT_SCHEMA
+
+    def batch_size(self, object_type: str, *, is_create: bool) -> int:
+        return PARTS_A_CALL
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        _refuse()
+
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        _refuse()
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise NotImplementedError("contacts are in mailboxes: ask `mailbox` for one")
+
+
+def _add(total: CallCount, count: CallCount) -> None:
+    total.calls += count.calls
+    for name, calls in list(count.by_template.items()):
+        total.by_template[name] = total.by_template.get(name, 0) + calls
+
+
+def _user(row: Any) -> MailboxUser | None:
+    if not isinstance(row, dict) or not isinstance(row.get("id"), str) or not row["id"]:
+        return None
+    said = [row.get(name) for name in ("mail", "userPrincipalName", "displayName")]
+    if not all(isinstance(text, str | None) for text in said):
+        return None
+    mail, principal, name = (clean(text or "")[0] for text in said)
+    return MailboxUser(row["id"], mail or principal, name, is_active=row.get("accountEnabled") is not False)

@@ -1,0 +1,52 @@
+"""The permissions we ask Microsoft for: as an app for the whole tenant, or of each person for their own mailbox."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One permission and what we do with it."""
+
+    name: str
+    purpose: str
+
+
+APP = (
+    Permission("Contacts.ReadWrite", "to read and write the contacts of each mailbox"),
+    Permission("MailboxSettings.ReadWrite", "to give the category its colour in each mailbox"),
+    Permission("User.Read.All", "to list the people who have a mailbox"),
+)
+DELEGATED = (
+    Permission("Contacts.ReadWrite", "to read and write the contacts of the mailbox whose owner connects"),
+    Permission("MailboxSettings.ReadWrite", "to give the category its colour there"),
+    Permission("User.Read", "to see whose mailbox it is"),
+    Permission("offline_access", "to go on working when its owner has closed the browser"),
+)
+ALL = " ".join(permission.name for permission in DELEGATED)
+RESERVED = frozenset({"openid", "profile", "offline_access"})  # msal adds these itself, and takes them from nobody
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """Returns what an access token says of itself, nothing for one that is no readable JWT. Its signature is the API's
+    matter: nothing is decided by it here but what a test page says."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, binascii.Error, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def granted_to_app(token: str) -> frozenset[str] | None:
+    """Returns the application permissions that a token carries, None where it does not say."""
+    claims = claims_of(token)
+    roles = claims.get("roles", [] if claims else None)  # an app without permissions has a token without roles
+    return frozenset(map(str, roles)) if isinstance(roles, list) else None

@@ -1,0 +1,57 @@
+"""What differs from one Microsoft 365 to another, and what its documentation leaves open. All of it has a default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from connectors.errors import NeedsAttention
+
+SYSTEM = "microsoft"
+PARTS_A_CALL = 20  # of a $batch
+RANGES = {  # what may be set, from and to
+    "page_size": (1, 1000),
+    "users_a_page": (1, 999),
+    "concurrency": (1, 4),
+    "global_concurrency": (1, 1000),
+    "remembered": (0, 100_000),
+    "move_tries": (1, 20),
+}
+_COLOUR = re.compile(r"none|preset(\d|1\d|2[0-4])")
+
+
+@dataclass(frozen=True, slots=True)
+class MicrosoftSettings:
+    """One connection's terms. Sizes count records."""
+
+    page_size: int = 200  # contacts on a page of changes
+    users_a_page: int = 999
+    concurrency: int = 4  # requests of one mailbox at once; a $batch takes as many as it has parts
+    global_concurrency: int = 16  # the same of the app over all its mailboxes, in one process: its limit is disputed
+    remembered: int = 2000  # contacts whose lists are kept in mind between reading and writing them
+    move_tries: int = 5  # Exchange rewrites a change key of its own accord some seconds after a create
+    category_colour: str = "preset7"  # of a category we make: blue
+    resource: str = ""  # what tokens are asked for, where it is not the address of the API: national clouds
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise NeedsAttention(f"takes {name.replace('_', ' ')} from {least} to {most}", system=SYSTEM)
+        if not _COLOUR.fullmatch(self.category_colour):
+            raise NeedsAttention(f"knows no colour {self.category_colour[:20]!r}; take preset0 to preset24", system=SYSTEM)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> MicrosoftSettings:
+        """Returns the settings that are among a connection's own; others are somebody else's. Raises NeedsAttention for a
+        value that cannot be."""
+        try:
+            return cls(**{f.name: _as(f.default, given[f.name]) for f in fields(cls) if given.get(f.name) is not None})
+        except (TypeError, ValueError) as error:
+            raise NeedsAttention(f"has a setting that cannot be used ({error})", system=SYSTEM) from None
+
+
+def _as(default: Any, value: Any) -> Any:
+    """Returns the value as the type of its default."""
+    return type(default)(value)
