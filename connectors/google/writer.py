@@ -13,7 +13,16 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.contract import Exchange, Record, Ref, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordError, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.errors import (
+    ConnectionTrouble,
+    ConnectorError,
+    MappingError,
+    RecordError,
+    RecordGone,
+    Rejected,
+    ServerTrouble,
+    StaleVersion,
+)
 from connectors.google.client import GoogleClient, Part, read_part
 from connectors.google.codec import (
     READ_FIELDS,
@@ -176,7 +185,7 @@ class Writer:
                     ready.append(replace(row, lists=lists))
                 else:  # nothing to say
                     settled[row.at] = WriteResult(row.write.key, record=self._record(row.person, row.id))
-            except RecordError as error:
+            except (RecordError, MappingError) as error:
                 settled[row.at] = _failed(row, error)
         return ready
 
