@@ -24,7 +24,7 @@ from tests.connectors.wire import Said, Script, Store
 API, TOKENS = "https://people.googleapis.com", "https://oauth2.googleapis.com"
 ANN = "ann@customer.example"
 FOLDER, CATEGORY, VIP = "contactGroups/f1", "contactGroups/c1", "contactGroups/v1"
-MINE = "contactGroups/myContacts"
+MINE, STARRED = "contactGroups/myContacts", "contactGroups/starred"
 KEY = "salesforce.contact"
 SECRETS = {"access": "ya29.a0secret-1", "refresh": "1//0g-refresh-1", "client": "client-secret-1"}
 APP = {"client_id": "client-1", "client_secret": SECRETS["client"]}
@@ -128,6 +128,10 @@ def stamp(n: int, etag: str = "") -> str:
 def in_group(label: str) -> dict[str, Any]:
     membership = {"contactGroupId": label.partition("/")[2], "contactGroupResourceName": label}
     return {"contactGroupMembership": membership, "metadata": {"source": {"type": "CONTACT", "id": "s"}}}
+
+
+def labels_of(body: dict[str, Any]) -> list[str]:
+    return [row["contactGroupMembership"]["contactGroupResourceName"] for row in body["memberships"]]
 
 
 def gone(n: int) -> dict[str, Any]:
