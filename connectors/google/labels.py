@@ -68,6 +68,12 @@ class LabelBook:
                 "the label that holds our contacts was deleted; nothing is concluded about them", system=SYSTEM, code=FOLDER_GONE
             )
 
+    def require(self) -> None:
+        """Sees to it that there is a folder to put contacts into, without a call where it is known. Raises as `verify`."""
+        self.ensure()
+        if self.folder not in self._names:
+            self.verify()
+
     def load(self) -> None:
         names: dict[str, str] = {}
         for row in self._rows():

@@ -151,6 +151,7 @@ class Writer:
             self._once_more(stale, settled)
 
     def _creates(self, rows: list[Row], settled: dict[int, WriteResult]) -> None:
+        self.labels.require()
         ready = self._built(rows, settled)
         # Answers are matched by marker: without one, or with the same as another, a create goes alone.
         alone = [row for row in ready if not row.write.marker or sum(r.write.marker == row.write.marker for r in ready) > 1]
@@ -206,7 +207,7 @@ class Writer:
     def bring_in(self, id_: str, marker: str) -> Record:
         """Puts a contact into our folder, with our category and the marker, in one update that stands or falls as a whole."""
         self._folder_error, self._has_looked = None, False
-        self.labels.ensure()
+        self.labels.require()
         self.labels.ensure_named([self.labels.category_name])
         if not is_id(id_):
             raise Rejected(f"{id_[:40]!r} names no contact", system=SYSTEM)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from connectors.contract import Write
 from connectors.errors import NeedsAttention, OutcomeUnknown, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID, INSIDE, OUTSIDE, PLACE
 from tests.connectors.google_wire import (
@@ -150,3 +151,15 @@ def test_a_right_that_is_missing_is_no_matter_of_the_folder():
 
     with pytest.raises(NeedsAttention, match="auth/contacts"):
         box.make_folder("New")
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_nothing_is_made_or_brought_in_while_there_is_no_folder_for_it(has_folder):
+    box, wire = mailbox({GROUPS: groups(without=FOLDER), GET: got(person(1, MINE))}, has_folder=has_folder)
+    new = Write("contact", {"surname": "Lind"}, "c", marker="m-1")
+
+    for call in (lambda: box.write("contact", [new]), lambda: box.bring_in("people/c1", "m-1")):
+        with pytest.raises(RecordGone) as raised:
+            call()
+        assert raised.value.code == "folder"
+    assert set(wire.calls) == {GROUPS}
