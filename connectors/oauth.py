@@ -63,7 +63,8 @@ class TokenStore(Protocol):
 @dataclass(frozen=True, slots=True)
 class App:
     """Our registration with the system, and where it keeps its two pages. `repeats_redirect`: the redirect URI goes with
-    renewals, too."""
+    renewals, too. `consent_at`: where the consent page is, by the address of the token page, when they are apart.
+    `consent_says`: what the consent page is told besides."""
 
     client_id: str
     client_secret: str = field(repr=False)
@@ -71,6 +72,8 @@ class App:
     authorize_path: str = "/oauth/authorize"
     token_path: str = "/oauth/token"
     repeats_redirect: bool = True
+    consent_at: Mapping[str, str] = field(default_factory=dict)
+    consent_says: Mapping[str, str] = field(default_factory=dict)
 
     def form(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Returns the form of one call of the token endpoint: what the grant says, and who we are."""
@@ -272,5 +275,6 @@ def authorize_url(base: str, app: App, *, scope: str, state: str, verifier: str)
         "state": state,
         "code_challenge": challenge,
         "code_challenge_method": "S256",
+        **app.consent_says,
     }
-    return f"{base}{app.authorize_path}?{urlencode(fields)}"
+    return f"{app.consent_at.get(base.rstrip('/'), base)}{app.authorize_path}?{urlencode(fields)}"

@@ -9,6 +9,9 @@ from typing import Any
 
 from connectors.contract import Connector, Schema, Spread, one_by_one
 from connectors.errors import NeedsAttention
+from connectors.google import login as google_login
+from connectors.google import scopes as google_scopes
+from connectors.google.connector import GoogleConnector
 from connectors.http import HttpClient
 from connectors.microsoft import login as microsoft_login
 from connectors.microsoft import scopes as microsoft_scopes
@@ -135,11 +138,25 @@ def _open_microsoft(access: Access) -> Connector:
     )
 
 
+def _open_google(access: Access) -> Connector:
+    return GoogleConnector(
+        lambda: access.open_http(access.base_url),
+        access.open_http(access.login_url or access.base_url),
+        access.store,
+        access.mailbox_store,
+        secrets=access.secrets,
+        settings=access.settings,
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
+    )
+
+
 _OPENERS: Mapping[str, Callable[[Access], Connector]] = {
     "workbooks": _open_workbooks,
     "outreach": _open_outreach,
     "salesforce": _open_salesforce,
     "microsoft": _open_microsoft,
+    "google": _open_google,
 }
 _CONSENTS: Mapping[str, Consent] = {
     "outreach": Consent(outreach_scopes.ALL, _outreach_app),
@@ -147,4 +164,5 @@ _CONSENTS: Mapping[str, Consent] = {
     "microsoft": Consent(
         microsoft_scopes.ALL, microsoft_login.app_of, needs_secret=False, admin_address=microsoft_login.admin_consent_address
     ),
+    "google": Consent(google_scopes.ALL, google_login.app_of),
 }
