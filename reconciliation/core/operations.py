@@ -30,11 +30,12 @@ class Intent:
     origin: Mapping[str, Any] = field(default_factory=dict)
     losers: Fields = field(default_factory=dict)
     also_read: tuple[str, ...] = ()
+    scope: str = ""  # the mailbox of a create, where one source may be made in many
 
     @property
     def writer_key(self) -> str:
         """What only one open operation may hold: the target, or for a create its source (engine-rules 20)."""
-        return self.target_id or f"create:{self.source_ref}"
+        return self.target_id or f"create:{self.scope}{':' if self.scope else ''}{self.source_ref}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from reconciliation.core.operations import Decision
 from reconciliation.core.values import name_key
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.lease import Lease
+from reconciliation.engine.mailbox_view import View
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
 from reconciliation.models.bulk import insert_rows
@@ -62,6 +63,7 @@ class RunContext:
     most_new: int | None = None  # a pilot of the next new organisations, at most so many
     picked: set[str] = field(default_factory=set)  # those of only_ids that were read
     make_terms: Callable[[], Terms | PairTerms] | None = None
+    view: View | None = None  # what of the CRM the mailbox of this run shows
 
     @property
     def moves_cursor(self) -> bool:
@@ -113,13 +115,13 @@ class RunContext:
         events = [
             RunEvent(
                 run=self.run,
-                crm_ref=crm_ref[:160],
+                crm_ref=crm_ref[:320],
                 name=name[:255],
                 name_key=name_key(name),
                 outcome=decision.outcome.value,
                 reason=decision.reason,
                 sentence=_sentences(decision),
-                peer_ref=peer_ref[:160],
+                peer_ref=peer_ref[:320],
                 operation_id=operation_id,
                 at=self.wiring.now(),
             )

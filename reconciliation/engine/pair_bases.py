@@ -18,7 +18,16 @@ from reconciliation.passes.pairs import Bound, PairDecision, TypeTerms
 from reconciliation.store import decode_fields, encode
 
 CHANGING = ["crm_type", "crm_id", "name", "name_key", "crm_base", "peer_base", "crm_version", "peer_version", "mapping_version"]
-CHANGING += ["owner_text", "is_without_owner", "is_write_back_due", "owed_since", "is_tombstone", "is_retry_due", "synced_at"]
+CHANGING += [
+    "owner_text",
+    "is_without_owner",
+    "is_write_back_due",
+    "owed_since",
+    "is_tombstone",
+    "is_retry_due",
+    "is_out_of_view",
+    "synced_at",
+]
 
 
 def bound_of(binding: Binding, crm_system: str) -> Bound:
@@ -33,6 +42,7 @@ def bound_of(binding: Binding, crm_system: str) -> Bound:
         crm_version=binding.crm_version,
         peer_version=binding.peer_version,
         is_owed=binding.is_retry_due,
+        is_hidden=binding.is_out_of_view,
     )
 
 

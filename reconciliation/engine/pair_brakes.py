@@ -14,6 +14,7 @@ from reconciliation.engine import brakes, pair_previews
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, SyncPass
+from reconciliation.passes.contacts import TAKEN_OUT
 from reconciliation.passes.pairs import PairDecision
 
 CHANGED, ENDED = "changed ", "links ended"
@@ -64,7 +65,9 @@ def remember(context: RunContext, work: PairWork) -> None:
 
 
 def _ends(decision: PairDecision) -> bool:
-    return decision.reason in ("deleted", "counterpart_gone", "merged_elsewhere") and decision.outcome is not Outcome.HELD
+    return (
+        decision.reason in ("deleted", "counterpart_gone", "merged_elsewhere", TAKEN_OUT) and decision.outcome is not Outcome.HELD
+    ) or any(intent.kind == "delete" for intent in decision.intents)
 
 
 def _counted(decision: PairDecision) -> Iterable[str]:
@@ -75,7 +78,7 @@ def _counted(decision: PairDecision) -> Iterable[str]:
         if intent.kind != "update":
             continue
         for name, value in intent.after.items():
-            if name not in ("externalId", "externalSource", "customId"):
+            if name not in ("externalId", "externalSource", "customId", "foreignId", "categories"):
                 yield f"{CHANGED}{name}"
             if is_blank(value):
                 yield name

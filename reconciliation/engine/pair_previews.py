@@ -17,7 +17,7 @@ from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import encode_fields
 
 Rows = Mapping[str, Sequence[Operation]]
-ENDS = ("deleted", "counterpart_gone", "merged_elsewhere")
+ENDS = ("deleted", "counterpart_gone", "merged_elsewhere", "taken_out", "made_again", "deleted_in_crm", "deleted_out_of_view")
 
 
 def store_plan(context: RunContext, work: PairWork) -> None:

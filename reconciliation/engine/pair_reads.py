@@ -4,12 +4,13 @@ kept for a day."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from django.db.models import QuerySet
 
-from connectors.contract import Record
+from connectors.contract import Record, Ref
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.core.values import is_blank
 from reconciliation.engine import gather
@@ -77,18 +78,28 @@ def echoes_among(context: RunContext, side: str, records: Sequence[Record]) -> d
     found: dict[str, PairDecision] = {}
     for links in _links(context, side, records):
         rows = links.filter(is_tombstone=False, is_retry_due=False)
-        values = rows.values_list(f"{side}_id", "crm_type", "mapping_version", "crm_base", "peer_base")
-        for id_, crm_type, version, *raw in values.iterator():
+        values = rows.values_list(f"{side}_id", "crm_type", "crm_id", "is_out_of_view", "mapping_version", "crm_base", "peer_base")
+        for id_, crm_type, crm_id, is_hidden, version, *raw in values.iterator():
             record, type_, bases = by_id[id_], context.terms.type_of(crm_type), map(decode_fields, raw)
-            if type_ is not None and rules.is_echo(record, side, *bases, mapping_version=version, type_=type_):
+            if type_ is None or not _is_marked(context, side, record, Ref(context.crm.connector.system, crm_type, crm_id), is_hidden):
+                continue
+            if rules.is_echo(record, side, *bases, mapping_version=version, type_=type_):
                 found[id_] = rules.echo(record, type_)
     return found
+
+
+def _is_marked(context: RunContext, side: str, record: Record, crm: Ref, is_hidden: bool) -> bool:
+    if side == "crm" or not context.terms.kind.is_mailbox:
+        return True
+    return not context.terms.kind.missing(crm, record, replace(context.terms, is_hidden=is_hidden))
 
 
 def creates_in_doubt(context: RunContext, records: Iterable[Record]) -> set[str]:
     """Returns the records of which a create was sent and not answered: nothing is decided about them before that is known."""
     refs = {str(r.ref): r.ref.id for r in records}
     rows = Operation.objects.filter(kind=Operation.Kind.CREATE, state__in=Operation.OPEN).exclude(run=context.run)
+    if context.terms.kind.is_mailbox:  # the same contact may be made in other mailboxes
+        rows = rows.filter(run__sync_pass=context.sync_pass)
     # Few are open at any time, and they have an index; asking for every record of the page would cost more than finding them.
     return {refs[ref] for ref in rows.values_list("source_ref", flat=True) if ref in refs}
 

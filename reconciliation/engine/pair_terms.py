@@ -8,20 +8,21 @@ from reconciliation.engine.executor import Side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Policy, RecordType, SyncPass
 from reconciliation.passes.accounts import COMPANIES
+from reconciliation.passes.contacts import PEOPLE as CONTACTS
 from reconciliation.passes.pairs import Kind, PairTerms, Restore, TypeTerms
 from reconciliation.passes.prospects import PEOPLE
 from reconciliation.store import mapping_of
 
-KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES}
+KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES, "contacts": CONTACTS}
 
 
 def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> PairTerms:
     """Returns the terms as they stand now: record types in order, each with its mapping, and the dedupe policy."""
     choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
-    on = RecordType.objects.filter(sync_pass=sync_pass, is_on=True).annotate(allows_choice=Exists(choosing))
+    on = RecordType.objects.filter(sync_pass=sync_pass.settings_row_id, is_on=True).annotate(allows_choice=Exists(choosing))
     rows = list(on.select_related("mapping").prefetch_related("mapping__rules"))
     return PairTerms(
-        kind=KINDS[sync_pass.name],
+        kind=KINDS[sync_pass.kind],
         types=tuple(_type(row, crm, peer) for row in rows),
         database=database_of(crm.connection),
         peer_name=peer.connection.get_system_display(),

@@ -24,7 +24,14 @@ from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.pairs import KEPT, PairDecision
 from reconciliation.store import decode_fields
 
-NOT_OWED = {"conflict", "interrupted", "brake"}  # those come back by themselves, or wait for a person
+NOT_OWED = {
+    "conflict",
+    "interrupted",
+    "brake",
+    "deletion_others",
+    "deletion_edited_in_crm",
+    "deletion_edited_here",
+}  # those come back by themselves, or wait for a person
 
 
 def look_at(context: RunContext, work: PairWork) -> None:
@@ -53,13 +60,13 @@ def _hold_equal_refusals(work: PairWork) -> None:
 def hold(context: RunContext, error: ConnectorError, decision: PairDecision) -> None:
     """Holds the mapping row that the error names; a field that no row names holds the making of new records."""
     column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
-    tables = RecordType.objects.filter(sync_pass=context.sync_pass).values_list("mapping", flat=True)
+    tables = RecordType.objects.filter(sync_pass=context.sync_pass.settings_row_id).values_list("mapping", flat=True)
     is_row = error.field and FieldRule.objects.filter(table__in=tables, **{column: error.field}).exists()
     making = next((i for i in decision.intents if i.kind == "create" and i.side == "crm"), None)
     if is_row or making is None:
         mapping_trouble.hold(context, error)
         return
-    RecordType.objects.filter(sync_pass=context.sync_pass, crm_object=making.object_type).update(held_reason=error.sentence)
+    RecordType.objects.filter(sync_pass=context.sync_pass.settings_row_id, crm_object=making.object_type).update(held_reason=error.sentence)
     context.renew_terms()
     sentence = f"New {making.object_type}s are not made: {error.sentence}"
     remedy = "Open the mapping table, map the field or give it a default, then save. Everything else goes on."
@@ -116,7 +123,7 @@ def write_pointers(
     by_peer: dict[str, Binding] = {}
     settled: list[int] = []
     for binding, crm, peer in owed:
-        wanted = {n: v for n, v in context.terms.kind.pointer(crm).items() if peer.fields.get(n) != v}
+        wanted = context.terms.kind.missing(crm, peer, context.terms)
         if not wanted:
             settled.append(binding.pk)
             continue

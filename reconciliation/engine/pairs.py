@@ -20,11 +20,15 @@ from connectors.errors import (
     StaleVersion,
     TakenForDuplicate,
 )
+from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.mailbox_settings import REMOVE
 from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.engine import (
     conflicts,
     conversions,
+    mailbox_ends,
+    mailbox_meetings,
     other_crm,
     pair_bases,
     pair_brakes,
@@ -41,6 +45,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Operation, Run, Tombstone
+from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import Look, Meeting, PairDecision
 
@@ -134,7 +139,10 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
         work.decide(decision)
     rest = [r for r in records if r.ref.id not in echoes]
     work.bindings.update(pair_reads.bindings_of(context, side, rest))
-    returned.revive(context, work, rest)
+    if terms.kind.is_mailbox:
+        mailbox_ends.forget_what_comes_back(context, work, rest)
+    else:
+        returned.revive(context, work, rest)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for record in rest:
         id_ = record.ref.id
@@ -152,8 +160,18 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
             work.decide(decision)
         else:
             looks[look].append(record)
+    if terms.kind.is_mailbox and side == "peer":
+        mailbox_ends.decide_gone(context, work, looks[Look.FOLLOW])
+        looks[Look.FOLLOW] = []
     _decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
     _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
+    if terms.kind.is_mailbox:
+        ids = [r.ref.id for r in records]
+        if side == "crm":
+            mailbox_ends.turn_into_removals(context, work, ids)
+            if terms.out_of_view == REMOVE:
+                mailbox_ends.remove_hidden(context, work, ids)
+        mailbox_meetings.look_at_rights(context, work, ids)
 
 
 def _is_followed_to(work: PairWork, record: Record) -> bool:
@@ -198,6 +216,9 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
             continue
         if id_ not in crm:
             work.decide(PairDecision(record, Outcome.HELD, "not_visible", "Its CRM record cannot be seen by our user; nothing is done."))
+        elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it
+            sentence = "Its item is not in the folder just now; the mailbox's list of changes tells why."
+            work.decide(PairDecision(record, Outcome.HELD, "item_gone", sentence, crm=crm[id_]))
         elif id_ not in peer:
             what = f"{context.terms.kind.peer_object.capitalize()} {work.bindings[id_].peer_id}"
             sentence = f"{what} is not there any more; nothing was deleted here."
@@ -211,7 +232,10 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer
     if type_ is None:
         return rules.excluded(record, "type_off", f"{crm.ref.object_type}s are not synced.", crm=crm, peer=peer)
     bound = replace(_bound(context, work, record.ref.id), asked=work.asked.get(record.ref.id, frozenset()))
-    decision = rules.decide_pair(record, crm, peer, bound, type_, context.terms, users)
+    terms = context.terms
+    if bound.is_hidden:  # what is not in view comes down no more; edits of the mailbox still go up (D8)
+        type_, terms = replace(type_, inbound_update=False), replace(terms, is_hidden=True)
+    decision = rules.decide_pair(record, crm, peer, bound, type_, terms, users)
     told = work.followed.get(record.ref.id, "") or (returned.SENTENCE if record.ref.id in work.returned else "")
     return replace(decision, sentence=f"{told} {decision.sentence}".strip()) if told else decision
 
@@ -238,7 +262,7 @@ def _both_sides(
         found = pair_reads.read(context, "crm", object_type, ids)
         crm.update({ids[i]: r for i, r in found.items() if not r.is_deleted and r.succeeded_by is None})
     found = pair_reads.read(context, "peer", context.terms.kind.peer_object, peer_ids)
-    peer.update({peer_ids[i]: r for i, r in found.items()})
+    peer.update({peer_ids[i]: r for i, r in found.items() if r.fields.get(PLACE, INSIDE) == INSIDE})
     return crm, peer
 
 
@@ -292,7 +316,8 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     keys = {r.ref.id: terms.kind.keys(r) for r in records}
     types = [terms.kind.peer_object] if other == "peer" else [t.crm_object for t in terms.types]
     written = (text for r in records for text in terms.kind.spellings(r))
-    found = pair_reads.by_keys(context, other, types, (k for some in keys.values() for k in some), written)
+    is_shown = terms.kind.is_mailbox and work.side == "crm"  # each contact in view stands for itself: the folder holds it once
+    found = [] if is_shown else pair_reads.by_keys(context, other, types, (k for some in keys.values() for k in some), written)
     found += _pointed_at(context, records, found) if other == "crm" else []
     by_key: dict[str, list[Record]] = {}
     for record in found:
@@ -305,15 +330,17 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     sides = (records, found) if work.side == "crm" else (found, records)
     users = pair_reads.user_pairs(context, *sides)
     first_with: dict[str, str] = {}
+    accounts = mailbox_meetings.accounts_of(context, records) if terms.kind.is_mailbox and work.side == "peer" else {}
+    shown = context.view.shown(records) if is_shown and context.view is not None else None
     for record in records:
         id_ = record.ref.id
         busy = [flying[k] for k in keys[id_] if k in flying and flying[k] != str(record.ref)]
         busy += [k for k in keys[id_] if k in unanswered]  # it may be what we made just now, and nobody told us
         earlier = [first_with[k] for k in keys[id_] if k in first_with]
-        if busy and not switches.ignores_twins:
+        if busy and not switches.ignores_twins and not is_shown:
             work.decide(PairDecision(record, Outcome.HELD, "twin_in_doubt", "A record with the same key may just have been made."))
             continue
-        if earlier and not switches.ignores_twins:
+        if earlier and not switches.ignores_twins and not is_shown:
             work.twins[id_] = earlier[0]
             continue
         mine = list({r.ref.id: r for key in keys[id_] for r in by_key.get(key, [])}.values())
@@ -321,6 +348,11 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         free = [r for r in mine if r.ref.id not in holders]
         no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
         meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no)
+        if id_ in accounts:
+            meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why)
+        if shown is not None and id_ not in shown:
+            work.decide(rules.excluded(record, "not_in_view", "It is not in the view that the mailbox shows.", crm=record))
+            continue
         _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]
         if decision.outcome is Outcome.CREATED or decision.is_link:
@@ -345,6 +377,8 @@ def _pointed_at(context: RunContext, records: Sequence[Record], found: Sequence[
 
 
 def _meet(context: RunContext, work: PairWork, record: Record, meeting: Meeting, users: Mapping[str, str]) -> PairDecision:
+    if work.side == "peer" and context.terms.kind.is_mailbox:
+        return contacts.decide_meeting(record, meeting, context.terms, users)
     if work.side == "peer":
         return rules.decide_meeting_of_peer(record, meeting, context.terms, users)
     type_ = context.terms.type_of(record.ref.object_type)
@@ -403,7 +437,9 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     for decision in decisions:
         id_ = decision.record.ref.id
         binding = work.bindings.get(id_)
-        if decision.reason in GONE and binding is not None and not binding.is_tombstone:
+        if context.terms.kind.is_mailbox and binding is not None and not binding.is_tombstone and _ends_at_once(decision):
+            mailbox_ends.end(context, binding, decision)
+        elif decision.reason in GONE and binding is not None and not binding.is_tombstone:
             _end(context, binding, decision)
         elif decision.is_link and (holder := taken.get(decision.peer.ref.id)):
             _refuse_link(work, decision, holder)
@@ -434,6 +470,11 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     pair_trouble.look_again(context, "crm", followed, "followed")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
+
+
+def _ends_at_once(decision: PairDecision) -> bool:
+    """Tells whether a link of a mailbox ends without a write of ours."""
+    return decision.outcome is Outcome.EXCLUDED and (decision.reason in mailbox_ends.WHY or decision.reason == "deleted")
 
 
 def _held_elsewhere(context: RunContext, decisions: Sequence[PairDecision]) -> dict[str, str]:
@@ -508,7 +549,10 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
         op = item.operation
         id_ = work.owner_of[(side, op.object_type, op.writer_key)]
         plan = plan_of[id_]
-        if item.error is None and item.record is not None:
+        if op.kind == Operation.Kind.DELETE and (item.error is None or isinstance(item.error, RecordGone)):
+            mailbox_ends.end(context, work.bindings[id_], plan)
+            work.done.add(id_)
+        elif item.error is None and item.record is not None:
             if op.kind == Operation.Kind.CREATE:
                 work.bindings[id_] = _made(context, plan, side, item.record)
                 new.append(work.bindings[id_])

@@ -20,7 +20,7 @@ from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Executor, Side
 from reconciliation.engine.wiring import Wiring
 from reconciliation.engine.works import work_of
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, Mailbox, Run, SyncPass
 from reconciliation.models.work_left import work_left
 from reconciliation.store import person_columns
 from syncsite.logging import during_run
@@ -40,7 +40,8 @@ def run_pass(sync_pass: SyncPass, order: Order, wiring: Wiring | None = None) ->
     lease = leases.take(f"pass:{sync_pass.name}", holder_name(), db_now=wiring.db_now, monotonic=wiring.monotonic)
     lease.channel = order.channel
     try:
-        sync_pass.refresh_from_db(from_queryset=SyncPass.objects.select_related("crm", "peer", "mapping"))
+        related = ("crm", "peer", "mapping", "parent", "mailbox__group")
+        sync_pass.refresh_from_db(from_queryset=SyncPass.objects.select_related(*related))
         run = open_run(
             sync_pass, lease, wiring, kind=order.kind, is_full=order.is_full, started_by=order.started_by, applies=order.apply_of
         )
@@ -54,7 +55,7 @@ def _between_sides(sync_pass: SyncPass, run: Run, lease: leases.Lease, order: Or
     sides: list[Side] = []
     try:
         for connection in (sync_pass.crm, sync_pass.peer):
-            sides.append(open_side(connection, lease, wiring))
+            sides.append(open_side(connection, lease, wiring, sync_pass.mailbox))
         return _run(sync_pass, run, lease, sides, order, wiring)
     except NeedsAttention as error:  # a connection that cannot even be opened: no key, a refused address
         return _never_began(sync_pass, run, error, wiring)
@@ -83,9 +84,13 @@ def end_run(run: Run, state: str, note: str, wiring: Wiring) -> Run:
     return run
 
 
-def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring) -> Side:
-    """Returns one side of a run; no call of it starts that could outlive the lease."""
-    return Side(connection, wiring.open_connector(connection, before_send=lease.guard, workers=wiring.workers))
+def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring, mailbox: Mailbox | None = None) -> Side:
+    """Returns one side of a run; no call of it starts that could outlive the lease. Of a run over a mailbox the connection that
+    leads to mailboxes is opened at that one."""
+    connector = wiring.open_connector(connection, before_send=lease.guard, workers=wiring.workers)
+    if mailbox is not None and mailbox.connection_id == connection.pk:
+        connector = connector.mailbox(mailbox.address)
+    return Side(connection, connector)
 
 
 def build_context(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], wiring: Wiring) -> RunContext:

@@ -37,7 +37,7 @@ class Keys:
         if key and (known is None or known.kind == FORMER):
             shown = str(text)[:255]
             self._rows[ref, key] = SearchKey(
-                sync_pass=self._sync_pass, ref=ref[:160], kind=kind, key=key, text=shown, about=about[:160], seen_at=self._at
+                sync_pass=self._sync_pass, ref=ref[:320], kind=kind, key=key, text=shown, about=about[:320], seen_at=self._at
             )
 
     def save(self) -> None:

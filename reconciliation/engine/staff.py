@@ -48,7 +48,7 @@ def at_work(
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
         try:
             for connection in (sync_pass.crm, sync_pass.peer):
-                sides.append(open_side(connection, lease, wiring))
+                sides.append(open_side(connection, lease, wiring, sync_pass.mailbox))
         except ConnectorError as error:  # a connection that cannot even be opened
             end_run(run, Run.State.INTERRUPTED, f"{what} {error.sentence}", wiring)
             raise

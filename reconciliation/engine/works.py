@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import ConnectorError
-from reconciliation.engine import cases, organisation_sweep, pair_recovery, pair_sweep, recovery
+from reconciliation.engine import (
+    cases,
+    mailbox_recovery,
+    mailbox_sweep,
+    mailbox_terms,
+    organisation_sweep,
+    pair_recovery,
+    pair_sweep,
+    recovery,
+)
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.engine.wiring import Wiring
@@ -50,9 +59,17 @@ PAIRS = Work(
     pair_sweep.apply,
     lambda context, error: None,  # nothing is flagged in a CRM of a two-way pass
 )
-_WORKS = {"prospects": PAIRS, "accounts": PAIRS}
+CONTACTS = Work(
+    mailbox_terms.terms_of,
+    mailbox_recovery.recover,
+    mailbox_sweep.retry_owed,
+    mailbox_sweep.sweep,
+    mailbox_sweep.apply,
+    lambda context, error: None,
+)
+_WORKS = {"prospects": PAIRS, "accounts": PAIRS, "contacts": CONTACTS}
 
 
 def work_of(sync_pass: SyncPass) -> Work:
     """Returns how this pass is carried."""
-    return _WORKS.get(sync_pass.name, ORGANISATIONS)
+    return _WORKS.get(sync_pass.kind, ORGANISATIONS)

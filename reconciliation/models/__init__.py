@@ -11,6 +11,7 @@ from reconciliation.models.hooks import HookDelivery
 from reconciliation.models.imports import Import, ImportRow, ProspectMatches
 from reconciliation.models.journal import Operation
 from reconciliation.models.look_again import LookAgain
+from reconciliation.models.mailbox import CrmFeed, CrmView, FeedChange, Mailbox, MailboxGroup, ViewMember
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
 from reconciliation.models.owner_check import OwnerCheck
@@ -32,7 +33,10 @@ __all__ = [
     "ConflictField",
     "Connection",
     "CoverageCount",
+    "CrmFeed",
+    "CrmView",
     "Difference",
+    "FeedChange",
     "FieldRule",
     "Forgetting",
     "Heartbeat",
@@ -40,6 +44,8 @@ __all__ = [
     "Import",
     "ImportRow",
     "LookAgain",
+    "Mailbox",
+    "MailboxGroup",
     "MappingTable",
     "Message",
     "MappingVersion",
@@ -63,4 +69,5 @@ __all__ = [
     "SyncPass",
     "Tombstone",
     "UserPair",
+    "ViewMember",
 ]

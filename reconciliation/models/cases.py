@@ -35,7 +35,7 @@ class Case(models.Model):
     # Of a two-way pass: either side may be the one that is known; "" where a side is not.
     crm_type = models.CharField(max_length=40, default="organisation")
     crm_id = models.CharField(max_length=64, blank=True)
-    peer_id = models.CharField(max_length=64, blank=True)
+    peer_id = models.CharField(max_length=255, blank=True)
     name = models.CharField(max_length=255, blank=True)
     name_key = models.CharField(max_length=255, blank=True, db_index=True)
     reason = models.CharField(max_length=60)
@@ -162,7 +162,7 @@ class RememberedPair(models.Model):
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     crm_id = models.CharField(max_length=64)
-    peer_id = models.CharField(max_length=64)
+    peer_id = models.CharField(max_length=255)
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     decided_at = models.DateTimeField(auto_now_add=True)
 

@@ -54,6 +54,8 @@ class Connection(models.Model):
         WORKBOOKS = "workbooks", "Workbooks"
         OUTREACH = "outreach", "Outreach"
         SALESFORCE = "salesforce", "Salesforce"
+        MICROSOFT = "microsoft", "Microsoft 365"
+        GOOGLE = "google", "Google"
 
     class Flow(models.TextChoices):
         """How a Salesforce connection comes by its tokens; the values are the connector's."""

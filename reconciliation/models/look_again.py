@@ -31,7 +31,7 @@ class LookAgain(models.Model):
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     side = models.CharField(max_length=4)  # "crm" or "peer"
     object_type = models.CharField(max_length=40)
-    record_id = models.CharField(max_length=64)
+    record_id = models.CharField(max_length=255)
     reason = models.CharField(max_length=60)
     since = models.DateTimeField()
     tries = models.PositiveSmallIntegerField(default=0)  # runs that looked and held it again

@@ -18,11 +18,11 @@ class SearchKey(models.Model):
         EMAIL = "email", "E-mail"
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
-    ref = models.CharField(max_length=160)
+    ref = models.CharField(max_length=320)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     key = models.CharField(max_length=255)
     text = models.CharField(max_length=255)  # as it was written
-    about = models.CharField(max_length=160, blank=True)  # the record whose page tells of it: a prospect's person
+    about = models.CharField(max_length=320, blank=True)  # the record whose page tells of it: a prospect's person
     seen_at = models.DateTimeField()
 
     class Meta:
@@ -43,13 +43,18 @@ class Tombstone(models.Model):
         PEER = "peer", "Deleted in Outreach"
         MERGED = "merged", "Merged in the CRM into a record that is linked elsewhere"
         MOVED = "moved", "Its link was moved to another record"
+        # Of mailboxes
+        TAKEN_OUT = "taken_out", "Taken out of the folder: personal again"
+        MADE_AGAIN = "again", "Deleted in the mailbox, made again from the CRM"
+        MAILBOX = "mailbox", "Deleted in the mailbox"
+        VIEW = "view", "Left the view and was removed from the mailbox"
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     # None: it waited to be synced and was never linked
     binding = models.ForeignKey(Binding, on_delete=models.CASCADE, null=True, blank=True, related_name="tombstones")
     why = models.CharField(max_length=10, choices=Why.choices)
     crm_id = models.CharField(max_length=64)
-    peer_id = models.CharField(max_length=64, blank=True)
+    peer_id = models.CharField(max_length=255, blank=True)
     name = models.CharField(max_length=255, blank=True)
     deleted_by = models.CharField(max_length=255, blank=True)  # as the system says, or our colleague
     deleted_at = models.DateTimeField(null=True, blank=True)
@@ -60,7 +65,7 @@ class Tombstone(models.Model):
     peer_values = models.JSONField(default=dict)
     restored_at = models.DateTimeField(null=True, blank=True)
     restored_by = models.CharField(max_length=150, blank=True)
-    restored_as = models.CharField(max_length=160, blank=True)  # the ref of what was made instead
+    restored_as = models.CharField(max_length=320, blank=True)  # the ref of what was made instead
 
     class Meta:
         indexes = [

@@ -123,13 +123,13 @@ class RunEvent(models.Model):
         HELD = "held", "Held"
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
-    crm_ref = models.CharField(max_length=160)
+    crm_ref = models.CharField(max_length=320)
     name = models.CharField(max_length=255, blank=True)
     name_key = models.CharField(max_length=255, blank=True)
     outcome = models.CharField(max_length=10, choices=Outcome.choices)
     reason = models.CharField(max_length=60, blank=True)
     sentence = models.TextField(blank=True)
-    peer_ref = models.CharField(max_length=160, blank=True)
+    peer_ref = models.CharField(max_length=320, blank=True)
     operation_id = models.BigIntegerField(null=True, blank=True)
     at = models.DateTimeField()
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 
 from reconciliation.models.connection import Connection
 from reconciliation.models.mapping import MappingTable
 
 TWO_WAY = ("prospects", "accounts")
+MAILBOX_PASSES = ("contacts",)
+
+
+class SyncPassRows(models.QuerySet["SyncPass"]):
+    """Passes; those of single mailboxes are among them."""
+
+    def whole(self) -> Self:
+        """Returns the passes that people know: a pass over mailboxes once."""
+        return self.filter(parent=None)
 
 
 class SyncPass(models.Model):
@@ -47,8 +58,19 @@ class SyncPass(models.Model):
     restored_at = models.DateTimeField(null=True, blank=True)
     restored_to = models.DateTimeField(null=True, blank=True)
     names_read_until = models.DateTimeField(null=True, blank=True)
+    # A pass over mailboxes has a row of its own for each: cursor, lease, links and runs are the mailbox's, everything that
+    # people set stands with the parent.
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    mailbox = models.ForeignKey("reconciliation.Mailbox", null=True, blank=True, on_delete=models.PROTECT, related_name="passes")
+    cursor = models.TextField(blank=True)  # where the mailbox's own list of changes goes on, in its system's words
+    feed_at = models.BigIntegerField(null=True, blank=True)  # the last row of the CRM's feed that was looked at
+
+    objects = SyncPassRows.as_manager()
 
     class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["parent", "mailbox"], condition=~models.Q(mailbox=None), name="one_pass_per_mailbox")
+        ]
         permissions = [
             ("see_pages", "May see dashboard, runs, queues and records"),
             ("work_queues", "May work queues and run passes"),
@@ -59,9 +81,19 @@ class SyncPass(models.Model):
         return self.title
 
     @property
+    def kind(self) -> str:
+        """What sort of pass it is: its name, of a mailbox's the name of its parent."""
+        return self.name.partition(":")[0]
+
+    @property
+    def settings_row_id(self) -> int:
+        """The pass whose mapping, record types and settings hold."""
+        return self.parent_id or self.pk
+
+    @property
     def is_two_way(self) -> bool:
         """Whether both sides are swept and written."""
-        return self.name in TWO_WAY
+        return self.kind in TWO_WAY or self.kind in MAILBOX_PASSES
 
     @property
     def arrow(self) -> str:

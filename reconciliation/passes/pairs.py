@@ -51,6 +51,20 @@ class Kind:
     belongs_to: tuple[str, str] | None = None  # the field of the peer's record that names what it belongs to, and that type
     # object type of the CRM -> the type whose records may become one of it, and their field that names what they became
     converted_from: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # Of mailboxes: a record without a key is made all the same; the peer cannot be searched, so that everything in it is
+    # known from its own list of changes, which tells of deletions, too.
+    is_mailbox: bool = False
+    # What a linked record of the peer must hold beside its mapped fields, where it does not; (CRM ref, peer's record, terms).
+    lacks: Callable[[Ref, Record, PairTerms], dict[str, Value]] | None = None
+    # What a new record of the peer gets beside its mapped fields.
+    born_with: Callable[[PairTerms], dict[str, Value]] | None = None
+    notes_of: Callable[[Record], tuple[str, ...]] | None = None  # what people read of a record of the peer that went across
+
+    def missing(self, crm: Ref, peer: Record, terms: PairTerms) -> dict[str, Value]:
+        """Returns what makes the peer's record name its CRM record, as far as it does not."""
+        if self.lacks is not None:
+            return self.lacks(crm, peer, terms)
+        return {name: value for name, value in self.pointer(crm).items() if peer.fields.get(name) != value}
 
 
 @dataclass(frozen=True)
@@ -114,6 +128,9 @@ class PairTerms:
     sends_whole_record: bool = False
     has_one_base: bool = False
     dates_by_echo: bool = False
+    scope: str = ""  # the mailbox, where the pass goes over many: records of the CRM may be made once in each
+    is_hidden: bool = False  # the pair that is decided lies outside the mailbox's view: nothing comes down (D8)
+    new_in_crm: Mapping[str, Value] = field(default_factory=dict)  # what a new record of the CRM gets whatever the peer holds
 
     def type_of(self, crm_object: str) -> TypeTerms | None:
         return next((t for t in self.types if t.crm_object == crm_object), None)
@@ -133,6 +150,7 @@ class Bound:
     crm_version: str = ""
     peer_version: str = ""
     is_owed: bool = False  # an edit of the other side was left while the link rested
+    is_hidden: bool = False  # the CRM's record lies outside the view of its mailbox
     asked: frozenset[str] = frozenset()  # the peer's fields of which a person was asked after a restore, and did not answer yet
 
 
@@ -213,7 +231,11 @@ def first_look(
         if side == "crm" and not type_.covers(record):
             return Look.DONE, _uncovered(record, record)
         bases = (bound.crm_base, bound.peer_base)
-        if not bound.is_owed and is_echo(record, side, *bases, mapping_version=bound.mapping_version, type_=type_):
+        if (
+            not bound.is_owed
+            and is_marked(record, side, bound, terms)
+            and is_echo(record, side, *bases, mapping_version=bound.mapping_version, type_=type_)
+        ):
             return Look.DONE, echo(record, type_)
         return Look.PAIR, None
     if record.is_deleted or record.succeeded_by is not None:
@@ -232,6 +254,13 @@ def _uncovered(record: Record, crm: Record, **more: Any) -> PairDecision:
     nothing is lost when it meets them again."""
     sentence = f"{crm.ref.object_type} {crm.ref.id} does not meet the polling conditions; nothing is synced until it does."
     return excluded(record, "conditions", sentence, crm=crm, **more)
+
+
+def is_marked(record: Record, side: Side, bound: Bound, terms: PairTerms) -> bool:
+    """Tells whether a record of a mailbox bears what makes it one of ours (S1.8). Elsewhere that is looked at with the pair."""
+    if side == "crm" or not terms.kind.is_mailbox:
+        return True
+    return not terms.kind.missing(bound.crm, record, replace(terms, is_hidden=bound.is_hidden))
 
 
 def is_echo(record: Record, side: Side, crm_base: Fields, peer_base: Fields, *, mapping_version: int, type_: TypeTerms) -> bool:
@@ -374,7 +403,7 @@ def _origin(source: Record, type_: TypeTerms, writes: Mapping[str, FieldWrite]) 
 
 def _with_pointer(intents: list[Intent], crm: Record, peer: Record, terms: PairTerms) -> list[Intent]:
     """Adds to the writes what makes the peer's record name its CRM record, where it does not."""
-    wanted = {n: v for n, v in terms.kind.pointer(crm.ref).items() if peer.fields.get(n) != v}
+    wanted = terms.kind.missing(crm.ref, peer, terms)
     if not wanted:
         return intents
     before = {name: peer.fields.get(name) for name in wanted}
@@ -401,6 +430,8 @@ def _explained(decision: PairDecision, terms: PairTerms) -> PairDecision:
             notes.append(f"{write.name}: {shown(write.loser)}, entered in {whose} meanwhile, gave way; the journal keeps it")
     if merge.conflicts and decision.outcome is not Outcome.HELD:
         notes.append(f"{', '.join(c.rule.peer for c in merge.conflicts)}: changed on both sides; a person decides")
+    if terms.kind.notes_of is not None and decision.peer is not None:
+        notes += terms.kind.notes_of(decision.peer)
     owners = [text for _, text in merge.unmatched]
     notes += [f"The owner {text[:80]!r} has no counterpart there; the owner is left as it is" for text in owners]
     return replace(decision, warnings=tuple(notes), unmatched_owner=owners[0] if owners else "")
@@ -417,17 +448,20 @@ def shown(value: object) -> str:
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
     each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
-    sentence that says so."""
+    sentence that says so. `accounts`: in which accounts of the CRM a new record would belong, as (id, name), with the words
+    that say why; nothing where the pass does not ask."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
+    account_id: str = ""
+    account_why: str = ""
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
     """Decides for a CRM record that is bound to nothing: a prospect with its key is linked, one that is bound to another
     record is told (D28), otherwise one is made (S2.10 in the other direction, C4, C18)."""
-    if not terms.kind.keys(record):
+    if not terms.kind.keys(record) and not terms.kind.is_mailbox:
         return excluded(record, terms.kind.no_key, terms.kind.no_key_sentence, type=type_, crm=record)
     unbound = [p for p in meeting.found if p.ref.id not in meeting.holders]
     # A pointer may be typed by anybody: it chooses among those that are free, and takes none from another record.
@@ -477,6 +511,7 @@ def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: U
         return refusal
     pointer = terms.kind.pointer(record.ref)
     after = {**values_of(merge.to_peer), **({} if terms.kind.marker_is_pointer else pointer)}
+    after |= terms.kind.born_with(terms) if terms.kind.born_with is not None else {}
     intent = Intent(
         "create",
         "peer",
@@ -484,8 +519,9 @@ def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: U
         str(record.ref),
         after=after,
         marker=record.ref.id if terms.kind.marker_is_pointer else "",
-        name_key=terms.kind.keys(record)[0][:255],
-        reason=f"No {terms.peer_name} record has its key.",
+        name_key=(terms.kind.keys(record) or ("",))[0][:255],
+        scope=terms.scope,
+        reason="It is in the mailbox's view." if terms.kind.is_mailbox else f"No {terms.peer_name} record has its key.",
         origin={**_origin(record, type_, merge.to_peer), "name": terms.kind.name_of(record)[:255]},
     )
     decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, crm=record, intents=(intent,), merge=merge)
@@ -532,7 +568,7 @@ def decide_meeting_of_peer(record: Record, meeting: Meeting, terms: PairTerms, u
         return excluded(record, "create_off", f"New {terms.crm_name} records are not made.", peer=record)
     if making.create_held:  # held, not left out: it is made once the mapping is mended, though its cursor has gone by
         return PairDecision(record, Outcome.HELD, "mapping", f"Waits for the mapping: {making.create_held}", type=making, peer=record)
-    return _create_in_crm(record, making, terms, users)
+    return create_in_crm(record, making, terms, users)
 
 
 def _choose(record: Record, free: Sequence[Record], type_: TypeTerms, terms: PairTerms) -> PairDecision:
@@ -552,7 +588,7 @@ def _taken(record: Record, found: Record, meeting: Meeting, type_: TypeTerms, te
     return PairDecision(record, Outcome.DUPLICATE, SAME_EMAIL, sentence, case=opening, **common)
 
 
-def _create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+def create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
     merge = _for_new(record, "crm", type_, users)
     if refusal := _refused(record, merge, type_, None, record):
         return refusal
@@ -561,9 +597,9 @@ def _create_in_crm(record: Record, type_: TypeTerms, terms: PairTerms, users: Us
         "crm",
         type_.crm_object,
         str(record.ref),
-        after=values_of(merge.to_crm),
+        after={**values_of(merge.to_crm), **terms.new_in_crm},
         marker=marker_of(terms.database, record.ref),
-        name_key=terms.kind.keys(record)[0][:255],
+        name_key=(terms.kind.keys(record) or ("",))[0][:255],
         reason=f"No record in {terms.crm_name} has its key.",
         also_read=tuple(name for name in type_.mapping.crm_fields if name not in merge.to_crm),
         origin={**_origin(record, type_, merge.to_crm), "name": terms.kind.name_of(record)[:255]},

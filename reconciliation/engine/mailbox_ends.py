@@ -1,0 +1,129 @@
+"""Links of a mailbox whose one side is gone: an item that left the folder, a contact that was deleted in the CRM, or that left
+a view which says *remove*. The decisions are `passes.contacts`; here is what they need to know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+from connectors.contract import Record, Ref
+from connectors.mailboxes import BIN, INSIDE, OUTSIDE, PLACE
+from reconciliation.core.mailbox_settings import ALLOWED
+from reconciliation.engine import pair_bases, pair_reads, pair_trouble
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.pair_work import PairWork
+from reconciliation.models import Binding, Tombstone
+from reconciliation.passes import contacts as rules
+from reconciliation.passes.contacts import Deletion, Gone
+from reconciliation.passes.pairs import PairDecision
+
+WHY = {
+    rules.TAKEN_OUT: Tombstone.Why.TAKEN_OUT,
+    rules.MADE_AGAIN: Tombstone.Why.MADE_AGAIN,
+    rules.DELETED_THERE: Tombstone.Why.GONE,
+    "deleted_out_of_view": Tombstone.Why.MAILBOX,
+    "deleted_here": Tombstone.Why.MAILBOX,
+    rules.REMOVED: Tombstone.Why.GONE,
+    rules.LEFT_VIEW: Tombstone.Why.VIEW,
+    rules.MERGED: Tombstone.Why.MERGED,
+}
+COMES_BACK = (Tombstone.Why.GONE, Tombstone.Why.MADE_AGAIN, Tombstone.Why.VIEW)  # once its contact is there and in view
+
+
+def decide_gone(context: RunContext, work: PairWork, items: Sequence[Record]) -> None:
+    """Decides for linked items that left the folder. Each holds PLACE as it was asked for: elsewhere, in the bin, nowhere."""
+    bindings = {item.ref.id: work.bindings[item.ref.id] for item in items}
+    crm_ids = [b.crm_id for b in bindings.values()]
+    alive = {id_: r for id_, r in pair_reads.read(context, "crm", rules.CONTACT, crm_ids).items() if not r.is_deleted}
+    others = _others(context, crm_ids) if context.terms.deletion == ALLOWED else Counter()
+    for item in items:
+        binding = bindings[item.ref.id]
+        gone = Gone.TAKEN_OUT if item.fields.get(PLACE) == OUTSIDE else Gone.DELETED
+        known = Deletion(gone, alive.get(binding.crm_id), others[binding.crm_id])
+        work.decide(rules.decide_gone(item, pair_bases.bound_of(binding, context.crm.connector.system), known, context.terms))
+
+
+def _others(context: RunContext, crm_ids: Collection[str]) -> Counter[str]:
+    """Returns CRM id -> how many other mailboxes hold it."""
+    rows = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, is_tombstone=False, crm_id__in=set(crm_ids))
+    return Counter(rows.exclude(sync_pass=context.sync_pass).values_list("crm_id", flat=True))
+
+
+def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
+    """Lets the items of contacts that are gone leave the folder: a link that ends leaves nothing behind there (S1.26)."""
+    ended = {
+        i: d for i in ids if (d := work.decisions.get(i)) is not None and d.reason in ("deleted", "merged_elsewhere") and _holds(work, i)
+    }
+    if not ended:
+        return
+    items = read_inside(context, [work.bindings[i].peer_id for i in ended])
+    for id_, decision in ended.items():
+        binding = work.bindings[id_]
+        bound = pair_bases.bound_of(binding, context.crm.connector.system)
+        is_merged = decision.reason == "merged_elsewhere"
+        why = decision.sentence if is_merged else f"Contact {binding.crm_id} was deleted in {context.terms.crm_name}."
+        reason = rules.MERGED if is_merged else rules.REMOVED
+        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, context.terms))
+
+
+def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
+    """Lets the items of contacts that left the view leave the folder, where the setting says so (D8)."""
+    hidden = [i for i in ids if i in work.bindings and work.bindings[i].is_out_of_view and _holds(work, i)]
+    items = read_inside(context, [work.bindings[i].peer_id for i in hidden]) if hidden else {}
+    for id_ in hidden:
+        binding = work.bindings[id_]
+        bound = pair_bases.bound_of(binding, context.crm.connector.system)
+        why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
+        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, context.terms))
+
+
+def _holds(work: PairWork, id_: str) -> bool:
+    return id_ in work.bindings and not work.bindings[id_].is_tombstone
+
+
+def read_inside(context: RunContext, ids: Sequence[str]) -> dict[str, Record]:
+    """Returns those of these items that lie in our folder."""
+    found = pair_reads.read(context, "peer", rules.ITEM, ids)
+    return {id_: item for id_, item in found.items() if item.fields.get(PLACE, INSIDE) == INSIDE}
+
+
+def where_they_are(context: RunContext, ids: Sequence[str]) -> dict[str, str]:
+    """Returns where each of these items lies now, BIN for one that is nowhere."""
+    found = {r.ref.id: r for r in context.peer.connector.read(rules.ITEM, sorted(set(ids)), [PLACE])} if ids else {}
+    return {id_: str(found[id_].fields.get(PLACE) or BIN) if id_ in found else BIN for id_ in ids}
+
+
+def end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
+    """Turns the binding into a tombstone. What is to be made again is noted in the same transaction."""
+    why = WHY.get(decision.reason, Tombstone.Why.GONE)
+    Tombstone.objects.create(
+        sync_pass=context.sync_pass,
+        binding=binding,
+        why=why,
+        crm_id=binding.crm_id,
+        peer_id=binding.peer_id,
+        name=binding.name,
+        found_at=context.wiring.now(),
+        run=context.run,
+        crm_values=binding.crm_base,
+        peer_values=binding.peer_base,
+    )
+    Binding.objects.filter(pk=binding.pk).end()
+    binding.is_tombstone = True
+    if why == Tombstone.Why.MADE_AGAIN:
+        pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)], "made_again")
+
+
+def forget_what_comes_back(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
+    """Lets a contact that is there (again) and in view be met anew, though its link ended with it; one that the mailbox's user
+    took out, or deleted, is not put back by an edit."""
+    if work.side != "crm":
+        return
+    ended = {r.ref.id: work.bindings[r.ref.id] for r in records if r.ref.id in work.bindings and work.bindings[r.ref.id].is_tombstone}
+    if not ended:
+        return
+    stones = Tombstone.objects.filter(binding__in=[b.pk for b in ended.values()]).order_by("pk")
+    last = dict(stones.values_list("binding", "why"))
+    for id_, binding in ended.items():
+        if last.get(binding.pk) in COMES_BACK:
+            del work.bindings[id_]

@@ -1,0 +1,402 @@
+"""How the pass goes over one mailbox: first what happened in the mailbox, by its own list of changes, then what happened in
+the CRM, by the feed that all mailboxes share. A mailbox that is new, or whose view changed, is compared as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from connectors.contract import Record, Ref
+from connectors.errors import RecordGone
+from connectors.mailboxes import FOREIGN_ID, INSIDE, PLACE, ContactChanges
+from reconciliation.core.operations import Intent
+from reconciliation.engine import brakes, crm_feed, mailbox_ends, mailbox_terms, pair_previews, pair_reads, pair_sweep, previews
+from reconciliation.engine.context import Order, RunContext
+from reconciliation.engine.executor import Done
+from reconciliation.engine.mailbox_view import view_of
+from reconciliation.engine.pairs import process_page
+from reconciliation.models import Binding, Mailbox, Operation, Run
+from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
+
+PIECE_ROWS = 400
+NEWS_ROWS = 2000
+FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
+BROUGHT_IN = "brought in"
+
+Ended = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Round:
+    """One round over the mailbox's list of changes."""
+
+    seen: set[str] = field(default_factory=set)  # ids in our folder, of a round that lists everything
+    gone: set[str] = field(default_factory=set)
+    is_whole: bool = False
+
+
+def sweep(context: RunContext, order: Order) -> Ended:
+    """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is None:
+        return Run.State.FAILED, "This pass goes over mailboxes; name one."
+    if not mailbox.crm_user_id:
+        return (
+            Run.State.HELD,
+            f"Nobody in {context.terms.crm_name} is known to be {mailbox.address}; choose its user on the mailbox's page.",
+        )
+    prepare(context)
+    ends = None if order.budget is None else context.wiring.monotonic() + order.budget
+    fresh = _read_feed(context, order)
+    _set_view(context)
+    if order.is_full:
+        context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
+    if not _mailbox_side(context, ends) or not _crm_side(context, fresh, ends):
+        return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+    context.save_pass(sweep_blanked={}, approved_blanking=[], backlog=0)
+    if context.view is not None and not context.view.is_usable:
+        return Run.State.FINISHED, f"The view cannot be used, nothing came down from it: {context.view.why_not}"
+    return Run.State.FINISHED, " ".join(context.notes)
+
+
+def prepare(context: RunContext) -> None:
+    """Opens the mailbox's folder; made once, with the category, when it is not there (S1.6)."""
+    mailbox = context.sync_pass.mailbox
+    if not mailbox.folder_id:
+        _find_folder(context, mailbox)
+    context.peer.connector.use_folder(mailbox.folder_id, CATEGORY)
+
+
+def _find_folder(context: RunContext, mailbox: Mailbox) -> None:
+    box = context.peer.connector
+    found = box.folders(FOLDER)
+    if not found and context.is_preview:
+        return
+    if not found:
+        box.make_category(CATEGORY)
+        found = [box.make_folder(FOLDER)]
+        _note_in_journal(context, "contactFolder", found[0].id, {"name": FOLDER})
+    elif not context.is_preview:
+        box.make_category(CATEGORY)
+    if len(found) > 1:
+        context.notes.append(f"The mailbox has {len(found)} folders called “{FOLDER}”; the first one is used.")
+    mailbox.folder_id = found[0].id
+    if not context.is_preview:
+        Mailbox.objects.filter(pk=mailbox.pk).update(folder_id=mailbox.folder_id)
+
+
+def _note_in_journal(context: RunContext, object_type: str, id_: str, after: dict[str, Any]) -> None:
+    """Journals what is made without asking for its marker: making it again would find it by its name."""
+    now = context.wiring.now()
+    Operation.objects.create(
+        run=context.run,
+        connection=context.peer.connection,
+        kind=Operation.Kind.CREATE,
+        state=Operation.State.CONFIRMED,
+        object_type=object_type,
+        target_id=id_,
+        source_ref=f"{context.peer.connector.system}:{object_type}:{id_}",
+        writer_key=f"{object_type}:{context.terms.scope}",
+        after=after,
+        reason="The mailbox had no such folder.",
+        lease_token=context.lease.token,
+        intended_at=now,
+        sent_at=now,
+        settled_at=now,
+    )
+
+
+def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
+    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
+    return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
+
+
+def _set_view(context: RunContext) -> None:
+    """Takes up the view that the mailbox shows; another one than before means that everything is compared."""
+    mailbox = context.sync_pass.mailbox
+    wanted = mailbox_terms.effective_of(context.sync_pass, mailbox)["view"].value
+    context.view = view_of(context.sync_pass, wanted, mailbox.crm_user_id, CONTACT)
+    stored = context.sync_pass.settings.get("view", "")
+    if context.view.is_usable and stored != context.view.key:
+        context.save_pass(settings={**context.sync_pass.settings, "view": context.view.key}, feed_at=None)
+
+
+# --- the mailbox ----------------------------------------------------------------------------------------------------
+
+
+def _mailbox_side(context: RunContext, ends: float | None) -> bool:
+    """Carries what happened in the mailbox. Returns whether its list came to its end."""
+    if not context.sync_pass.mailbox.folder_id:  # a preview of a mailbox that has no folder yet
+        return True
+    columns = pair_reads.columns(context.terms, ITEM)
+    round_, cursor = Round(), context.sync_pass.cursor
+    while True:
+        context.lease.guard(context.peer.connector.request_timeout)
+        try:
+            page = context.peer.connector.contact_changes(cursor, columns)
+        except RecordGone as error:
+            if error.code != "folder" or context.is_preview:
+                raise
+            _make_folder_again(context)
+            round_, cursor = Round(), ""
+            continue
+        if page.is_restart:
+            round_ = Round()
+        round_.is_whole = round_.is_whole or page.is_whole
+        _process(context, page, round_)
+        cursor = page.cursor
+        if page.is_last:
+            _process_gone(context, _gone_of(context, round_))
+        if page.is_last or not round_.is_whole:  # what a whole round saw is forgotten with the process: it begins anew
+            with transaction.atomic():
+                context.lease.renew()
+                context.save_pass(cursor=cursor)
+        context.show_progress()
+        if page.is_last:
+            return True
+        if ends is not None and context.wiring.monotonic() >= ends and not round_.is_whole:
+            return False
+
+
+def _make_folder_again(context: RunContext) -> None:
+    """Somebody deleted the folder: nothing is concluded from that about its contacts; each is asked for by its id."""
+    mailbox = context.sync_pass.mailbox
+    context.notes.append(f"The folder “{FOLDER}” was gone and was made again.")
+    Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="")
+    mailbox.folder_id = ""
+    context.save_pass(cursor="")
+    prepare(context)
+
+
+def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
+    _rename(context, page.renamed)
+    inside = {record.ref.id: record for record in page.inside}
+    if round_.is_whole:
+        round_.seen.update(inside)
+    round_.gone.update(page.gone)
+    round_.gone.difference_update(inside)
+    shared = [s.id for s in page.outside if s.has_category and s.id not in inside]
+    _process_items(context, list(inside.values()))
+    if shared and not context.is_preview:
+        round_.gone.difference_update(shared)
+        _process_items(context, _bring_in(context, shared))
+
+
+def _rename(context: RunContext, renamed: Any) -> None:
+    for old, new in renamed.items():
+        Binding.objects.filter(sync_pass=context.sync_pass, peer_id=old, is_tombstone=False).update(peer_id=new)
+
+
+def _process_items(context: RunContext, items: Sequence[Record]) -> None:
+    for start in range(0, len(items), PIECE_ROWS):
+        piece = _whole(context, items[start : start + PIECE_ROWS])
+        _rebind_moved(context, piece)
+        process_page(context, "peer", [r for r in piece if f"peer:{r.ref.id}" not in context.counted])
+
+
+def _whole(context: RunContext, items: Sequence[Record]) -> list[Record]:
+    """Returns the items with their marker read, where that matters and the list does not bring it: of those nobody knows."""
+    lacking = [r.ref.id for r in items if FOREIGN_ID not in r.fields]
+    if not lacking:
+        return list(items)
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, peer_id__in=lacking, is_tombstone=False)
+    known = set(rows.values_list("peer_id", flat=True))
+    read = pair_reads.read(context, "peer", ITEM, [id_ for id_ in lacking if id_ not in known])
+    return [
+        read.get(r.ref.id, r) if r.ref.id in read else r for r in items if r.ref.id in read or r.ref.id in known or FOREIGN_ID in r.fields
+    ]
+
+
+def _rebind_moved(context: RunContext, items: Sequence[Record]) -> None:
+    """Lets a link follow to an item that names its contact under another id: it was moved by a copy, or came back from
+    elsewhere. One whose first item is there still is a copy, and no move."""
+    named = {str(r.fields[FOREIGN_ID]): r for r in items if r.fields.get(FOREIGN_ID)}
+    rows = [
+        b
+        for b in Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=named)
+        if named[b.crm_id].ref.id != b.peer_id
+    ]
+    here = {r.ref.id for r in items}
+    places = mailbox_ends.where_they_are(context, [b.peer_id for b in rows if b.peer_id not in here])
+    for row in rows:
+        if row.peer_id not in here and places[row.peer_id] != INSIDE and not context.is_preview:
+            row.peer_id = named[row.crm_id].ref.id
+            row.save(update_fields=["peer_id"])
+
+
+def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
+    """Brings shared contacts into our folder (S1.12), through the journal, and returns them as they lie there."""
+    bound = dict(Binding.objects.filter(sync_pass=context.sync_pass, peer_id__in=ids, is_tombstone=False).values_list("peer_id", "crm_id"))
+    system = context.peer.connector.system
+    intents = [
+        Intent(
+            "update",
+            "peer",
+            ITEM,
+            str(Ref(system, ITEM, id_)),
+            after={PLACE: INSIDE, FOREIGN_ID: bound.get(id_, f"in:{id_}"[:255])},
+            target_id=id_,
+            reason=f"It has the category “{CATEGORY}”.",
+        )
+        for id_ in ids
+    ]
+    brought: list[str] = []
+
+    def settle(done: list[Done]) -> None:
+        brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
+        context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in done if item.error is not None)
+
+    operations = [op for op in context.executor.intend(intents) if op is not None]
+    context.executor.send("peer", operations, settle)
+    return list(pair_reads.read(context, "peer", ITEM, brought).values())
+
+
+def _gone_of(context: RunContext, round_: Round) -> list[str]:
+    """Returns the linked items that are not in the folder any more."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    if round_.is_whole:
+        rows = rows.filter(bound_at__lt=context.run.started_at)
+        return [id_ for id_ in rows.values_list("peer_id", flat=True) if id_ not in round_.seen]
+    gone: list[str] = []
+    ids = sorted(round_.gone)
+    for start in range(0, len(ids), PIECE_ROWS):
+        gone += rows.filter(peer_id__in=ids[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
+    return gone
+
+
+def _process_gone(context: RunContext, ids: Sequence[str]) -> None:
+    """Decides for linked items that left the folder, once it was asked where each lies: no list of changes says it (I8)."""
+    again: list[str] = []
+    for start in range(0, len(ids), PIECE_ROWS):
+        places = mailbox_ends.where_they_are(context, ids[start : start + PIECE_ROWS])
+        left = {id_: place for id_, place in places.items() if place != INSIDE}
+        system = context.peer.connector.system
+        records = [Record(Ref(system, ITEM, id_), {PLACE: place}, is_deleted=True) for id_, place in left.items()]
+        done = process_page(context, "peer", records)
+        again += [d.crm.ref.id for d in done.values() if d.reason == "made_again" and d.crm is not None]
+    if not context.is_preview:
+        _process_contacts(context, pair_reads.read(context, "crm", CONTACT, again).values())
+
+
+# --- the CRM --------------------------------------------------------------------------------------------------------
+
+
+def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None) -> bool:
+    """Carries what happened in the CRM. Returns whether it came to its end."""
+    view = context.view
+    if view is None or not view.is_usable:
+        return True
+    news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
+    if not news.is_whole:
+        return _compare_all(context, ends)
+    while news.ids:
+        relevant = _relevant(context, news.ids, fresh)
+        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in fresh])
+        records = [fresh.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
+        _process_contacts(context, records)
+        context.save_pass(feed_at=news.upto)
+        context.show_progress()
+        if ends is not None and context.wiring.monotonic() >= ends:
+            return False
+        news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
+    return True
+
+
+def _deleted(context: RunContext, id_: str) -> Record:
+    return Record(Ref(context.crm.connector.system, CONTACT, id_), {}, is_deleted=True)
+
+
+def _relevant(context: RunContext, ids: Sequence[str], fresh: dict[str, Record]) -> list[str]:
+    """Returns those that concern this mailbox: linked in it, or perhaps in its view."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, crm_id__in=ids, is_tombstone=False)
+    bound = set(rows.values_list("crm_id", flat=True))
+    shown = crm_feed.perhaps_shown(context.sync_pass, CONTACT, context.view, [id_ for id_ in ids if id_ not in bound])
+    return [id_ for id_ in ids if id_ in bound or id_ in shown]
+
+
+def _process_contacts(context: RunContext, records: Iterable[Record]) -> None:
+    """Carries contacts that are linked here or in view; a link whose contact left the view, or came back, is looked at whole."""
+    known = [r for r in records if f"crm:{r.ref.id}" not in context.counted]
+    for start in range(0, len(known), PIECE_ROWS):
+        piece = known[start : start + PIECE_ROWS]
+        shown = context.view.shown(piece)
+        bound = note_views(context, piece, shown)
+        process_page(context, "crm", [r for r in piece if r.ref.id in bound or r.ref.id in shown])
+
+
+def note_views(context: RunContext, records: Sequence[Record], shown: set[str]) -> set[str]:
+    """Notes of links whether their contact is in view now; what changed is looked at whole. Returns the ids that are linked."""
+    ids = [r.ref.id for r in records]
+    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, crm_id__in=ids, is_tombstone=False))
+    alive = {r.ref.id for r in records if not r.is_deleted}
+    for hidden in (True, False):
+        moved = [b.pk for b in rows if b.crm_id in alive and b.is_out_of_view != hidden and (b.crm_id not in shown) == hidden]
+        Binding.objects.filter(pk__in=moved).update(is_out_of_view=hidden, is_retry_due=True)
+    return {b.crm_id for b in rows}
+
+
+def _compare_all(context: RunContext, ends: float | None) -> bool:
+    """Compares the mailbox with all that its view shows, then asks for what is linked and was not shown."""
+    view, upto = context.view, crm_feed.newest(context.sync_pass, CONTACT)
+    began = context.wiring.now()
+    seen: set[str] = set()
+    columns = pair_reads.columns(context.terms, CONTACT)
+    for page in context.crm.connector.members(CONTACT, view.terms(CONTACT), owners=[view.user_id], ids=None, columns=columns):
+        context.lease.guard(context.crm.connector.request_timeout)
+        seen.update(r.ref.id for r in page.records)
+        _process_contacts(context, page.records)
+        context.show_progress()
+        if ends is not None and context.wiring.monotonic() >= ends:
+            return False
+    bound = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, is_tombstone=False, bound_at__lt=began)
+    rest = [id_ for id_ in bound.values_list("crm_id", flat=True) if id_ not in seen]
+    for start in range(0, len(rest), PIECE_ROWS):
+        some = rest[start : start + PIECE_ROWS]
+        read = pair_reads.read(context, "crm", CONTACT, some)
+        _process_contacts(context, [read.get(id_) or _deleted(context, id_) for id_ in some])
+    context.save_pass(feed_at=upto)
+    return True
+
+
+# --- the rest of a pass ---------------------------------------------------------------------------------------------
+
+
+def retry_owed(context: RunContext) -> None:
+    """As in every two-way pass, once the mailbox is open and its view is known."""
+    prepare(context)
+    _set_view(context)
+    pair_sweep.retry_owed(context)
+
+
+def apply(context: RunContext, preview_id: int) -> Ended:
+    """Carries out the plan of a preview or of a brake."""
+    preview = Run.objects.filter(pk=preview_id).first()
+    if preview is None:
+        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    prepare(context)
+    _set_view(context)
+    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
+        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    for side, object_type, planned in pair_previews.planned_pages(context, preview):
+        found = _as_planned(context, side, object_type, planned)
+        outcomes = process_page(context, side, found, planned)
+        pair_previews.settle(context, planned, outcomes)
+        context.show_progress()
+    refused = context.ledger.excluded["changed_meanwhile"]
+    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
+    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+
+
+def _as_planned(context: RunContext, side: str, object_type: str, planned: pair_previews.Rows) -> list[Record]:
+    """Reads the records of a plan as they are now; an item that is not in the folder is what its plan was about."""
+    found = pair_reads.read(context, side, object_type, planned)
+    if side == "crm":
+        return [found.get(id_) or _deleted(context, id_) for id_ in planned]
+    system = context.peer.connector.system
+    inside = {id_: r for id_, r in found.items() if r.fields.get(PLACE, INSIDE) == INSIDE}
+    places = mailbox_ends.where_they_are(context, [id_ for id_ in planned if id_ not in inside])
+    return [inside.get(id_) or Record(Ref(system, ITEM, id_), {PLACE: places[id_]}, is_deleted=True) for id_ in planned]

@@ -1,0 +1,295 @@
+"""Seed 001: contacts of a mailbox's folder and Salesforce contacts of a view are kept in agreement. Pure.
+
+Bound pairs are merged as in every two-way pass (`passes.pairs`). Particular to mailboxes: what the folder holds is known from
+its own list of changes, a new contact finds its account, and what is deleted on one side goes by a setting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from connectors.contract import Record, Ref, Value
+from connectors.mailboxes import BEYOND, CATEGORIES, FOREIGN_ID, PLACE
+from connectors.mailboxes import CONTACT as ITEM
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.mailbox_settings import ALLOWED, CREATE, FORBIDDEN, KEEP, LINK
+from reconciliation.core.merging import changed_fields
+from reconciliation.core.operations import Candidate, CaseOpening, Intent
+from reconciliation.core.transforms import Users
+from reconciliation.core.values import is_blank, normalise_name
+from reconciliation.passes.pairs import (
+    Bound,
+    Kind,
+    Meeting,
+    PairDecision,
+    PairTerms,
+    TypeTerms,
+    create_in_crm,
+    decide_link,
+    excluded,
+    failed,
+)
+from reconciliation.passes.prospects import email_key
+
+CONTACT, ACCOUNT = "Contact", "AccountId"
+FOLDER, CATEGORY, NOT_IN_VIEW = "Salesforce Contacts", "Salesforce", "Salesforce: not in view"
+EMAILS = ("email1", "email2", "email3")
+TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
+MERGED, LEFT_VIEW = "merged", "left_view"
+
+
+@dataclass(frozen=True, slots=True)
+class ContactTerms(PairTerms):
+    """What holds for one mailbox. `user_id` is its user in the CRM: the owner of what is made there."""
+
+    user_id: str = ""
+    deletion: str = FORBIDDEN
+    out_of_view: str = KEEP
+    existing: str = LINK
+    defaults: Mapping[str, Value] = field(default_factory=dict)  # of new contacts, where the mailbox says nothing (S1.19)
+    account_id: str = ""  # the one account that new contacts belong to (S1.19)
+
+
+# --- what a contact is ----------------------------------------------------------------------------------------------
+
+
+def keys(record: Record) -> tuple[str, ...]:
+    """Returns every address of a contact, the first one first (C19)."""
+    names = EMAILS if record.ref.object_type == ITEM else ("Email",)
+    return tuple(dict.fromkeys(key for name in names if (key := email_key(record.fields.get(name)))))
+
+
+def spellings(record: Record) -> tuple[str, ...]:
+    names = EMAILS if record.ref.object_type == ITEM else ("Email",)
+    return tuple(str(record.fields[name]).strip() for name in names if email_key(record.fields.get(name)))
+
+
+def last_name(record: Record) -> str:
+    return normalise_name(str(record.fields.get("surname" if record.ref.object_type == ITEM else "LastName") or ""))
+
+
+def name_of(record: Record) -> str:
+    """Returns what a person is called in lists."""
+    fields = record.fields
+    first, last = ("givenName", "surname") if record.ref.object_type == ITEM else ("FirstName", "LastName")
+    parts = [str(part) for part in (fields.get(first), fields.get(last)) if not is_blank(part)]
+    name = fields.get("Name") or " ".join(parts) or fields.get("displayName")
+    return str(name or (keys(record) or (record.ref.id,))[0])
+
+
+def pointer_of(record: Record) -> str:
+    return str(record.fields.get(FOREIGN_ID) or "")
+
+
+def pointer(ref: Ref) -> dict[str, Value]:
+    return {FOREIGN_ID: ref.id}
+
+
+def lacks(crm: Ref, item: Record, terms: PairTerms) -> dict[str, Value]:
+    """Returns what an item of our folder must hold beside its mapped fields, where it does not: the id of its CRM record, as
+    far as it was read, and its categories (S1.8, D8)."""
+    wanted: dict[str, Value] = {}
+    if FOREIGN_ID in item.fields and item.fields[FOREIGN_ID] != crm.id:
+        wanted[FOREIGN_ID] = crm.id
+    held = item.fields.get(CATEGORIES)
+    if isinstance(held, tuple):
+        should = [c for c in held if c != NOT_IN_VIEW or terms.is_hidden]
+        should += [c for c in (CATEGORY, *((NOT_IN_VIEW,) if terms.is_hidden else ())) if c not in should]
+        if set(should) != set(held):
+            wanted[CATEGORIES] = tuple(should)
+    return wanted
+
+
+def notes_of(item: Record) -> tuple[str, ...]:
+    """Says what of an item has no room in the mapping and stays in the mailbox only."""
+    beyond = item.fields.get(BEYOND)
+    if not isinstance(beyond, tuple) or not beyond:
+        return ()
+    shown = "; ".join(str(text)[:80] for text in beyond[:5])
+    return (f"Kept in the mailbox only: {shown}{' and more' if len(beyond) > 5 else ''}",)
+
+
+PEOPLE = Kind(
+    peer_object=ITEM,
+    keys=keys,
+    key_fields={CONTACT: "Email"},
+    columns={
+        ITEM: ("displayName", "givenName", "surname", *EMAILS, "companyName", CATEGORIES, FOREIGN_ID, PLACE, BEYOND),
+        CONTACT: ("Email", "Name", "FirstName", "LastName", "OwnerId", ACCOUNT),
+    },
+    pointer_of=pointer_of,
+    pointer=pointer,
+    name_of=name_of,
+    key_word="e-mail address",
+    spellings=spellings,
+    no_key="no_email",
+    no_key_sentence="",
+    marker_is_pointer=True,
+    is_mailbox=True,
+    lacks=lacks,
+    born_with=lambda terms: {CATEGORIES: (CATEGORY,)},
+    notes_of=notes_of,
+)
+
+
+# --- a contact of the folder that is bound to nothing ---------------------------------------------------------------
+
+
+def decide_meeting(item: Record, meeting: Meeting, terms: ContactTerms, users: Users) -> PairDecision:
+    """Decides for an item of our folder that is bound to nothing (S1.10 to S1.18, D7): the contact that it names itself, the
+    one with its e-mail and last name, a question, or a new contact."""
+    type_ = next(t for t in terms.types if t.crm_object == CONTACT)
+    named = [r for r in meeting.found if r.ref.id == pointer_of(item)]
+    if named and named[0].ref.id not in meeting.holders:
+        return decide_link(item, named[0], item, type_, terms, users)
+    found = named or [r for r in meeting.found if set(keys(r)) & set(keys(item))]
+    if found and terms.existing != CREATE:
+        free = [r for r in found if r.ref.id not in meeting.holders]
+        same = [r for r in free if last_name(r) == last_name(item)]
+        if len(found) == len(same) == 1 and terms.existing == LINK:
+            return decide_link(item, same[0], item, type_, terms, users)
+        return _exists(item, found, meeting, type_)
+    if meeting.refused and terms.existing != CREATE and not found:
+        return excluded(item, "kept_apart", next(iter(meeting.refused.values())), peer=item)
+    if not type_.outbound_create:
+        return excluded(item, "create_off", f"New contacts are not made in {terms.crm_name}.", peer=item)
+    if type_.create_held:
+        return PairDecision(item, Outcome.HELD, "mapping", f"Waits for the mapping: {type_.create_held}", type=type_, peer=item)
+    return create(item, meeting, type_, terms, users)
+
+
+def create(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
+    """Decides that the item becomes a new contact, owned by the mailbox's user, with the account of the company workflow."""
+    given: dict[str, Value] = {"OwnerId": terms.user_id} if terms.user_id else {}
+    if meeting.account_id:
+        given[ACCOUNT] = meeting.account_id
+    decision = create_in_crm(item, type_, replace(terms, new_in_crm=given), users)
+    if not decision.intents:
+        return decision
+    making = decision.intents[0]
+    filled = {name: value for name, value in terms.defaults.items() if is_blank(making.after.get(name))}
+    intent = replace(making, after={**making.after, **filled})
+    return replace(decision, intents=(intent,), sentence=meeting.account_why)
+
+
+def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerms) -> PairDecision:
+    """A contact with this address is there already; whether it is the same person, a person decides (D7)."""
+    candidates = tuple(
+        Candidate(
+            r.ref.id, name_of(r)[:255], _why(item, r), fields={"Email": r.fields.get("Email")}, bound_to=meeting.holders.get(r.ref.id, "")
+        )
+        for r in found[:20]
+    )
+    held = [r for r in found if r.ref.id in meeting.holders]
+    if len(found) == 1 and held:
+        sentence = (
+            f"Contact {found[0].ref.id} has this e-mail address and is in the folder already; this item looks like a second one of it."
+        )
+    elif len(found) == 1:
+        sentence = f"Contact {found[0].ref.id} has this e-mail address and another last name, {found[0].fields.get('LastName')!s:.80}."
+    else:
+        sentence = f"{len(found)} contacts have this e-mail address: {', '.join(r.ref.id for r in found[:5])}."
+    opening = CaseOpening(
+        "remap", EXISTS, sentence, "Link it to the contact that it is, create another one, or keep it personal.", candidates=candidates
+    )
+    return PairDecision(item, Outcome.DUPLICATE, EXISTS, sentence, type=type_, peer=item, case=opening, peer_id=item.ref.id)
+
+
+def _why(item: Record, contact: Record) -> str:
+    return "Same e-mail address and last name" if last_name(item) == last_name(contact) else "Same e-mail address, another last name"
+
+
+# --- what was deleted -----------------------------------------------------------------------------------------------
+
+
+class Gone(StrEnum):
+    """Where an item went that left our folder."""
+
+    TAKEN_OUT = "taken out"  # it lies elsewhere in the mailbox
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What is known when one side of a link is gone. `others`: mailboxes that hold the same contact."""
+
+    gone: Gone
+    crm: Record | None
+    others: int = 0
+    may_delete: bool = True
+
+
+def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms) -> PairDecision:
+    """Decides for a linked item that left the folder (S1.21 to S1.23, D26). What it says is that of the last agreement."""
+    crm, common = known.crm, dict[str, Any](peer_id=bound.peer_id, crm=known.crm)
+    if known.gone is Gone.TAKEN_OUT:
+        sentence = "It was taken out of the folder: it is personal again, and not put back. Salesforce keeps the contact."
+        return excluded(item, TAKEN_OUT, sentence, **common)
+    if crm is None:
+        return excluded(item, DELETED_THERE, f"It was deleted here; {bound.crm.object_type} {bound.crm.id} is gone, too.", **common)
+    if terms.deletion != ALLOWED:
+        if bound.is_hidden:
+            return excluded(item, "deleted_out_of_view", "It was deleted here, and its contact is not in the view any more.", **common)
+        return excluded(item, MADE_AGAIN, "It was deleted here, which is forbidden: it is made again from Salesforce.", **common)
+    if known.others:
+        mailboxes = "another mailbox holds" if known.others == 1 else f"{known.others} other mailboxes hold"
+        return _ask(
+            item, "others", f"It was deleted here. {mailboxes} this contact; deleting it in Salesforce takes it from there, too.", common
+        )
+    changed = changed_fields(bound.crm_base, crm.fields, tuple(bound.crm_base))
+    if changed:
+        return _ask(item, "edited_in_crm", f"It was deleted here, and edited in Salesforce since: {', '.join(sorted(changed))}.", common)
+    if not known.may_delete:
+        sentence = "It was deleted here, but the mailbox's user may not delete it in Salesforce."
+        return failed(item, "no_right", sentence, "Give the user the right and press Retry, or make it again in the folder.", **common)
+    intent = Intent(
+        "delete",
+        "crm",
+        crm.ref.object_type,
+        str(item.ref),
+        after={},
+        before=dict(bound.crm_base),
+        target_id=crm.ref.id,
+        version=crm.version,
+        reason="It was deleted in the mailbox's folder, where deleting is allowed.",
+        origin={"system": item.ref.system, "by": terms.scope},
+    )
+    return PairDecision(
+        item, Outcome.UPDATED, "deleted_here", "It was deleted here, and is deleted in Salesforce.", intents=(intent,), **common
+    )
+
+
+def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, terms: ContactTerms) -> PairDecision:
+    """Decides for a link whose CRM record is gone, or left a view that says *remove* (S1.26, D8): the item goes to Deleted
+    Items, unless somebody edited it since: the edit is kept, and a person asked (C12)."""
+    if item is None:
+        return excluded(record, "deleted", f"{why} It is not in the folder any more.", peer_id=bound.peer_id)
+    changed = changed_fields(bound.peer_base, item.fields, tuple(bound.peer_base))
+    if changed:
+        return _ask(
+            record,
+            "edited_here",
+            f"{why} It was edited here since: {', '.join(sorted(changed))}.",
+            {"peer": item, "peer_id": bound.peer_id},
+        )
+    intent = Intent(
+        "delete",
+        "peer",
+        item.ref.object_type,
+        str(bound.crm),
+        after={},
+        before=dict(bound.peer_base),
+        target_id=item.ref.id,
+        version=item.version,
+        reason=why,
+        origin={"system": bound.crm.system},
+    )
+    return PairDecision(record, Outcome.UPDATED, reason, why, peer=item, intents=(intent,), peer_id=bound.peer_id)
+
+
+def _ask(record: Record, reason: str, sentence: str, common: Mapping[str, Any]) -> PairDecision:
+    opening = CaseOpening("deletion", reason, sentence, "Delete it on the other side, too, or make it again.")
+    return PairDecision(record, Outcome.HELD, f"deletion_{reason}", sentence, case=opening, **common)
