@@ -408,6 +408,77 @@ class HasViews(Protocol):
         ...
 
 
+MINE, EVERYTHING = "mine", "everything"  # scopes of a saved list: its reader's own records, and all
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTerms:
+    """What a saved list asks for, so that it can be evaluated for anybody. `where` is a condition in the system's own
+    language, "" for none, and nobody's business but the connector's; `fingerprint` changes when the list asks for something
+    else. Terms that are not usable say why in `why_not`."""
+
+    object_type: str
+    scope: str
+    where: str
+    fingerprint: str
+    why_not: str = ""
+
+    @property
+    def is_usable(self) -> bool:
+        return not self.why_not
+
+
+class EvaluatesViews(HasViews, Protocol):
+    """A connector that can tell what is in a saved list for other users than its own."""
+
+    def view_terms(self, object_type: str, view_id: str) -> ViewTerms:
+        """Returns what the list asks for now. A list that is gone, or cannot be told for others, is not usable."""
+        ...
+
+    def members(
+        self, object_type: str, terms: ViewTerms, *, owners: Sequence[str] | None, ids: Sequence[str] | None, columns: Sequence[str]
+    ) -> Iterator[Page]:
+        """Yields the pages of the records that are in the list: of scope MINE, of all these `owners` together, whose ids are
+        in a field that the system names; of any other scope owners do not count. With `ids` only those of these records.
+        They are read with our user's rights, not with those of the owners: what of EVERYTHING a user may see, `may_change`
+        tells. Raises Rejected for terms that cannot be used."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAccess:
+    """What a user may do with one record."""
+
+    read: bool = False
+    edit: bool = False
+    delete: bool = False
+
+
+NO_ACCESS = RecordAccess()
+
+
+class TellsAccess(Protocol):
+    """A connector of a system that tells what another user than ours may do."""
+
+    def may_change(self, user_id: str, ids: Sequence[str]) -> dict[str, RecordAccess]:
+        """Returns what the user may do with each of these records, by the id that was asked for, many a call; NO_ACCESS to
+        what does not exist."""
+        ...
+
+
+class FindsAccounts(Protocol):
+    """A connector that looks for the company that a person is said to work for, many names a call."""
+
+    def accounts_named(self, names: Sequence[str]) -> dict[str, list[Record]]:
+        """Returns the accounts that are called so, by the name that was asked for, the one made first at the beginning. A
+        blank name has none."""
+        ...
+
+    def accounts_containing(self, names: Sequence[str], *, most: int = 2) -> dict[str, list[Record]]:
+        """Returns up to `most` accounts whose names hold this one, whatever characters it has. A blank name has none."""
+        ...
+
+
 class FindsOwn(Protocol):
     """A connector whose creates may lack a marker: what our user made since an instant is looked through instead. The
     guarantee is weaker: another program may work as our user (engine-rules 35)."""

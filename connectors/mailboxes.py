@@ -8,12 +8,13 @@ the mailbox whatever is written, and `BEYOND` tells of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from connectors.contract import Attribute, CallCount, Check, Connector, Record, Schema
+from connectors.contract import Attribute, CallCount, Check, Connector, Record, Schema, Write, WriteResult
+from connectors.errors import ConnectorError
 
 CONTACT = "contact"
 CATEGORIES, FOREIGN_ID, PLACE, BEYOND = "categories", "foreignId", "place", "beyond"
@@ -122,7 +123,7 @@ class ContactBox(Connector, Protocol):
 
     Of `Connector`: `read` and `find_marked` return contacts wherever they lie, with FOREIGN_ID and PLACE; `read` of ids that
     were deleted leaves them out, also those in the bin unless PLACE is among the columns. `write` creates in our folder
-    (`use_folder`), with `Write.marker` as FOREIGN_ID; an update sends the fields named and no others, rests on
+    (`use_folder`), with `Write.marker` as FOREIGN_ID; one that sets PLACE to INSIDE is `bring_in`, through the journal; an update sends the fields named and no others, rests on
     `Write.version`, and keeps what the mailbox holds BEYOND; a delete moves to the bin. `settle_seconds` as in `Connector`.
     `changes`, `scan`, `find` and `count` are not for mailboxes and raise NotImplementedError.
     """
@@ -175,3 +176,24 @@ class OpensMailboxes(Protocol):
     def counts(self) -> CallCount:
         """Returns the calls made so far, of all mailboxes together."""
         ...
+
+
+def write_or_bring_in(
+    writes: Sequence[Write], write: Callable[[Sequence[Write]], list[WriteResult]], bring_in: Callable[[str, str], Record]
+) -> list[WriteResult]:
+    """Carries writes out in order of their own: one that sets PLACE to INSIDE asks to bring the contact in, with FOREIGN_ID as
+    its marker, and its result holds the contact as it lies in our folder; the others go out together. Raises as `write` does."""
+    moves = [one for one in writes if one.ref is not None and one.fields.get(PLACE) == INSIDE]
+    results = {one.key: _brought(one, bring_in) for one in moves}
+    rest = [one for one in writes if one not in moves]
+    if rest:
+        results |= {result.key: result for result in write(rest)}
+    return [results[one.key] for one in writes]
+
+
+def _brought(one: Write, bring_in: Callable[[str, str], Record]) -> WriteResult:
+    assert one.ref is not None
+    try:
+        return WriteResult(one.key, record=bring_in(one.ref.id, str(one.fields.get(FOREIGN_ID) or "")))
+    except ConnectorError as error:
+        return WriteResult(one.key, error=error, exchange=error.exchange)

@@ -20,7 +20,7 @@ from connectors.google.tokens import GoogleTokens
 from connectors.google.unsupported import NoSweeps
 from connectors.google.writer import Writer
 from connectors.http import HttpClient
-from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder
+from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
 
 
 class GoogleMailbox(NoSweeps):
@@ -95,7 +95,7 @@ class GoogleMailbox(NoSweeps):
         return self._settings.write_size
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
-        return self._writer.write(writes)
+        return write_or_bring_in(writes, self._writer.write, self.bring_in)
 
     def bring_in(self, id_: str, marker: str) -> Record:
         """As the contract says. Nothing moves here: the contact gets both labels and the marker, and keeps its id."""

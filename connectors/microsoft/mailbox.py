@@ -10,7 +10,7 @@ from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Condition, Identity, Page, Position, Record, Ref, Schema, Write, WriteResult
 from connectors.errors import ConnectorError, MailboxRefused, Rejected
 from connectors.http import HttpClient
-from connectors.mailboxes import CONTACT, CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder
+from connectors.mailboxes import CONTACT, CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
 from connectors.microsoft import faults
 from connectors.microsoft.changes import Changes
 from connectors.microsoft.client import GraphClient, address, segment
@@ -177,7 +177,7 @@ class MicrosoftMailbox(NotForMailboxes):
         _only_contacts(object_type)
         if any(write.ref is None for write in writes):
             self._ours()
-        return self._writer.write(writes, category=self._category)
+        return write_or_bring_in(writes, lambda rest: self._writer.write(rest, category=self._category), self.bring_in)
 
     def bring_in(self, id_: str, marker: str) -> Record:
         self._ours()

@@ -87,10 +87,21 @@ class SalesforceClient:
         path = f"{self.root}/{resource}"
         if len(path) + len(quote_plus(soql)) <= self._settings.longest_address:
             return self._rows(answer := self.get(path, [("q", soql)], template=f"/{resource}"), answer.data)
-        parts, answer = self.composite([query_part(path, soql, "q")], is_read=True)
-        if parts[0].status != 200:
-            raise self._error_of_part(parts[0], answer, is_read=True)
-        return self._rows(answer, parts[0].body)
+        return self._queries(path, [soql])[0]
+
+    def queries(self, statements: Sequence[str]) -> list[Rows]:
+        """Returns the first page of each query, all in one call. Raises the error of the first that was refused."""
+        if len(statements) == 1:
+            return [self.query(statements[0])]
+        return self._queries(f"{self.root}/query", statements)
+
+    def _queries(self, path: str, statements: Sequence[str]) -> list[Rows]:
+        named = [query_part(path, soql, f"q{place}") for place, soql in enumerate(statements)]
+        parts, answer = self.composite(named, is_read=True)
+        for part in parts:
+            if part.status != 200:
+                raise self._error_of_part(part, answer, is_read=True)
+        return [self._rows(answer, part.body) for part in parts]
 
     def follow(self, link: str) -> Rows:
         """Returns a further page. Raises Rejected with the code LOCATOR_GONE when the query is no longer kept."""

@@ -9,23 +9,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.contract import (
+    MINE,
     All,
     CallCount,
     Check,
     Condition,
-    Fate,
     Feed,
     Identity,
     Op,
     Page,
     Position,
     Record,
+    RecordAccess,
     Ref,
     SavedView,
     Schema,
     Spread,
     Survivor,
     Test,
+    ViewTerms,
     Write,
     WriteResult,
     one_by_one,
@@ -33,7 +35,7 @@ from connectors.contract import (
 from connectors.errors import ConnectorError, OutcomeUnknown, Rejected
 from connectors.http import HttpClient, unreadable
 from connectors.oauth import TokenSource
-from connectors.salesforce import query
+from connectors.salesforce import accounts, query, record_access, rivals, survivors, view_terms
 from connectors.salesforce.client import Rows, SalesforceClient
 from connectors.salesforce.codec import (
     NO_RECYCLE_BIN,
@@ -41,7 +43,6 @@ from connectors.salesforce.codec import (
     SYSTEM,
     Kinds,
     always,
-    full_id,
     given_id,
     read_record,
     read_ref,
@@ -57,16 +58,7 @@ from connectors.salesforce.writer import REQUIRED, Writer
 from connectors.text import clean
 
 PAGE = 2000  # rows that one answer holds at most
-LOOKED_AT = 200  # records, the latest first, in which another engine's work is looked for
-MERGES = 10  # one after the other; more are a circle
 VIEW_TRIES = 3
-RIVAL = "outreach"
-RIVALS_IN = ("Contact", "Lead")
-TWO_ENGINES = "Two engines on one pair of systems take each other's records for duplicates."
-LOOK_FOR_PLUGIN = (
-    "Ask an Outreach administrator to look under Settings, Plugins, and to switch the Salesforce plugin off for these records before a "
-    "pass is switched on."
-)
 _IDENTITY = re.compile(r"/id/(\w{15,18})/(\w{15,18})$")
 
 
@@ -148,13 +140,14 @@ class SalesforceConnector:
             yield Page(tuple(records), None, rows.server_time)
 
     def _walk(
-        self, object_type: str, condition: Condition, names: Sequence[str], *, is_all: bool = False
+        self, object_type: str, condition: Condition, names: Sequence[str], *, is_all: bool = False, within: str = ""
     ) -> Iterator[tuple[Rows, list[Record]]]:
-        """Yields the pages of a query in the order of ids. One that Salesforce no longer keeps goes on from its last row."""
+        """Yields the pages of a query in the order of ids. One that Salesforce no longer keeps goes on from its last row.
+        `within` is a further condition, in SOQL already."""
         last = ""
         while True:
             behind = All((condition, Test("Id", Op.GT, last))) if last else condition
-            rows = self._client.query(query.select(object_type, names, behind, order="Id"), is_all=is_all)
+            rows = self._client.query(query.select(object_type, names, behind, order="Id", within=within), is_all=is_all)
             while True:
                 records = self._records(rows, object_type, names)
                 yield rows, records
@@ -269,19 +262,10 @@ class SalesforceConnector:
     # --- records that took the place of others ------------------------------------------------------------------------
 
     def survivors(self, object_type: str, ids: Sequence[str]) -> dict[str, Survivor]:
-        known: dict[Ref, Record | None] = {}
-        asked = {id_: Ref(SYSTEM, object_type, full) for id_ in ids if (full := full_id(id_)) is not None}
-        waiting = set(asked.values())
-        for _ in range(MERGES):
-            waiting -= known.keys()
-            if not waiting:
-                break
-            for kind in {ref.object_type for ref in waiting}:
-                some = [ref for ref in waiting if ref.object_type == kind]
-                found = {record.ref: record for record in self._found(kind, "Id", [r.id for r in some], always(kind), is_all=True)}
-                known |= {ref: found.get(ref) for ref in some}
-            waiting = {record.succeeded_by for record in known.values() if record is not None and record.succeeded_by is not None}
-        return {id_: _survivor(asked.get(id_), known) for id_ in ids}
+        def find(kind: str, some: list[str]) -> list[Record]:
+            return self._found(kind, "Id", some, always(kind), is_all=True)
+
+        return survivors.survivors(find, object_type, ids)
 
     def deleted(self, object_type: str, start: datetime, end: datetime) -> Feed:
         return self._log.deleted(object_type, start, end)
@@ -317,6 +301,51 @@ class SalesforceConnector:
                 return list(found)
             rows = self._client.follow(rows.following)
 
+    def view_terms(self, object_type: str, view_id: str) -> ViewTerms:
+        return self._views.terms_of(object_type, view_id)
+
+    def members(
+        self, object_type: str, terms: ViewTerms, *, owners: Sequence[str] | None, ids: Sequence[str] | None, columns: Sequence[str]
+    ) -> Iterator[Page]:
+        """As the contract says; the owner is in OwnerId. Days such as TODAY in a view's condition are those of our user's zone."""
+        within = view_terms.bracketed(terms, object_type)
+        names = self._columns(object_type, [*columns, *(["OwnerId"] if terms.scope == MINE else [])])
+        conditions = view_terms.parts(terms, owners=owners, ids=ids, taken=len(query.select(object_type, names)))
+        return self._members(object_type, list(conditions), names, within)
+
+    def _members(self, object_type: str, conditions: Sequence[Condition], names: Sequence[str], within: str) -> Iterator[Page]:
+        for condition in conditions:
+            for rows, records in self._walk(object_type, condition, names, within=within):
+                yield Page(tuple(records), None, rows.server_time)
+
+    def may_change(self, user_id: str, ids: Sequence[str]) -> dict[str, RecordAccess]:
+        return record_access.may_change(self._client, self._spread, user_id, ids)
+
+    # --- companies ----------------------------------------------------------------------------------------------------
+
+    def accounts_named(self, names: Sequence[str]) -> dict[str, list[Record]]:
+        columns = self._columns(accounts.ACCOUNT, [accounts.NAME, accounts.CREATED])
+        return accounts.named(names, self._found(accounts.ACCOUNT, accounts.NAME, accounts.askable(names), columns))
+
+    def accounts_containing(self, names: Sequence[str], *, most: int = 2) -> dict[str, list[Record]]:
+        """As the contract says, without regard to case; several names a call."""
+        columns = self._columns(accounts.ACCOUNT, [accounts.NAME, accounts.CREATED])
+
+        def ask(part: list[str]) -> list[tuple[str, list[Record]]]:
+            pages = self._client.queries([accounts.containing(name, columns, most) for name in part])
+            return [(name, self._first(rows, accounts.ACCOUNT, columns, most)) for name, rows in zip(part, pages, strict=True)]
+
+        asked = list(query.chunks(accounts.askable(names), self._settings.queries_at_once)) if most > 0 else []
+        found = dict(pair for pairs in self._spread(ask, asked) for pair in pairs)
+        return {name: list(found.get(name.strip(), ())) for name in names}
+
+    def _first(self, rows: Rows, object_type: str, columns: Sequence[str], most: int) -> list[Record]:
+        records = self._records(rows, object_type, columns)
+        while rows.following and len(records) < most:
+            rows = self._client.follow(rows.following)
+            records += self._records(rows, object_type, columns)
+        return records[:most]
+
     # --- what it is, and who we are -----------------------------------------------------------------------------------
 
     def schema(self, object_type: str) -> Schema:
@@ -333,32 +362,20 @@ class SalesforceConnector:
         return lines
 
     def rivals(self, own_prefix: str) -> list[Check]:
-        return [line for object_type in RIVALS_IN for line in self._rivals_among(object_type, own_prefix)]
+        return [line for object_type in rivals.IN for line in self._rivals_among(object_type, own_prefix)]
 
     def _rivals_among(self, object_type: str, own_prefix: str) -> list[Check]:
-        """Looks at the records changed last: who changed them, and whose keys they carry."""
         noun = f"{object_type.lower()}s"
         name = f"Other engines on these {noun}"
         field = "" if object_type in self._keyless else self._settings.marker_field(object_type)
         columns = [*always(object_type), "LastModifiedBy.Name", *([field] if field else [])]
-        soql = query.select(object_type, columns, order="SystemModstamp DESC", limit=LOOKED_AT)
+        soql = query.select(object_type, columns, order="SystemModstamp DESC", limit=rivals.LOOKED_AT)
         try:
             _, user_id = self._ids()
             records = self._records(self._client.query(soql), object_type, columns)
         except ConnectorError as error:
-            return [Check(name, True, f"Could not be looked at: {error.sentence}.", LOOK_FOR_PLUGIN, is_warning=True)]
-        by_plugin = [r for r in records if r.updated_by != user_id and RIVAL in str(r.fields.get("LastModifiedBy.Name") or "").lower()]
-        keys = [(r, str(r.fields.get(field) or "")) for r in records] if field else []
-        foreign = [r for r, key in keys if key and not (own_prefix and key.startswith(own_prefix))]
-        lines = []
-        if by_plugin:
-            who = str(by_plugin[0].fields["LastModifiedBy.Name"])[:80]
-            said = f"{len(by_plugin)} of the {len(records)} {noun} changed last were changed by “{who}”. {TWO_ENGINES}"
-            lines.append(Check(name, True, said, LOOK_FOR_PLUGIN, is_warning=True))
-        if foreign:
-            said = f"{len(foreign)} of the {len(records)} {noun} changed last carry another program's key in {field}. {TWO_ENGINES}"
-            lines.append(Check(name, True, said, f"Choose another field than {field}, or switch the other program off.", is_warning=True))
-        return lines or [Check(name, True, f"None of the {len(records)} {noun} changed last shows another program at work.")]
+            return [Check(name, True, f"Could not be looked at: {error.sentence}.", rivals.LOOK_FOR_PLUGIN, is_warning=True)]
+        return rivals.lines(records, name, noun, user_id=user_id, field=field, own_prefix=own_prefix)
 
     def keep_alive(self) -> None:
         self._tokens.keep_alive()
@@ -390,24 +407,3 @@ class SalesforceConnector:
     def close(self) -> None:
         self._http.close()
         self._tokens.close()
-
-
-def _survivor(ref: Ref | None, known: Mapping[Ref, Record | None]) -> Survivor:
-    """Returns the living record at the end of a chain of merges and conversions."""
-    first = known.get(ref) if ref is not None else None
-    if ref is None or first is None:
-        return Survivor(Fate.UNKNOWN)
-    fate = Fate.DELETED if first.is_deleted else Fate.LIVING
-    if first.succeeded_by is not None:
-        fate = Fate.MERGED if first.succeeded_by.object_type == ref.object_type else Fate.CONVERTED
-    seen: set[Ref] = set()
-    at: Ref | None = ref
-    while at is not None and at not in seen:
-        seen.add(at)
-        record = known.get(at)
-        if record is None:
-            return Survivor(fate)
-        if record.succeeded_by is None:
-            return Survivor(fate, None if record.is_deleted else at)
-        at = record.succeeded_by
-    return Survivor(fate)

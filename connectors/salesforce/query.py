@@ -75,13 +75,13 @@ def askable(field: str, values: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(value for value in values if can_be_asked_for(value)))
 
 
-def chunks(values: Sequence[str], most: int) -> Iterator[list[str]]:
-    """Yields the values in groups that one statement holds."""
+def chunks(values: Sequence[str], most: int, longest: int = LONGEST_LIST) -> Iterator[list[str]]:
+    """Yields the values in groups that one statement holds, each of at least one value."""
     part: list[str] = []
     size = 0
     for value in values:
         length = len(quote(value)) + 1
-        if part and (len(part) >= most or size + length > LONGEST_LIST):
+        if part and (len(part) >= most or size + length > longest):
             yield part
             part, size = [], 0
         part.append(value)
@@ -116,8 +116,11 @@ def _test(test: Test) -> str:
     return "" if value is None else f"{field} {_SIGNS[test.op]} {literal(value)}"  # no bound
 
 
-def select(object_type: str, columns: Iterable[str], condition: Condition | None = None, *, order: str = "", limit: int = 0) -> str:
-    parts = [f"SELECT {', '.join(map(name, dict.fromkeys(columns)))} FROM {name(object_type)}", _where(condition)]
+def select(
+    object_type: str, columns: Iterable[str], condition: Condition | None = None, *, order: str = "", limit: int = 0, within: str = ""
+) -> str:
+    """Returns a query. `within` is a further condition, in SOQL already."""
+    parts = [f"SELECT {', '.join(map(name, dict.fromkeys(columns)))} FROM {name(object_type)}", _where(condition, within)]
     parts += [f"ORDER BY {order}" if order else "", f"LIMIT {limit}" if limit else ""]
     return " ".join(part for part in parts if part)
 
@@ -126,9 +129,23 @@ def count(object_type: str, condition: Condition) -> str:
     return f"SELECT COUNT() FROM {name(object_type)} {_where(condition)}".rstrip()
 
 
-def _where(condition: Condition | None) -> str:
+def _where(condition: Condition | None, within: str = "") -> str:
     said = where(condition) if condition is not None else ""
-    return f"WHERE {said}" if said else ""
+    if said and within:
+        said = f"({said}) AND {within}"
+    return f"WHERE {said or within}" if said or within else ""
+
+
+def holding(text: str) -> str:
+    """Returns the pattern, as a literal behind LIKE, of texts that hold exactly this one."""
+    return "'%" + quote(text)[1:-1].replace("%", "\\%").replace("_", "\\_") + "%'"
+
+
+def record_access(user_id: str, ids: Sequence[str]) -> str:
+    """Returns the query for what a user may do with records, in the only shape that Salesforce takes."""
+    listed = ",".join(map(quote, ids))
+    rights = "RecordId, HasReadAccess, HasEditAccess, HasDeleteAccess"
+    return f"SELECT {rights} FROM UserRecordAccess WHERE UserId = {quote(user_id)} AND RecordId IN ({listed})"
 
 
 def after(position: Position) -> Condition:

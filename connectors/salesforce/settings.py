@@ -12,7 +12,8 @@ from connectors.salesforce.codec import SYSTEM
 
 API_VERSION = "66.0"
 EXTERNAL_ID_FIELD = "Sync_Key__c"
-LONGEST = {"lookup_size": 2000, "create_size": 200, "update_size": 24, "concurrency": 25}  # what one call, or one user, may take
+# What one call, or one user, may take.
+LONGEST = {"lookup_size": 2000, "create_size": 200, "update_size": 24, "concurrency": 25, "queries_at_once": 25}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class SalesforceSettings:
     lookup_size: int = 200
     create_size: int = 200
     update_size: int = 24  # and one read of the same rows: a composite takes 25
+    queries_at_once: int = 5  # in one composite call
     longest_address: int = 8000  # Salesforce takes 16,384 with headers; whoever stands before it may take less
     allows_duplicates: bool = False  # saves in spite of duplicate rules that let themselves be overruled
     assigns_leads: bool = False  # lets assignment rules change the owner of leads we write

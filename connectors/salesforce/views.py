@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.contract import SavedView
-from connectors.errors import Rejected
+from connectors.contract import SavedView, ViewTerms
+from connectors.errors import NeedsAttention, Rejected
 from connectors.http import Answer, unreadable
-from connectors.salesforce import query
+from connectors.salesforce import query, view_terms
 from connectors.salesforce.client import VERSIONS, SalesforceClient
 from connectors.salesforce.codec import SYSTEM, full_id
 from connectors.text import clean
@@ -38,15 +38,30 @@ class ListViews:
 
     def query_of(self, object_type: str, view_id: str) -> str:
         """Returns a query for the ids of the records in the view. Raises Rejected for a view that none can be told of."""
+        answer, described = self._describe(object_type, view_id)
+        said = described.get("query")
+        if not isinstance(said, str):
+            raise unreadable(SYSTEM, answer, is_read=True)
+        return query.of_view(said, object_type)
+
+    def terms_of(self, object_type: str, view_id: str) -> ViewTerms:
+        """Returns what the view asks for, so that it can be evaluated for others."""
+        try:
+            return view_terms.terms_of(object_type, self._describe(object_type, view_id)[1])
+        except NeedsAttention as error:
+            if error.status != 404:
+                raise
+            return view_terms.gone(object_type)
+
+    def _describe(self, object_type: str, view_id: str) -> tuple[Answer, Mapping[str, Any]]:
         id_ = full_id(view_id)
         if id_ is None:
             raise Rejected(f"{view_id[:40]!r} is no list view", system=SYSTEM)
         path = f"{self._client.root}/sobjects/{query.name(object_type)}/listviews/{id_}/describe"
         answer = self._client.get(path, template="/sobjects/{object}/listviews/{id}/describe")
-        said = answer.data.get("query") if isinstance(answer.data, dict) else None
-        if not isinstance(said, str):
+        if not isinstance(answer.data, dict):
             raise unreadable(SYSTEM, answer, is_read=True)
-        return query.of_view(said, object_type)
+        return answer, answer.data
 
 
 def _page(answer: Answer) -> tuple[list[Any], str]:

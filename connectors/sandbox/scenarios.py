@@ -25,6 +25,8 @@ USERS = (
     ("Sync_Service", "Sync", "Service"),
     ("aisha.khan", "Aisha", "Khan"),
 )
+# Whose mailboxes mirror Salesforce contacts.
+MAILBOX_USERS = (("Ann", "Archer"), ("Bob", "Baker"), ("Gina", "Grant"), ("Hugo", "Hughes"))
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
 MAILBOXES = (("ann@example.test", "Ann", "Archer"), ("bob@example.test", "Bob", "Baker"))
@@ -110,6 +112,7 @@ def fill(world: World, scenario: str) -> None:
     fill_microsoft(world)
     if kind != "empty":  # an empty world is for tests, which see paging with a few records
         world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
+        fill_mailbox_users(world)
     if kind == "demo":
         _demo(world)
     elif kind == "bench":
@@ -150,6 +153,16 @@ def _personal_contacts(world: World) -> None:
         person = {"givenName": first, "surname": _LAST[n], "emails": [f"{first}.{_LAST[n]}@home.example".lower()]}
         more = {"mobilePhone": f"+44 7700 9000{n:02d}", "categories": ["Family"] if n % 3 == 0 else []}
         world.microsoft.create_record("contact", {"mailbox": MAILBOXES[0][0], **person, **more})
+
+
+def fill_mailbox_users(world: World) -> dict[str, str]:
+    """Makes the Salesforce users whose mailboxes mirror contacts. Returns their ids by e-mail."""
+    made = {}
+    for first, last in MAILBOX_USERS:
+        email = f"{first.lower()}@example.test"
+        values = {"Username": email, "FirstName": first, "LastName": last, "Email": email, "Alias": first.lower()}
+        made[email] = world.salesforce.create_record("User", values)["Id"]
+    return made
 
 
 def _users(world: World) -> None:
@@ -254,7 +267,8 @@ def _salesforce(world: World) -> None:
     """Makes Salesforce records of most prospects: contacts with their accounts, then leads. The first contacts come twice
     with one e-mail, the next have a lead of the same e-mail, and a tenth of all is in Salesforce only."""
     rng = random.Random(world.seed + 2)
-    owners = [user["Id"] for user in world.salesforce.list_records("User")]
+    ours = {f"{first} {last}" for first, last in MAILBOX_USERS}
+    owners = [user["Id"] for user in world.salesforce.list_records("User") if user["Name"] not in ours]
     prospects = [p for p in world.outreach.list_records("prospects") if "@." not in p["emails"][0] and len(p["emails"][0]) <= 80]
     names = {account["id"]: account["name"] for account in world.outreach.list_records("accounts")}
     accounts: dict[str, str] = {}

@@ -22,7 +22,7 @@ from connectors.oauth import Tokens
 from connectors.registry import Access
 from reconciliation.engine.hosts import host_of, is_allowed_host
 from reconciliation.engine.threads import spread
-from reconciliation.models import Connection
+from reconciliation.models import Connection, Mailbox
 
 CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
 NO_SECRETS = ("expires_at", "address", "identity")  # what stands with the tokens, and may be shown
@@ -68,6 +68,75 @@ class ConnectionTokens:
         finally:
             if won:  # only our own lock: ours may have ended, and a successor's begun
                 mine.filter(token_lock_until=until).update(token_lock_until=None)
+
+
+class MailboxTokens:
+    """The tokens of one mailbox, in its encrypted column; one refresher at a time over all processes."""
+
+    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now) -> None:
+        self._rows, self._db_now = Mailbox.objects.filter(pk=mailbox_id), db_now
+        self._rests_on = ""
+
+    def load(self) -> Tokens:
+        secrets = self._rows.get().secrets
+        self._rests_on = secrets.get("refresh_token", "")
+        return _tokens_in(secrets)
+
+    def begin(self) -> bool:
+        return not self._rows.filter(renewal_begun_at=None).update(renewal_begun_at=timezone.now())
+
+    def settle(self) -> None:
+        self._rows.update(renewal_begun_at=None)
+
+    def save(self, tokens: Tokens) -> None:
+        """As the protocol says; tokens that its user signed in with meanwhile stay."""
+        with transaction.atomic():
+            row = self._rows.select_for_update().get()
+            if row.secrets.get("refresh_token", "") == self._rests_on:
+                secrets = {**row.secrets, **_secrets_of(tokens)}
+                self._rows.update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        now = self._db_now()
+        won = self._rows.filter(Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)).update(
+            token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS)
+        )
+        until = self._rows.values_list("token_lock_until", flat=True).get() if won else None
+        try:
+            yield bool(won)
+        finally:
+            if won:
+                self._rows.filter(token_lock_until=until).update(token_lock_until=None)
+
+
+class PassingTokens:
+    """Tokens of an address that is no mailbox here yet, as while it is tested: they are kept no longer than the connector."""
+
+    def __init__(self) -> None:
+        self._tokens = Tokens("")
+
+    def load(self) -> Tokens:
+        return self._tokens
+
+    def begin(self) -> bool:
+        return False
+
+    def settle(self) -> None:
+        """Nothing was noted."""
+
+    def save(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    @contextmanager
+    def lock(self) -> Iterator[bool]:
+        yield True
+
+
+def mailbox_tokens(connection_id: int, address: str, db_now: Callable[[], Any] = Now) -> MailboxTokens | PassingTokens:
+    """Returns where the tokens of a mailbox are kept."""
+    key = Mailbox.objects.filter(connection=connection_id, address__iexact=address).values_list("pk", flat=True).first()
+    return PassingTokens() if key is None else MailboxTokens(key, db_now)
 
 
 class CandidateTokens(ConnectionTokens):
@@ -180,6 +249,7 @@ def open_connector(
         spread=lambda most: spread(min(workers, most)),
         may_reach=lambda host: is_allowed_host(connection.system, host),
         schemas=lambda: _schemas_of(connection),
+        mailbox_store=lambda address: mailbox_tokens(connection.pk, address, db_now),
     )
     return registry.open_connector(connection.system, access)
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from connectors.salesforce.settings import EXTERNAL_ID_FIELD
 from reconciliation.defaults.accounts import ACCOUNTS
+from reconciliation.defaults.contacts import CONTACTS
 from reconciliation.defaults.organisations import STANDARD_RULES
 from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
@@ -150,6 +151,13 @@ def two_way_pass(standard: StandardPass, crm: Connection, peer: Connection) -> S
             },
         )
     return sync_pass
+
+
+def contacts_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass over mailboxes of a mail system, made as it is shipped when it is new: off, with what is off in it for
+    every mailbox (S1.3). A second mail system shares it: each mailbox knows its own connection."""
+    existing = SyncPass.objects.filter(name=CONTACTS.name).first()
+    return existing if existing is not None and existing.crm_id == crm.pk else two_way_pass(CONTACTS, crm, peer)
 
 
 def _table(kind: StandardType) -> MappingTable:

@@ -242,7 +242,7 @@ class Bulk:
         if start is None or start > len(job.selection.ids):
             raise bad_parameter("locator is none of this job")
         end = start + call.number("maxRecords", DEFAULT_ROWS, 1, 10**9)
-        view = self._records.view()
+        view = self._records.view(job.user)
         found = (soql_run.values(job.selection, view, id_) for id_ in job.selection.ids[start:end])
         rows = [[_cell(value) for value in row] for row in found if row is not None]
         answer = self._csv(job, [column.name for column in job.selection.columns], rows)

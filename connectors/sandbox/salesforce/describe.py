@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.sandbox.salesforce.objects import CASCADES, DEFAULTS
-from connectors.sandbox.salesforce.schema import NUMBERS, Field, Schema, SObject
+from connectors.sandbox.salesforce.schema import NUMBERS, Field, SObject
 
 MASTER_RECORD_TYPE = "012000000000000AAA"
 SCOPES = ("everything", "mine")
@@ -107,29 +108,30 @@ def _object_keys(object_: SObject, root: str) -> dict[str, Any]:
     }
 
 
-def describe_global(schema: Schema, root: str) -> dict[str, Any]:
+def describe_global(objects: Mapping[str, SObject], root: str) -> dict[str, Any]:
     """Returns the body of `GET /sobjects`. The recorded one of a real organisation has no prefix for Event."""
-    described = [_object_keys(o, root) for o in schema.objects.values()]
+    described = [_object_keys(o, root) for o in objects.values()]
     for each in described:
         if each["name"] == "Event":
             each["keyPrefix"] = None
     return {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": described}
 
 
-def describe_object(schema: Schema, object_: SObject, root: str) -> dict[str, Any]:
+def describe_object(objects: Mapping[str, SObject], name: str, root: str) -> dict[str, Any]:
     """Returns the body of `GET /sobjects/Contact/describe`."""
+    object_ = objects[name]
     record_type = {"active": True, "available": True, "defaultRecordTypeMapping": True, "developerName": "Master", "master": True,
                    "name": "Master", "recordTypeId": MASTER_RECORD_TYPE}  # fmt: skip
     return {
         **_object_keys(object_, root),
-        "childRelationships": _children(schema, object_),
+        "childRelationships": _children(objects, object_),
         "fields": [describe_field(object_, f) for f in object_.fields.values()],
         "recordTypeInfos": [record_type],
         "supportedScopes": [{"label": f"{s.capitalize()} {object_.plural}", "name": s} for s in SCOPES],
     }
 
 
-def _children(schema: Schema, object_: SObject) -> list[dict[str, Any]]:
+def _children(objects: Mapping[str, SObject], object_: SObject) -> list[dict[str, Any]]:
     return [
         {
             "cascadeDelete": (child.name, field.name) in CASCADES,
@@ -141,7 +143,7 @@ def _children(schema: Schema, object_: SObject) -> list[dict[str, Any]]:
             "relationshipName": CASCADES.get((child.name, field.name)),
             "restrictedDelete": False,
         }
-        for child in schema.objects.values()
+        for child in objects.values()
         for field in child.fields.values()
         if object_.name in field.references
     ]

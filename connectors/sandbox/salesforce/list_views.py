@@ -117,7 +117,7 @@ class ListViews:
         """Returns the rows as people see them, from `offset` on."""
         limit, offset = call.number("limit", 25, 1, 2000), call.number("offset", 0, 0, 2000)
         selection = soql_run.select(self._records, parse(query_of(view, object_)), user=call.writer.user)
-        seen = self._records.view()
+        seen = self._records.view(call.writer.user)
         rows = []
         for id_ in selection.ids[offset : offset + limit]:
             values = soql_run.values(selection, seen, id_) or []

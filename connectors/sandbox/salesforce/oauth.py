@@ -92,6 +92,8 @@ class TokenDesk:
             return None
         if switches.instance_url is not None and base_url.rstrip("/") != switches.instance_url.rstrip("/"):
             return None  # of another instance
+        if not self._records.tables["User"].rows[found.user].get("IsActive"):
+            return None  # whoever left is logged out
         if switches.calls_per_token is not None and found.calls >= switches.calls_per_token:
             return None
         found.calls += 1

@@ -25,7 +25,8 @@ Tier__c:picklist::P
 """
 CONTACT = """
 MasterRecordId:Contact::R AccountId:Account LastName:string:80:! FirstName:string:40 Salutation:picklist:40
-Name:string:121:RN:Full_Name OtherStreet:textarea:255 OtherCity:string:40 OtherState:string:80 OtherPostalCode:string:20
+MiddleName:string:40 Suffix:string:40 Name:string:121:RN:Full_Name
+OtherStreet:textarea:255 OtherCity:string:40 OtherState:string:80 OtherPostalCode:string:20
 OtherCountry:string:80 OtherAddress:address::RT MailingStreet:textarea:255 MailingCity:string:40 MailingState:string:80
 MailingPostalCode:string:20 MailingCountry:string:80 MailingAddress:address::RT Phone:phone:40::Business_Phone
 Fax:phone:40::Business_Fax MobilePhone:phone:40 HomePhone:phone:40 OtherPhone:phone:40
@@ -35,6 +36,7 @@ Description:textarea:32000:T:Contact_Description OwnerId:User::D HasOptedOutOfEm
 HasOptedOutOfFax:boolean::D:Fax_Opt_Out DoNotCall:boolean::D LastActivityDate:date::R:Last_Activity
 EmailBouncedReason:string:255 EmailBouncedDate:datetime IsEmailBounced:boolean::RD Jigsaw:string:20::Data.com_Key
 Sync_Key__c:string:255:XUL Tier__c:picklist::P Interests__c:multipicklist:4099:PT
+Email_2__c:email Email_3__c:email Web_Page__c:url
 """
 LEAD = """
 MasterRecordId:Lead::R LastName:string:80:! FirstName:string:40 Salutation:picklist:40 Name:string:121:RN:Full_Name

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.sandbox.salesforce import ids, soql_run
+from connectors.sandbox.salesforce import ids, record_access, soql_run
 from connectors.sandbox.salesforce.calls import Answer, Call, method_not_allowed
 from connectors.sandbox.salesforce.records import Records
 from connectors.sandbox.salesforce.refusal import Refused, bad_parameter
@@ -49,6 +49,8 @@ class Queries:
         if statement is None:
             raise bad_parameter("q is missing")
         query = parse(statement)
+        if record_access.is_asked(query):
+            return record_access.answer(self._records, query, call.root)
         selection = soql_run.select(self._records, query, user=call.writer.user, sees_deleted=call.parts[0] == "queryAll")
         if query.is_count:
             return Answer(200, {"totalSize": len(selection.ids), "done": True, "records": []})
@@ -67,7 +69,7 @@ class Queries:
     def _page(self, call: Call, selection: Selection, locator: str, offset: int) -> Answer:
         end = offset + self._size(call)
         total = len(selection.ids)
-        view = self._records.view()
+        view = self._records.view(call.writer.user)
         rows = [soql_run.project(selection, view, id_, call.root) for id_ in selection.ids[offset:end]]
         body: dict[str, Any] = {"totalSize": total, "done": end >= total}
         if end < total:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connectors.sandbox.salesforce import activities, duplicates, ids, values
+from connectors.sandbox.salesforce.access import Access
 from connectors.sandbox.salesforce.objects import CASCADES, CLEARED, DEFAULTS, PROBABILITY
 from connectors.sandbox.salesforce.refusal import Refused
 from connectors.sandbox.salesforce.schema import BY_PREFIX, OBJECTS, Field, Schema, SObject
@@ -35,15 +36,19 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The rows as they are seen at one instant: what is not committed is as it was, what was purged is not there."""
+    """The rows as they are seen at one instant: what is not committed is as it was, what was purged is not there, nor is what
+    a user may not see. `access` is None where nothing is kept from whoever looks."""
 
     tables: dict[str, Table]
     now: str
     purged_before: str
+    access: Access | None = None
 
     def row(self, object_name: str, id_: str) -> Row | None:
         row = self.tables[object_name].seen(id_, self.now)
         if row is not None and row.get("IsDeleted") and row["SystemModstamp"] < self.purged_before:
+            return None
+        if row is not None and self.access is not None and not self.access.may_read(object_name, row):
             return None
         return row
 
@@ -67,17 +72,23 @@ class Records:
         """Returns the present instant, or one some seconds off."""
         return values.show_instant(self._now() + timedelta(seconds=seconds))
 
-    def view(self) -> View:
-        """Returns all rows as others see them now."""
-        return View(self.tables, self.stamp(), self.stamp(-RECYCLE_DAYS * 86400))
+    def access(self, user: str) -> Access:
+        """Returns what a user may do now."""
+        return Access(user, bool(self.tables["User"].rows.get(user, {}).get("IsActive")), self.switches)
 
-    def seen(self, object_name: str, id_: str) -> Row | None:
+    def view(self, user: str = "") -> View:
+        """Returns the rows as they are seen now: by a user, or by the system itself, which sees all."""
+        access = self.access(user) if user else None
+        hidden_from = access if access is not None and access.hides_rows else None
+        return View(self.tables, self.stamp(), self.stamp(-RECYCLE_DAYS * 86400), hidden_from)
+
+    def seen(self, object_name: str, id_: str, user: str = "") -> Row | None:
         """Returns a row as others see it, deleted ones included as long as they lie in the recycle bin."""
-        return self.view().row(object_name, id_)
+        return self.view(user).row(object_name, id_)
 
-    def look_up(self, object_name: str, id_: str) -> Row | None:
+    def look_up(self, object_name: str, id_: str, user: str = "") -> Row | None:
         """Returns a row that is not deleted."""
-        row = self.seen(object_name, id_)
+        row = self.seen(object_name, id_, user)
         return None if row is None or row.get("IsDeleted") else row
 
     def open_since(self) -> str | None:
@@ -127,6 +138,9 @@ class Records:
         if "Id" in given:
             raise Refused(400, "INVALID_FIELD", "The Id field should not be specified in the sobject data.", ["Id"])
         changes = self._read(object_, given, writer, is_new=False)
+        if not writer.is_person:
+            gives_away = changes.get("OwnerId", before.get("OwnerId")) != before.get("OwnerId")
+            self.access(writer.user).check_row(object_, before, "u", gives_away=gives_away)
         self._check_lock(writer, table, id_)
         if before.get("IsConverted") and not writer.is_person:
             raise Refused(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
@@ -135,13 +149,19 @@ class Records:
 
     def delete(self, object_name: str, id_: str, writer: Writer) -> None:
         """Puts a record with what goes along into the recycle bin. Raises Refused."""
-        self._writable(object_name, "d", writer)
+        object_ = self._writable(object_name, "d", writer)
+        if not writer.is_person:
+            self.access(writer.user).check_row(object_, self.tables[object_name].rows[id_], "d")
+        self._delete(object_name, id_, writer)
+
+    def _delete(self, object_name: str, id_: str, writer: Writer) -> None:
+        """Deletes a record. What goes along is not asked about: whoever may delete a record may delete what hangs on it."""
         table = self.tables[object_name]
         self._check_lock(writer, table, id_)
         self._put(table, {**table.rows[id_], "IsDeleted": True, **self._stamps(writer)}, writer)
         for (child_name, field_name), _ in CASCADES.items():
             for child in self.children(child_name, field_name, id_):
-                self.delete(child_name, child["Id"], writer)
+                self._delete(child_name, child["Id"], writer)
         for child_name, field_name in CLEARED:
             for child in self.children(child_name, field_name, id_):
                 self.touch(child_name, child["Id"], {field_name: None}, writer)
@@ -168,8 +188,7 @@ class Records:
         if writer.is_person:
             return OBJECTS[object_name]
         object_ = self.schema.objects[object_name]
-        if right not in object_.rights:
-            raise Refused(400, "INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
+        self.access(writer.user).check_object(object_, right)
         return object_
 
     def _stamps(self, writer: Writer) -> Row:
@@ -184,7 +203,7 @@ class Records:
             row["OwnerId"] = self.switches.assignment_owner
         row = _without_blanks(row)
         self._check_required(object_, row)
-        self._check_references(object_, row, changes)
+        self._check_references(object_, row, changes, writer)
         self._derive(object_, row, changes)
         self._check_unique(object_, row)
         self._check_owner(object_, row, changes)
@@ -249,15 +268,15 @@ class Records:
             raise Refused(400, "INVALID_FIELD", told, [])
         return found[0]
 
-    def by_key(self, object_name: str, field: Field, value: Any) -> list[str]:
+    def by_key(self, object_name: str, field: Field, value: Any, user: str = "") -> list[str]:
         """Returns the ids of the records whose key field has this value, without deleted ones, in order."""
         if not isinstance(value, str):
             return []
         if field.name == "Id":
             id_ = ids.read(value)
-            return [id_] if id_ and self.look_up(object_name, id_) else []
+            return [id_] if id_ and self.look_up(object_name, id_, user) else []
         found = self.tables[object_name].having(field.name, [value.strip()]) or set()
-        return sorted(i for i in found if self.look_up(object_name, i))
+        return sorted(i for i in found if self.look_up(object_name, i, user))
 
     def _check_lock(self, writer: Writer, table: Table, id_: str) -> None:
         """Raises Refused for a row that another transaction holds."""
@@ -280,15 +299,17 @@ class Records:
         if missing:
             raise Refused(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
 
-    def _check_references(self, object_: SObject, row: Row, changes: Row) -> None:
+    def _check_references(self, object_: SObject, row: Row, changes: Row, writer: Writer) -> None:
         for name, value in changes.items():
             field = object_.fields[name]
             if not field.references or value is None:
                 continue
             target = BY_PREFIX.get(value[:3])
             parent = self.tables[target.name].rows.get(value) if target else None
-            if parent is None or (parent.get("IsDeleted") and name != "MasterRecordId"):
+            if target is None or parent is None or (parent.get("IsDeleted") and name != "MasterRecordId"):
                 raise Refused(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [name])
+            if not writer.is_person:
+                self.access(writer.user).check_parent(target.name, parent)
             if name == "WhoId" and parent.get("IsConverted"):
                 raise Refused(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
         if object_.name in ("Task", "Event"):
@@ -297,7 +318,7 @@ class Records:
     def _derive(self, object_: SObject, row: Row, changes: Row) -> None:
         """Sets what follows from other values of a row."""
         if object_.name in ("Contact", "Lead", "User"):
-            row["Name"] = " ".join(str(row[n]) for n in ("FirstName", "LastName") if row.get(n))
+            row["Name"] = " ".join(str(row[n]) for n in ("FirstName", "MiddleName", "LastName", "Suffix") if row.get(n))
         if object_.name == "Contact":
             row["IsEmailBounced"] = row.get("EmailBouncedDate") is not None
         if object_.name == "Opportunity":

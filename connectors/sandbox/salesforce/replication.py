@@ -27,17 +27,17 @@ def answer(records: Records, call: Call, object_: SObject) -> Answer:
     window = show_instant(start), show_instant(end)
     covered = min(window[1], records.stamp(), records.open_since() or window[1])
     if kind == "updated":
-        ids = [row["Id"] for row in _rows(records, object_, window, is_deleted=False)]
+        ids = [row["Id"] for row in _rows(records, object_, window, call.writer.user, is_deleted=False)]
         return Answer(200, {"ids": ids, "latestDateCovered": covered})
     earliest = records.stamp(-records.switches.deleted_log_days * 86400)
-    gone = _rows(records, object_, (max(window[0], earliest), window[1]), is_deleted=True)
+    gone = _rows(records, object_, (max(window[0], earliest), window[1]), call.writer.user, is_deleted=True)
     shown = [{"id": row["Id"], "deletedDate": row["SystemModstamp"]} for row in gone]
     return Answer(200, {"deletedRecords": shown, "earliestDateAvailable": earliest, "latestDateCovered": covered})
 
 
-def _rows(records: Records, object_: SObject, window: tuple[str, str], *, is_deleted: bool) -> list[Row]:
-    """Returns the rows whose SystemModstamp lies in a window, as others see them."""
-    view, table = records.view(), records.tables[object_.name]
+def _rows(records: Records, object_: SObject, window: tuple[str, str], user: str, *, is_deleted: bool) -> list[Row]:
+    """Returns the rows whose SystemModstamp lies in a window, as this user sees them."""
+    view, table = records.view(user), records.tables[object_.name]
     candidates = [id_ for _, id_ in table.changed_since(window[0])]
     rows = (view.row(object_.name, id_) for id_ in dict.fromkeys([*candidates, *table.open_ids(view.now)]))
     return [r for r in rows if r and window[0] <= r["SystemModstamp"] < window[1] and bool(r.get("IsDeleted")) == is_deleted]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -31,14 +32,14 @@ class Rows:
         """Answers `/sobjects/…`. Raises Refused."""
         rest = call.parts[1:]
         if not rest:
-            return self._described(call, lambda: describe_global(self._records.schema, call.root))
+            return self._described(call, lambda: describe_global(self._seen(call), call.root))
         object_ = self._records.schema.objects.get(rest[0])
         if object_ is None:
             raise not_found()
         if len(rest) == 1:
             return self._object(call, object_)
         if rest[1:] == ("describe",):
-            return self._described(call, lambda: describe_object(self._records.schema, object_, call.root))
+            return self._described(call, lambda: describe_object(self._seen(call), object_.name, call.root))
         if len(rest) == 2:
             return self._by_id(call, object_, rest[1])
         if len(rest) == 3:
@@ -57,9 +58,15 @@ class Rows:
             return Answer(304, None, headers)
         return Answer(200, make(), headers)
 
+    def _seen(self, call: Call) -> Mapping[str, SObject]:
+        """Returns the objects with the rights that the user's profile gives."""
+        objects = self._records.schema.objects
+        is_read_only = self._records.access(call.writer.user).is_read_only
+        return {name: replace(object_, rights="") for name, object_ in objects.items()} if is_read_only else objects
+
     def _object(self, call: Call, object_: SObject) -> Answer:
         if call.reads:
-            described = describe_global(self._records.schema, call.root)["sobjects"]
+            described = describe_global(self._seen(call), call.root)["sobjects"]
             return Answer(200, {"objectDescribe": next(d for d in described if d["name"] == object_.name), "recentItems": []})
         if call.method != "POST":
             raise method_not_allowed(call, "HEAD", "GET", "POST")
@@ -73,7 +80,7 @@ class Rows:
         id_ = ids.read(text)
         if id_ is None or id_[:3] != object_.prefix:
             raise not_found(f"Provided external ID field does not exist or is not accessible: {text[:80]}")
-        row = self._existing(object_, id_, is_write=not call.reads)
+        row = self._existing(object_, id_, user=call.writer.user if call.reads else "")
         if call.reads:
             return self._read(call, object_, row)
         if call.method == "DELETE":
@@ -81,15 +88,16 @@ class Rows:
             return Answer(204)
         return self._change(call, object_, row)
 
-    def _existing(self, object_: SObject, id_: str, *, is_write: bool) -> Row:
-        """Returns the record that an address names. Raises Refused, in other words where it was deleted."""
-        row = self._records.seen(object_.name, id_)
+    def _existing(self, object_: SObject, id_: str, *, user: str) -> Row:
+        """Returns the record that an address names, for a user to read; for a write, "", where he learns later that he may not.
+        Raises Refused, in other words where it was deleted."""
+        row = self._records.seen(object_.name, id_, user)
         switches = self._records.switches
         if row is not None and not row.get("IsDeleted"):
             return row
         if row is not None:
             raise Refused(switches.deleted_status, "ENTITY_IS_DELETED", "entity is deleted", [])
-        if is_write and switches.unknown_row_code != "NOT_FOUND":
+        if not user and switches.unknown_row_code != "NOT_FOUND":
             raise Refused(400, switches.unknown_row_code, "invalid cross reference id", [])
         raise not_found()
 
@@ -124,10 +132,10 @@ class Rows:
         field = object_.relations.get(relation.lower())
         if field is None:
             raise not_found()
-        row = self._existing(object_, ids.read(text) or "", is_write=False)
+        row = self._existing(object_, ids.read(text) or "", user=call.writer.user)
         target = BY_PREFIX.get(str(row.get(field.name, ""))[:3])
         seen = self._records.schema.objects.get(target.name) if target else None
-        parent = self._records.look_up(seen.name, row[field.name]) if seen else None
+        parent = self._records.look_up(seen.name, row[field.name], call.writer.user) if seen else None
         if seen is None or parent is None:
             raise not_found()
         return self._read(call, seen, parent)
@@ -138,7 +146,7 @@ class Rows:
         field = key_field(object_, name)
         if call.method not in ROW_METHODS:
             raise method_not_allowed(call, *ROW_METHODS)
-        found = self._records.by_key(object_.name, field, value)
+        found = self._records.by_key(object_.name, field, value, call.writer.user if call.reads else "")
         if len(found) > 1:
             return Answer(300, [f"{call.root}/sobjects/{object_.name}/{id_}" for id_ in found])
         row = self._records.look_up(object_.name, found[0]) if found else None

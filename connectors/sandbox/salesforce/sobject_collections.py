@@ -182,7 +182,7 @@ class Collections:
         if not names:
             raise bad_parameter("fields is missing")
         fields = fields_asked(object_, names)
-        view = self._records.view()
+        view = self._records.view(call.writer.user)
         rows = [view.row(object_.name, ids.read(text) or "") for text in wanted]
         return Answer(200, [show_row(object_, r, call.root, fields) if r and not r.get("IsDeleted") else None for r in rows])
 

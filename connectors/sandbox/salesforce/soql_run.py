@@ -69,8 +69,8 @@ def select(records: Records, query: Query, *, user: str, sees_deleted: bool = Fa
 
 
 def compiled(records: Records, object_: SObject, statement: str, condition: Condition, user: str) -> Test:
-    """Returns a condition as a function of a row. Raises Refused."""
-    return _Run(records, statement, user, False).test(object_, condition)
+    """Returns a condition as a function of a row, whatever the user may see of it. Raises Refused."""
+    return _Run(records, statement, user, False, is_system=True).test(object_, condition)
 
 
 def project(selection: Selection, view: View, id_: str, root: str) -> dict[str, Any] | None:
@@ -144,9 +144,9 @@ def _end(column: Column, row: Row) -> Any:
 class _Run:
     """One query on its way."""
 
-    def __init__(self, records: Records, statement: str, user: str, sees_deleted: bool) -> None:
+    def __init__(self, records: Records, statement: str, user: str, sees_deleted: bool, *, is_system: bool = False) -> None:
         self._records, self._statement, self._user, self._sees_deleted = records, statement, user, sees_deleted
-        self._view = records.view()
+        self._view = records.view("" if is_system else user)
         zone = records.tables["User"].rows.get(user, {}).get("TimeZoneSidKey", "UTC")
         self._zone = soql_dates.zone_of(str(zone))
         self._joins: dict[InQuery, set[Any]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from connectors.sandbox.salesforce import ids
 from connectors.sandbox.salesforce.schema import AUDIT_FIELDS, OBJECTS, Hidden
 
 ALL_SCOPES = "api refresh_token openid"
@@ -40,6 +41,11 @@ class Switches:
     hidden_objects: list[str] = field(default_factory=list)
     assignment_owner: str | None = None  # who gets a Lead that is written without `Sforce-Auto-Assign: FALSE`
     list_views: list[dict[str, str]] = field(default_factory=list)  # object, name, label, scope, where
+    # who may do what, besides the owner of a record
+    sharing: str = "public_read_write"  # or public_read or private: what everybody may do with the records of others
+    accountless_contacts_private: bool = False  # a contact without account is seen by its owner only
+    modify_all_users: list[str] | None = None  # ids of users whom sharing does not bind; None: our app's and the administrator
+    read_only_users: list[str] = field(default_factory=list)  # ids of users whose profile lets them write nothing
     # how it runs
     page_size: int = 5
     locator_seconds: int = 2 * DAY
@@ -51,6 +57,8 @@ class Switches:
     lock_status: int = 400  # or 500
     deleted_status: int = 404  # or 400
     unknown_row_code: str = "NOT_FOUND"  # or INVALID_CROSS_REFERENCE_KEY: of PATCH and DELETE
+    invisible_row_code: str = "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"  # or NOT_FOUND: of writes to what is not seen
+    no_access_status: int = 400  # or 403
     unknown_field_refuses_call: bool = False  # in a call of many records, instead of its record
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,6 +120,10 @@ def _are_fields(value: Any) -> bool:
     return isinstance(value, list) and all(_is_field(v) for v in value)
 
 
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list) and all(ids.read(v) == v for v in value)
+
+
 def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(v in OBJECTS and v != "User" for v in value)
 
@@ -153,6 +165,10 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         _have_keys("object", "name", "label", "scope", "where"),
         'a list of {"object", "name", "label", "scope", "where"}',
     ),
+    "sharing": (_one_of("public_read_write", "public_read", "private"), "public_read_write, public_read or private"),
+    "accountless_contacts_private": _BOOL,
+    "modify_all_users": (_or_null(_are_ids), "a list of ids of users, of 18 characters, or null"),
+    "read_only_users": (_are_ids, "a list of ids of users, of 18 characters"),
     "page_size": (_whole(1, MOST_ROWS), f"a whole number from 1 to {MOST_ROWS}"),
     "locator_seconds": _SECONDS,
     "late_commit_seconds": _SECONDS,
@@ -162,5 +178,10 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "lock_status": (_one_of(400, 500), "400 or 500"),
     "deleted_status": (_one_of(404, 400), "404 or 400"),
     "unknown_row_code": (_one_of("NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"), "NOT_FOUND or INVALID_CROSS_REFERENCE_KEY"),
+    "invisible_row_code": (
+        _one_of("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "NOT_FOUND"),
+        "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY or NOT_FOUND",
+    ),
+    "no_access_status": (_one_of(400, 403), "400 or 403"),
     "unknown_field_refuses_call": _BOOL,
 }

@@ -184,6 +184,8 @@ class SalesforceSystem:
             jwt.public_key(switches.jwt_certificate)
         if switches.assignment_owner is not None and ids.read(switches.assignment_owner) not in records.tables["User"].rows:
             raise ValueError("assignment_owner must be the id of a user")
+        if unknown := set(switches.read_only_users + (switches.modify_all_users or [])) - set(records.tables["User"].rows):
+            raise ValueError(f"there is no user {min(unknown)}")
         before, records.switches = records.switches, switches
         try:
             for view in views_of(records).values():

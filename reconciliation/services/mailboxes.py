@@ -1,0 +1,64 @@
+"""Mailboxes that people add, and the passes that go over each of them."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from reconciliation.models import Connection, Mailbox, SyncPass
+from reconciliation.services import audit
+
+MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
+
+
+class MailboxRefused(ValueError):
+    """What a person wants of a mailbox cannot be done; the sentence says why."""
+
+
+def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_user_id: str = "", crm_user_name: str = "") -> Mailbox:
+    """Returns the new mailbox, which waits for its first preview; told again of the same address, the one that is there.
+    Raises MailboxRefused."""
+    if connection.system not in MAIL_SYSTEMS:
+        raise MailboxRefused(f"“{connection}” leads to no mailboxes.")
+    address = address.strip()
+    try:
+        validate_email(address)
+    except ValidationError:
+        raise MailboxRefused(f"“{address[:80]}” is no e-mail address.") from None
+    with transaction.atomic():
+        existing = Mailbox.objects.filter(connection=connection, address__iexact=address).first()
+        if existing is not None:
+            return existing
+        mailbox = Mailbox.objects.create(
+            connection=connection,
+            address=address,
+            crm_user_id=crm_user_id,
+            crm_user_name=crm_user_name,
+            crm_user_chosen=bool(crm_user_id),
+            state_at=timezone.now(),
+        )
+        audit.record(by, "mailbox.added", mailbox, connection=str(connection))
+    return mailbox
+
+
+def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:
+    """Returns the row of the pass for one mailbox, made when it is new: its cursor, lease, links and runs are its own."""
+    values = {
+        "name": f"{parent.name}:{mailbox.pk}",
+        "title": f"{parent.title} of {mailbox.address}"[:100],
+        "crm": parent.crm,
+        "peer": mailbox.connection,
+        "mapping": parent.mapping,
+        "interval_seconds": parent.interval_seconds,
+        "time_budget_seconds": parent.time_budget_seconds,
+        "is_on": True,  # whether it runs is said by the parent, the mailbox's state and its settings
+        "switched_on_at": timezone.now(),
+    }
+    try:
+        with transaction.atomic():
+            return SyncPass.objects.get_or_create(parent=parent, mailbox=mailbox, defaults=values)[0]
+    except IntegrityError:  # another process was faster
+        return SyncPass.objects.get(parent=parent, mailbox=mailbox)
