@@ -121,11 +121,12 @@ class ContactChanges:
 class ContactBox(Connector, Protocol):
     """The contacts of one mailbox. It is a `Connector` whose object type is CONTACT, and what only mailboxes have.
 
-    Of `Connector`: `read` and `find_marked` return contacts wherever they lie, with FOREIGN_ID and PLACE; `read` of ids that
-    were deleted leaves them out, also those in the bin unless PLACE is among the columns. `write` creates in our folder
-    (`use_folder`), with `Write.marker` as FOREIGN_ID; one that sets PLACE to INSIDE is `bring_in`, through the journal; an update sends the fields named and no others, rests on
-    `Write.version`, and keeps what the mailbox holds BEYOND; a delete moves to the bin. `settle_seconds` as in `Connector`.
-    `changes`, `scan`, `find` and `count` are not for mailboxes and raise NotImplementedError.
+    Of `Connector`: `read` and `find_marked` return contacts wherever they lie, with FOREIGN_ID and PLACE; `read` of ids
+    that were deleted leaves them out, also those in the bin unless PLACE is among the columns. `write` creates in our
+    folder (`use_folder`), with `Write.marker` as FOREIGN_ID; one that sets PLACE to INSIDE is `bring_in`, through the
+    journal; an update sends the fields named and no others, rests on `Write.version`, and keeps what the mailbox holds
+    BEYOND; a delete moves to the bin. `settle_seconds` as in `Connector`. `changes`, `scan`, `find` and `count` are not for
+    mailboxes and raise NotImplementedError.
     """
 
     address: str

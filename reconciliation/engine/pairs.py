@@ -167,10 +167,9 @@ def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> N
     _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
     if terms.kind.is_mailbox:
         ids = [r.ref.id for r in records]
-        if side == "crm":
-            mailbox_ends.turn_into_removals(context, work, ids)
-            if terms.out_of_view == REMOVE:
-                mailbox_ends.remove_hidden(context, work, ids)
+        mailbox_ends.turn_into_removals(context, work, ids)
+        if side == "crm" and terms.out_of_view == REMOVE:
+            mailbox_ends.remove_hidden(context, work, ids)
         mailbox_meetings.look_at_rights(context, work, ids)
 
 

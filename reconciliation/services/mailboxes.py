@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from reconciliation.models import Connection, Mailbox, SyncPass
-from reconciliation.services import audit
+from reconciliation.services.audit import audit
 
 MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 
@@ -40,7 +40,7 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
             crm_user_chosen=bool(crm_user_id),
             state_at=timezone.now(),
         )
-        audit.record(by, "mailbox.added", mailbox, connection=str(connection))
+        audit(by, "mailbox.added", address, connection=str(connection))
     return mailbox
 
 
