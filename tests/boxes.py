@@ -10,7 +10,7 @@ from connectors.sandbox.world import World
 from reconciliation.engine.context import Order
 from reconciliation.engine.runner import run_pass
 from reconciliation.engine.wiring import Switches, Wiring
-from reconciliation.models import Binding, Connection, Mailbox, Run, RunEvent, SyncPass
+from reconciliation.models import Binding, Connection, Run, RunEvent, SyncPass
 from reconciliation.services.mailboxes import mailbox_add, pass_over
 from reconciliation.services.set_up import contacts_pass
 from tests.paired import KEY_FIELD, wire
