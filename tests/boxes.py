@@ -148,10 +148,10 @@ def connect_google(world: World) -> Connection:
 CONNECT = {"microsoft": connect_microsoft, "google": connect_google}
 
 
-def boxes(system: str = "microsoft", *, switches: Switches | None = None) -> Boxes:
+def boxes(system: str = "microsoft", *, switches: Switches | None = None, world: World | None = None) -> Boxes:
     """Returns a world with Salesforce and two mailboxes of the mail system, connected, and each with a Salesforce user."""
     clock = Clock()
-    world = World(scenario="empty", now=clock)
+    world = world or World(scenario="empty", now=clock)
     crm, peer = connect_salesforce(world), CONNECT[system](world)
     made = Boxes(world, clock, contacts_pass(crm, peer), wire(world, clock, switches=switches), system)
     for address in world.systems[system].credentials()["mailboxes"]:
