@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from connectors.sandbox.google.quotas import READS, WRITES
+from connectors.sandbox.google.system import GoogleSystem
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.pages import Pages
 from connectors.sandbox.salesforce.limits import PER_DAY
@@ -67,6 +69,8 @@ class Control:
             ("POST", "/switches"): self._switches,
             ("POST", "/salesforce/merge"): lambda r: self._changed(self._world.salesforce.merge(_object(r))),
             ("POST", "/salesforce/convert"): lambda r: self._changed(self._world.salesforce.convert(_object(r))),
+            ("POST", "/google/empty"): lambda r: self._changed(self._world.google.by_hand.empty(_object(r))),
+            ("POST", "/google/rename"): lambda r: self._changed(self._world.google.by_hand.rename(_object(r))),
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
         route = routes.get((request.method, request.path.rstrip("/")))
@@ -114,28 +118,30 @@ class Control:
         return {"now": self._world.now().isoformat()}
 
     def _limits(self, request: Request) -> Any:
-        """Sets how many calls Outreach allows an hour, and Salesforce in 24; the rest stays."""
-        given = _parts(request, {"outreach": ("per_hour",), "salesforce": ("per_day",)})
+        """Sets how many calls Outreach allows an hour, Salesforce in 24, and Google a user a minute; the rest stays."""
+        given = _parts(request, {"outreach": ("per_hour",), "salesforce": ("per_day",), "google": (READS, WRITES)})
         outreach, salesforce = self._world.outreach, self._world.salesforce.limits
         per_hour = given["outreach"].get("per_hour", outreach.per_hour)
         per_day = given["salesforce"].get("per_day", salesforce.per_day)
-        for name, limit in (("per_hour", per_hour), ("per_day", per_day)):
+        google = {**self._world.google.quotas.limits, **given["google"]}
+        for name, limit in (("per_hour", per_hour), ("per_day", per_day), *google.items()):
             if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
                 raise Refused(400, f"{name} must be a whole number or null")
         outreach.per_hour = per_hour
+        self._world.google.quotas.limits = google
         salesforce.per_day = PER_DAY if per_day is None else per_day
         used = {"per_day": salesforce.per_day, "used": salesforce.used()}
-        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used})
+        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used, "google": google})
 
     def _all_switches(self) -> dict[str, Any]:
-        return {"outreach": self._world.outreach.switches(), "salesforce": self._world.salesforce.switches()}
+        return {name: system.switches() for name, system in self._switched().items()}
+
+    def _switched(self) -> dict[str, OutreachSystem | SalesforceSystem | GoogleSystem]:
+        return {"outreach": self._world.outreach, "salesforce": self._world.salesforce, "google": self._world.google}
 
     def _switches(self, request: Request) -> Any:
-        """Sets what Outreach and Salesforce do one way or the other, as the body names it; the rest stays."""
-        systems: dict[str, OutreachSystem | SalesforceSystem] = {
-            "outreach": self._world.outreach,
-            "salesforce": self._world.salesforce,
-        }
+        """Sets what the systems do one way or the other, as the body names it; the rest stays."""
+        systems = self._switched()
         given = _parts(request, {name: tuple(system.switches()) for name, system in systems.items()})
         before = self._all_switches()
         try:

@@ -5,6 +5,7 @@ to a log-in page), `migrating` (403). Outreach: `page_too_large` (gateway's 502 
 `stale_next` (the cursor of a next link is refused), `index_lag` (searches answer by what records held `seconds` ago).
 Salesforce: `lock_row` (UNABLE_TO_LOCK_ROW for the rows that a write touches, or those of and under `record`),
 `concurrent_limit` (403), `stale_locator` (the next page of a query is refused); its `status` takes `code` and `message`.
+Google: its `status` takes `code` (RATE_LIMIT_EXCEEDED, rateLimitExceeded, SERVICE_DISABLED, EXPIRED_SYNC_TOKEN …) and `message`.
 All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
@@ -137,7 +138,11 @@ def _check_place(kind: str, system: str, method: str, path: str) -> None:
         raise ValueError(f"method must be one of {', '.join(METHODS)}")
     if path != "*" and not is_known(system, path):
         place = ONLY.get(kind, system)
-        examples = {"workbooks": "/crm/organisations.api", "salesforce": "/services/data/{v}/sobjects/Contact/{id}"}
+        examples = {
+            "workbooks": "/crm/organisations.api",
+            "salesforce": "/services/data/{v}/sobjects/Contact/{id}",
+            "google": "/v1/people/{id}",
+        }
         example = examples.get(place, "/api/v2/accounts/{id}")
         raise ValueError(f"no call has the path {path!r}; take * or one like {example}")
 

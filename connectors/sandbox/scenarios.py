@@ -106,6 +106,7 @@ def fill(world: World, scenario: str) -> None:
     """Fills a fresh world. Raises ValueError for a scenario that does not exist."""
     kind, size = read_scenario(scenario)
     _users(world)
+    fill_google(world)
     if kind != "empty":  # an empty world is for tests, which see paging with a few records
         world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
     if kind == "demo":
@@ -134,6 +135,20 @@ def fill_salesforce_users(world: World) -> None:
             email = f"{first.lower()}@seller.example"
             values = {"Username": f"{username.lower()}@seller.example", "FirstName": first, "LastName": last, "Email": email}
             world.salesforce.create_record("User", values)
+
+
+def fill_google(world: World) -> None:
+    """Makes two Google mailboxes without contacts."""
+    for first in ("Gina", "Hugo"):
+        world.google.create_record("user", {"email": f"{first.lower()}@example.test", "givenName": first, "familyName": "Example"})
+
+
+def _personal_contacts(world: World) -> None:
+    """Gives Gina ten contacts that are no business of a sync: without a label."""
+    for n in range(10):
+        first, last = _PEOPLE[n], _LAST[-1 - n]
+        values = {"givenName": first, "familyName": last, "emails": [f"{first}.{last}@family.example".lower()], "notes": "An old friend."}
+        world.google.create_record("contact", {"mailbox": "gina@example.test", **values})
 
 
 def _users(world: World) -> None:
@@ -179,6 +194,7 @@ def _demo(world: World) -> None:
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
+    _personal_contacts(world)
 
 
 def _host(name: str) -> str:
