@@ -11,6 +11,7 @@ import requests
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
 from tests.sandbox.force import Salesforce
+from tests.sandbox.google_account import Google
 
 
 class Outreach:
@@ -129,3 +130,10 @@ def force() -> Iterator[Salesforce]:
     with requests.Session() as session:
         session.trust_env = False
         yield Salesforce(session)
+
+
+@pytest.fixture
+def google() -> Iterator[Google]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield Google(session)

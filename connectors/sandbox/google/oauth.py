@@ -119,7 +119,6 @@ class TokenDesk:
         return self._issue("access", user, scopes, self._store.switches.token_seconds, refresh=refresh)
 
     def _refresh(self, user: str, scopes: str) -> Token:
-        self.consents[user] = _joined(self.consents.get(user, ""), scopes)
         return self._issue("refresh", user, scopes, None, issued_at=self._now())
 
     def credentials(self, base_url: str) -> dict[str, Any]:

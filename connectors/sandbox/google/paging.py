@@ -102,7 +102,7 @@ class Pager:
 
     def _read(self, token: str, kind: str, own: dict[str, str]) -> dict[str, Any] | None:
         try:
-            raw = base64.urlsafe_b64decode(token.encode())
+            raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
             if not hmac.compare_digest(raw[:16], _signature(raw[16:])):
                 return None
             state = read_json(raw[16:])

@@ -88,14 +88,15 @@ def groups_of(store: Store, mailbox: str, person: Mapping[str, Any]) -> list[str
 def shown(store: Store, row: Row, mask: Collection[str], sources: Collection[str] = (), *, since: int = 0) -> dict[str, Any]:
     """Returns a contact with the fields of a mask. `since` is the change behind which a sync reader has begun: it is told the
     former resource names."""
-    if row["is_deleted"]:
-        return {"resourceName": resource_name(row), "etag": etag_of(row, head="%Eg"), "metadata": {"deleted": True}}
+    former = [f"people/c{number}" for number, seq in row["former"] if since and seq > since]
+    if row["is_deleted"]:  # a reader that was shown an earlier name of it knows it by no other
+        told = {"deleted": True, **({"previousResourceNames": former} if former else {})}
+        return {"resourceName": resource_name(row), "etag": etag_of(row, head="%Eg"), "metadata": told}
     person: dict[str, Any] = {"resourceName": resource_name(row), "etag": etag_of(row, head="%Eg")}
     source = {"type": CONTACT, "id": _source_id(row)}
     if "metadata" in mask:
         told = {**source, "etag": etag_of(row, head="#"), "updateTime": row["at"]}
         person["metadata"] = {"sources": [told], "objectType": "PERSON"}
-    former = [f"people/c{number}" for number, seq in row["former"] if since and seq > since]
     if former:
         person.setdefault("metadata", {})["previousResourceNames"] = former
     if sources and READ_CONTACT not in sources:

@@ -165,12 +165,11 @@ class Store:
     def delete(self, table: Table, row: Row) -> None:
         self.put(table, {**row, "is_deleted": True})
 
-    def restore(self, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
+    def restore(self, table: Table, rows: list[Row]) -> None:
         """Takes rows back as they were kept. What sync readers had not seen yet they see now."""
-        for row in sorted(rows, key=lambda each: int(each["seq"])):
+        for row in rows:
             self._index(table, dict(row))
-            table.put(dict(row))
-        table.dirty.clear()
+        table.restore(rows)
 
     def _index(self, table: Table, row: Row) -> None:
         if table is self.contacts:

@@ -45,6 +45,14 @@ class Table:
         if len(log) > 2 * len(self._boxes[mailbox]) + LEAST_LOG:
             log[:] = [(seq, each) for seq, each in log if self.rows[each]["seq"] == seq]
 
+    def restore(self, rows: list[Row]) -> None:
+        """Takes rows back as they were kept: their changes in order, and they themselves as they once came."""
+        for row in sorted(rows, key=itemgetter("seq")):
+            self.put(dict(row))
+        self.rows = dict(sorted(self.rows.items()))
+        self._boxes = {mailbox: dict.fromkeys(sorted(ids)) for mailbox, ids in self._boxes.items()}
+        self.dirty.clear()
+
     def drop_box(self, mailbox: str) -> None:
         """Forgets all rows of a mailbox: the account is gone."""
         for id_ in self._boxes.pop(mailbox, {}):
