@@ -132,7 +132,7 @@ def connect_microsoft(world: World) -> Connection:
 
 
 def connect_google(world: World) -> Connection:
-    given = world.systems["google"].credentials()
+    given = world.google.credentials()
     return Connection.objects.create(
         name="Google",
         system="google",

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from connectors.sandbox.google.quotas import READS, WRITES
+from connectors.sandbox.google.system import GoogleSystem
 from connectors.sandbox.microsoft.limits import PER_10_MINUTES
 from connectors.sandbox.microsoft.system import MicrosoftSystem
 from connectors.sandbox.outreach.system import OutreachSystem
@@ -71,6 +73,8 @@ class Control:
             ("POST", "/salesforce/convert"): lambda r: self._changed(self._world.salesforce.convert(_object(r))),
             ("POST", "/microsoft/empty"): lambda r: self._changed(self._world.microsoft.empty(_object(r))),
             ("POST", "/microsoft/expire_delta"): lambda r: self._changed(self._world.microsoft.expire_delta()),
+            ("POST", "/google/empty"): lambda r: self._changed(self._world.google.by_hand.empty(_object(r))),
+            ("POST", "/google/rename"): lambda r: self._changed(self._world.google.by_hand.rename(_object(r))),
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
         route = routes.get((request.method, request.path.rstrip("/")))
@@ -119,38 +123,40 @@ class Control:
         return {"now": self._world.now().isoformat()}
 
     def _limits(self, request: Request) -> Any:
-        """Sets how many calls Outreach allows an hour, Salesforce in 24, a mailbox in 10 minutes and at once; the rest stays."""
-        known = {"outreach": ("per_hour",), "salesforce": ("per_day",), "microsoft": ("per_10_minutes", "concurrent")}
-        given = _parts(request, known)
+        """Sets how many calls Outreach allows an hour, Salesforce in 24, a Microsoft mailbox in 10 minutes and at once, and Google a
+        user a minute; the rest stays."""
+        known: dict[str, tuple[str, ...]] = {"outreach": ("per_hour",), "salesforce": ("per_day",)}
+        given = _parts(request, {**known, "microsoft": ("per_10_minutes", "concurrent"), "google": (READS, WRITES)})
         outreach, salesforce = self._world.outreach, self._world.salesforce.limits
         per_hour = given["outreach"].get("per_hour", outreach.per_hour)
         per_day = given["salesforce"].get("per_day", salesforce.per_day)
         box = self._world.microsoft.limits
         per_10_minutes = given["microsoft"].get("per_10_minutes", box.per_10_minutes)
         concurrent = given["microsoft"].get("concurrent", box.concurrent)
+        google = {**self._world.google.quotas.limits, **given["google"]}
         named = (("per_hour", per_hour), ("per_day", per_day), ("per_10_minutes", per_10_minutes), ("concurrent", concurrent))
-        for name, limit in named:
+        for name, limit in (*named, *google.items()):
             if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
                 raise Refused(400, f"{name} must be a whole number or null")
         outreach.per_hour = per_hour
+        self._world.google.quotas.limits = google
         salesforce.per_day = PER_DAY if per_day is None else per_day
         box.per_10_minutes = PER_10_MINUTES if per_10_minutes is None else per_10_minutes
         box.concurrent = concurrent
         used = {"per_day": salesforce.per_day, "used": salesforce.used()}
         mailbox = {"per_10_minutes": box.per_10_minutes, "concurrent": box.concurrent}
-        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used, "microsoft": mailbox})
+        return self._changed({"outreach": {"per_hour": per_hour}, "salesforce": used, "microsoft": mailbox, "google": google})
 
     def _all_switches(self) -> dict[str, Any]:
-        systems = (self._world.outreach, self._world.salesforce, self._world.microsoft)
-        return {system.name: system.switches() for system in systems}
+        return {name: system.switches() for name, system in self._switched().items()}
+
+    def _switched(self) -> dict[str, OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem]:
+        world = self._world
+        return {"outreach": world.outreach, "salesforce": world.salesforce, "microsoft": world.microsoft, "google": world.google}
 
     def _switches(self, request: Request) -> Any:
         """Sets what the systems do one way or the other, as the body names it; the rest stays."""
-        systems: dict[str, OutreachSystem | SalesforceSystem | MicrosoftSystem] = {
-            "outreach": self._world.outreach,
-            "salesforce": self._world.salesforce,
-            "microsoft": self._world.microsoft,
-        }
+        systems = self._switched()
         given = _parts(request, {name: tuple(system.switches()) for name, system in systems.items()})
         before = self._all_switches()
         try:

@@ -7,6 +7,7 @@ Salesforce: `lock_row` (UNABLE_TO_LOCK_ROW for the rows that a write touches, or
 `concurrent_limit` (403), `stale_locator` (the next page of a query is refused); its `status` takes `code` and `message`.
 Microsoft: `stale_delta` (the token of a delta round is dead; `form` says how that is answered, `where` next or delta is which
 token); its `status` takes `code` and `message`. A `status` or `stale_delta` that names a path also strikes parts of a batch.
+Google: its `status` takes `code` (RATE_LIMIT_EXCEEDED, rateLimitExceeded, SERVICE_DISABLED, EXPIRED_SYNC_TOKEN …) and `message`.
 All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
@@ -146,8 +147,12 @@ def _check_place(kind: str, system: str, method: str, path: str) -> None:
         raise ValueError(f"method must be one of {', '.join(METHODS)}")
     if path != "*" and not is_known(system, path):
         place = ONLY.get(kind, system)
-        examples = {"workbooks": "/crm/organisations.api", "salesforce": "/services/data/{v}/sobjects/Contact/{id}",
-                    "microsoft": "/v1.0/users/{id}/contacts/{id}"}  # fmt: skip
+        examples = {
+            "workbooks": "/crm/organisations.api",
+            "salesforce": "/services/data/{v}/sobjects/Contact/{id}",
+            "microsoft": "/v1.0/users/{id}/contacts/{id}",
+            "google": "/v1/people/{id}",
+        }
         example = examples.get(place, "/api/v2/accounts/{id}")
         raise ValueError(f"no call has the path {path!r}; take * or one like {example}")
 

@@ -11,7 +11,7 @@ from connectors.sandbox.world import PORTS, World
 
 ROWS_A_PAGE = 50
 SAVED = "saved=1"  # the query after a save
-TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft"}
+TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft", "google": "Google"}
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
                       "cf_organisation_outreach_sync_error", "cf_organisation_outreach_id", "updated_at"),
@@ -26,19 +26,29 @@ COLUMNS = {
     "Task": ("Id", "Subject", "Status", "ActivityDate", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "Event": ("Id", "Subject", "StartDateTime", "DurationInMinutes", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "User": ("Id", "Name", "Username", "Email", "IsActive"),
-    "contact": ("id", "mailbox", "folder", "displayName", "emails", "companyName", "categories", "lastModifiedDateTime"),
-    "contactFolder": ("id", "mailbox", "displayName", "parent", "contacts"),
-    "user": ("id", "mail", "displayName", "accountEnabled", "state"),
-    "outlookCategory": ("id", "mailbox", "displayName", "color"),
+    "microsoft/contact": ("id", "mailbox", "folder", "displayName", "emails", "companyName", "categories", "lastModifiedDateTime"),
+    "microsoft/contactFolder": ("id", "mailbox", "displayName", "parent", "contacts"),
+    "microsoft/user": ("id", "mail", "displayName", "accountEnabled", "state"),
+    "microsoft/outlookCategory": ("id", "mailbox", "displayName", "color"),
+    # Kinds of records that other systems have too stand with the system's name.
+    "google/contact": ("id", "mailbox", "givenName", "familyName", "emails", "labels", "updateTime"),
+    "google/contactGroup": ("id", "mailbox", "name", "memberCount", "updateTime"),
+    "google/user": ("id", "email", "givenName", "familyName", "suspended"),
 }  # fmt: skip
 MAIN_OBJECTS = {
     "workbooks": ("organisations", "people"),
     "outreach": ("accounts", "prospects", "users"),
     "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
     "microsoft": ("contact", "contactFolder", "user", "outlookCategory"),
+    "google": ("contact", "contactGroup", "user"),
 }
-MENU = {"workbooks": ("organisations",), "outreach": ("accounts", "prospects"), "salesforce": ("Contact", "Lead"),
-        "microsoft": ("contact",)}  # fmt: skip
+MENU = {
+    "workbooks": ("organisations",),
+    "outreach": ("accounts", "prospects"),
+    "salesforce": ("Contact", "Lead"),
+    "microsoft": ("contact",),
+    "google": ("contact",),
+}
 # Fields that can be filled in although the record holds nothing of them yet.
 OFFERED = {
     "accounts": ("name", "domain", "industry", "websiteUrl", "locality", "description", "tags"),
@@ -51,13 +61,17 @@ OFFERED = {
     "Lead": ("FirstName", "LastName", "Email", "Company", "Title", "Phone", "MobilePhone", "Street", "City", "State", "PostalCode",
              "Country", "Website", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
 }  # fmt: skip
-LISTS = {"emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags", "businessPhones", "categories"}
+LISTS = {
+    *("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"),
+    *("businessPhones", "categories", "phones", "labels"),
+}
 SWITCHES = {"emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"}
 COMPOUND = {("prospects", "name"), ("Contact", "Name"), ("Lead", "Name")}  # made up of its parts
 FIXED = {
     "id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt", "Id", "CreatedDate", "LastModifiedDate", "SystemModstamp",
     "immutableId", "@odata.etag", "changeKey", "createdDateTime", "lastModifiedDateTime", "mailbox", "parentFolderId", "parent", "contacts",
     "birthday", "primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress", "userType",
+    "resourceName", "memberCount", "etag", "updateTime",
 }  # fmt: skip
 STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
@@ -114,7 +128,8 @@ class Pages:
         wanted = query.get("q", "").casefold()
         records = [r for r in system.list_records(object_type) if not wanted or any(wanted in str(v).casefold() for v in r.values())]
         page = max(1, read_id(query.get("page", "")) or 1)
-        columns = COLUMNS.get(object_type) or tuple(records[0])[:8] if records else COLUMNS.get(object_type, ("id",))
+        known = COLUMNS.get(f"{name}/{object_type}", COLUMNS.get(object_type))
+        columns = known or (tuple(records[0])[:8] if records else ("id",))
         head = "".join(f"<th>{html.escape(_title(c))}" for c in columns)
         rows = []
         for record in records[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from connectors.sandbox.google import addresses as google
 from connectors.sandbox.microsoft import addresses as microsoft
 from connectors.sandbox.outreach.schema import RESOURCES
 from connectors.sandbox.salesforce import addresses
@@ -21,6 +22,7 @@ PATHS = {
     "outreach": frozenset(["/oauth/token", "/oauth/authorize", *(f"/api/v2{p}" for p in _OUTREACH)]),
     "salesforce": addresses.KNOWN,
     "microsoft": microsoft.KNOWN,
+    "google": google.KNOWN,
 }
 
 
@@ -36,5 +38,5 @@ def form_of(path: str) -> str:
 
 def is_known(system: str, path: str) -> bool:
     """Tells whether a system, or any for `*`, has a path of this form."""
-    forms: dict[str, Callable[[str], str]] = {"salesforce": addresses.form_of, "microsoft": microsoft.form_of}
+    forms: dict[str, Callable[[str], str]] = {"salesforce": addresses.form_of, "microsoft": microsoft.form_of, "google": google.form_of}
     return any(forms.get(name, form_of)(path) in known for name, known in PATHS.items() if system in ("*", name))

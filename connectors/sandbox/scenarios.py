@@ -110,6 +110,7 @@ def fill(world: World, scenario: str) -> None:
     kind, size = read_scenario(scenario)
     _users(world)
     fill_microsoft(world)
+    fill_google(world)
     if kind != "empty":  # an empty world is for tests, which see paging with a few records
         world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
         fill_mailbox_users(world)
@@ -165,6 +166,20 @@ def fill_mailbox_users(world: World) -> dict[str, str]:
     return made
 
 
+def fill_google(world: World) -> None:
+    """Makes two Google mailboxes without contacts."""
+    for first in ("Gina", "Hugo"):
+        world.google.create_record("user", {"email": f"{first.lower()}@example.test", "givenName": first, "familyName": "Example"})
+
+
+def _personal_contacts_of_gina(world: World) -> None:
+    """Gives Gina ten contacts that are no business of a sync: without a label."""
+    for n in range(10):
+        first, last = _PEOPLE[n], _LAST[-1 - n]
+        values = {"givenName": first, "familyName": last, "emails": [f"{first}.{last}@family.example".lower()], "notes": "An old friend."}
+        world.google.create_record("contact", {"mailbox": "gina@example.test", **values})
+
+
 def _users(world: World) -> None:
     fill_salesforce_users(world)
     for username, first, last in USERS:
@@ -209,6 +224,7 @@ def _demo(world: World) -> None:
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
     _personal_contacts(world)
+    _personal_contacts_of_gina(world)
 
 
 def _host(name: str) -> str:

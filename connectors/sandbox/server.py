@@ -131,6 +131,8 @@ class _Handler(socketserver.StreamRequestHandler):
             time.sleep(outcome.delay)
         if outcome.pause is not None:
             outcome.pause.wait(PAUSE_LIMIT)
+        if outcome.done is not None:
+            outcome.done()
         if outcome.is_lost:
             self.request.shutdown(socket.SHUT_RDWR)
             return False

@@ -54,6 +54,8 @@ class SandboxAdapter(BaseAdapter):
             base_url=f"{parts.scheme}://{parts.netloc}",
         )
         outcome = self._world.handle(self._systems[str(parts.port)], wire)
+        if outcome.done is not None:
+            outcome.done()
         if outcome.pause is not None:
             self._world.release()
             raise requests.exceptions.ReadTimeout("the answer did not come", request=request)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
+from connectors.sandbox.google.system import GoogleSystem
 from connectors.sandbox.microsoft.system import MicrosoftSystem
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.outreach.webhooks import Sender
@@ -24,7 +25,7 @@ from connectors.sandbox.salesforce.system import SalesforceSystem
 from connectors.sandbox.wire import Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
-PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4}
+PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4, "google": 5}
 CALLS_KEPT = 200_000
 SHOWN = 2000  # characters of what a call asked
 PAUSE_LIMIT = 300.0
@@ -41,6 +42,7 @@ class Outcome:
     is_truncated: bool = False
     is_slow: bool = False
     pause: threading.Event | None = None
+    done: Callable[[], None] | None = None  # to be called when the answer goes out
 
 
 class World:
@@ -72,14 +74,16 @@ class World:
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in PORTS}
         self.units: Counter[str] = Counter()
         self._paused: list[threading.Event | None] = []
-        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem | MicrosoftSystem] = {
+        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem] = {
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
             "salesforce": SalesforceSystem(now=lambda: self.now("salesforce"), seed=self.seed),
             "microsoft": MicrosoftSystem(now=lambda: self.now("microsoft"), seed=self.seed),
+            "google": GoogleSystem(now=lambda: self.now("google"), seed=self.seed),
         }
         self.microsoft.part_fault = self._part_fault
         self.outreach.index_lag = lambda: self.faults.lasting("index_lag", "outreach")
+        self.google.base_url = lambda: self.base_urls.get("google") or f"http://127.0.0.1:{8900 + PORTS['google']}"
 
     @property
     def workbooks(self) -> WorkbooksSystem:
@@ -103,6 +107,12 @@ class World:
     def microsoft(self) -> MicrosoftSystem:
         system = self.systems["microsoft"]
         assert isinstance(system, MicrosoftSystem)
+        return system
+
+    @property
+    def google(self) -> GoogleSystem:
+        system = self.systems["google"]
+        assert isinstance(system, GoogleSystem)
         return system
 
     def now(self, system: str = "") -> datetime:
@@ -139,6 +149,10 @@ class World:
             from connectors.sandbox.scenarios import fill_microsoft
 
             fill_microsoft(self)
+        if "google" not in kept["systems"]:
+            from connectors.sandbox.scenarios import fill_google
+
+            fill_google(self)
 
     def web_url(self, system: str) -> str:
         return f"{self.control_url}/browse/{system}"
@@ -193,8 +207,14 @@ class World:
                     self.keep()
                 self._late(outcome, faults)
             outcome.delay += self.latency_ms / 1000 + sum(f.options["ms"] for f in faults if f.kind == "latency") / 1000
+            if name == "google" and (ends := self.google.take_begun()) is not None:
+                outcome.done = lambda: self._end(ends)
             self._log(name, method, request, outcome, started)
         return outcome
+
+    def _end(self, ends: Callable[[], None]) -> None:
+        with self.lock:
+            ends()
 
     def _carried_out(self, name: str, request: Request) -> Response:
         """Returns the system's answer, and its 500 for a defect of the sandbox: a connection without an answer says nothing."""
@@ -259,6 +279,8 @@ class World:
         entry["ms"] = round((time.perf_counter() - started) * 1000, 1)
         if outcome.response.noted:
             entry["parts"] = outcome.response.noted
+        if name == "google":
+            entry.update(self.google.noted(request))
         if outcome.is_lost:
             entry["lost"] = True
         self.calls.append(entry)

@@ -1,7 +1,8 @@
 """The sandbox for large worlds: as `manage.py sandbox`, but the organisations of bound:N were edited one after the other,
 a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox.
 LOAD_PEOPLE=N adds N contacts and the prospects that name them, with equal values. LOAD_MAILBOXES=N adds N Microsoft
-mailboxes with LOAD_CONTACTS personal contacts each."""
+mailboxes with LOAD_CONTACTS personal contacts each. LOAD_GOOGLE_MAILBOXES=N adds N Google mailboxes box1@example.test and so
+on, each with LOAD_MAIL_CONTACTS contacts under the label Salesforce Contacts."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 ROWS_A_SECOND = 100
 PEOPLE = int(os.environ.get("LOAD_PEOPLE", "0"))
 MAILBOXES, CONTACTS = (int(os.environ.get(name, "0")) for name in ("LOAD_MAILBOXES", "LOAD_CONTACTS"))
+GOOGLE_MAILBOXES, MAIL_CONTACTS = (int(os.environ.get(name, "0")) for name in ("LOAD_GOOGLE_MAILBOXES", "LOAD_MAIL_CONTACTS"))
+LABEL = "Salesforce Contacts"
 
 
 def bound(world: World, size: int) -> None:
@@ -61,8 +64,19 @@ def mailboxes(world: World, size: int, contacts: int) -> None:
             world.microsoft.create_record("contact", {"mailbox": address, **person})
 
 
+def google_mailboxes(world: World, count: int, size: int) -> None:
+    """Makes mailboxes with contacts of one label; a contact has the same address in each of them."""
+    for box in range(1, count + 1):
+        mailbox = f"box{box}@example.test"
+        world.google.create_record("user", {"email": mailbox, "givenName": "Box", "familyName": str(box)})
+        for n in range(1, size + 1):
+            values = {"givenName": f"First {n}", "familyName": f"Last {n:07d}", "jobTitle": "Buyer", "emails": [f"p{n}@example.com"]}
+            world.google.create_record("contact", {"mailbox": mailbox, "labels": [LABEL], **values})
+
+
 def fill(world: World, scenario: str) -> None:
     ordinary(world, scenario)
+    google_mailboxes(world, GOOGLE_MAILBOXES, MAIL_CONTACTS)
     if PEOPLE:
         people(world, PEOPLE)
     mailboxes(world, MAILBOXES, CONTACTS)

@@ -11,6 +11,7 @@ import requests
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
 from tests.sandbox.force import Salesforce
+from tests.sandbox.google_account import Google
 from tests.sandbox.graph import Graph
 
 
@@ -137,3 +138,10 @@ def graph() -> Iterator[Graph]:
     with requests.Session() as session:
         session.trust_env = False
         yield Graph(session)
+
+
+@pytest.fixture
+def google() -> Iterator[Google]:
+    with requests.Session() as session:
+        session.trust_env = False
+        yield Google(session)

@@ -12,7 +12,7 @@ from tests.boxes import FOLDER, Boxes, boxes
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft"])
+@pytest.fixture(params=["microsoft", "google"])
 def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
     yield boxes(request.param)
 

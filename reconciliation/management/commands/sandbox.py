@@ -1,4 +1,4 @@
-"""`manage.py sandbox`: the stand-ins for Workbooks, Outreach and Salesforce, on loopback."""
+"""`manage.py sandbox`: the stand-ins for Workbooks, Outreach, Salesforce and Google, on loopback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_LATENCY_MS = 3_600_000
 
 
 class Command(BaseCommand):
-    help = "Serves the sandbox systems: control and browse pages on PORT, Workbooks on +1, Outreach on +2, Salesforce on +3."
+    help = "Serves the sandbox systems: control and browse pages on PORT, Workbooks on +1, Outreach on +2, Salesforce on +3, Google on +5."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from reconciliation.services.alert_watch import restart_note
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 START_SECONDS = 60
-SANDBOX_PORTS_USED = 5  # control pages, Workbooks, Outreach, Salesforce, Microsoft
+SANDBOX_PORTS_USED = 6  # control pages, Workbooks, Outreach, Salesforce, Microsoft, Google
 
 
 class Command(BaseCommand):
