@@ -38,6 +38,11 @@ class Boxes:
         return next(iter(self.passes))
 
     @property
+    def theirs(self) -> str:
+        """The address of the second mailbox."""
+        return list(self.passes)[1]
+
+    @property
     def mail(self) -> Any:
         return self.world.systems[self.system]
 
@@ -66,18 +71,29 @@ class Boxes:
         return [row for row in self.rows(address) if self.is_inside(row)]
 
     def rows(self, address: str = "") -> list[dict[str, Any]]:
-        return [row for row in self.mail.list_records("contact") if row["mailbox"] == (address or self.mine)]
+        rows = [row for row in self.mail.list_records("contact") if row["mailbox"] == (address or self.mine)]
+        rows = [row for row in rows if row.get("folder") != "Deleted Items"]
+        return rows if self.system == "microsoft" else [_neutral(row) for row in rows]
 
     def is_inside(self, row: dict[str, Any]) -> bool:
-        return bool(row.get("folder") == FOLDER or FOLDER in row.get("labels", ()))
+        return bool(row["folder"] == FOLDER)
+
+    def put(self, folder: str, address: str = "", **values: Any) -> str:
+        """Makes a contact in a mailbox, as its user does. Returns its id."""
+        given = {"folder": folder, **values}
+        given = given if self.system == "microsoft" else _of_google(given, {})
+        return str(self.mail.create_record("contact", {"mailbox": address or self.mine, **given})["id"])
 
     def change(self, item: str, **values: Any) -> None:
         """Edits, drags or marks a contact in the mailbox, as its user does."""
-        self.mail.update_record("contact", self.mail.find_id("contact", item), values)
+        id_ = self.mail.find_id("contact", str(item))
+        if self.system == "google":
+            values = _of_google(values, _neutral(self.mail.get_record("contact", id_)))
+        self.mail.update_record("contact", id_, values)
 
     def drop(self, item: str) -> None:
         """Deletes a contact in the mailbox, as its user does."""
-        self.mail.delete_record("contact", self.mail.find_id("contact", item))
+        self.mail.delete_record("contact", self.mail.find_id("contact", str(item)))
 
     def events(self, run: Run | None = None) -> list[tuple[str, str, str]]:
         rows = RunEvent.objects.filter(run=run or self.runs[-1]).order_by("pk")
@@ -101,6 +117,33 @@ class Boxes:
         mailbox = self.passes[address or self.mine].mailbox
         mailbox.settings = {**mailbox.settings, **settings}
         mailbox.save()
+
+
+_GOOGLE = {"surname": "familyName", "companyName": "company"}
+
+
+def _of_google(values: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Returns values in the words of the played Google: folder and category are labels, telephones are a list."""
+    given = {_GOOGLE.get(name, name): value for name, value in values.items() if name not in ("folder", "categories", "mobilePhone")}
+    if "mobilePhone" in values:
+        given["phoneNumbers"] = [{"value": values["mobilePhone"], "type": "mobile"}]
+    if "folder" in values or "categories" in values:
+        folder = values.get("folder", now.get("folder"))
+        given["labels"] = [*values.get("categories", now.get("categories", [])), *([FOLDER] if folder == FOLDER else [])]
+    return given
+
+
+def _neutral(row: dict[str, Any]) -> dict[str, Any]:
+    labels = [name for name in row.get("labels", []) if name not in ("myContacts", "starred")]
+    phones = row.get("phoneNumbers") or []
+    return {
+        **row,
+        "surname": row.get("familyName"),
+        "companyName": row.get("company"),
+        "mobilePhone": next((p["value"] for p in phones if p.get("type") == "mobile"), None),
+        "folder": FOLDER if FOLDER in labels else "Contacts",
+        "categories": [name for name in labels if name != FOLDER],
+    }
 
 
 def connect_salesforce(world: World) -> Connection:

@@ -287,6 +287,8 @@ def step(google: Google, reader: Reader, act: str, n: int) -> None:
 @example(steps=[("create", 1), ("sync", 0), ("rename", 0), ("rename", 0), ("label", 0), ("sync", 0), ("delete", 0)], size=1, delay=0)
 @example(steps=[("create", 1), ("create", 2), ("create", 3), ("page", 0), ("edit", 0), ("delete", 1), ("page", 0)], size=1, delay=0)
 @example(steps=[("create", 1), ("wait", 2), ("sync", 0), ("edit", 0), ("create", 2), ("sync", 0)], size=2, delay=90)
+@example(steps=[*[("create", 0)] * 9, ("page", 0), ("rename", 0), ("empty", 0)], size=1, delay=0)
+@example(steps=[*[("create", 0)] * 8, ("label", 0), ("wait", 2), ("drop_label", 0), ("sync", 0)], size=1, delay=90)
 def test_a_sync_reader_ends_with_the_picture_of_a_full_listing(steps, size, delay):
     with requests.Session() as session:
         google = Google(session)

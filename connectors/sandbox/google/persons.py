@@ -104,8 +104,10 @@ def shown(store: Store, row: Row, mask: Collection[str], sources: Collection[str
     for name, items in row["fields"].items():
         if name in mask:
             person[name] = _shown_field(name, items, source)
-    if "memberships" in mask and row["groups"]:
-        person["memberships"] = [_membership(store, row["mailbox"], gid, source) for gid in row["groups"]]
+    # A late view of a contact may still name a label that was deleted since.
+    groups = [gid for gid in row["groups"] if store.group(row["mailbox"], gid) is not None]
+    if "memberships" in mask and groups:
+        person["memberships"] = [_membership(store, row["mailbox"], gid, source) for gid in groups]
     return person
 
 
