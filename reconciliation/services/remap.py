@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, OutcomeUnknown, ServerTrouble
+from reconciliation.core.counting import counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.matching import Active, Candidate, Holder, Rule, preferred
 from reconciliation.core.operations import Decision as Decided
@@ -319,7 +320,7 @@ def remap_many(keys: Sequence[str], by: AbstractBaseUser, *, reason: str = "", w
     own trouble. Raises Busy, WritesStopped, ConnectorError; those that were not reached say so then."""
     sync_pass, done = prospects_pass(), Counter[str]()
     left = [parts for key in keys[:MOST_AT_ONCE] if len(parts := key.split("|")) == 4]
-    with at_work(sync_pass, by=by.get_username(), what=f"Remap {len(left)} prospects.", reason=reason, wiring=wiring) as context:
+    with at_work(sync_pass, by=by.get_username(), what=f"Remap {counted(len(left), 'prospect')}.", reason=reason, wiring=wiring) as context:
         try:
             while left:
                 _part_of_many(context, left, done, by)

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.counting import are
 from reconciliation.core.matching import Rule
 from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, SyncPass
@@ -358,5 +359,8 @@ def _carry_out_bulk(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "Choose at least one prospect. Nothing was done.")
         return redirect("admin:prospect_bulk")
     jobs.ask_for("remap_prospects", keys, request.user.pk, request.POST.get("reason", "").strip()[:1000])
-    messages.success(request, f"{len(keys)} prospects are being worked through; the run at the top of the list says what became of each.")
+    messages.success(
+        request,
+        f"{are(len(keys), 'prospect')} being worked through; the run at the top of the list says what became of each.",
+    )
     return redirect("admin:run_list")

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from connectors.contract import Ref
 from reconciliation import jobs
+from reconciliation.core.counting import bent
 from reconciliation.core.values import is_same
 from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
@@ -328,7 +329,10 @@ def check_owners(request: HttpRequest) -> HttpResponse:
     if found:
         jobs.nudge(sync_pass.name, request.user.get_username())
     if found:
-        messages.success(request, f"{found} of them are Outreach usernames by now; the next run sets their owners.")
+        messages.success(
+            request,
+            f"{found} of them {bent(found, 'is an Outreach username', 'are Outreach usernames')} by now; the next run sets the owners.",
+        )
     else:
         messages.success(request, "No change: none is an Outreach username.")
     return redirect("admin:owner_list")

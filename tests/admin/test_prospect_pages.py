@@ -112,7 +112,7 @@ def test_s2_19_s2_14_s2_15_update_then_pull_data_down_then_force(client, box, ol
     assert box.life(id_) == life
     operation = Operation.objects.filter(origin__forced=True).get()
     back = client.post(f"/runs/{operation.run_id}/undo/", {"operation": operation.pk}, follow=True)
-    assert "1 of 1 writes were taken back" in text(back) and box.peer(id_)["title"] == "Buyer"
+    assert "1 of 1 write was taken back" in text(back) and box.peer(id_)["title"] == "Buyer"
 
 
 def test_s2_5_with_prevent_nothing_offers_or_performs_a_remap(client, box, olga):
