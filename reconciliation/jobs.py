@@ -14,6 +14,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task, schedule
 
 from connectors.errors import ConnectorError, NeedsAttention
+from reconciliation.core.counting import bent, counted
 from reconciliation.engine import importing, outbox, worlds
 from reconciliation.engine import lease as leases
 from reconciliation.engine.brakes import BrakeTripped
@@ -158,7 +159,7 @@ def recheck_owners(name: str, started_by: str = "") -> str:
     found = owners_recheck(sync_pass, started_by)
     if found:
         nudge(name, started_by)
-    return f"{found} owners found"
+    return f"{counted(found, 'owner')} found"
 
 
 def refresh_cases(name: str, started_by: str = "") -> str:
@@ -184,7 +185,7 @@ def link_duplicates(keys: list[str], user_id: int, tries: int = 0) -> str:
         return f"{linked} linked, {refused} refused"
 
     sync_pass = SyncPass.objects.get(name="organisations")
-    what = f"Link {len(keys)} duplicates with equal domain."
+    what = f"Link {counted(len(keys), 'duplicate')} with equal domain."
     return _patiently(Errand("link_duplicates", (keys, user_id), tries, sync_pass, user.get_username(), what), work)
 
 
@@ -209,7 +210,7 @@ def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason
         settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)
         return f"{settled} settled, {refused} refused"
 
-    what = f"Decide {len(keys)} conflicts."
+    what = f"Decide {counted(len(keys), 'conflict')}."
     return _patiently(Errand("settle_conflicts", (name, keys, take, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
@@ -221,7 +222,7 @@ def remap_prospects(keys: list[str], user_id: int, reason: str = "", tries: int 
         done, kept, refused = remap_many(keys, user, reason=reason)
         return f"{done} remapped, {kept} kept, {refused} refused"
 
-    what = f"Remap {len(keys)} prospects."
+    what = f"Remap {counted(len(keys), 'prospect')}."
     return _patiently(Errand("remap_prospects", (keys, user_id, reason), tries, sync_pass, user.get_username(), what), work)
 
 
@@ -239,7 +240,7 @@ def retry_errors(case_ids: list[int], user_id: int, tries: int = 0) -> str:
                 nudge(sync_pass.name, user.get_username())
             return f"{done} of {len(cases)} re-armed"
 
-        what = f"Retry {len(own)} errors."
+        what = f"Retry {counted(len(own), 'error')}."
         said.append(_patiently(Errand("retry_errors", (own, user_id), tries, sync_pass, user.get_username(), what), work))
     return "; ".join(said) or "none is left"
 
@@ -306,7 +307,7 @@ def undo_writes(run_id: int, operation_ids: list[int], user_id: int, field: str 
         return f"{sum(line.is_possible for line in lines)} of {len(lines)} taken back"
 
     arguments = (run_id, operation_ids, user_id, field, reason)
-    what = f"Undo {len(operation_ids)} writes of run {run_id}."
+    what = f"Undo {counted(len(operation_ids), 'write')} of run {run_id}."
     return _patiently(Errand("undo_writes", arguments, tries, run.sync_pass, user.get_username(), what), work)
 
 
@@ -363,7 +364,7 @@ def force_differences(keys: list[str], user_id: int, reason: str = "", tries: in
             done = differences.force(own, user, reason=reason)
             return f"{done.written} written, {done.agreed} agreed already, {len(done.refusals)} refused"
 
-        what = f"Force {len(own)} fields that differ."
+        what = f"Force {counted(len(own), 'field')} that {bent(len(own), 'differs', 'differ')}."
         said.append(_patiently(Errand("force_differences", (own, user_id, reason), tries, sync_pass, user.get_username(), what), work))
     return "; ".join(said) or "none is left"
 
@@ -377,7 +378,7 @@ def work_off_deliveries() -> str:
         done = work_off(connection, now)
         wake_later(connection, done.told_at, now)
         deliveries, values = deliveries + done.deliveries, values + done.values
-    return f"{spooled} taken up, {deliveries} worked off, {values} overwritten values found"
+    return f"{spooled} taken up, {deliveries} worked off, {counted(values, 'overwritten value')} found"
 
 
 def check_hooks() -> str:

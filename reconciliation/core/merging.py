@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal
 
 from connectors.contract import Fields, Value
+from reconciliation.core.counting import counted
 from reconciliation.core.mapping import Direction, FieldRule, Mapping, Survivorship
 from reconciliation.core.transforms import CannotConvert, Unmatched, Users, convert
 from reconciliation.core.values import is_blank, is_same
@@ -274,7 +275,7 @@ def _winner(rule: FieldRule, pair: _Pair) -> tuple[Side | None, str]:
         return None, pair.crm.undated or pair.peer.undated or "Nobody knows when one of the sides was changed."
     lead = (crm_at - peer_at).total_seconds()
     if abs(lead) <= pair.margin_seconds:
-        return None, f"Both were changed within {pair.margin_seconds:.0f} seconds of each other."
+        return None, f"Both were changed within {counted(round(pair.margin_seconds), 'second')} of each other."
     return ("crm" if lead > 0 else "peer"), ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reconciliation.core.counting import counted
+
 SUBJECT = "Syncsite"
 LONGEST_SUBJECT = 150
 COMES_BACK = "Should it come back within a day of the first message, the dashboard says so, and a message follows after that day."
@@ -76,8 +78,8 @@ def digest(facts: Digest, *, link: str, settings_link: str) -> Words:
     lines = [f"Syncsite on {facts.day}"]
     lines += _section("What needs a person:", [f"{words}{_at(where)}" for words, where in facts.standing], "Nothing is out of order.")
     lines += _section("Queues:", [f"{words}{_at(where)}" for words, where in facts.queues], "All queues are empty.")
-    counts = f"{facts.created:,} created, {facts.updated:,} updated, {facts.duplicates:,} duplicates, {facts.failed:,} failed"
-    lines += ["", f"The last 24 hours: {facts.runs:,} runs; {counts}."]
+    counts = f"{facts.created:,} created, {facts.updated:,} updated, {counted(facts.duplicates, 'duplicate')}, {facts.failed:,} failed"
+    lines += ["", f"The last 24 hours: {counted(facts.runs, 'run')}; {counts}."]
     lines += [f"- “{p.title}” is {p.state}; last run {p.last_run}{_at(p.link)}" for p in facts.passes]
     lines += _section("Connections:", facts.connections, "No system is connected.")
     attention = f": {len(facts.standing)} to look at" if facts.standing else ""

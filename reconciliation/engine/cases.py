@@ -17,7 +17,8 @@ from reconciliation.store import encode_fields
 
 WRITE_BACK_REFUSED, WRITE_BACK_LATE, PEOPLE_REFUSED = "write_back_refused", "write_back_late", "people_refused"
 BESIDE_THE_RECORD = (WRITE_BACK_LATE, PEOPLE_REFUSED)  # cases that leave their organisation syncing
-REOPENED = ("retry", "flag_cleared", "id_typed")  # what the CRM or a retry asked for, and it came to the same
+NO_CANDIDATE = "no candidate"  # a person closed a question that had nothing left to choose
+REOPENED = ("retry", "flag_cleared", "id_typed", NO_CANDIDATE)  # what asked for another try, or lasts until one comes to the same
 LATE_AFTER = timedelta(minutes=15)
 MOST_AT_ONCE = 500
 

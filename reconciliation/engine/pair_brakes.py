@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciliation.core.brakes import blanking_trips, changes_trip, deletions_trip
+from reconciliation.core.counting import counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.values import is_blank
 from reconciliation.engine import brakes, pair_previews
@@ -37,7 +38,7 @@ def look_at(context: RunContext, work: PairWork) -> None:
     if deletions_trip(counts[ENDED], bound, settings) and ENDED not in approved:
         tripped.append(f"the links of {counts[ENDED]} would end")
     if tripped:
-        _park(context, work, f"Held: {'; '.join(tripped)} of {bound} records in this sweep.")
+        _park(context, work, f"Held: {'; '.join(tripped)} of {counted(bound, 'record')} in this sweep.")
 
 
 def _park(context: RunContext, work: PairWork, sentence: str) -> None:

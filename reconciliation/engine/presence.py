@@ -13,6 +13,7 @@ from django.db.models import Max, QuerySet
 
 from connectors.contract import Op, Record, Ref, Test
 from reconciliation.core.brakes import deletions_trip
+from reconciliation.core.counting import are, bent, counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import brakes, previews
 from reconciliation.engine.context import RunContext
@@ -64,7 +65,7 @@ def apply(context: RunContext, parked: Run) -> tuple[str, str]:
     mine.update(state=state, error=said, settled_at=context.wiring.now())
     if tripped:
         raise brakes.BrakeTripped(tripped)
-    return Run.State.FINISHED, f"Applied preview {parked.pk}: {done} links ended."
+    return Run.State.FINISHED, f"Applied preview {parked.pk}: {counted(done, 'link')} ended."
 
 
 def _bound(context: RunContext) -> QuerySet[Binding]:
@@ -109,7 +110,9 @@ def _look_at_brake(context: RunContext, rows: QuerySet[Binding], gone: array[int
     bound = rows.count()
     if not deletions_trip(len(gone) - approved, bound, brakes.settings_of(context.sync_pass)):
         return ""
-    sentence = f"{len(gone)} of {bound} linked records were not in the list of ids; no link was ended."
+    sentence = (
+        f"{len(gone)} of {counted(bound, 'linked record')} {bent(len(gone), 'was', 'were')} not in the list of ids; no link was ended."
+    )
     if not _park(context, gone, sentence):
         context.notes.append(sentence)  # asked for by id they are there: the list was wrong
         del gone[:]
@@ -151,7 +154,8 @@ def _refuse_while_parked(context: RunContext) -> None:
     waiting = brakes.waiting_plan(context)
     row = _planned(waiting) if waiting is not None else None
     if row is not None:
-        raise brakes.BrakeTripped(f"{row.context['presence']} linked records are gone; no link was ended. Its plan waits in run {waiting}.")
+        n = int(row.context["presence"])
+        raise brakes.BrakeTripped(f"{are(n, 'linked record')} gone; no link was ended. Its plan waits in run {waiting}.")
 
 
 def _planned(run: Run | int) -> Operation | None:

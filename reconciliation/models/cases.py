@@ -93,6 +93,7 @@ class Case(models.Model):
         "remap": "Remapped",
         "link prospect": "Linked",
         "keep": "Kept on its present CRM ID",
+        "no candidate": "No candidate was left",
         "conflict crm": "The CRM's value was taken",
         "conflict peer": "Outreach's value was taken",
         "conflict typed": "Another value was entered",

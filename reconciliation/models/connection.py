@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from django.db import models
 
+from reconciliation.core.counting import counted
 from reconciliation.models.encrypted import EncryptedJSONField
 
 REFRESH_TOKEN_DAYS = 14  # Outreach's refresh tokens die after so many days without use; Salesforce's when its app says so
@@ -35,7 +36,7 @@ class Expiry:
     def sentence(self) -> str:
         """What staff read: how long it lasts, and what to do."""
         if self.what == "refresh token":
-            when = f"dies in {self.days} days" if self.days >= 0 else "has died"
+            when = f"dies in {counted(self.days, 'day')}" if self.days >= 0 else "has died"
             why = "it is renewed daily, which has failed for days. Test the connection, or reconnect it."
             return f"{self.connection}: the refresh token {when}; {why}"
         when = (

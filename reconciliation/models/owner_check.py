@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from reconciliation.core.counting import counted
 from reconciliation.models.sync_pass import SyncPass
 
 
@@ -17,7 +18,7 @@ class OwnerCheck(models.Model):
     names = models.JSONField(default=list)
 
     def __str__(self) -> str:
-        return f"owners of {self.looked_at} organisations"
+        return f"owners of {counted(self.looked_at, 'organisation')}"
 
     @property
     def matched(self) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Record, Ref, Value
+from reconciliation.core.counting import counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mapping import FieldRule, Survivorship
 from reconciliation.core.operations import Decision as Decided
@@ -268,12 +269,12 @@ def conflicts_settle(
     for sync_pass in SyncPass.objects.select_related("crm", "peer", "mapping").filter(pk__in=by_pass):
         mine = by_pass[sync_pass.pk]
         side = sync_pass.crm if take == "crm" else sync_pass.peer
-        what = f"Take {side.get_system_display()} for {', '.join(sorted({r.peer_field for r in mine}))}: {len(mine)} conflicts."
+        what = f"Take {side.get_system_display()} for {', '.join(sorted({r.peer_field for r in mine}))}: {counted(len(mine), 'conflict')}."
         with at_work(sync_pass, by=by.get_username(), what=what, reason=reason, wiring=wiring) as context:
             done = _settle_many(context, sync_pass, mine, take, seen, by)
             fields = sorted({r.peer_field for r in mine})
             said = {"run": context.run.pk, "fields": fields, "take": take, "settled": done, "of": len(mine)}
-            audit(by, "conflict: decide many", f"{done} conflicts", **said, **({"reason": reason} if reason else {}))
+            audit(by, "conflict: decide many", counted(done, "conflict"), **said, **({"reason": reason} if reason else {}))
             settled += done
     return settled, len(keys) - settled
 

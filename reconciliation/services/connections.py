@@ -20,6 +20,7 @@ from connectors.errors import ConnectionTrouble, ConnectorError, NeedsAttention,
 from connectors.http import HttpClient
 from connectors.salesforce.login import PRODUCTION
 from connectors.text import clean
+from reconciliation.core.counting import counted
 from reconciliation.engine import stop
 from reconciliation.engine.connections import CANDIDATE, store_candidate
 from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
@@ -433,4 +434,4 @@ def _keep_schema(connection: Connection, connector: Connector) -> Check:
     if connection.system == Connection.System.WORKBOOKS:  # the plugin's fields are its alone
         for sync_pass in SyncPass.objects.select_related("crm").filter(crm=connection):
             fields_find(sync_pass)
-    return Check("Read the field lists", True, f"{count} fields known; mappings offer them by name.")
+    return Check("Read the field lists", True, f"{counted(count, 'field')} known; mappings offer them by name.")

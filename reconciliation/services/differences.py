@@ -15,6 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser
 
 from connectors.contract import Connector, Record, Ref, Value
 from connectors.errors import ConnectorError
+from reconciliation.core.counting import counted
 from reconciliation.core.eligibility import explain
 from reconciliation.core.mapping import FieldRule, Mapping
 from reconciliation.core.operations import Intent
@@ -211,7 +212,7 @@ def _force_organisations(
         written, more = _send(context, [line for line in ready if not line.agrees])
         refusals += more
         binding = rows[0].binding
-        subject = f"organisation {binding.crm_id} {binding.name}" if len({r.binding_id for r in rows}) == 1 else f"{written} fields"
+        subject = f"organisation {binding.crm_id} {binding.name}" if len({r.binding_id for r in rows}) == 1 else counted(written, "field")
         fields = sorted({r.peer_field for r in rows})
         audit(user, "force values", subject, run=context.run.pk, fields=fields, written=written, refused=len(refusals), reason=reason)
         context.notes += refusals

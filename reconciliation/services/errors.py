@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Value
+from reconciliation.core.counting import counted
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.engine import crm_writes, gather, people
 from reconciliation.engine.cases import PEOPLE_REFUSED
@@ -88,7 +89,7 @@ def _resolve_all(context: RunContext, done: Sequence[int], cases: Sequence[Case]
     won = Case.objects.filter(pk__in=done, state=Case.State.OPEN).update(
         state=Case.State.RESOLVED, decision="retry", decided_by=user, closed_at=timezone.now()
     )
-    audit(user, "error: retry", case_subject(cases[0]) if won == len(cases) == 1 else f"{won} errors", run=context.run.pk)
+    audit(user, "error: retry", case_subject(cases[0]) if won == len(cases) == 1 else counted(won, "error"), run=context.run.pk)
     return won
 
 

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from connectors.contract import Ref
 from connectors.errors import ConnectorError
+from reconciliation.core.counting import counted
 from reconciliation.core.spellings import Finder, mark_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import AuditEntry, Connection, Forgetting, HookDelivery, Operation, PeerName, RemoteUser, SyncPass
@@ -174,7 +175,7 @@ def forget_count(pk: int, *, wiring: Wiring | None = None, monotonic: Callable[[
             pass
     counts = {"found": _listed(work.found), "trouble": trouble, "left": work.left, "audit": _in_audit(work)}
     Forgetting.objects.filter(pk=pk, state=Forgetting.State.COUNTING).update(state=Forgetting.State.COUNTED, terms=terms, counts=counts)
-    return f"{sum(work.found.values())} values found"
+    return f"{counted(sum(work.found.values()), 'value')} found"
 
 
 def _in_audit(work: Work) -> int:

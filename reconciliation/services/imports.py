@@ -16,6 +16,7 @@ from django.utils import timezone
 from connectors.contract import All, AnyOf, Condition, Op, Record, Test
 from connectors.errors import ConnectorError
 from connectors.salesforce.connector import SalesforceConnector
+from reconciliation.core.counting import bent, counted
 from reconciliation.engine import gate, importing, stop
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.wiring import Wiring
@@ -232,7 +233,7 @@ def import_start(sync_pass: SyncPass, choice: Choice, user: AbstractBaseUser, *,
         raise ImportRefused("None of the rows names a lead or contact. Nothing was imported.")
     if not RecordType.objects.filter(sync_pass=sync_pass, is_on=True).exists():
         raise ImportRefused("Neither leads nor contacts are synced: see Record types.")
-    left_out = f"{len(choice.bad):,} rows named nobody and were left out." if choice.bad else ""
+    left_out = f"{counted(len(bad), 'row')} named nobody and {bent(len(bad), 'was', 'were')} left out." if (bad := choice.bad) else ""
     with transaction.atomic():
         batch = Import.objects.create(
             sync_pass=sync_pass,

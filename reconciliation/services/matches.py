@@ -39,6 +39,10 @@ MOST_COMPARED = 50  # candidates whose fields are kept for the comparison
 MOST_HOLDERS = 200  # other prospects whose activity is counted
 
 
+class ProspectGone(DecisionRefused):
+    """Outreach does not show the prospect."""
+
+
 @dataclass(slots=True)
 class Matches:
     """One prospect with its candidates, as both systems have them. `records` are those that were read just now, by
@@ -148,7 +152,7 @@ def find_matches(sync_pass: SyncPass, prospect_id: str, *, terms: Terms | None =
             raise
         return replace(kept, trouble=error.sentence)
     if found is None:
-        raise DecisionRefused(f"Prospect {prospect_id} is not in Outreach, or our user may not see it.")
+        raise ProspectGone(f"Prospect {prospect_id} is not in Outreach, or our user may not see it.")
     keep_matches([found])
     return found
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, OutcomeUnknown, ServerTrouble
+from reconciliation.core.counting import counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.matching import Active, Candidate, Holder, Rule, preferred
 from reconciliation.core.operations import Decision as Decided
@@ -31,8 +30,8 @@ from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused, PlannedWrite
 from reconciliation.services.matches import Matches, Terms, bindings_of, both_sides, keep_matches, prospects_pass, read_matches
 from reconciliation.services.policy import refuse_unless_remap
+from reconciliation.services.remap_questions import MOST_AT_ONCE, forget, remap_keep, remember
 
-MOST_AT_ONCE = 200
 PROSPECTS_A_CALL = 50
 NOTHING_ELSE = (
     "Sequences, tasks and field values stay as they are; only an opt-out of one side goes to the other, in the next run. Fields that "
@@ -162,9 +161,10 @@ def _remap(
     was = matches.binding
     origin = {"from": [was.crm_type, was.crm_id] if was is not None else [], "to": [crm_type, crm_id]}
     origin["moved_from"] = candidate.bound_to.id if candidate.bound_to is not None else ""
+    origin["remembered"] = remembered = _others(context, matches, candidate)
     steps = [*_given_up(context, candidate, origin), _taken(context, matches, candidate, origin)]
     own = steps[-1]
-    choice = _Choice(context, matches, candidate, by, own, origin)
+    choice = _Choice(context, matches, candidate, by, own, origin, remembered)
     try:
         carry(context, steps, Beside(choice.store, choice.put_back))
     except NotRelinked as refusal:
@@ -227,6 +227,14 @@ def _ended(context: RunContext, peer_id: str, binding: Binding) -> Step:
     return Step(gone, binding, pointer={})
 
 
+def _others(context: RunContext, matches: Matches, candidate: Candidate) -> list[str]:
+    """Returns the other records that may be the prospect's and of which nobody said no yet: the choice says it."""
+    said = RememberedPair.objects.filter(sync_pass=context.sync_pass, peer_id=matches.peer_id)
+    known = set(said.values_list("crm_id", flat=True))
+    free = (it.id for it in matches.candidates if it.id != candidate.id and it.is_living and it.bound_to is None)
+    return [id_ for id_ in free if id_ not in known]
+
+
 @dataclass(slots=True)
 class _Choice:
     """What a remap stores beside the links: questions closed, an audit row, and that the prospect belongs to none of the
@@ -238,8 +246,8 @@ class _Choice:
     by: AbstractBaseUser | None
     own: Step
     origin: dict[str, Any]
+    remembered: list[str]
     closed: list[Case] = field(default_factory=list)  # as they were
-    remembered: list[str] = field(default_factory=list)
 
     @property
     def decision(self) -> str:
@@ -248,9 +256,6 @@ class _Choice:
     def store(self) -> None:
         self._close_cases()
         sync_pass, peer_id = self.context.sync_pass, self.matches.peer_id
-        known = set(RememberedPair.objects.filter(sync_pass=sync_pass, peer_id=peer_id).values_list("crm_id", flat=True))
-        others = [it.id for it in self.matches.candidates if it.id != self.candidate.id and it.is_living and it.bound_to is None]
-        self.remembered = [id_ for id_ in others if id_ not in known]
         remember(sync_pass, peer_id, self.remembered, self.by)
         audit(self.by, self.decision, f"prospect {peer_id}", run=self.context.run.pk, **self.origin)
 
@@ -276,15 +281,8 @@ class _Choice:
     def put_back(self, why: str) -> None:
         for case in self.closed:
             case.save(update_fields=["state", "decision", "decided", "decided_by", "closed_at", "note"])
-        pairs = RememberedPair.objects.filter(sync_pass=self.context.sync_pass, peer_id=self.matches.peer_id)
-        pairs.filter(crm_id__in=self.remembered).delete()
+        forget(self.context.sync_pass, self.matches.peer_id, self.remembered)
         audit(self.by, f"{self.decision}: put back", f"prospect {self.matches.peer_id}", run=self.context.run.pk, why=why)
-
-
-def remember(sync_pass: SyncPass, peer_id: str, crm_ids: Sequence[str], by: AbstractBaseUser | None) -> None:
-    """Remembers that the prospect belongs to none of these."""
-    rows = [RememberedPair(sync_pass=sync_pass, crm_id=id_, peer_id=peer_id, decided_by_id=by.pk if by else None) for id_ in crm_ids]
-    RememberedPair.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def _keep_fresh(matches: Matches, own: Step) -> None:
@@ -295,50 +293,7 @@ def _keep_fresh(matches: Matches, own: Step) -> None:
     keep_matches([replace(matches, candidates=candidates, binding=own.binding)])
 
 
-# --- keep, later ----------------------------------------------------------------------------------------------------
-
-
-def refuse_to_show_matches(matches: Matches) -> None:
-    """Raises DecisionRefused for a linked prospect while remapping is off (S2.5), unless a question about it is open: to keep
-    the present CRM ID answers that under either policy."""
-    if matches.binding is not None and not matches.binding.is_asked:  # type: ignore[attr-defined]  # set by `bindings_of`
-        refuse_unless_remap(matches.allows_remap)
-
-
-def remap_keep(prospect_id: str, by: AbstractBaseUser, *, reason: str = "") -> int:
-    """Keeps the present CRM ID, or none: closes what asked, and lets no later edit of those records ask again. No pointer
-    changes, so it is allowed under either policy. Returns how many questions were closed. Raises DecisionRefused."""
-    sync_pass = prospects_pass()
-    with transaction.atomic():
-        rows = Case.objects.select_for_update().filter(
-            sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN, peer_id=prospect_id
-        )
-        asked = list(rows)
-        remember(sync_pass, prospect_id, [case.crm_id for case in asked], by)
-        closed = {"state": Case.State.RESOLVED, "decision": "keep", "decided_by": by, "note": reason, "closed_at": timezone.now()}
-        Case.objects.filter(pk__in=[case.pk for case in asked]).update(**closed)
-        audit(by, "remap: keep", f"prospect {prospect_id}", cases=len(asked), **({"reason": reason} if reason else {}))
-    return len(asked)
-
-
-def remap_keep_linked(by: AbstractBaseUser) -> int:
-    """Keeps every linked prospect that waits for a choice on its present CRM ID, at most MOST_AT_ONCE, and returns how many.
-    It asks nobody's policy: nothing is remapped."""
-    sync_pass = prospects_pass()
-    links = Binding.objects.filter(sync_pass=sync_pass, is_tombstone=False, peer_id__in=asked_prospects(sync_pass))
-    linked = list(links.order_by("pk").values_list("peer_id", flat=True)[:MOST_AT_ONCE])
-    return sum(remap_keep(peer_id, by) > 0 for peer_id in linked)
-
-
 # --- many at once ---------------------------------------------------------------------------------------------------
-
-
-def asked_prospects(sync_pass: SyncPass, import_id: int | None = None) -> list[str]:
-    """Returns the prospects that wait for a choice, the oldest question first: of one import, or of all."""
-    rows = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.REMAP, state=Case.State.OPEN).exclude(peer_id="")
-    if import_id is not None:
-        rows = rows.filter(import_rows__batch=import_id)
-    return list(dict.fromkeys(rows.order_by("pk").values_list("peer_id", flat=True)))
 
 
 def bulk_plans(
@@ -365,7 +320,7 @@ def remap_many(keys: Sequence[str], by: AbstractBaseUser, *, reason: str = "", w
     own trouble. Raises Busy, WritesStopped, ConnectorError; those that were not reached say so then."""
     sync_pass, done = prospects_pass(), Counter[str]()
     left = [parts for key in keys[:MOST_AT_ONCE] if len(parts := key.split("|")) == 4]
-    with at_work(sync_pass, by=by.get_username(), what=f"Remap {len(left)} prospects.", reason=reason, wiring=wiring) as context:
+    with at_work(sync_pass, by=by.get_username(), what=f"Remap {counted(len(left), 'prospect')}.", reason=reason, wiring=wiring) as context:
         try:
             while left:
                 _part_of_many(context, left, done, by)

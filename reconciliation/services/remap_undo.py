@@ -17,7 +17,9 @@ from reconciliation.engine import pair_reads
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.relinking import Beside, NotRelinked, Step, carry, released
 from reconciliation.models import Binding, Case, Operation, RecordType, RememberedPair, SyncPass, Tombstone
+from reconciliation.models.bulk import insert_rows
 from reconciliation.services.policy import allows_remap
+from reconciliation.services.remap_questions import forget
 from reconciliation.store import decode
 
 REMAP, LOST = "remap", "remap_lost"  # in an operation's origin: {from, to, moved_from}
@@ -93,8 +95,10 @@ def take_back(context: RunContext, op: Operation) -> str:
 
 @dataclass(slots=True)
 class _Marks:
-    """What is stored beside the links: that the remap was taken back, and that a prospect which is linked to nothing again
-    does not belong to the record it was linked to (`refused`), or the next look would link the two by their address."""
+    """What is stored beside the links: that the remap was taken back, and what people said of the prospect. One that has its
+    earlier link again belongs to any other record as little or as much as before. One that is linked to nothing again does not
+    belong to the record it was linked to (`refused`), nor to those that were left for it: or the next look would link it by
+    its address."""
 
     context: RunContext
     op: Operation
@@ -102,6 +106,7 @@ class _Marks:
     refused: str
     stones: list[int] = field(default_factory=list)
     pair: RememberedPair | None = None
+    forgotten: list[RememberedPair] = field(default_factory=list)  # what the remap remembered of the other records
     cases: list[Case] = field(default_factory=list)  # the questions that the remap answered, as they were
 
     def store(self) -> None:
@@ -111,7 +116,9 @@ class _Marks:
         Tombstone.objects.filter(pk__in=self.stones).update(restored_at=now, restored_by=self.context.run.started_by)
         Operation.objects.filter(pk=self.op.pk).update(undone_at=now)
         self._ask_again()
-        if self.refused:
+        if not self.refused:
+            self.forgotten = forget(sync_pass, self.op.target_id, self.op.origin[REMAP].get("remembered") or [])
+        else:
             pair, is_new = RememberedPair.objects.get_or_create(sync_pass=sync_pass, crm_id=self.refused, peer_id=self.op.target_id)
             self.pair = pair if is_new else None
 
@@ -132,6 +139,7 @@ class _Marks:
             case.save(update_fields=["state", "decision", "decided", "decided_by", "closed_at", "note", "opened_at"])
         Tombstone.objects.filter(pk__in=self.stones).update(restored_at=None, restored_by="")
         Operation.objects.filter(pk=self.op.pk).update(undone_at=None)
+        insert_rows(self.forgotten)
         if self.pair is not None:
             self.pair.delete()
 

@@ -18,6 +18,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from reconciliation.core.counting import counted
 from reconciliation.models import Case, ConflictField, HookDelivery, Import, ImportRow, Operation, Retention, Run, RunEvent
 from reconciliation.models.by_time import first_newer
 from reconciliation.models.journal import LOSERS
@@ -57,6 +58,16 @@ class Keep:
     run_days: int = 400
 
 
+# what one of a kind is called, where that is not the kind without the s of its end
+ONE = {"rows of imports": "row of an import", "fields of conflicts": "field of a conflict", "sessions that ended": "session that ended"}
+ONE |= {"deliveries": "delivery"}
+
+
+def removed_in_words(removed: dict[str, int]) -> list[str]:
+    """Returns what a round removed: ["1 write", "12 rows of imports"]."""
+    return [counted(n, ONE.get(kind, kind.removesuffix("s")), kind) for kind, n in removed.items() if n]
+
+
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """What one round removed, by kind; not complete when its time ran out."""
@@ -66,7 +77,7 @@ class Pruned:
 
     @property
     def sentence(self) -> str:
-        said = ", ".join(f"{n:,} {kind}" for kind, n in self.removed.items() if n)
+        said = ", ".join(removed_in_words(self.removed))
         return f"{f'Removed {said}' if said else 'Nothing was old enough to be removed'}.{'' if self.is_complete else ' More is left.'}"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from django.db.models import QuerySet
 
+from reconciliation.core.counting import bent, counted
 from reconciliation.defaults.accounts import ACCOUNTS_PASS
 from reconciliation.engine import gate
 from reconciliation.models import Connection, MappingTable, Run, SyncPass
@@ -120,7 +121,8 @@ def _fields(sync_pass: SyncPass) -> Step:
     if not fields_are_known(sync_pass):
         said, lines = "The fields of Workbooks have not been read yet.", ("Test the connection; it reads them.",)
     else:
-        said = f"{sum(bool(f.column) for f in fields)} of the plugin's fields are found in {sync_pass.crm}."
+        n = sum(bool(f.column) for f in fields)
+        said = f"{n} of the plugin's fields {bent(n, 'is', 'are')} found in {sync_pass.crm}."
         lines = tuple(f"{f.title} of {f.whose}: {f.state}" for f in missing)
     who = "A Workbooks administrator, or this application with that right: the page creates them or says them to copy."
     acts = (Act("Fields", "setup_fields"),)
@@ -130,8 +132,13 @@ def _fields(sync_pass: SyncPass) -> Step:
 def _mapping(sync_pass: SyncPass) -> Step:
     problems = lint_types(sync_pass)
     tables = _tables(sync_pass)
-    counts = [f"{sum(row.is_enabled for row in table.rules.all())} rows of “{table}”" for table in tables]
-    said = " and ".join(counts) + " are enabled" + ("; each fits the fields of both systems." if not problems else ".")
+    enabled = {table.name: sum(row.is_enabled for row in table.rules.all()) for table in tables}
+    counts = [f"{counted(n, 'row')} of “{name}”" for name, n in enabled.items()]
+    said = (
+        " and ".join(counts)
+        + bent(sum(enabled.values()), " is enabled", " are enabled")
+        + ("; each fits the fields of both systems." if not problems else ".")
+    )
     acts = (Act("Edit the mapping", "mapping_edit", argument=tables[0].pk) if len(tables) == 1 else Act("Mappings", "mapping_list"),)
     return Step("mapping", "Mapping", not problems, said, _short(problems), "An admin of this application.", acts)
 
@@ -153,8 +160,11 @@ def _owners(sync_pass: SyncPass) -> Step:
     if check is None:
         said = "Nobody has looked yet which names under Assigned To are Outreach usernames."
         return Step("owners", "Users", False, said, (), who, (act,))
-    looked = f"{check.looked_at:,} organisations looked at{'' if check.is_complete else ' (there are more)'}"
-    said = f"{looked}: {len(check.matched)} of {len(check.names)} names are Outreach usernames."
+    looked = f"{counted(check.looked_at, 'organisation')} looked at{'' if check.is_complete else ' (there are more)'}"
+    matched = len(check.matched)
+    said = (
+        f"{looked}: {matched} of {counted(len(check.names), 'name')} {bent(matched, 'is an Outreach username', 'are Outreach usernames')}."
+    )
     near = near_matches(sync_pass.peer, [name for name, _ in check.unmatched])
     lines = []
     for name, n in check.unmatched:
@@ -191,14 +201,16 @@ def _pilot(sync_pass: SyncPass) -> Step:
     if newest is None:
         said = "Try the pass with a few organisations that you pick, then with batches of a size you choose."
         return Step("pilot", "Pilot", False, said, ("No pilot has run yet.",), "An admin of this application.", act)
-    said = f"The newest pilot is run {newest.pk}: {newest.created} created, {newest.duplicates} duplicates, {newest.failed} failed."
+    said = (
+        f"The newest pilot is run {newest.pk}: {newest.created} created, {counted(newest.duplicates, 'duplicate')}, {newest.failed} failed."
+    )
     return Step("pilot", "Pilot", True, said, (), "", act)
 
 
 def _on(sync_pass: SyncPass) -> Step:
     who = "An admin of this application."
     if sync_pass.is_on:
-        return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {sync_pass.interval_seconds} seconds.", (), who)
+        return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {counted(sync_pass.interval_seconds, 'second')}.", (), who)
     act = Act("Switch on", "setup_switch_on", is_post=True, question=QUESTION[sync_pass.crm.system])
     return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Record
+from reconciliation.core.counting import bent
 from reconciliation.core.eligibility import explain
 from reconciliation.engine import gate
 from reconciliation.engine.previews import GOOD_FOR
@@ -160,7 +161,8 @@ def refuse_switch_on(sync_pass: SyncPass) -> None:
     if _is_of_plugin(sync_pass):
         _refuse_unknown_database(sync_pass)
         if gate.is_closed(sync_pass) and (missing := missing_fields(sync_pass)):
-            raise SwitchRefused(f"{len(missing)} of the plugin's fields are missing in {sync_pass.crm}; see Set-up, Fields.")
+            are = bent(len(missing), "is", "are")
+            raise SwitchRefused(f"{len(missing)} of the plugin's fields {are} missing in {sync_pass.crm}; see Set-up, Fields.")
     if why := gate.preview_wanted(sync_pass):
         raise SwitchRefused(why)
 

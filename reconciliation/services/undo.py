@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from connectors.contract import Connector, Record, Ref, Value
 from connectors.errors import ConnectorError
+from reconciliation.core.counting import counted
 from reconciliation.core.mapping import Mapping
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_blank, is_same
@@ -147,7 +148,7 @@ def undo(
     wiring: Wiring | None = None,
 ) -> list[UndoLine]:
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
-    what = f"Undo {len(operations)} write{'s' if len(operations) > 1 else ''}."
+    what = f"Undo {counted(len(operations), 'write')}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
         if sync_pass.record_types.exists():
             told = _undo_pairs(context, _as_they_are(operations[:MOST_AT_ONCE]), field)
@@ -169,7 +170,7 @@ def undo(
 
 def _audit(context: RunContext, user: AbstractBaseUser, done: list[UndoLine], field: str) -> None:
     operations = [line.operation.pk for line in done][:100]
-    audit(user, "undo", f"{len(done)} writes", run=context.run.pk, operations=operations, field=field)
+    audit(user, "undo", counted(len(done), "write"), run=context.run.pk, operations=operations, field=field)
 
 
 def _as_they_are(operations: list[Operation]) -> list[Operation]:

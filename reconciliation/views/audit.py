@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 
+from reconciliation.core.counting import counted
 from reconciliation.models import AuditEntry
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.audit import audit_verify
@@ -56,8 +57,12 @@ def verify(request: HttpRequest) -> HttpResponse:
     """Walks the chain of the whole log and says whether it holds."""
     found = audit_verify()
     if found.broken is None:
-        messages.success(request, f"All {found.rows:,} rows are as they were written, and none is missing between them.")
+        all_rows = f"All {found.rows:,} rows are as they were written, and none is missing between them."
+        said = "The one row is as it was written." if found.rows == 1 else all_rows
+        messages.success(request, said)
     else:
         at = f"{found.broken.at:%Y-%m-%d %H:%M}"
-        messages.error(request, f"Row {found.broken.pk} of {at} does not fit the {found.rows:,} rows before it: the log was changed.")
+        messages.error(
+            request, f"Row {found.broken.pk} of {at} does not fit the {counted(found.rows, 'row')} before it: the log was changed."
+        )
     return redirect("admin:audit")

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.counting import are
 from reconciliation.core.mapping import FieldRule
 from reconciliation.core.settling import CannotSettle, Take, read_typed
 from reconciliation.core.transforms import USER_PAIR
@@ -260,7 +261,10 @@ def _carry_out(request: HttpRequest, sync_pass: SyncPass | None, take: str, fiel
         return redirect("admin:conflict_bulk")
     reason = request.POST.get("reason", "").strip()[:1000]
     jobs.ask_for("settle_conflicts", sync_pass.name, keys, take, request.user.pk, reason)
-    messages.success(request, f"{len(keys)} conflicts are being decided; the run at the top of the list says what became of each.")
+    messages.success(
+        request,
+        f"{are(len(keys), 'conflict')} being decided; the run at the top of the list says what became of each.",
+    )
     return redirect("admin:run_list")
 
 

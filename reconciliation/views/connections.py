@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 
 from connectors.outreach.scopes import SCOPES as OUTREACH_SCOPES
 from connectors.salesforce.scopes import SCOPES as SALESFORCE_SCOPES
+from reconciliation.core.counting import bent, counted
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
@@ -206,9 +207,14 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     lines = connection_test(connection)
     missing, warnings = sum(not line.is_ok for line in lines), sum(line.is_warning and line.is_ok for line in lines)
     if missing:
-        messages.error(request, f"“{connection}”: {missing} of {len(lines)} lines of the test need a person.")
+        messages.error(
+            request, f"“{connection}”: {missing} of {counted(len(lines), 'line')} of the test {bent(missing, 'needs', 'need')} a person."
+        )
     elif warnings:
-        messages.warning(request, f"“{connection}” works; {warnings} of {len(lines)} lines of the test want a look.")
+        messages.warning(
+            request,
+            f"“{connection}” works; {warnings} of {counted(len(lines), 'line')} of the test {bent(warnings, 'wants', 'want')} a look.",
+        )
     else:
         messages.success(request, f"“{connection}” works.")
     if request.POST.get("from") == "connection":

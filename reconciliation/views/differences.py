@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.counting import are, bent
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Difference, FieldRule, SyncPass
 from reconciliation.models.prefix import starts_with
@@ -141,7 +142,10 @@ def _carry_out(request: HttpRequest) -> HttpResponse:
     reason = request.POST.get("reason", "").strip()[:1000]
     if len(keys) > 1:
         jobs.ask_for("force_differences", keys, request.user.pk, reason)
-        messages.success(request, f"{len(keys)} fields are being sent; the list of runs says what became of them.")
+        messages.success(
+            request,
+            f"{are(len(keys), 'field')} being sent; the list of runs says what became of {bent(len(keys), 'it', 'them')}.",
+        )
         return redirect("admin:difference_list")
     done = force(keys, request.user, reason=reason)
     if done.written or done.agreed:

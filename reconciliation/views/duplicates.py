@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.contract import Value
 from reconciliation import jobs
+from reconciliation.core.counting import bent
 from reconciliation.core.transforms import CannotConvert, Unmatched, convert
 from reconciliation.core.values import is_same
 from reconciliation.filters import DuplicateFilter
@@ -198,7 +199,9 @@ def bulk(request: HttpRequest) -> HttpResponse:
             messages.warning(request, "Choose at least one pair. Nothing was done.")
             return redirect("admin:duplicate_bulk")
         jobs.ask_for("link_duplicates", keys, request.user.pk)
-        messages.success(request, f"{len(keys)} are being linked; the run at the top of the list says what became of each.")
+        messages.success(
+            request, f"{len(keys)} {bent(len(keys), 'is', 'are')} being linked; the run at the top of the list says what became of each."
+        )
         return redirect("admin:run_list")
     rows = equal_domains()
     title = "Link duplicates with equal domain"

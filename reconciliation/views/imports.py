@@ -14,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from connectors.errors import ConnectorError
 from connectors.text import clean
 from reconciliation import jobs
+from reconciliation.core.counting import are, bent
 from reconciliation.engine.importing import allows_choice
 from reconciliation.filters import ImportFilter, ImportRowFilter
 from reconciliation.models import Import, ImportRow, Policy, Run, SyncPass
@@ -201,7 +202,10 @@ def start(request: HttpRequest) -> HttpResponse:
     sure = source if source in Import.Source.values else Import.Source.CSV
     batch = import_start(_the_pass(), choice, request.user, source=sure, title=title)
     jobs.ask_for("carry_import", batch.pk)
-    messages.success(request, f"{batch.total:,} rows are being imported. You may leave this page; it shows how far it is.")
+    messages.success(
+        request,
+        f"{are(batch.total, 'row')} being imported. You may leave this page; it shows how far it is.",
+    )
     return redirect("admin:import_detail", batch.pk)
 
 
@@ -325,7 +329,11 @@ def progress(request: HttpRequest, pk: int) -> JsonResponse:
 
 
 def _in_words(counts: Counts) -> str:
-    parts = [(counts.created, "created"), (counts.linked, "linked"), (counts.present, "were linked already")]
+    parts = [
+        (counts.created, "created"),
+        (counts.linked, "linked"),
+        (counts.present, bent(counts.present, "was linked already", "were linked already")),
+    ]
     parts += [(counts.kept, "kept on another CRM ID"), (counts.failed, "failed")]
     return ", ".join(f"{n:,} {word}" for n, word in parts if n)
 
@@ -346,7 +354,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
     n = import_retry(batch, request.user, reason=reason, row_ids=None if reason or is_all else chosen)
     if n:
         jobs.ask_for("carry_import", batch.pk)
-        messages.success(request, f"{n:,} rows are tried again.")
+        messages.success(request, f"{are(n, 'row')} tried again.")
     else:
         messages.warning(request, "Choose at least one row that failed.")
     return redirect("admin:import_detail", batch.pk)

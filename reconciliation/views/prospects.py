@@ -13,24 +13,27 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.counting import are
 from reconciliation.core.matching import Rule
 from reconciliation.filters import ProspectFilter
 from reconciliation.models import Binding, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.matches import PASS, find_matches, pass_at_work, prospects_pass, prospects_terms
+from reconciliation.services.matches import PASS, Matches, ProspectGone, find_matches, pass_at_work, prospects_pass, prospects_terms
 from reconciliation.services.policy import refuse_unless_remap
 from reconciliation.services.pull import NOT_LINKED, Choice, linked, plan_of, pull
-from reconciliation.services.remap import (
+from reconciliation.services.remap import bulk_plans, remap, remap_plan
+from reconciliation.services.remap_questions import (
     MOST_AT_ONCE,
     asked_prospects,
-    bulk_plans,
+    link_of,
+    questions_of,
     refuse_to_show_matches,
-    remap,
+    remap_ask_again,
+    remap_close,
     remap_keep,
     remap_keep_linked,
-    remap_plan,
 )
 from reconciliation.services.sittings import Sitting, sitting_of
 from reconciliation.templatetags.sync import named
@@ -123,7 +126,10 @@ def show_matches(request: HttpRequest, peer_id: int) -> HttpResponse:
 
 def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
     sync_pass, terms = prospects_terms()
-    matches = find_matches(sync_pass, peer_id, terms=terms)
+    try:
+        matches = find_matches(sync_pass, peer_id, terms=terms)
+    except ProspectGone as gone:
+        return _show_gone(request, sync_pass, peer_id, gone)
     refuse_to_show_matches(matches)
     sitting = sitting_of(sync_pass, peer_id, _import(request))
     rows = Paginator(matches.candidates, ROWS_A_PAGE).get_page(request.GET.get("page"))
@@ -134,6 +140,7 @@ def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
         "admin/reconciliation/prospect/matches.html",
         f"Matches of {named(matches.name, peer_id)}",
         matches=matches,
+        is_asked=_is_asked(matches, sitting),
         rows=rows,
         plans=plans,
         only=first if sum(not plan.refusal for plan in plans) == 1 else "",
@@ -146,7 +153,23 @@ def _show_matches(request: HttpRequest, peer_id: str) -> HttpResponse:
     )
 
 
-def _compared(matches: Any, candidates: list[Any]) -> list[dict[str, Any]]:
+def _is_asked(matches: Matches, sitting: Sitting) -> bool:
+    """Tells whether a question about the prospect is open; the reading of its link says so, or that of its place."""
+    return matches.binding.is_asked if matches.binding is not None else sitting.is_asked  # type: ignore[attr-defined]  # annotated
+
+
+def _show_gone(request: HttpRequest, sync_pass: SyncPass, peer_id: str, gone: ProspectGone) -> HttpResponse:
+    """The page of a prospect that is not there any more: a question about it may still be open, and is closed here."""
+    questions = questions_of(sync_pass, peer_id, link_of(sync_pass, peer_id))
+    if not questions.open:
+        raise gone
+    sitting = sitting_of(sync_pass, peer_id, _import(request))
+    title = f"Matches of {named(questions.open[0].name, peer_id)}"
+    template = "admin/reconciliation/prospect/gone.html"
+    return render(request, template, title, peer_id=peer_id, why=str(gone), sitting=sitting)
+
+
+def _compared(matches: Matches, candidates: list[Any]) -> list[dict[str, Any]]:
     """Returns a row per mapped field: the prospect's value, then what each of the first candidates holds for it."""
     beside = candidates[:COMPARED_AT_ONCE]
     names = [name for name in matches.fields if any(name in it.fields for it in beside)]
@@ -159,7 +182,7 @@ def _compared(matches: Any, candidates: list[Any]) -> list[dict[str, Any]]:
 
 @action(OPERATE)
 def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
-    """Carries the choice out, then offers the data of the chosen record; *keep* and *later* go on to the next prospect."""
+    """Carries the choice out, then offers the data of the chosen record; *keep*, *close* and *later* go on to the next prospect."""
     id_, decision = str(peer_id), request.POST.get("decision", "")
     sync_pass = prospects_pass()
     sitting = sitting_of(sync_pass, id_, _import(request))
@@ -169,8 +192,19 @@ def decide(request: HttpRequest, peer_id: int) -> HttpResponse:
         return redirect(_way_on(sitting))
     if decision == "keep":
         closed = remap_keep(id_, request.user, reason=reason)  # type: ignore[arg-type]
-        messages.success(request, f"Prospect {id_} stays as it is." + (f" {closed} question closed." if closed == 1 else ""))
+        messages.success(
+            request, f"Prospect {id_} stays as it is." + (f" {closed} question{'' if closed == 1 else 's'} closed." if closed else "")
+        )
         return redirect(_way_on(sitting))
+    if decision == "close":
+        n = remap_close(id_, request.user, reason=reason)  # type: ignore[arg-type]
+        again = " It opens again when a record that can be chosen turns up." if n else ""
+        messages.success(request, f"{n} question{'' if n == 1 else 's'} about prospect {id_} closed: no candidate was left.{again}")
+        return redirect(_way_on(sitting))
+    if decision == "ask_again":
+        n = remap_ask_again(id_, request.user, reason=reason)  # type: ignore[arg-type]
+        messages.success(request, f"The answer was taken back: {n} question{' is' if n == 1 else 's are'} open again.")
+        return redirect(_address("prospect_matches", sitting, id_))
     choice = request.POST.get("choice", "")
     crm_type, _, crm_id = choice.partition(":")
     if not crm_id:
@@ -325,5 +359,8 @@ def _carry_out_bulk(request: HttpRequest) -> HttpResponse:
         messages.warning(request, "Choose at least one prospect. Nothing was done.")
         return redirect("admin:prospect_bulk")
     jobs.ask_for("remap_prospects", keys, request.user.pk, request.POST.get("reason", "").strip()[:1000])
-    messages.success(request, f"{len(keys)} prospects are being worked through; the run at the top of the list says what became of each.")
+    messages.success(
+        request,
+        f"{are(len(keys), 'prospect')} being worked through; the run at the top of the list says what became of each.",
+    )
     return redirect("admin:run_list")

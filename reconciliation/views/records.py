@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from connectors.contract import Ref
 from reconciliation import jobs
+from reconciliation.core.counting import bent
 from reconciliation.core.values import is_same
 from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
@@ -25,6 +26,7 @@ from reconciliation.services.pair_records import PAIR_PASSES, PairNow, explain_p
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
 from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
+from reconciliation.services.remap_questions import last_answered
 from reconciliation.services.why import Explanation, explain_organisation
 from reconciliation.store import decode
 from reconciliation.templatetags.sync import named, said, shown
@@ -132,6 +134,7 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
         tombstone=stone,
         may_import=may_import,
         matches_of=_matches_of(sync_pass, ref, it),
+        taken_back=_taken_back(sync_pass, ref, it) if request.user.has_perm(OPERATE) else None,
     )
 
 
@@ -145,6 +148,16 @@ def _matches_of(sync_pass: SyncPass, ref: Ref, it: PairNow) -> str:
     if it.is_linked and it.binding is not None:
         return asked or (it.binding.peer_id if it.binding.allows_remap else "")  # type: ignore[attr-defined]  # set by `binding_of`
     return ref.id if ref.system == sync_pass.peer.system else asked
+
+
+def _taken_back(sync_pass: SyncPass, ref: Ref, it: PairNow) -> Case | None:
+    """Returns the case whose answer can be taken back from the page of a prospect."""
+    if sync_pass.name != IMPORTS_PASS or ref.system != sync_pass.peer.system:
+        return None
+    binding = it.binding if it.is_linked else None
+    if binding is not None and not binding.allows_remap:  # type: ignore[attr-defined]  # set by `binding_of`
+        return None
+    return next(iter(last_answered(it.cases, binding)), None)
 
 
 def _title(name: str, ref: Ref) -> str:
@@ -316,7 +329,10 @@ def check_owners(request: HttpRequest) -> HttpResponse:
     if found:
         jobs.nudge(sync_pass.name, request.user.get_username())
     if found:
-        messages.success(request, f"{found} of them are Outreach usernames by now; the next run sets their owners.")
+        messages.success(
+            request,
+            f"{found} of them {bent(found, 'is an Outreach username', 'are Outreach usernames')} by now; the next run sets the owners.",
+        )
     else:
         messages.success(request, "No change: none is an Outreach username.")
     return redirect("admin:owner_list")

@@ -9,7 +9,7 @@ from django.shortcuts import redirect
 from reconciliation import jobs
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.audit import audit
-from reconciliation.services.retention import KEPT, Keep, RetentionRefused, retention_row, retention_set
+from reconciliation.services.retention import KEPT, Keep, RetentionRefused, removed_in_words, retention_row, retention_set
 from reconciliation.views.page import action, page, render, whole_number
 
 
@@ -26,7 +26,8 @@ def show(request: HttpRequest) -> HttpResponse:
         return redirect("admin:retention")
     row = retention_row()
     rows = [{"name": n, "title": t, "days": getattr(row, n), "least": low, "most": high} for n, (t, low, high) in KEPT.items()]
-    return render(request, "admin/reconciliation/retention/show.html", "Data kept", rows=rows, row=row)
+    said = removed_in_words(row.removed)
+    return render(request, "admin/reconciliation/retention/show.html", "Data kept", rows=rows, row=row, removed=said)
 
 
 @action(ADMINISTER)

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
+from reconciliation.core.counting import bent
 from reconciliation.engine import gate
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
@@ -64,7 +65,8 @@ def ledger_parts(run: Run) -> list[dict[str, Any]]:
         value = sum(run.excluded.values()) if name == "excluded" else getattr(run, name)
         if value and run.seen:
             width = 1000 * value / run.seen
-            parts.append({"name": name, "value": value, "x": f"{x:.2f}", "width": f"{width:.2f}"})
+            word = bent(value, name.removesuffix("s"), name)  # 1 duplicate
+            parts.append({"name": name, "word": word, "value": value, "x": f"{x:.2f}", "width": f"{width:.2f}"})
             x += width
     return parts
 
@@ -134,7 +136,8 @@ def apply(request: HttpRequest, pk: int) -> HttpResponse:
 def progress(request: HttpRequest, pk: int) -> JsonResponse:
     run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
     is_running = run.state == Run.State.RUNNING
-    return JsonResponse({**run.as_dict(), "is_running": is_running, "word": run.get_state_display(), "total": run.total})
+    words = ", ".join(f"{part['value']:,} {part['word']}" for part in ledger_parts(run))
+    return JsonResponse({**run.as_dict(), "is_running": is_running, "words": words, "word": run.get_state_display(), "total": run.total})
 
 
 @page()

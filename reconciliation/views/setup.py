@@ -8,6 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation import jobs
+from reconciliation.core.counting import bent, counted
 from reconciliation.engine import gate
 from reconciliation.models import Binding, Connection, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
@@ -141,7 +142,7 @@ def look_at_owners(request: HttpRequest) -> HttpResponse:
     sync_pass = plugin_pass()
     if sync_pass is not None:
         check = owners_look(sync_pass)
-        messages.success(request, f"{check.looked_at:,} organisations were looked at.")
+        messages.success(request, f"{counted(check.looked_at, 'organisation')} {bent(check.looked_at, 'was', 'were')} looked at.")
     return redirect("admin:setup")
 
 

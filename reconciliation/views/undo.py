@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 
 from reconciliation import jobs
+from reconciliation.core.counting import bent, counted
 from reconciliation.models import Operation, Run
 from reconciliation.roles import OPERATE
 from reconciliation.services.undo import MOST_AT_ONCE, UndoLine, undo, undo_plan, undoable
@@ -70,11 +71,14 @@ def _field(request: HttpRequest) -> str:
 def _carry_out(request: HttpRequest, run: Run, operations: list[Operation]) -> HttpResponse:
     if len(operations) > 1:
         jobs.ask_for("undo_writes", run.pk, [op.pk for op in operations], request.user.pk, _field(request), _reason(request))
-        messages.success(request, f"{len(operations)} writes are being taken back; the list says what became of them.")
+        messages.success(
+            request,
+            f"{len(operations)} writes are being taken back; the list says what became of them.",
+        )
         return redirect("admin:run_list")
     lines = undo(run.sync_pass, operations, request.user, field=_field(request), reason=_reason(request)) if operations else []
     done = sum(line.is_possible for line in lines)
-    messages.success(request, f"{done} of {len(lines)} writes were taken back.")
+    messages.success(request, f"{done} of {counted(len(lines), 'write')} {bent(done, 'was', 'were')} taken back.")
     for line in lines:
         if not line.is_possible:
             messages.warning(request, line.sentence)

@@ -223,9 +223,12 @@ def test_failures_are_retried_one_a_group_and_all(client, box, operator):
     for id_ in bare:
         box.world.salesforce.update_record("Contact", id_, {"Email": f"{id_}@example.com"})
 
-    client.post(f"/imports/{batch.pk}/retry/", {"row": [row.pk, "²", "999999"]})
+    assert (
+        "1 row is tried again."
+        in client.post(f"/imports/{batch.pk}/retry/", {"row": [row.pk, "²", "999999"]}, follow=True).content.decode()
+    )
     assert [r.state for r in batch.rows.all()] == ["created", "failed", "failed", "failed"]
-    client.post(f"/imports/{batch.pk}/retry/", {"reason": "no_email"})
+    assert "2 rows are tried again." in client.post(f"/imports/{batch.pk}/retry/", {"reason": "no_email"}, follow=True).content.decode()
     assert [r.state for r in batch.rows.all()] == ["created", "created", "created", "failed"]
     box.contact("Late", "late@example.com")
     client.post(f"/imports/{batch.pk}/retry/", {"all": "1"})

@@ -112,7 +112,7 @@ def test_s2_19_s2_14_s2_15_update_then_pull_data_down_then_force(client, box, ol
     assert box.life(id_) == life
     operation = Operation.objects.filter(origin__forced=True).get()
     back = client.post(f"/runs/{operation.run_id}/undo/", {"operation": operation.pk}, follow=True)
-    assert "1 of 1 writes were taken back" in text(back) and box.peer(id_)["title"] == "Buyer"
+    assert "1 of 1 write was taken back" in text(back) and box.peer(id_)["title"] == "Buyer"
 
 
 def test_s2_5_with_prevent_nothing_offers_or_performs_a_remap(client, box, olga):
@@ -154,6 +154,67 @@ def test_with_prevent_an_open_question_can_still_be_dismissed(client, box, olga)
     assert "1 question closed" in text(kept) and box.binding(id_).crm_id == contact
     assert not Case.objects.filter(kind="remap", state="open").exists()
     assert where not in text(client.get("/prospects/"))
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_question_whose_candidates_are_all_gone_is_closed_on_its_page(client, box, olga, is_linked):
+    if is_linked:
+        _, id_ = box.pair()
+        gone = [("Lead", box.lead("Byrne", "ada@acme.example"))]
+    else:
+        RecordType.objects.update(inbound_create=False, outbound_create=False)
+        gone = [("Contact", box.contact("Byrne", "ada@acme.example")) for _ in range(2)]
+        box.run()
+        id_ = box.prospect("Byrne", "ada@acme.example")
+    box.run()
+    for type_, record in gone:
+        box.world.salesforce.delete_record(type_, record)
+    where = f"/prospects/{id_}/matches/"
+
+    page = text(client.get(where))
+    assert "No candidate is left" in page and 'value="close"' in page and 'value="keep"' not in page
+    assert "can be chosen turns up" in page and ("Keep the present ID" in page) == is_linked
+    closed = text(client.post(f"/prospects/{id_}/decide/", {"decision": "close", "reason": "gone"}, follow=True))
+
+    assert f"1 question about prospect {id_} closed: no candidate was left" in closed
+    assert not Case.objects.filter(kind="remap", state="open").exists()
+    assert 'value="close"' not in text(client.get(where))
+    page = text(client.get(f"/records/outreach/prospect/{id_}/"))
+    assert "No candidate was left" in page and "by a-operator" in page and 'value="ask_again"' in page
+    again = client.post(f"/prospects/{id_}/decide/", {"decision": "ask_again"}, follow=True)
+    assert "1 question is open again" in text(again) and 'value="close"' in text(again)
+
+
+def test_a_question_about_a_prospect_that_is_gone_is_closed_on_its_page(client, box, olga):
+    _, id_ = box.pair()
+    box.lead("Byrne", "ada@acme.example")
+    box.run()
+    box.world.outreach.delete_record("prospects", id_)
+    where = f"/prospects/{id_}/matches/"
+
+    page = text(client.get(where))
+    assert f"Prospect {id_} is not in Outreach" in page and 'value="close"' in page
+    client.post(f"/prospects/{id_}/decide/", {"decision": "close"}, follow=True)
+
+    assert Case.objects.get(kind="remap").get_decision_word() == "No candidate was left"
+    assert client.get(where).status_code == 302
+
+
+def test_keep_is_taken_back_on_the_page_of_the_record(client, box, olga):
+    _, id_ = box.pair()
+    lead, where = box.lead("Byrne", "ada@acme.example"), f"/records/outreach/prospect/{id_}/"
+    box.run()
+    client.post(f"/prospects/{id_}/decide/", {"decision": "keep"})
+    page = text(client.get(where))
+    assert "Kept on its present CRM ID" in page and page.count('value="ask_again"') == 1
+    Policy.objects.update(same_email="prevent")
+    assert 'value="ask_again"' not in text(client.get(where))
+    assert "Remapping is off" in text(client.post(f"/prospects/{id_}/decide/", {"decision": "ask_again", "back": where}, follow=True))
+    Policy.objects.update(same_email="choose")
+
+    client.post(f"/prospects/{id_}/decide/", {"decision": "ask_again"})
+
+    assert Case.objects.get(kind="remap", state="open").crm_id == lead
 
 
 def test_moving_a_link_needs_its_tick(client, box, olga):

@@ -11,7 +11,8 @@ from reconciliation.selectors import last_day
 from reconciliation.services.conflict_desk import Choice
 from reconciliation.services.conflicts import bulk_rows, conflict_decide, conflicts_settle
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.remap import asked_prospects, bulk_plans, remap_many
+from reconciliation.services.remap import bulk_plans, remap_many
+from reconciliation.services.remap_questions import asked_prospects
 from tests.admin.test_exports import read
 from tests.admin.test_pages import log_in
 from tests.conflicting import conflicting

@@ -1,8 +1,12 @@
 """What pages say where there is little to say: names nobody can see, values nobody can see, versions that cannot come back."""
 
+import re
+from pathlib import Path
+
 import pytest
 from django.utils.html import escape
 
+from reconciliation.core.counting import are, bent, counted
 from reconciliation.models import AuditEntry, Case, MappingTable, MappingVersion
 from reconciliation.services.audit import audit
 from reconciliation.templatetags.sync import shown
@@ -10,6 +14,18 @@ from tests.admin.test_pages import address, log_in
 from tests.admin.test_pages import world as world  # noqa: PLC0414  # the fixture
 
 pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).parents[2]
+NOUNS = (
+    "rows records prospects conflicts fields writes errors organisations accounts links runs cases deliveries days lines users steps "
+    "questions duplicates people columns entries seconds minutes hours codes contacts leads imports matches differences versions values "
+    "flags tasks sequences names owners"
+).replace(" ", "|")
+COUNTED = re.compile(rf"\{{([^{{}}\"]*)\}}\}}?(?:</\w+>)?(?: [a-z]+)? (?:{NOUNS})\b")
+# What stands before such a noun and is no count, or is more than one wherever it is said.
+NEVER_ONE = re.compile(
+    r"MOST_|LEAST_|most|name|_title|names\.crm|pluralize|object_type|what$|kind$|steps.length|len\(found|len\(free|len\(value|len\(sizes|"
+    r"len\(rows\)|len\(mine|len\(cases|len\(operations|len\(done\.fields|found\.rows|len\(accounts|sent|count$|bound$|self\.days|_days"
+)
 UNSEEN = "\u200b\u00a0\u200b"
 
 
@@ -66,3 +82,17 @@ def test_the_details_of_the_audit_log_end_without_a_loose_sign(client, world):
 
     assert AuditEntry.objects.filter(action="change connection").exists()
     assert escape("https://a.example") + "</li></ul>" in page
+
+
+def test_a_count_is_never_said_with_a_word_that_does_not_bend():
+    """Heuristic: a count straight before the plural of what is counted. `core/counting.py` and `pluralize` bend it."""
+    files = [*ROOT.glob("templates/**/*.html"), *ROOT.glob("reconciliation/**/*.py")]
+    found = [(path.name, m[0]) for path in files for m in COUNTED.finditer(path.read_text()) if not NEVER_ONE.search(m[1])]
+
+    assert len(files) > 100 and not found
+
+
+def test_one_and_many_are_said_as_people_say_them():
+    assert [counted(n, "row") for n in (0, 1, 2, 1200)] == ["0 rows", "1 row", "2 rows", "1,200 rows"]
+    assert (counted(1, "entry", "entries"), counted(2, "entry", "entries")) == ("1 entry", "2 entries")
+    assert (are(1, "row"), are(3, "row"), bent(1, "it", "them")) == ("1 row is", "3 rows are", "it")

@@ -246,7 +246,7 @@ def test_an_operator_undoes_a_run_after_seeing_what_it_would_do(box, staff, live
     expect(page.get_by_text("is deleted; Id and URL are cleared")).to_be_visible()
     page.get_by_role("button", name="Undo").click()
 
-    expect(page.get_by_text("1 of 1 writes were taken back")).to_be_visible()
+    expect(page.get_by_text("1 of 1 write was taken back")).to_be_visible()
     assert len(box.accounts()) == 1
 
 

@@ -101,7 +101,7 @@ def test_s2_16_to_s2_19_an_operator_works_a_bulk_import_through_in_one_sitting(b
     box.edit_crm("Contact", bare, Email="bare@acme.example")
     press(page, page.get_by_label("Choose row 3"), "Space")
     press(page, button(page, "Retry chosen"), "Enter")
-    expect(page.get_by_text("1 rows are tried again")).to_be_visible()
+    expect(page.get_by_text("1 row is tried again")).to_be_visible()
     carry_out(box)
     assert ImportRow.objects.get(number=3).state == "created"
     assert [box.life(first), box.life(second), box.life(holder)] == life

@@ -23,7 +23,7 @@ from reconciliation.services.imports import (
     import_start,
     import_views,
 )
-from reconciliation.services.remap import asked_prospects, remap_keep
+from reconciliation.services.remap_questions import asked_prospects, remap_keep
 from tests.importing import make_importing
 from tests.remapping import choose_now
 

@@ -149,7 +149,7 @@ def test_owners_are_looked_up_by_a_job_and_a_find_asks_for_a_run(box, asked):
     assert jobs.recheck_owners("organisations") == "0 owners found"
     box.world.outreach.create_record("users", {"username": "Somebody New"})
 
-    assert jobs.recheck_owners("organisations") == "1 owners found"
+    assert jobs.recheck_owners("organisations") == "1 owner found"
     assert asked == [("run_now", ("organisations", ""))]
     assert jobs.recheck_owners("no such pass") == "off"
 

@@ -25,7 +25,8 @@ from reconciliation.selectors import last_remap
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.errors import error_retry
 from reconciliation.services.matches import find_matches, kept_matches, terms_of
-from reconciliation.services.remap import asked_prospects, bulk_plans, remap_keep, remap_many, remap_plan
+from reconciliation.services.remap import bulk_plans, remap_many, remap_plan
+from reconciliation.services.remap_questions import asked_prospects, remap_ask_again, remap_close, remap_keep
 from reconciliation.services.restore import restore, restore_plan
 from reconciliation.services.undo import undo
 from tests.remapping import remapping
@@ -529,6 +530,108 @@ def test_a_prospect_that_was_left_unlinked_stays_so_when_one_record_is_left(box,
 
     assert ("excluded", "kept_apart") in [event[:2] for event in box.events()]
     assert not Binding.objects.exists() and not box.people("Lead") and len(box.prospects()) == 1
+
+
+# --- nothing left, and answers that are taken back --------------------------------------------------------------------
+
+
+def test_a_question_without_candidates_is_closed_and_opens_again_when_one_turns_up_again(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    with pytest.raises(DecisionRefused, match="can be chosen is there"):
+        remap_close(str(id_), olga, wiring=box.wiring)
+    box.world.salesforce.delete_record("Lead", lead)
+
+    assert remap_close(str(id_), olga, reason="it is gone", wiring=box.wiring) == 1
+
+    case = Case.objects.get(kind="remap")
+    assert (case.state, case.get_decision_word(), case.note, case.decided_by) == ("resolved", "No candidate was left", "it is gone", olga)
+    assert AuditEntry.objects.get(action="remap: no candidate").detail == {"cases": 1, "reason": "it is gone"}
+    assert not RememberedPair.objects.exists()
+    rest(box)
+    box.bring_back("Lead", lead)
+    box.run()
+    case.refresh_from_db()
+    assert (case.state, case.decision, case.decided_by) == ("open", "", None) and "Opened again" in case.note
+    assert box.binding(id_).crm_id == contact and Case.objects.filter(kind="remap").count() == 1
+
+
+def test_a_question_is_not_closed_while_nobody_can_tell_whether_a_candidate_is_left(box, olga):
+    _, id_ = box.pair()
+    box.lead("Byrne", "ada@acme.example")
+    box.run()
+    matches(box, id_)
+    box.world.faults.add({"kind": "status", "status": 503, "system": "salesforce", "times": 99})
+
+    with pytest.raises(DecisionRefused, match="cannot be told now"):
+        remap_close(str(id_), olga, wiring=box.wiring)
+
+    assert Case.objects.get(kind="remap").is_open
+
+
+def test_keeping_that_is_taken_back_asks_again_and_is_forgotten(box, olga):
+    contact, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    remap_keep(str(id_), olga)
+    assert RememberedPair.objects.get().crm_id == lead
+
+    assert remap_ask_again(str(id_), olga) == 1
+
+    case = Case.objects.get(kind="remap")
+    assert (case.is_open, case.decision, case.decided) == (True, "", {}) and not RememberedPair.objects.exists()
+    assert AuditEntry.objects.get(action="remap: ask again").detail == {"cases": 1, "was": "keep"}
+    with pytest.raises(DecisionRefused, match="no answer to take back"):
+        remap_ask_again(str(id_), olga)
+    box.world.salesforce.delete_record("Contact", contact)
+    box.run()
+    box.edit_crm("Lead", lead, Title="Other")
+    box.run()
+    assert box.binding(id_).crm_id == lead  # nothing that was said keeps the two apart any more
+
+
+def test_an_answer_about_another_link_is_not_taken_back(box, olga):
+    _, id_ = box.pair()
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.run()
+    remap_keep(str(id_), olga)
+    choose(box, olga, id_, "Lead", lead)
+
+    with pytest.raises(DecisionRefused, match="no answer to take back"):
+        remap_ask_again(str(id_), olga)
+
+
+def test_what_a_remap_remembered_is_forgotten_with_it(box, olga):
+    contact, id_ = box.pair()
+    lead, other = box.lead("Byrne", "ada@acme.example"), box.lead("Byrne", "ada@acme.example")
+    box.run()
+    done = choose(box, olga, id_, "Lead", lead)
+    assert set(RememberedPair.objects.values_list("crm_id", flat=True)) == {contact, other}
+
+    (line,) = undo(box.sync_pass, [Operation.objects.get(pk=done.operation_id)], olga, wiring=box.wiring)
+
+    assert line.is_possible and box.binding(id_).crm_id == contact
+    assert not RememberedPair.objects.exists()
+    Case.objects.filter(kind="remap").delete()
+    box.edit_crm("Lead", other, Title="Other")
+    box.run()
+    assert Case.objects.get(kind="remap", state="open").crm_id == other  # its edit asks, as before the remap
+
+
+def test_what_a_remap_remembered_stays_when_outreach_refuses_to_take_it_back(box, olga):
+    contact, id_ = box.pair()
+    lead, other = box.lead("Byrne", "ada@acme.example"), box.lead("Byrne", "ada@acme.example")
+    box.run()
+    done = choose(box, olga, id_, "Lead", lead)
+    said = set(RememberedPair.objects.values_list("crm_id", "peer_id", "decided_by", "decided_at"))
+    box.world.faults.add({"kind": "status", "status": 422, "system": "outreach", "method": "PATCH", "times": 9})
+
+    (line,) = undo(box.sync_pass, [Operation.objects.get(pk=done.operation_id)], olga, wiring=box.wiring)
+
+    assert not line.is_possible and box.binding(id_).crm_id == lead
+    assert set(RememberedPair.objects.values_list("crm_id", "peer_id", "decided_by", "decided_at")) == said
+    assert {crm_id for crm_id, *_ in said} == {contact, other}
 
 
 # --- many -----------------------------------------------------------------------------------------------------------

@@ -285,5 +285,5 @@ def test_the_command_and_the_daily_schedule(box, capsys):
 
     call_command("prune")
 
-    assert "Removed 1 writes, 1 runs." in capsys.readouterr().out
+    assert "Removed 1 write, 1 run." in capsys.readouterr().out
     assert Schedule.objects.get(name="Remove old history").minutes == 24 * 60

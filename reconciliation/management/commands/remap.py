@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from connectors.errors import ConnectorError
+from reconciliation.core.counting import counted
 from reconciliation.core.matching import Active
 from reconciliation.engine.lease import LeaseLost
 from reconciliation.engine.staff import Busy
@@ -102,6 +103,6 @@ class Command(BaseCommand):
 
 
 def _said(active: Active) -> str:
-    tasks = "unknown" if active.tasks is None else active.tasks
-    sequences = "unknown" if active.sequences is None else active.sequences
-    return f"{tasks} active tasks, {sequences} active sequences."
+    tasks = "unknown active tasks" if active.tasks is None else counted(active.tasks, "active task")
+    sequences = "unknown active sequences" if active.sequences is None else counted(active.sequences, "active sequence")
+    return f"{tasks}, {sequences}."

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 from connectors.sandbox.scenarios import load_csv
 from connectors.sandbox.server import PortTaken, SandboxServer
 from connectors.sandbox.world import PORTS, World
+from reconciliation.core.counting import counted
 
 HIGHEST_PORT = 65535 - max(PORTS.values())
 MOST_LATENCY_MS = 3_600_000
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             if options["load"]:
                 report = load_csv(world, Path(options["load"]).read_bytes())
                 world.keep()
-                self.stderr.write(f"{report['taken']} rows taken, {len(report['refused'])} refused.")
+                self.stderr.write(f"{counted(report['taken'], 'row')} taken, {len(report['refused'])} refused.")
                 for row in report["refused"]:
                     self.stderr.write(f"line {row['line']}: {row['reason']}")
             server = SandboxServer(world, options["port"])
