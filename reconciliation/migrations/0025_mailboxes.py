@@ -332,13 +332,12 @@ class Migration(migrations.Migration):
             model_name="viewmember",
             constraint=models.UniqueConstraint(fields=("view", "record_id"), name="one_row_per_view_member"),
         ),
-        # SQLite remade the table and its indexes in another order; of two that fit it takes the one that came last, which must be
-        # the narrower one.
+        # SQLite chose it by the order in which indexes were made, which remaking the table changes; now it is the narrowest.
         migrations.RemoveIndex(model_name="case", name="case_peer_record"),
         migrations.AddIndex(
             model_name="case",
             index=models.Index(
-                condition=models.Q(("peer_id", ""), _negated=True), fields=["sync_pass", "peer_id"], name="case_peer_record"
+                condition=models.Q(("peer_id", ""), _negated=True), fields=["sync_pass", "peer_id", "kind"], name="case_peer_record"
             ),
         ),
     ]
