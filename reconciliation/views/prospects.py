@@ -332,35 +332,44 @@ def bulk(request: HttpRequest) -> HttpResponse:
     return or_told(request, reverse("admin:prospect_list"), lambda: do(request))
 
 
-def _show_bulk(request: HttpRequest) -> HttpResponse:
+def _show_bulk(request: HttpRequest, *, are_ticked: bool = True) -> HttpResponse:
+    """Shows what the rule would do. A form that was sent with nothing to do is shown as it was: same import, rule, reason and
+    ticks, which is none."""
     sync_pass, terms = prospects_terms()
     refuse_unless_remap(terms.allows_remap)
-    rule, import_id = request.GET.get("rule", ""), _import(request)
+    rule, import_id = _rule(request), _import(request) or whole_number(request.GET.get("import", ""))
     asked = asked_prospects(sync_pass, import_id)
-    found = bulk_plans(sync_pass, asked, RULES[rule], terms=terms) if rule in RULES else []
+    found = bulk_plans(sync_pass, asked, RULES[rule], terms=terms) if rule else []
     return render(
         request,
         "admin/reconciliation/prospect/bulk.html",
         "Choose for many prospects",
         rules=RULE_WORDS,
-        rule=rule if rule in RULES else "",
+        rule=rule,
         asked=len(asked),
         import_id=import_id,
         found=[(matches, plan) for matches, plan in found if not plan.refusal],
         refused=[(matches, plan) for matches, plan in found if plan.refusal],
         most=MOST_AT_ONCE,
+        are_ticked=are_ticked,
+        reason=request.POST.get("reason", "").strip()[:1000],
     )
+
+
+def _rule(request: HttpRequest) -> str:
+    """Returns the rule that the form or the address names, "" for none that there is."""
+    rule = request.POST.get("rule", "") or request.GET.get("rule", "")
+    return rule if rule in RULES else ""
 
 
 def _carry_out_bulk(request: HttpRequest) -> HttpResponse:
     refuse_unless_remap()
     keys = [key[:400] for key in request.POST.getlist("key") if key.count("|") == 3][:MOST_AT_ONCE]
     if not keys:
-        messages.warning(request, "Choose at least one prospect. Nothing was done.")
-        return redirect("admin:prospect_bulk")
+        what = "Tick at least one prospect, then carry it out." if _rule(request) else "Choose a rule first."
+        messages.warning(request, f"{what} Nothing was done.")
+        return _show_bulk(request, are_ticked=False)
     jobs.ask_for("remap_prospects", keys, request.user.pk, request.POST.get("reason", "").strip()[:1000])
-    messages.success(
-        request,
-        f"{are(len(keys), 'prospect')} being worked through; the run at the top of the list says what became of each.",
-    )
+    said = f"{are(len(keys), 'prospect')} being worked through; the run at the top of the list says what became of each."
+    messages.success(request, said)
     return redirect("admin:run_list")

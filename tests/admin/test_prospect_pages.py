@@ -321,6 +321,27 @@ def test_many_by_a_rule_are_shown_first_and_carried_out_as_a_job(client, box, ol
     assert [box.binding(id_).crm_id for _, id_ in pairs] == leads
 
 
+def test_many_with_nothing_chosen_come_back_to_the_same_import_rule_and_ticks(client, box, olga, monkeypatch):
+    pairs = [box.pair(f"P{n}", f"p{n}@acme.example") for n in range(3)]
+    leads = [box.lead(f"P{n}", f"p{n}@acme.example") for n in range(3)]
+    box.run()
+    batch = failed_import(box, [id_ for _, id_ in pairs[:2]], leads[:2])
+    asked = []
+    monkeypatch.setattr(jobs, "async_task", lambda name, *arguments, **o: asked.append(arguments))
+    where = f"/prospects/bulk/?import={batch.pk}&rule=latest"
+    first = text(client.get(where))
+    assert first.count('name="key"') == 2 and first.count(" checked ") == 2
+
+    for form in ({}, {"import": batch.pk, "rule": "latest"}):  # also where the address was lost on the way
+        page = text(client.post(where if not form else "/prospects/bulk/", {**form, "reason": "the <newer> one"}))
+
+        assert "Tick at least one prospect, then carry it out. Nothing was done." in page
+        assert page.count('name="key"') == 2 and " checked " not in page and f'<a href="/imports/{batch.pk}/">' in page
+        assert '<option value="latest" selected>' in page and 'value="the &lt;newer&gt; one"' in page
+    assert not asked
+    assert "Choose a rule first" in text(client.post("/prospects/bulk/", {"import": batch.pk}))
+
+
 # --- the list -------------------------------------------------------------------------------------------------------
 
 

@@ -142,7 +142,7 @@ def test_duplicates_with_equal_domain_are_linked_together(box, staff, live_serve
     page.get_by_label("Link Brook to account").uncheck()
     page.get_by_role("button", name="Link the chosen").click()
 
-    expect(page.get_by_text("1 are being linked")).to_be_visible()
+    expect(page.get_by_text("1 is being linked")).to_be_visible()
     assert (bool(box.show(ids[0])[PEER_ID]), bool(box.show(ids[1])[PEER_ID])) == (True, False)
 
 

@@ -98,5 +98,5 @@ def test_the_editor_opens_for_every_table_and_names_its_crm(client, box, monkeyp
         given |= {f"{rule.pk}-{n}": getattr(rule, n) for n in ("crm_field", "peer_field", "transform")}
         given |= {f"{rule.pk}-is_enabled": "1"} if rule.is_enabled else {}
     page = client.post(f"/mappings/{leads.pk}/", given).content.decode()
-    assert "of all 1 linked leads" in page and "/records/salesforce/Lead/" in page
+    assert "of the 1 linked lead" in page and "/records/salesforce/Lead/" in page
     assert client.get(f"/mappings/{MappingTable.objects.create(name='x', crm_object='x', peer_object='y').pk}/").status_code == 404

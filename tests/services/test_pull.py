@@ -91,7 +91,7 @@ def test_d29_without_force_what_the_pass_leaves_to_a_person_is_not_decided(box, 
 
     shown = plan(box, id_, Choice())
 
-    said = {"margin": "within 3600 seconds", "restore": "restored from a backup", "echo": "Nobody knows when", "rest": "conditions"}
+    said = {"margin": "within 3,600 seconds", "restore": "restored from a backup", "echo": "Nobody knows when", "rest": "conditions"}
     assert shown.writes == [] and said[why] in next(line.note for line in shown.held if line.name == "title")
     box.run(forward=1)
     assert (box.crm("Contact", contact)["Title"], box.peer(id_)["title"]) == ("Chief", "Chef"), box.events()

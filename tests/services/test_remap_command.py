@@ -40,7 +40,7 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(box, run):
 
     code, said = run(id_, "lead", lead[:15], "--dry-run", "--force-update")
 
-    assert code == 0 and f"externalId becomes {lead}" in said and "2 active tasks, 1 active sequences" in said
+    assert code == 0 and f"externalId becomes {lead}" in said and "2 active tasks, 1 active sequence." in said
     assert "Nothing was written" in said and box.writes() == {} and box.binding(id_).crm_id == contact
 
 
