@@ -285,6 +285,7 @@ def step(google: Google, reader: Reader, act: str, n: int) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=STEPS, size=st.integers(1, 4), delay=st.sampled_from((0, 0, 90)))
 @example(steps=[("create", 1), ("sync", 0), ("rename", 0), ("rename", 0), ("label", 0), ("sync", 0), ("delete", 0)], size=1, delay=0)
+@example(steps=[("create", 1), ("sync", 0), ("rename", 0), ("delete", 0)], size=1, delay=0)
 @example(steps=[("create", 1), ("create", 2), ("create", 3), ("page", 0), ("edit", 0), ("delete", 1), ("page", 0)], size=1, delay=0)
 @example(steps=[("create", 1), ("wait", 2), ("sync", 0), ("edit", 0), ("create", 2), ("sync", 0)], size=2, delay=90)
 @example(steps=[*[("create", 0)] * 9, ("page", 0), ("rename", 0), ("empty", 0)], size=1, delay=0)
