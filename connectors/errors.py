@@ -22,7 +22,8 @@ Each class answers three questions: retry by itself? (`is_passing`) what does it
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import copy
+from typing import Any, ClassVar, TypeVar
 
 from connectors.contract import Exchange, Ref
 
@@ -145,6 +146,16 @@ class ServerTrouble(ConnectionTrouble):
 
 class OutcomeUnknown(ConnectionTrouble):
     """We do not know what happened: ask by marker before anything else."""
+
+
+Trouble = TypeVar("Trouble", bound=ConnectorError)
+
+
+def not_sent(trouble: Trouble) -> Trouble:
+    """Returns the trouble as it concerns what was to follow: none of that was sent, so it is certainly not done."""
+    found = copy.copy(trouble)
+    found.may_have_happened = False
+    return found
 
 
 def connection_sentence(error: ConnectorError) -> str:

@@ -182,14 +182,15 @@ class OpensMailboxes(Protocol):
 def write_or_bring_in(
     writes: Sequence[Write], write: Callable[[Sequence[Write]], list[WriteResult]], bring_in: Callable[[str, str], Record]
 ) -> list[WriteResult]:
-    """Carries writes out in order of their own: one that sets PLACE to INSIDE asks to bring the contact in, with FOREIGN_ID as
+    """Carries writes out: one that sets PLACE to INSIDE asks to bring the contact in, with FOREIGN_ID as
     its marker, and its result holds the contact as it lies in our folder; the others go out together. Raises as `write` does."""
-    moves = [one for one in writes if one.ref is not None and one.fields.get(PLACE) == INSIDE]
-    results = {one.key: _brought(one, bring_in) for one in moves}
-    rest = [one for one in writes if one not in moves]
-    if rest:
-        results |= {result.key: result for result in write(rest)}
-    return [results[one.key] for one in writes]
+    rest = [one for one in writes if not _is_move(one)]
+    written = iter(write(rest) if rest else ())
+    return [_brought(one, bring_in) if _is_move(one) else next(written) for one in writes]
+
+
+def _is_move(one: Write) -> bool:
+    return one.ref is not None and one.fields.get(PLACE) == INSIDE
 
 
 def _brought(one: Write, bring_in: Callable[[str, str], Record]) -> WriteResult:

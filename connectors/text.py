@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import Any
 
 from connectors.contract import Value
@@ -36,3 +37,12 @@ def read_plain(raw: Any) -> tuple[Value, bool] | None:
 def _read_part(raw: Any) -> tuple[str, bool]:
     text, is_damaged = clean(str(raw))
     return text, is_damaged or (isinstance(raw, float) and not math.isfinite(raw))
+
+
+def read_instant(raw: Any) -> datetime | None:
+    """Returns the instant of an ISO text, up to seven decimals; None for anything else, also for one without a zone."""
+    try:
+        at = datetime.fromisoformat(raw) if isinstance(raw, str) and "T" in raw else None
+        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None

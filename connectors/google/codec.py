@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
@@ -30,7 +30,7 @@ from connectors.google.slots import (
     own,
 )
 from connectors.mailboxes import BEYOND, CATEGORIES, CONTACT, CONTACT_SCHEMA, FOREIGN_ID, INSIDE, OUTSIDE, PLACE
-from connectors.text import clean
+from connectors.text import clean, read_instant
 
 Person = Mapping[str, Any]
 MY_CONTACTS = "contactGroups/myContacts"
@@ -179,16 +179,8 @@ def birthday(person: Person) -> date | None:
 
 
 def _updated_at(person: Person) -> datetime | None:
-    instants = [_instant(row.get("updateTime")) for row in sources(person)]
+    instants = [read_instant(row.get("updateTime")) for row in sources(person)]
     return max((at for at in instants if at is not None), default=None)
-
-
-def _instant(raw: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(raw) if isinstance(raw, str) and "T" in raw else None
-        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from connectors.google.mailbox import GoogleMailbox
 from connectors.google.scopes import CONTACTS, DIRECTORY
 from connectors.google.settings import SYSTEM, GoogleSettings
 from connectors.google.tokens import GoogleTokens, ScopedStore
-from connectors.google.unsupported import NoRecords
 from connectors.http import HttpClient
+from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, ContactBox, MailboxUser
 from connectors.oauth import TokenStore
 

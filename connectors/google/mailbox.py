@@ -17,9 +17,9 @@ from connectors.google.labels import LabelBook
 from connectors.google.persons import Persons
 from connectors.google.settings import SYSTEM, GoogleSettings
 from connectors.google.tokens import GoogleTokens
-from connectors.google.unsupported import NoSweeps
 from connectors.google.writer import Writer
 from connectors.http import HttpClient
+from connectors.mailbox_base import NoSweeps
 from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import NeedsAttention
 from connectors.http import LONGEST_PAUSE
+from connectors.options import settings_among
 
 SYSTEM = "google"
 LONGEST = {"page_size": 1000, "read_size": 200, "write_size": 200, "delete_size": 500}  # what one call may take
@@ -48,12 +49,4 @@ class GoogleSettings:
         value that cannot be. Whoever consented is known from then on as the connection's organisation."""
         whose = str(given.get("organisation_id") or "")
         known = {"own_mailbox": whose if "@" in whose else None, **{k: v for k, v in given.items() if v not in (None, "")}}
-        try:
-            return cls(**{f.name: _as(f.default, known[f.name]) for f in fields(cls) if known.get(f.name) is not None})
-        except (TypeError, ValueError) as error:
-            raise NeedsAttention(f"has a setting that cannot be used ({error})", system=SYSTEM) from None
-
-
-def _as(default: Any, value: Any) -> Any:
-    """Returns the value as the type of its default."""
-    return value is True if isinstance(default, bool) else type(default)(value)
+        return settings_among(cls, known, SYSTEM)

@@ -7,7 +7,6 @@ may be minutes behind: the answer to the write is what stands.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,7 @@ from connectors.errors import (
     Rejected,
     ServerTrouble,
     StaleVersion,
+    not_sent,
 )
 from connectors.google.client import GoogleClient, Part, read_part
 from connectors.google.codec import (
@@ -404,6 +404,5 @@ def _failed(row: Row, error: ConnectorError) -> WriteResult:
 
 def _unsent(rows: Iterable[Row], trouble: ConnectorError) -> dict[int, WriteResult]:
     """Returns the results of rows that were not sent after the trouble: certainly not done."""
-    error = copy.copy(trouble)
-    error.may_have_happened = False
+    error = not_sent(trouble)
     return {row.at: WriteResult(row.write.key, error=error) for row in rows}

@@ -14,7 +14,7 @@ from connectors.contract import Fields, Record, Ref, Value
 from connectors.errors import MappingError, Rejected
 from connectors.mailboxes import BEYOND, BIN, CATEGORIES, CONTACT, CONTACT_SCHEMA, FOREIGN_ID, PLACE
 from connectors.microsoft.settings import SYSTEM
-from connectors.text import clean
+from connectors.text import clean, read_instant
 
 Row = Mapping[str, Any]
 
@@ -117,15 +117,6 @@ def etag_of(row: Row) -> str:
     if isinstance(etag, str) and etag:
         return etag
     return f'W/"{key}"' if isinstance(key, str) and key else ""
-
-
-def read_instant(raw: Any) -> datetime | None:
-    """Returns the instant, None when it is not one. Microsoft may give seven decimals."""
-    try:
-        at = datetime.fromisoformat(raw) if isinstance(raw, str) and "T" in raw else None
-        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def is_sound(row: Any) -> bool:

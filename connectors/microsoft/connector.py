@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
+from connectors.contract import CallCount, Check, Identity, Ref
 from connectors.errors import NeedsAttention
 from connectors.grants import ClientCredentialsGrant, RefreshGrant
 from connectors.http import HttpClient
-from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, MailboxUser
+from connectors.mailbox_base import NoRecords
+from connectors.mailboxes import FOREIGN_ID, MailboxUser
 from connectors.microsoft import scopes
 from connectors.microsoft.client import GraphClient, address
 from connectors.microsoft.login import Flow, Registration, resource_of
-from connectors.microsoft.mailbox import MicrosoftMailbox, NotForMailboxes
-from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM, MicrosoftSettings
+from connectors.microsoft.mailbox import MicrosoftMailbox
+from connectors.microsoft.settings import SYSTEM, MicrosoftSettings
 from connectors.microsoft.slots import Slots, shared
 from connectors.microsoft.tokens import TokenDesk
 from connectors.oauth import TokenSource, TokenStore
@@ -28,7 +29,7 @@ ASK_CONSENT = "Ask a Microsoft 365 administrator to grant the app {name} (type A
 _USERS = "/users"
 
 
-class MicrosoftConnector(NotForMailboxes):
+class MicrosoftConnector(NoRecords):
     """One app at Microsoft. `open_graph` makes a client of the API for each mailbox, since Microsoft throttles each by
     itself; `desk` leads to the token endpoint. App-only tokens are in `store`, those of one mailbox in `mailbox_store`."""
 
@@ -178,27 +179,6 @@ class MicrosoftConnector(NotForMailboxes):
                 box.close()
         self._http.close()
         self._desk.close()
-
-    # --- contacts are in mailboxes ------------------------------------------------------------------------------------
-
-    def schema(self, object_type: str) -> Schema:
-        return CONTACT_SCHEMA
-
-    def batch_size(self, object_type: str, *, is_create: bool) -> int:
-        return PARTS_A_CALL
-
-    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
-        _refuse()
-
-    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
-        _refuse()
-
-    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
-        _refuse()
-
-
-def _refuse() -> NoReturn:
-    raise NotImplementedError("contacts are in mailboxes: ask `mailbox` for one")
 
 
 def _add(total: CallCount, count: CallCount) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Condition, Identity, Page, Position, Record, Ref, Schema, Write, WriteResult
+from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
 from connectors.errors import ConnectorError, MailboxRefused, Rejected
 from connectors.http import HttpClient
+from connectors.mailbox_base import NoSweeps
 from connectors.mailboxes import CONTACT, CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
 from connectors.microsoft import faults
 from connectors.microsoft.changes import Changes
@@ -32,42 +33,7 @@ ASK_POLICY = (
 ASK_CATEGORIES = "Ask a Microsoft 365 administrator to grant the app MailboxSettings.ReadWrite."
 
 
-class NotForMailboxes:
-    """What `Connector` has and mailboxes do not: their changes come by cursor, and nobody searches them."""
-
-    def changes(
-        self,
-        object_type: str,
-        *,
-        where: Condition,
-        columns: Sequence[str],
-        position: Position | None = None,
-        before: datetime | None = None,
-        page_size: int = 100,
-        include_deleted_since: datetime | None = None,
-    ) -> Page:
-        _refuse()
-
-    def scan(self, object_type: str, *, where: Condition, columns: Sequence[str]) -> Iterator[Page]:
-        _refuse()
-
-    def find(
-        self, object_type: str, field: str, values: Sequence[str], columns: Sequence[str], *, also: Condition | None = None
-    ) -> list[Record]:
-        _refuse()
-
-    def count(self, object_type: str, where: Condition, *, position: Position | None = None, before: datetime | None = None) -> int:
-        _refuse()
-
-    def rivals(self, own_prefix: str) -> list[Check]:
-        return []
-
-
-def _refuse() -> NoReturn:
-    raise NotImplementedError("mailboxes tell of changes by cursor, and are not searched")
-
-
-class MicrosoftMailbox(NotForMailboxes):
+class MicrosoftMailbox(NoSweeps):
     """One mailbox. `tokens` are the app's own, or with `is_delegated` those that the mailbox's owner consented to."""
 
     system = SYSTEM

@@ -20,6 +20,7 @@ from connectors.microsoft.faults import folder_gone
 from connectors.microsoft.places import Places
 from connectors.microsoft.reading import CONTACT_TEMPLATE, FOLDER_TEMPLATE, Reader
 from connectors.microsoft.settings import SYSTEM
+from connectors.text import read_instant
 
 Row = dict[str, Any]
 
@@ -175,5 +176,5 @@ def _comparable(row: Row, category: str) -> dict[str, Any]:
 
 def _is_newer(original: Row, copy: Row) -> bool:
     """Tells whether the original was changed since the copy was made."""
-    changed, made = codec.read_instant(original.get("lastModifiedDateTime")), codec.read_instant(copy.get("createdDateTime"))
+    changed, made = read_instant(original.get("lastModifiedDateTime")), read_instant(copy.get("createdDateTime"))
     return changed is not None and made is not None and changed > made

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import NeedsAttention
+from connectors.options import settings_among
 
 SYSTEM = "microsoft"
 PARTS_A_CALL = 20  # of a $batch
@@ -46,12 +47,4 @@ class MicrosoftSettings:
     def of(cls, given: Mapping[str, Any]) -> MicrosoftSettings:
         """Returns the settings that are among a connection's own; others are somebody else's. Raises NeedsAttention for a
         value that cannot be."""
-        try:
-            return cls(**{f.name: _as(f.default, given[f.name]) for f in fields(cls) if given.get(f.name) is not None})
-        except (TypeError, ValueError) as error:
-            raise NeedsAttention(f"has a setting that cannot be used ({error})", system=SYSTEM) from None
-
-
-def _as(default: Any, value: Any) -> Any:
-    """Returns the value as the type of its default."""
-    return type(default)(value)
+        return settings_among(cls, given, SYSTEM)

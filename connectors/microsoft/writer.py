@@ -6,13 +6,12 @@ that cannot be read, is in doubt.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connectors.contract import Record, Value, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
 from connectors.mailboxes import FOREIGN_ID, INSIDE
 from connectors.microsoft import codec
 from connectors.microsoft.client import GraphClient, Part, Reply, segment
@@ -51,7 +50,7 @@ class Writer:
                 answers = self._client.write_all([row.part for row in part])
             except ConnectionTrouble as trouble:
                 settled |= {row.at: _failed(row, trouble) for row in part}
-                settled |= {row.at: _failed(row, _unsent(trouble)) for row in rows[start + PARTS_A_CALL :]}
+                settled |= {row.at: _failed(row, not_sent(trouble)) for row in rows[start + PARTS_A_CALL :]}
                 if len(part) == len(writes):
                     raise
                 break
@@ -159,10 +158,3 @@ class Writer:
 
 def _failed(row: _Row, trouble: ConnectionTrouble) -> WriteResult:
     return WriteResult(row.write.key, error=trouble, exchange=trouble.exchange)
-
-
-def _unsent(trouble: ConnectionTrouble) -> ConnectionTrouble:
-    """Returns the trouble as it concerns what was to follow: none of that was sent."""
-    found = copy.copy(trouble)
-    found.may_have_happened = False
-    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.contract import Fields, Record, Ref, Value
 from connectors.errors import MappingError, Rejected
-from connectors.text import clean, read_plain
+from connectors.text import clean, read_instant, read_plain
 
 SYSTEM = "salesforce"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -97,15 +97,6 @@ def read_ref(raw: Any, object_type: str) -> Ref | None:
     """Returns the ref of an id in an answer, None when there is none."""
     id_ = given_id(raw)
     return Ref(SYSTEM, object_type, id_) if id_ else None
-
-
-def read_instant(raw: Any) -> datetime | None:
-    """Returns the instant, None when it is not one."""
-    try:
-        at = datetime.fromisoformat(raw) if isinstance(raw, str) and "T" in raw else None
-        return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def write_instant(at: datetime) -> str:

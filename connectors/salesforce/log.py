@@ -11,7 +11,8 @@ from connectors.errors import Rejected
 from connectors.http import Answer, unreadable
 from connectors.salesforce import query
 from connectors.salesforce.client import SalesforceClient
-from connectors.salesforce.codec import SYSTEM, read_instant, read_ref
+from connectors.salesforce.codec import SYSTEM, read_ref
+from connectors.text import read_instant
 
 LEAST = timedelta(minutes=1)
 BEYOND = ("INVALID_REPLICATION_DATE", "EXCEEDED_ID_LIMIT")  # it does not reach back so far, or holds more than it tells

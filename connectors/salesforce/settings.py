@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import NeedsAttention
+from connectors.options import settings_among
 from connectors.salesforce.codec import SYSTEM
 
 API_VERSION = "66.0"
@@ -47,20 +48,8 @@ class SalesforceSettings:
     def of(cls, given: Mapping[str, Any]) -> SalesforceSettings:
         """Returns the settings that are among a connection's own; others are somebody else's. Raises NeedsAttention for a
         value that cannot be."""
-        try:
-            return cls(**{f.name: _as(f.default, given[f.name]) for f in fields(cls) if given.get(f.name) is not None})
-        except (TypeError, ValueError) as error:
-            raise NeedsAttention(f"has a setting that cannot be used ({error})", system=SYSTEM) from None
+        return settings_among(cls, given, SYSTEM)
 
     def marker_field(self, object_type: str) -> str:
         """Returns the external-id field that takes our key on create, "" where there is none."""
         return "" if object_type in self.without_external_id else self.external_id_field
-
-
-def _as(default: Any, value: Any) -> Any:
-    """Returns the value as the type of its default."""
-    if isinstance(default, tuple):
-        return tuple(map(str, value))
-    if isinstance(default, bool):
-        return value is True
-    return type(default)(value)

@@ -6,7 +6,6 @@ after a pause. Both were certainly not done. Everything else goes out once: what
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,13 +14,23 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.contract import Fields, Op, Record, Ref, Test, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, MappingError, Rejected, ServerTrouble, StaleVersion, TakenForDuplicate
+from connectors.errors import (
+    ConnectionTrouble,
+    ConnectorError,
+    MappingError,
+    Rejected,
+    ServerTrouble,
+    StaleVersion,
+    TakenForDuplicate,
+    not_sent,
+)
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.salesforce import query
 from connectors.salesforce.client import Part, SalesforceClient, query_part
-from connectors.salesforce.codec import SYSTEM, always, full_id, read_instant, read_ref, write_body
+from connectors.salesforce.codec import SYSTEM, always, full_id, read_ref, write_body
 from connectors.salesforce.faults import DUPLICATES, LOCKED, Fault, read_faults, record_error
 from connectors.salesforce.settings import SalesforceSettings
+from connectors.text import read_instant
 
 PARTS_A_CALL = 25  # of a composite
 DELETES_A_CALL = 200
@@ -401,6 +410,5 @@ def _failed(row: Row, error: ConnectorError) -> WriteResult:
 
 def _unsent(rows: Iterable[Row], trouble: ConnectorError) -> dict[int, WriteResult]:
     """Returns the results of rows that were not sent after the trouble: certainly not done."""
-    error = copy.copy(trouble)
-    error.may_have_happened = False
+    error = not_sent(trouble)
     return {row.at: WriteResult(row.write.key, error=error) for row in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -28,7 +27,7 @@ from connectors.contract import (
     WriteResult,
     one_by_one,
 )
-from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.errors import ConnectorError, MappingError, NeedsAttention, RecordGone, Rejected, ServerTrouble, StaleVersion, not_sent
 from connectors.http import Answer, HttpClient, unreadable
 from connectors.text import clean
 from connectors.workbooks.client import WorkbooksClient
@@ -356,8 +355,7 @@ def _key(name: str) -> str:
 
 def _unsent(writes: list[Write], trouble: ConnectorError) -> list[WriteResult]:
     """Returns the results of rows that were not sent after the trouble: certainly not done."""
-    error = copy.copy(trouble)
-    error.may_have_happened = False
+    error = not_sent(trouble)
     return [WriteResult(write.key, error=error) for write in writes]
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from connectors.sandbox.google.schema import ALL_SCOPES, KNOWN_SCOPES
+from connectors.sandbox.switch_checks import BOOL, one_of, or_null, whole
+from connectors.sandbox.switch_checks import changed as set_anew
 
 DAY = 86400
 LONGEST = 100 * 365 * DAY
@@ -46,49 +48,32 @@ NAMES = tuple(f.name for f in fields(Switches))
 
 
 def changed(present: Switches, given: Mapping[str, Any]) -> Switches:
-    """Returns the switches with those that are named set anew. Raises ValueError with a sentence for a value that is none."""
-    for name, value in given.items():
-        check, says = CHECKS[name]
-        if not check(value):
-            raise ValueError(f"{name} must be {says}")
-    return Switches(**{**present.as_dict(), **given})
-
-
-def _whole(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _or_null(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or check(value)
-
-
-def _one_of(*allowed: Any) -> Callable[[Any], bool]:
-    return lambda value: not isinstance(value, bool) and value in allowed
+    """As `switch_checks.changed`."""
+    return set_anew(present, given, CHECKS)
 
 
 def _are_scopes(value: Any) -> bool:
     return isinstance(value, str) and set(value.split()) <= set(KNOWN_SCOPES)
 
 
-_BOOL: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, bool), "true or false")
-_SECONDS = (_whole(0, LONGEST), "a whole number of seconds")
+_SECONDS = (whole(0, LONGEST), "a whole number of seconds")
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "delegated_scopes": (_are_scopes, "a text of scopes with spaces between, such as 'https://www.googleapis.com/auth/contacts'"),
-    "token_seconds": (_whole(1, LONGEST), "a whole number of seconds"),
-    "refresh_token_days": (_or_null(_whole(1, 36500)), "a whole number of days or null"),
-    "strict_assertion_times": _BOOL,
+    "token_seconds": (whole(1, LONGEST), "a whole number of seconds"),
+    "refresh_token_days": (or_null(whole(1, 36500)), "a whole number of days or null"),
+    "strict_assertion_times": BOOL,
     "disabled_services": (
         lambda value: isinstance(value, list) and all(each in SERVICES for each in value),
         f"a list of {', '.join(SERVICES)}",
     ),
-    "has_directory": _BOOL,
-    "quota_status": (_one_of(429, 403), "429 or 403"),
-    "batch_counts_each": _BOOL,
-    "full_syncs_per_minute": (_or_null(_whole(0, 10**9)), "a whole number or null"),
+    "has_directory": BOOL,
+    "quota_status": (one_of(429, 403), "429 or 403"),
+    "batch_counts_each": BOOL,
+    "full_syncs_per_minute": (or_null(whole(0, 10**9)), "a whole number or null"),
     "sync_delay_seconds": _SECONDS,
-    "sync_token_days": (_whole(0, 36500), "a whole number of days"),
-    "rename_on_email_change": _BOOL,
-    "old_names_resolve": _BOOL,
-    "parallel_mutations": (_or_null(_one_of(409, 503)), "409, 503 or null"),
-    "batch_delete_missing": (_one_of("refuse", "ignore"), "refuse or ignore"),
+    "sync_token_days": (whole(0, 36500), "a whole number of days"),
+    "rename_on_email_change": BOOL,
+    "old_names_resolve": BOOL,
+    "parallel_mutations": (or_null(one_of(409, 503)), "409, 503 or null"),
+    "batch_delete_missing": (one_of("refuse", "ignore"), "refuse or ignore"),
 }

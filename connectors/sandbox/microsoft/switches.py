@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from connectors.sandbox import switch_checks as checks
+from connectors.sandbox.switch_checks import Check
 
 PERMISSIONS = (
     "Contacts.ReadWrite", "Contacts.Read", "Calendars.ReadWrite", "Calendars.Read", "Mail.ReadWrite", "Mail.Read", "Mail.ReadBasic",
@@ -64,38 +67,30 @@ NAMES = tuple(f.name for f in fields(Switches))
 
 
 def changed(present: Switches, given: Mapping[str, Any]) -> Switches:
-    """Returns the switches with those that are named set anew. Raises ValueError with a sentence for a value that is none."""
-    for name, value in given.items():
-        check, says = CHECKS[name]
-        if not check(value):
-            raise ValueError(f"{name} must be {says}")
-    return Switches(**{**present.as_dict(), **given})
-
-
-Check = tuple[Callable[[Any], bool], str]
+    """As `switch_checks.changed`."""
+    return checks.changed(present, given, CHECKS)
 
 
 def _whole(low: int, high: int, what: str = "a whole number") -> Check:
-    return lambda v: isinstance(v, int) and not isinstance(v, bool) and low <= v <= high, f"{what} from {low} to {high}"
+    return checks.whole(low, high), f"{what} from {low} to {high}"
 
 
 def _or_null(check: Check) -> Check:
-    return lambda v: v is None or check[0](v), f"{check[1]}, or null"
+    return checks.or_null(check[0]), f"{check[1]}, or null"
 
 
 def _one_of(*allowed: Any) -> Check:
-    return lambda v: not isinstance(v, bool) and v in allowed, " or ".join(map(str, allowed))
+    return checks.one_of(*allowed), " or ".join(map(str, allowed))
 
 
 def _are_permissions(value: Any) -> bool:
     return isinstance(value, str) and set(value.split()) <= set(PERMISSIONS)
 
 
-_BOOL: Check = (lambda v: isinstance(v, bool), "true or false")
 CHECKS: dict[str, Check] = {
-    **{f.name: _BOOL for f in fields(Switches) if f.type == "bool"},
+    **{f.name: checks.BOOL for f in fields(Switches) if f.type == "bool"},
     "permissions": (_are_permissions, f"a text of permissions with spaces between, of {', '.join(PERMISSIONS)}"),
-    "certificate": _or_null((lambda v: isinstance(v, str), "the PEM text of a certificate or public key")),
+    "certificate": _or_null((checks.is_text, "the PEM text of a certificate or public key")),
     "token_seconds": _whole(1, LONGEST),
     "discovery_host": _one_of("vendor", "own", "own_https"),
     "users_page_size": _whole(1, 999),

@@ -8,6 +8,8 @@ from typing import Any
 
 from connectors.sandbox.salesforce import ids
 from connectors.sandbox.salesforce.schema import AUDIT_FIELDS, OBJECTS, Hidden
+from connectors.sandbox.switch_checks import BOOL, is_text, one_of, or_null, whole
+from connectors.sandbox.switch_checks import changed as set_anew
 
 ALL_SCOPES = "api refresh_token openid"
 SCOPES = frozenset(("api", "refresh_token", "offline_access", "openid", "id", "profile", "email", "full", "web"))
@@ -79,32 +81,8 @@ NAMES = tuple(f.name for f in fields(Switches))
 
 
 def changed(present: Switches, given: Mapping[str, Any]) -> Switches:
-    """Returns the switches with those that are named set anew. Raises ValueError with a sentence for a value that is none."""
-    for name, value in given.items():
-        check, says = CHECKS[name]
-        if not check(value):
-            raise ValueError(f"{name} must be {says}")
-    return Switches(**{**present.as_dict(), **given})
-
-
-def _is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _whole(low: int, high: int) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _or_null(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or check(value)
-
-
-def _one_of(*allowed: Any) -> Callable[[Any], bool]:
-    return lambda value: not isinstance(value, bool) and value in allowed
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+    """As `switch_checks.changed`."""
+    return set_anew(present, given, CHECKS)
 
 
 def _are_scopes(value: Any) -> bool:
@@ -139,49 +117,48 @@ def _have_keys(*keys: str) -> Callable[[Any], bool]:
     return check
 
 
-_BOOL = (_is_bool, "true or false")
 _FIELDS = (_are_fields, "a list of fields such as Contact.Title")
-_SECONDS = (_whole(0, LONGEST), "a whole number of seconds")
+_SECONDS = (whole(0, LONGEST), "a whole number of seconds")
 CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scopes": (_are_scopes, f"a text of scopes with spaces between, of {', '.join(sorted(SCOPES))}"),
-    "require_pkce": _BOOL,
-    "require_secret": _BOOL,
-    "rotate_refresh_tokens": _BOOL,
-    "refresh_idle_days": (_or_null(_whole(1, 36500)), "a whole number of days or null"),
-    "session_seconds": (_whole(1, LONGEST), "a whole number of seconds"),
-    "calls_per_token": (_or_null(_whole(1, 10**9)), "a whole number or null"),
-    "instance_url": (_or_null(lambda v: _is_text(v) and v.startswith(("http://", "https://"))), "a web address or null"),
-    "jwt_certificate": (_or_null(_is_text), "the PEM text of a certificate or public key, or null"),
-    "has_run_as_user": _BOOL,
-    "duplicate_rule": (_one_of("off", "block", "alert", "report"), "off, block, alert or report"),
+    "require_pkce": BOOL,
+    "require_secret": BOOL,
+    "rotate_refresh_tokens": BOOL,
+    "refresh_idle_days": (or_null(whole(1, 36500)), "a whole number of days or null"),
+    "session_seconds": (whole(1, LONGEST), "a whole number of seconds"),
+    "calls_per_token": (or_null(whole(1, 10**9)), "a whole number or null"),
+    "instance_url": (or_null(lambda v: is_text(v) and v.startswith(("http://", "https://"))), "a web address or null"),
+    "jwt_certificate": (or_null(is_text), "the PEM text of a certificate or public key, or null"),
+    "has_run_as_user": BOOL,
+    "duplicate_rule": (one_of("off", "block", "alert", "report"), "off, block, alert or report"),
     "validation_rules": (_have_keys("object", "when", "message"), 'a list of {"object", "when", "message"}'),
     "required_fields": _FIELDS,
     "hidden_fields": _FIELDS,
     "removed_fields": _FIELDS,
     "read_only_fields": _FIELDS,
     "hidden_objects": (_are_objects, "a list of objects such as Lead, without User"),
-    "assignment_owner": (_or_null(_is_text), "the id of a user or null"),
+    "assignment_owner": (or_null(is_text), "the id of a user or null"),
     "list_views": (
         _have_keys("object", "name", "label", "scope", "where"),
         'a list of {"object", "name", "label", "scope", "where"}',
     ),
-    "sharing": (_one_of("public_read_write", "public_read", "private"), "public_read_write, public_read or private"),
-    "accountless_contacts_private": _BOOL,
-    "modify_all_users": (_or_null(_are_ids), "a list of ids of users, of 18 characters, or null"),
+    "sharing": (one_of("public_read_write", "public_read", "private"), "public_read_write, public_read or private"),
+    "accountless_contacts_private": BOOL,
+    "modify_all_users": (or_null(_are_ids), "a list of ids of users, of 18 characters, or null"),
     "read_only_users": (_are_ids, "a list of ids of users, of 18 characters"),
-    "page_size": (_whole(1, MOST_ROWS), f"a whole number from 1 to {MOST_ROWS}"),
+    "page_size": (whole(1, MOST_ROWS), f"a whole number from 1 to {MOST_ROWS}"),
     "locator_seconds": _SECONDS,
     "late_commit_seconds": _SECONDS,
     "bulk_seconds": _SECONDS,
-    "deleted_log_days": (_whole(0, 15), "a whole number of days up to 15"),
-    "duplicate_result_key": (_one_of("duplicateResult", "duplicateResut"), "duplicateResult or duplicateResut"),
-    "lock_status": (_one_of(400, 500), "400 or 500"),
-    "deleted_status": (_one_of(404, 400), "404 or 400"),
-    "unknown_row_code": (_one_of("NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"), "NOT_FOUND or INVALID_CROSS_REFERENCE_KEY"),
+    "deleted_log_days": (whole(0, 15), "a whole number of days up to 15"),
+    "duplicate_result_key": (one_of("duplicateResult", "duplicateResut"), "duplicateResult or duplicateResut"),
+    "lock_status": (one_of(400, 500), "400 or 500"),
+    "deleted_status": (one_of(404, 400), "404 or 400"),
+    "unknown_row_code": (one_of("NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"), "NOT_FOUND or INVALID_CROSS_REFERENCE_KEY"),
     "invisible_row_code": (
-        _one_of("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "NOT_FOUND"),
+        one_of("INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", "NOT_FOUND"),
         "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY or NOT_FOUND",
     ),
-    "no_access_status": (_one_of(400, 403), "400 or 403"),
-    "unknown_field_refuses_call": _BOOL,
+    "no_access_status": (one_of(400, 403), "400 or 403"),
+    "unknown_field_refuses_call": BOOL,
 }
