@@ -53,7 +53,13 @@ SANDBOX_PORT = env.number("SANDBOX_PORT", default=8900, least=1, most=65529)
 SANDBOX_URL = env.url("SANDBOX_URL", default=f"http://127.0.0.1:{SANDBOX_PORT}", schemes={"http", "https"})
 
 # Hosts that connections may name, per system: "*.workbooks.com" covers secure.workbooks.com. More with SYSTEM_HOSTS.
-SYSTEM_HOSTS = {"workbooks": ["*.workbooks.com"], "outreach": ["*.outreach.io"], "salesforce": ["*.salesforce.com"]}
+SYSTEM_HOSTS = {
+    "workbooks": ["*.workbooks.com"],
+    "outreach": ["*.outreach.io"],
+    "salesforce": ["*.salesforce.com"],
+    "microsoft": ["graph.microsoft.com", "login.microsoftonline.com"],
+    "google": ["*.googleapis.com", "accounts.google.com"],
+}
 for _entry in env.items("SYSTEM_HOSTS"):
     _system, _, _host = _entry.partition("=")
     if _system not in SYSTEM_HOSTS or not _host or "/" in _host or _host.startswith("*.") and _host.count(".") < 2:

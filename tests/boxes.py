@@ -10,7 +10,7 @@ from connectors.sandbox.world import World
 from reconciliation.engine.context import Order
 from reconciliation.engine.runner import run_pass
 from reconciliation.engine.wiring import Switches, Wiring
-from reconciliation.models import Binding, Connection, Run, RunEvent, SyncPass
+from reconciliation.models import Binding, Connection, Mailbox, Run, RunEvent, SyncPass
 from reconciliation.services.mailboxes import mailbox_add, pass_over
 from reconciliation.services.set_up import contacts_pass
 from tests.paired import KEY_FIELD, wire
@@ -76,6 +76,8 @@ class Boxes:
         return rows if self.system == "microsoft" else [_neutral(row) for row in rows]
 
     def is_inside(self, row: dict[str, Any]) -> bool:
+        if self.system == "microsoft":  # a folder that was deleted may have borne the same name
+            return row["parentFolderId"] in set(Mailbox.objects.values_list("folder_id", flat=True))
         return bool(row["folder"] == FOLDER)
 
     def put(self, folder: str, address: str = "", **values: Any) -> str:
@@ -94,6 +96,29 @@ class Boxes:
     def drop(self, item: str) -> None:
         """Deletes a contact in the mailbox, as its user does."""
         self.mail.delete_record("contact", self.mail.find_id("contact", str(item)))
+
+    def copy(self, item: str) -> None:
+        """Makes a copy of a contact beside it, with all that the mailbox keeps of it."""
+        row = self.mail.get_record("contact", self.mail.find_id("contact", str(item)))
+        kept = ("mailbox", "folder", "labels", "surname", "familyName", "emails", "categories", "extendedProperties", "clientData")
+        self.mail.create_record("contact", {name: row[name] for name in kept if name in row})
+
+    def remote_id(self, item: str) -> str:
+        """Returns the id under which the engine knows a contact."""
+        row = self.mail.get_record("contact", self.mail.find_id("contact", str(item)))
+        return str(row.get("immutableId") or row["resourceName"])
+
+    def drop_folder(self) -> None:
+        """Deletes our folder, or label, of the first mailbox."""
+        kind, name = ("contactFolder", "displayName") if self.system == "microsoft" else ("contactGroup", "name")
+        rows = [r for r in self.mail.list_records(kind) if r["mailbox"] == self.mine and r[name] == FOLDER]
+        self.mail.delete_record(kind, self.mail.find_id(kind, str(rows[0]["id"])))
+
+    def refuse_moves(self, *, times: int) -> None:
+        """Lets the mail system refuse what brings a contact into our folder."""
+        path = {"microsoft": "/v1.0/users/{id}/contactFolders/{id}/contacts", "google": "/v1/people:batchUpdateContacts"}[self.system]
+        options = {"status": 400, "message": "This one is refused.", "times": times}
+        self.world.faults.add({"system": self.system, "method": "POST", "path": path, "kind": "status", **options})
 
     def events(self, run: Run | None = None) -> list[tuple[str, str, str]]:
         rows = RunEvent.objects.filter(run=run or self.runs[-1]).order_by("pk")

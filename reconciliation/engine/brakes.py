@@ -79,8 +79,8 @@ def settings_of(sync_pass: SyncPass) -> BrakeSettings:
 def approve(context: RunContext, parked: list[Operation]) -> None:
     """Lets the rest of the present sweep blank the fields that the parked plan blanks."""
     fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items()}
-    if context.sync_pass.record_types.exists():
-        fields |= {"links ended"} if any(op.kind == Operation.Kind.UNLINK for op in parked) else set()
+    if context.sync_pass.is_two_way:
+        fields |= {"links ended"} if any(op.kind in (Operation.Kind.UNLINK, Operation.Kind.DELETE) for op in parked) else set()
     else:
         fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items() if value is None}
     approved = sorted(fields | set(context.sync_pass.approved_blanking))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Any
 import requests
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -25,56 +26,16 @@ from reconciliation.engine.threads import spread
 from reconciliation.models import Connection, Mailbox
 
 CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
-NO_SECRETS = ("expires_at", "address", "identity")  # what stands with the tokens, and may be shown
+NO_SECRETS = ("expires_at", "address", "identity", "scope")  # what stands with the tokens, and may be shown
 TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
 
 
-class ConnectionTokens:
-    """The tokens of one connection, in its encrypted column; one refresher at a time over all processes."""
+class RowTokens(ABC):
+    """Tokens in the encrypted column of a row, of a connection or of one of its mailboxes; one refresher at a time over all
+    processes."""
 
-    def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now) -> None:
-        self._id = connection_id
-        self._db_now = db_now
-        self._rests_on = ""
-
-    def load(self) -> Tokens:
-        secrets = Connection.objects.get(pk=self._id).secrets
-        self._rests_on = secrets.get("refresh_token", "")
-        return _tokens_in(secrets)
-
-    def begin(self) -> bool:
-        won = Connection.objects.filter(pk=self._id, renewal_begun_at=None).update(renewal_begun_at=timezone.now())
-        return not won
-
-    def settle(self) -> None:
-        Connection.objects.filter(pk=self._id).update(renewal_begun_at=None)
-
-    def save(self, tokens: Tokens) -> None:
-        """As the protocol says; tokens that somebody connected with meanwhile stay, for ours are of the older consent."""
-        with transaction.atomic():
-            row = Connection.objects.select_for_update().get(pk=self._id)
-            if row.secrets.get("refresh_token", "") == self._rests_on:
-                store_tokens(row, tokens)
-
-    @contextmanager
-    def lock(self) -> Iterator[bool]:
-        now = self._db_now()
-        free = Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)
-        mine = Connection.objects.filter(pk=self._id)
-        won = mine.filter(free).update(token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS))
-        until = mine.values_list("token_lock_until", flat=True).get() if won else None
-        try:
-            yield bool(won)
-        finally:
-            if won:  # only our own lock: ours may have ended, and a successor's begun
-                mine.filter(token_lock_until=until).update(token_lock_until=None)
-
-
-class MailboxTokens:
-    """The tokens of one mailbox, in its encrypted column; one refresher at a time over all processes."""
-
-    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now) -> None:
-        self._rows, self._db_now = Mailbox.objects.filter(pk=mailbox_id), db_now
+    def __init__(self, rows: QuerySet[Any], db_now: Callable[[], Any] = Now) -> None:
+        self._rows, self._db_now = rows, db_now
         self._rests_on = ""
 
     def load(self) -> Tokens:
@@ -89,25 +50,48 @@ class MailboxTokens:
         self._rows.update(renewal_begun_at=None)
 
     def save(self, tokens: Tokens) -> None:
-        """As the protocol says; tokens that its user signed in with meanwhile stay."""
+        """As the protocol says; tokens that somebody connected with meanwhile stay, for ours are of the older consent."""
         with transaction.atomic():
             row = self._rows.select_for_update().get()
             if row.secrets.get("refresh_token", "") == self._rests_on:
-                secrets = {**row.secrets, **_secrets_of(tokens)}
-                self._rows.update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
+                self._store(row, tokens)
+
+    @abstractmethod
+    def _store(self, row: Any, tokens: Tokens) -> None: ...
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
         now = self._db_now()
-        won = self._rows.filter(Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)).update(
-            token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS)
-        )
+        free = Q(token_lock_until__isnull=True) | Q(token_lock_until__lt=now)
+        won = self._rows.filter(free).update(token_lock_until=now + timedelta(seconds=TOKEN_LOCK_SECONDS))
         until = self._rows.values_list("token_lock_until", flat=True).get() if won else None
         try:
             yield bool(won)
         finally:
-            if won:
+            if won:  # only our own lock: ours may have ended, and a successor's begun
                 self._rows.filter(token_lock_until=until).update(token_lock_until=None)
+
+
+class ConnectionTokens(RowTokens):
+    """The tokens of one connection."""
+
+    def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now) -> None:
+        super().__init__(Connection.objects.filter(pk=connection_id), db_now)
+        self._id = connection_id
+
+    def _store(self, row: Connection, tokens: Tokens) -> None:
+        store_tokens(row, tokens)
+
+
+class MailboxTokens(RowTokens):
+    """The tokens of one mailbox."""
+
+    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now) -> None:
+        super().__init__(Mailbox.objects.filter(pk=mailbox_id), db_now)
+
+    def _store(self, row: Mailbox, tokens: Tokens) -> None:
+        secrets = {**row.secrets, **_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
+        self._rows.update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
 
 
 class PassingTokens:
@@ -181,6 +165,7 @@ def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
         secrets.get("access_token", ""),
         secrets.get("refresh_token", ""),
         expires_at,
+        scope=secrets.get("scope", ""),
         address=secrets.get("address", ""),
         identity=secrets.get("identity", ""),
     )

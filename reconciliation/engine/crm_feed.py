@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from django.db.models import Max
 
 from connectors.contract import EVERYTHING, MINE, Op, Position, Record, Test, ViewTerms
-from reconciliation.core.mailbox_settings import all_effective
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
-from reconciliation.engine.mailbox_view import OWNER, View
+from reconciliation.engine.mailbox_terms import effective_of
+from reconciliation.engine.mailbox_view import OWNER, View, view_row
 from reconciliation.models import CrmFeed, CrmView, FeedChange, Mailbox, SyncPass, ViewMember
 from reconciliation.models.bulk import insert_rows
 
@@ -138,16 +138,17 @@ def _look_at_views(context: RunContext, feed: CrmFeed, changed: Sequence[Record]
 
 def _views_in_use(context: RunContext, feed: CrmFeed) -> list[tuple[CrmView, list[str]]]:
     """Returns the saved views that running mailboxes show, with the users they are shown for."""
-    parent = context.sync_pass.parent or context.sync_pass
-    admin = parent.settings.get("mailbox_settings", {})
-    boxes = Mailbox.objects.filter(passes__parent=parent, state__in=Mailbox.RUNNING).exclude(crm_user_id="").select_related("group")
+    boxes = (
+        Mailbox.objects.filter(passes__parent=context.sync_pass.whole, state__in=Mailbox.RUNNING)
+        .exclude(crm_user_id="")
+        .select_related("group")
+    )
     users: dict[str, list[str]] = {}
     for box in boxes:
-        wanted = all_effective(admin=admin, group=box.group.settings if box.group else {}, own=box.settings)["view"].value
+        wanted = effective_of(context.sync_pass, box)["view"].value
         if wanted not in (MINE, EVERYTHING):
             users.setdefault(wanted, []).append(box.crm_user_id)
-    rows = CrmView.objects.filter(connection=feed.connection_id, object_type=feed.object_type, view_id__in=users).order_by("pk")
-    return [(row, sorted(set(users[row.view_id]))) for row in rows]
+    return [(view_row(context.sync_pass, wanted, feed.object_type), sorted(set(some))) for wanted, some in sorted(users.items())]
 
 
 def _describe(context: RunContext, view: CrmView) -> bool:
@@ -216,6 +217,17 @@ def perhaps_shown(sync_pass: SyncPass, object_type: str, view: View, ids: Sequen
         return set(ids)
     rows = FeedChange.objects.filter(feed=feed_of(sync_pass, object_type), record_id__in=ids, owner_id=view.user_id)
     return set(rows.values_list("record_id", flat=True))
+
+
+def prune(limit: datetime) -> int:
+    """Removes what happened before the limit. A mailbox that did not look at it yet is compared as a whole. Returns how many."""
+    removed = 0
+    for feed in CrmFeed.objects.all():
+        last = FeedChange.objects.filter(feed=feed, at__lt=limit).aggregate(last=Max("pk"))["last"]
+        if last is not None:
+            CrmFeed.objects.filter(pk=feed.pk).update(pruned_to=last)  # first: a crash in between must not hide the hole
+            removed += FeedChange.objects.filter(feed=feed, pk__lte=last).delete()[0]
+    return removed
 
 
 def newest(sync_pass: SyncPass, object_type: str) -> int:

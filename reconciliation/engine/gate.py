@@ -16,6 +16,10 @@ NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and no
 NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
 
 
+class RunHeld(Exception):
+    """A run cannot begin before a person did something; the sentence says what."""
+
+
 def is_real(sync_pass: SyncPass) -> bool:
     """Tells whether the pass writes to a system of a company, on at least one side."""
     return not (sync_pass.crm.is_sandbox and sync_pass.peer.is_sandbox)
@@ -37,7 +41,7 @@ def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
 def _types_of(sync_pass: SyncPass) -> list[list[Any]]:
     """Returns what a two-way pass does with which records, in order."""
     names = ("crm_object", "inbound_create", "inbound_update", "outbound_create", "outbound_update", "conditions")
-    return [[*(getattr(kind, name) for name in names), kind.mapping.version] for kind in sync_pass.record_types.all() if kind.is_on]
+    return [[*(getattr(kind, name) for name in names), kind.mapping.version] for kind in sync_pass.whole.record_types.all() if kind.is_on]
 
 
 def _whose(connection: Connection) -> list[str]:
@@ -58,7 +62,10 @@ def preview_wanted(sync_pass: SyncPass) -> str:
 
 
 def other_holder(sync_pass: SyncPass) -> SyncPass | None:
-    """Returns the pass that is on and keeps the same records of the peer: they hold one key, so two cannot be (D32)."""
+    """Returns the pass that is on and keeps the same records of the peer: they hold one key, so two cannot be (D32). Each
+    mailbox has records of its own."""
+    if sync_pass.mailbox_id is not None:
+        return None
     same_records = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
     return same_records.exclude(pk=sync_pass.pk).select_related("crm", "mapping").first()
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from connectors.contract import Record, Ref
 from connectors.mailboxes import BIN, INSIDE, OUTSIDE, PLACE
 from reconciliation.core.mailbox_settings import ALLOWED
-from reconciliation.engine import pair_bases, pair_reads, pair_trouble
+from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Tombstone
@@ -21,7 +21,7 @@ WHY = {
     rules.TAKEN_OUT: Tombstone.Why.TAKEN_OUT,
     rules.MADE_AGAIN: Tombstone.Why.MADE_AGAIN,
     rules.DELETED_THERE: Tombstone.Why.GONE,
-    "deleted_out_of_view": Tombstone.Why.MAILBOX,
+    rules.HIDDEN: Tombstone.Why.MAILBOX,
     "deleted_here": Tombstone.Why.MAILBOX,
     rules.REMOVED: Tombstone.Why.GONE,
     rules.LEFT_VIEW: Tombstone.Why.VIEW,
@@ -63,7 +63,7 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
         is_merged = decision.reason == "merged_elsewhere"
         why = decision.sentence if is_merged else f"Contact {binding.crm_id} was deleted in {context.terms.crm_name}."
         reason = rules.MERGED if is_merged else rules.REMOVED
-        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, context.terms))
+        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason))
 
 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
@@ -74,7 +74,7 @@ def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> No
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
-        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, context.terms))
+        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW))
 
 
 def _holds(work: PairWork, id_: str) -> bool:
@@ -96,22 +96,16 @@ def where_they_are(context: RunContext, ids: Sequence[str]) -> dict[str, str]:
 def end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
     """Turns the binding into a tombstone. What is to be made again is noted in the same transaction."""
     why = WHY.get(decision.reason, Tombstone.Why.GONE)
-    Tombstone.objects.create(
-        sync_pass=context.sync_pass,
-        binding=binding,
-        why=why,
-        crm_id=binding.crm_id,
-        peer_id=binding.peer_id,
-        name=binding.name,
-        found_at=context.wiring.now(),
-        run=context.run,
-        crm_values=binding.crm_base,
-        peer_values=binding.peer_base,
-    )
-    Binding.objects.filter(pk=binding.pk).end()
-    binding.is_tombstone = True
+    tombstones.end_link(context, binding, why, decision.record if decision.record.is_deleted else None)
     if why == Tombstone.Why.MADE_AGAIN:
         pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)], "made_again")
+
+
+def as_it_lies(item: Record) -> Record:
+    """Returns the item, or where it lies not in our folder what is known of one that left it: nothing of it is looked at (I7)."""
+    if item.is_deleted or item.fields.get(PLACE, INSIDE) == INSIDE:
+        return item
+    return Record(item.ref, {PLACE: item.fields[PLACE]}, is_deleted=True)
 
 
 def forget_what_comes_back(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:

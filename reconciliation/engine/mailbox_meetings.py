@@ -11,9 +11,8 @@ from reconciliation.core.companies import Account, account_for, company_of
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
+from reconciliation.passes.contacts import NO_RIGHT
 from reconciliation.passes.pairs import Outcome, PairDecision, excluded
-
-NO_RIGHT = "no_right"
 
 
 def accounts_of(context: RunContext, items: Sequence[Record]) -> dict[str, Account]:

@@ -4,7 +4,7 @@ the CRM, by the feed that all mailboxes share. A mailbox that is new, or whose v
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,20 +12,31 @@ from django.db import transaction
 
 from connectors.contract import Record, Ref
 from connectors.errors import RecordGone
-from connectors.mailboxes import FOREIGN_ID, INSIDE, PLACE, ContactChanges
+from connectors.mailboxes import CATEGORIES, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges
 from reconciliation.core.operations import Intent
-from reconciliation.engine import brakes, crm_feed, mailbox_ends, mailbox_terms, pair_previews, pair_reads, pair_sweep, previews
+from reconciliation.engine import (
+    brakes,
+    crm_feed,
+    gate,
+    mailbox_ends,
+    mailbox_terms,
+    pair_previews,
+    pair_reads,
+    pair_sweep,
+    pair_trouble,
+    previews,
+)
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_view import view_of
 from reconciliation.engine.pairs import process_page
-from reconciliation.models import Binding, Mailbox, Operation, Run
+from reconciliation.models import Binding, LookAgain, Mailbox, Operation, Run
 from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
 
 PIECE_ROWS = 400
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
-BROUGHT_IN = "brought in"
+BRING_IN = "bring_in"  # why a contact is looked at again
 
 Ended = tuple[str, str]
 
@@ -41,18 +52,9 @@ class Round:
 
 def sweep(context: RunContext, order: Order) -> Ended:
     """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
-    mailbox = context.sync_pass.mailbox
-    if mailbox is None:
-        return Run.State.FAILED, "This pass goes over mailboxes; name one."
-    if not mailbox.crm_user_id:
-        return (
-            Run.State.HELD,
-            f"Nobody in {context.terms.crm_name} is known to be {mailbox.address}; choose its user on the mailbox's page.",
-        )
-    prepare(context)
     ends = None if order.budget is None else context.wiring.monotonic() + order.budget
     fresh = _read_feed(context, order)
-    _set_view(context)
+    _set_view(context)  # anew: the feed may have read what it asks for
     if order.is_full:
         context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
     if not _mailbox_side(context, ends) or not _crm_side(context, fresh, ends):
@@ -63,12 +65,25 @@ def sweep(context: RunContext, order: Order) -> Ended:
     return Run.State.FINISHED, " ".join(context.notes)
 
 
-def prepare(context: RunContext) -> None:
-    """Opens the mailbox's folder; made once, with the category, when it is not there (S1.6)."""
+def open_mailbox(context: RunContext) -> None:
+    """Opens the mailbox's folder, and says what of the CRM it shows. Raises RunHeld where nobody knows whose it is."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is None:
+        raise gate.RunHeld("This pass goes over mailboxes; name one.")
+    if not mailbox.crm_user_id:
+        name = context.terms.crm_name
+        raise gate.RunHeld(f"Nobody in {name} is known to be {mailbox.address}; choose its user on the mailbox's page.")
+    _open_folder(context)
+    _set_view(context)
+
+
+def _open_folder(context: RunContext) -> None:
+    """The folder is made once, with the category, when it is not there (S1.6)."""
     mailbox = context.sync_pass.mailbox
     if not mailbox.folder_id:
         _find_folder(context, mailbox)
-    context.peer.connector.use_folder(mailbox.folder_id, CATEGORY)
+    if mailbox.folder_id:  # a plan for a mailbox without it makes none
+        context.peer.connector.use_folder(mailbox.folder_id, CATEGORY)
 
 
 def _find_folder(context: RunContext, mailbox: Mailbox) -> None:
@@ -133,24 +148,25 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
     if not context.sync_pass.mailbox.folder_id:  # a preview of a mailbox that has no folder yet
         return True
     columns = pair_reads.columns(context.terms, ITEM)
-    round_, cursor = Round(), context.sync_pass.cursor
+    round_, cursor, was_made_again = Round(), context.sync_pass.cursor, False
     while True:
         context.lease.guard(context.peer.connector.request_timeout)
         try:
             page = context.peer.connector.contact_changes(cursor, columns)
         except RecordGone as error:
-            if error.code != "folder" or context.is_preview:
+            if error.code != "folder" or context.is_preview or was_made_again:
                 raise
             _make_folder_again(context)
-            round_, cursor = Round(), ""
+            round_, cursor, was_made_again = Round(), "", True
             continue
         if page.is_restart:
             round_ = Round()
         round_.is_whole = round_.is_whole or page.is_whole
         _process(context, page, round_)
         cursor = page.cursor
-        if page.is_last:
+        if page.is_last or not round_.is_whole:  # the cursor goes by what this page said
             _process_gone(context, _gone_of(context, round_))
+            round_.gone.clear()
         if page.is_last or not round_.is_whole:  # what a whole round saw is forgotten with the process: it begins anew
             with transaction.atomic():
                 context.lease.renew()
@@ -169,7 +185,7 @@ def _make_folder_again(context: RunContext) -> None:
     Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="")
     mailbox.folder_id = ""
     context.save_pass(cursor="")
-    prepare(context)
+    _open_folder(context)
 
 
 def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
@@ -206,9 +222,8 @@ def _whole(context: RunContext, items: Sequence[Record]) -> list[Record]:
     rows = Binding.objects.filter(sync_pass=context.sync_pass, peer_id__in=lacking, is_tombstone=False)
     known = set(rows.values_list("peer_id", flat=True))
     read = pair_reads.read(context, "peer", ITEM, [id_ for id_ in lacking if id_ not in known])
-    return [
-        read.get(r.ref.id, r) if r.ref.id in read else r for r in items if r.ref.id in read or r.ref.id in known or FOREIGN_ID in r.fields
-    ]
+    gone = set(lacking) - known - read.keys()  # deleted since they were listed; the next list says so
+    return [read.get(r.ref.id, r) for r in items if r.ref.id not in gone]
 
 
 def _rebind_moved(context: RunContext, items: Sequence[Record]) -> None:
@@ -248,11 +263,19 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
 
     def settle(done: list[Done]) -> None:
         brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
-        context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in done if item.error is not None)
+        failed = [item for item in done if item.error is not None and not isinstance(item.error, RecordGone)]
+        context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in failed)
+        _owe_bringing_in(context, [item.operation.target_id for item in failed])
 
-    operations = [op for op in context.executor.intend(intents) if op is not None]
-    context.executor.send("peer", operations, settle)
+    operations = context.executor.intend(intents)
+    _owe_bringing_in(context, [id_ for id_, op in zip(ids, operations, strict=True) if op is None])  # somebody else is at it
+    context.executor.send("peer", [op for op in operations if op is not None], settle)
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
+
+
+def _owe_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
+    """Has the next run bring them in: the list of changes tells of their category once."""
+    pair_trouble.look_again(context, "peer", [Ref(context.peer.connector.system, ITEM, id_) for id_ in ids], BRING_IN)
 
 
 def _gone_of(context: RunContext, round_: Round) -> list[str]:
@@ -278,8 +301,10 @@ def _process_gone(context: RunContext, ids: Sequence[str]) -> None:
         records = [Record(Ref(system, ITEM, id_), {PLACE: place}, is_deleted=True) for id_, place in left.items()]
         done = process_page(context, "peer", records)
         again += [d.crm.ref.id for d in done.values() if d.reason == "made_again" and d.crm is not None]
-    if not context.is_preview:
+    if again and not context.is_preview:
         _process_contacts(context, pair_reads.read(context, "crm", CONTACT, again).values())
+        made = Binding.objects.filter(sync_pass=context.sync_pass, crm_id__in=again, is_tombstone=False).values("crm_id")
+        LookAgain.objects.filter(sync_pass=context.sync_pass, side="crm", record_id__in=made).delete()  # noted for a crash
 
 
 # --- the CRM --------------------------------------------------------------------------------------------------------
@@ -366,9 +391,14 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 
 
 def retry_owed(context: RunContext) -> None:
-    """As in every two-way pass, once the mailbox is open and its view is known."""
-    prepare(context)
-    _set_view(context)
+    """As in every two-way pass; what could not be brought in, and still bears the category, is tried again."""
+    rows = LookAgain.objects.due().filter(sync_pass=context.sync_pass, reason=BRING_IN)
+    ids = list(rows.values_list("record_id", flat=True)[:PIECE_ROWS])
+    if ids:
+        found = pair_reads.read(context, "peer", ITEM, ids)
+        rows.filter(record_id__in=ids).delete()  # what fails again is noted again
+        shared = [id_ for id_, r in found.items() if r.fields.get(PLACE) == OUTSIDE and CATEGORY in (r.fields.get(CATEGORIES) or ())]
+        _process_items(context, _bring_in(context, shared))
     pair_sweep.retry_owed(context)
 
 
@@ -377,8 +407,6 @@ def apply(context: RunContext, preview_id: int) -> Ended:
     preview = Run.objects.filter(pk=preview_id).first()
     if preview is None:
         raise previews.PreviewRefused(f"There is no run {preview_id}.")
-    prepare(context)
-    _set_view(context)
     if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
         brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
     for side, object_type, planned in pair_previews.planned_pages(context, preview):
@@ -394,8 +422,11 @@ def apply(context: RunContext, preview_id: int) -> Ended:
 def _as_planned(context: RunContext, side: str, object_type: str, planned: pair_previews.Rows) -> list[Record]:
     """Reads the records of a plan as they are now; an item that is not in the folder is what its plan was about."""
     found = pair_reads.read(context, side, object_type, planned)
-    if side == "crm":
-        return [found.get(id_) or _deleted(context, id_) for id_ in planned]
+    if side == "crm":  # one that is gone still is as it was planned: no later version of it can be
+        gone = {
+            id_: replace(_deleted(context, id_), version=str(planned[id_][0].context["version"])) for id_ in planned if id_ not in found
+        }
+        return [found.get(id_) or gone[id_] for id_ in planned]
     system = context.peer.connector.system
     inside = {id_: r for id_, r in found.items() if r.fields.get(PLACE, INSIDE) == INSIDE}
     places = mailbox_ends.where_they_are(context, [id_ for id_ in planned if id_ not in inside])

@@ -18,9 +18,8 @@ ADMIN, CREATION = "mailbox_settings", "creation"  # in the settings of the pass
 
 def effective_of(sync_pass: SyncPass, mailbox: Mailbox) -> Mapping[str, Effective]:
     """Returns what holds for a mailbox, by the pass that all of them share."""
-    parent = sync_pass.parent or sync_pass
     group = mailbox.group.settings if mailbox.group is not None else {}
-    return all_effective(admin=parent.settings.get(ADMIN) or {}, group=group, own=mailbox.settings)
+    return all_effective(admin=sync_pass.whole.settings.get(ADMIN) or {}, group=group, own=mailbox.settings)
 
 
 def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> ContactTerms:
@@ -30,7 +29,7 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Cont
     mailbox = sync_pass.mailbox
     if mailbox is None:
         return ContactTerms(**common)
-    held, creation = effective_of(sync_pass, mailbox), (sync_pass.parent or sync_pass).settings.get(CREATION) or {}
+    held, creation = effective_of(sync_pass, mailbox), sync_pass.whole.settings.get(CREATION) or {}
     common |= {"scope": mailbox.address, "peer_name": peer.connection.get_system_display()}
     return ContactTerms(
         **common,

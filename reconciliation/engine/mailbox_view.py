@@ -46,10 +46,14 @@ class View:
         return set(ViewMember.objects.filter(view=self.row_id, record_id__in=ids).values_list("record_id", flat=True))
 
 
+def view_row(sync_pass: SyncPass, view_id: str, object_type: str) -> CrmView:
+    return CrmView.objects.get_or_create(connection=sync_pass.crm, object_type=object_type, view_id=view_id)[0]
+
+
 def view_of(sync_pass: SyncPass, wanted: str, user_id: str, object_type: str) -> View:
     """Returns the view that a setting names: `mine`, `everything`, or the id of a saved one."""
     if wanted in (MINE, EVERYTHING):
         return View(wanted, user_id)
-    row, _ = CrmView.objects.get_or_create(connection=sync_pass.crm, object_type=object_type, view_id=wanted)
+    row = view_row(sync_pass, wanted, object_type)
     why = row.why_not or ("" if row.described_at else "It was not read yet.")
     return View(row.scope, user_id, row.pk, row.where, row.fingerprint, why)

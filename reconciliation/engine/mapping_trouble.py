@@ -73,7 +73,7 @@ def hold(context: RunContext, error: ConnectorError) -> None:
     one case."""
     sync_pass = context.sync_pass
     column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
-    tables = list(sync_pass.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
+    tables = list(sync_pass.whole.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
     rule = FieldRule.objects.filter(table__in=tables, held_reason="", **{column: error.field}).first() if error.field else None
     if rule is not None and error.field != "name":
         FieldRule.objects.filter(table__in=tables, **{column: error.field}).update(held_reason=error.sentence)
@@ -87,7 +87,7 @@ def hold(context: RunContext, error: ConnectorError) -> None:
     if rule is None and (title := plugin_title(context, error)):
         key, what = FIELDS, f"The pass is held: {error.sentence}, which stands for {title}"
         remedy = "Open Set-up, Fields: choose another field or create it, then press Read again."
-    if rule is None and any(error.field in [row[0] for row in type_.conditions] for type_ in sync_pass.record_types.all()):
+    if rule is None and any(error.field in [row[0] for row in type_.conditions] for type_ in sync_pass.whole.record_types.all()):
         remedy = f"Open Record types, correct or remove the polling condition on {error.field}, then save."
     opening = CaseOpening("mapping", "mapping", what, remedy)
     record = Record(Ref(context.crm.connector.system, ORGANISATION, key), {"name": str(rule or sync_pass.mapping)})

@@ -16,14 +16,14 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, SyncPass
 from reconciliation.passes.contacts import TAKEN_OUT
-from reconciliation.passes.pairs import PairDecision
+from reconciliation.passes.pairs import ENDS, Kind, PairDecision
 
 CHANGED, ENDED = "changed ", "links ended"
 
 
 def look_at(context: RunContext, work: PairWork) -> None:
     """Counts what the page would do. Raises BrakeTripped with the plan parked, nothing of the page written."""
-    own = Counter(name for d in work.decisions.values() for name in _counted(d))
+    own = Counter(name for d in work.decisions.values() for name in _counted(context.terms.kind, d))
     if not own:
         return
     counts = Counter(context.sync_pass.sweep_blanked) + own
@@ -58,7 +58,7 @@ def remember(context: RunContext, work: PairWork) -> None:
     counts = Counter(context.sync_pass.sweep_blanked)
     before = dict(counts)
     for id_ in work.done:
-        counts.update(_counted(work.decisions[id_]))
+        counts.update(_counted(context.terms.kind, work.decisions[id_]))
     if dict(counts) != before:
         context.sync_pass.sweep_blanked = dict(counts)
         if context.moves_cursor:
@@ -66,12 +66,11 @@ def remember(context: RunContext, work: PairWork) -> None:
 
 
 def _ends(decision: PairDecision) -> bool:
-    return (
-        decision.reason in ("deleted", "counterpart_gone", "merged_elsewhere", TAKEN_OUT) and decision.outcome is not Outcome.HELD
-    ) or any(intent.kind == "delete" for intent in decision.intents)
+    is_end = decision.reason in (*ENDS, TAKEN_OUT) and decision.outcome is not Outcome.HELD
+    return is_end or any(intent.kind == "delete" for intent in decision.intents)
 
 
-def _counted(decision: PairDecision) -> Iterable[str]:
+def _counted(kind: Kind, decision: PairDecision) -> Iterable[str]:
     """Returns what the brakes count of a decision: fields it blanks, fields it changes, and whether it ends a link."""
     if _ends(decision):
         yield ENDED
@@ -79,7 +78,7 @@ def _counted(decision: PairDecision) -> Iterable[str]:
         if intent.kind != "update":
             continue
         for name, value in intent.after.items():
-            if name not in ("externalId", "externalSource", "customId", "foreignId", "categories"):
+            if not kind.is_ours(name):
                 yield f"{CHANGED}{name}"
             if is_blank(value):
                 yield name

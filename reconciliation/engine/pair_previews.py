@@ -12,12 +12,12 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Operation, Run
 from reconciliation.models.bulk import update_rows
+from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import encode_fields
 
 Rows = Mapping[str, Sequence[Operation]]
-ENDS = ("deleted", "counterpart_gone", "merged_elsewhere", "taken_out", "made_again", "deleted_in_crm", "deleted_out_of_view")
 
 
 def store_plan(context: RunContext, work: PairWork) -> None:
@@ -38,7 +38,7 @@ def _planned(context: RunContext, work: PairWork, decision: PairDecision) -> lis
     elif decision.is_link and not decision.intents:
         other = decision.peer if work.side == "crm" else decision.crm
         kinds.append((Operation.Kind.LINK, work.side, ref.object_type, ref.id, {"link": str(other.ref)}, {}, decision.sentence))
-    elif decision.reason in ENDS and decision.outcome is Outcome.EXCLUDED and ref.id in work.bindings:
+    elif decision.reason in (*rules.ENDS, *contacts.ENDS) and decision.outcome is Outcome.EXCLUDED and ref.id in work.bindings:
         kinds.append((Operation.Kind.UNLINK, work.side, ref.object_type, ref.id, {"link": ""}, {}, decision.sentence))
     elif decision.reason == "conflict" and decision.merge is not None:
         fields = ", ".join(c.rule.peer for c in decision.merge.conflicts)

@@ -4,7 +4,6 @@ kept for a day."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -74,24 +73,18 @@ def bindings_of(context: RunContext, side: str, records: Iterable[Record]) -> di
 def echoes_among(context: RunContext, side: str, records: Sequence[Record]) -> dict[str, PairDecision]:
     """Returns record id -> its decision, for bound records that hold what was agreed on last: nearly all of a full
     comparison. Of their bindings only five columns are read; an instance each would cost several times as much."""
-    by_id = {r.ref.id: r for r in records}
+    by_id, system = {r.ref.id: r for r in records}, context.crm.connector.system
     found: dict[str, PairDecision] = {}
     for links in _links(context, side, records):
         rows = links.filter(is_tombstone=False, is_retry_due=False)
         values = rows.values_list(f"{side}_id", "crm_type", "crm_id", "is_out_of_view", "mapping_version", "crm_base", "peer_base")
         for id_, crm_type, crm_id, is_hidden, version, *raw in values.iterator():
             record, type_, bases = by_id[id_], context.terms.type_of(crm_type), map(decode_fields, raw)
-            if type_ is None or not _is_marked(context, side, record, Ref(context.crm.connector.system, crm_type, crm_id), is_hidden):
+            if type_ is None or not rules.is_marked(record, side, Ref(system, crm_type, crm_id), context.terms, is_hidden=is_hidden):
                 continue
             if rules.is_echo(record, side, *bases, mapping_version=version, type_=type_):
                 found[id_] = rules.echo(record, type_)
     return found
-
-
-def _is_marked(context: RunContext, side: str, record: Record, crm: Ref, is_hidden: bool) -> bool:
-    if side == "crm" or not context.terms.kind.is_mailbox:
-        return True
-    return not context.terms.kind.missing(crm, record, replace(context.terms, is_hidden=is_hidden))
 
 
 def creates_in_doubt(context: RunContext, records: Iterable[Record]) -> set[str]:

@@ -19,7 +19,7 @@ KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES, "contacts"
 def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> PairTerms:
     """Returns the terms as they stand now: record types in order, each with its mapping, and the dedupe policy."""
     choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
-    on = RecordType.objects.filter(sync_pass=sync_pass.settings_row_id, is_on=True).annotate(allows_choice=Exists(choosing))
+    on = sync_pass.whole.record_types.filter(is_on=True).annotate(allows_choice=Exists(choosing))
     rows = list(on.select_related("mapping").prefetch_related("mapping__rules"))
     return PairTerms(
         kind=KINDS[sync_pass.kind],

@@ -19,7 +19,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, RecordType, SyncPass, Tombstone
+from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.pairs import KEPT, PairDecision
 from reconciliation.store import decode_fields
@@ -60,13 +60,13 @@ def _hold_equal_refusals(work: PairWork) -> None:
 def hold(context: RunContext, error: ConnectorError, decision: PairDecision) -> None:
     """Holds the mapping row that the error names; a field that no row names holds the making of new records."""
     column = "crm_field" if error.system == context.crm.connector.system else "peer_field"
-    tables = RecordType.objects.filter(sync_pass=context.sync_pass.settings_row_id).values_list("mapping", flat=True)
+    tables = context.sync_pass.whole.record_types.values_list("mapping", flat=True)
     is_row = error.field and FieldRule.objects.filter(table__in=tables, **{column: error.field}).exists()
     making = next((i for i in decision.intents if i.kind == "create" and i.side == "crm"), None)
     if is_row or making is None:
         mapping_trouble.hold(context, error)
         return
-    RecordType.objects.filter(sync_pass=context.sync_pass.settings_row_id, crm_object=making.object_type).update(held_reason=error.sentence)
+    context.sync_pass.whole.record_types.filter(crm_object=making.object_type).update(held_reason=error.sentence)
     context.renew_terms()
     sentence = f"New {making.object_type}s are not made: {error.sentence}"
     remedy = "Open the mapping table, map the field or give it a default, then save. Everything else goes on."

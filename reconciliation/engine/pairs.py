@@ -40,6 +40,7 @@ from reconciliation.engine import (
     returned,
     search_index,
     strikes,
+    tombstones,
 )
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
@@ -131,6 +132,8 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
 
 def _decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     terms, side = context.terms, work.side
+    if terms.kind.is_mailbox and side == "peer":  # what waited for a second look may have been taken out of the folder since
+        records = [mailbox_ends.as_it_lies(r) for r in records]
     in_doubt = pair_reads.creates_in_doubt(context, records)
     waiting = pair_cases.waiting(context, side, records)
     free = [r for r in records if r.ref.id not in in_doubt and r.ref.id not in waiting]
@@ -439,7 +442,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
         if context.terms.kind.is_mailbox and binding is not None and not binding.is_tombstone and _ends_at_once(decision):
             mailbox_ends.end(context, binding, decision)
         elif decision.reason in GONE and binding is not None and not binding.is_tombstone:
-            _end(context, binding, decision)
+            tombstones.end_link(context, binding, GONE[decision.reason], decision.record if decision.record.is_deleted else None)
         elif decision.is_link and (holder := taken.get(decision.peer.ref.id)):
             _refuse_link(work, decision, holder)
         elif decision.is_link:
@@ -496,26 +499,6 @@ def _linked(context: RunContext, decision: PairDecision) -> Binding:
     pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
     binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
     return binding
-
-
-def _end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
-    """Turns a binding into a tombstone that remembers the last values and how it came about."""
-    Tombstone.objects.create(
-        sync_pass=context.sync_pass,
-        binding=binding,
-        why=GONE[decision.reason],
-        crm_id=binding.crm_id,
-        peer_id=binding.peer_id,
-        name=binding.name,
-        deleted_by=decision.record.updated_by[:255] if decision.record.is_deleted else "",
-        deleted_at=decision.record.updated_at if decision.record.is_deleted else None,
-        found_at=context.wiring.now(),
-        run=context.run,
-        crm_values=binding.crm_base,
-        peer_values=binding.peer_base,
-    )
-    Binding.objects.filter(pk=binding.pk).end()
-    binding.is_tombstone = True
 
 
 def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[PairDecision, object]]) -> None:

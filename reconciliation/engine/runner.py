@@ -131,6 +131,7 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
     try:
         if sync_pass.hold_reason and not context.is_preview:
             return close(context, Run.State.HELD, f"{sync_pass.hold_reason}. The pass goes on when that was mended.")
+        work.open(context)
         if context.is_preview:
             previews.begin(context)
         else:
@@ -154,6 +155,9 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
         # Also a refused read: it names no record that could be flagged, and says nothing of those behind it.
         state, note = Run.State.INTERRUPTED, error.sentence
         _troubled(context, error)
+    except gate.RunHeld as reason:
+        state, note = Run.State.HELD, str(reason)
+        _put_off(context)
     except brakes.BrakeTripped as tripped:
         state, note = Run.State.HELD, f"{tripped} Look at the plan, then approve it."
         _put_off(context)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from connectors.errors import ConnectorError
+from reconciliation.engine import gate, recovery, stop
 from reconciliation.engine import lease as leases
-from reconciliation.engine import recovery, stop
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Side
 from reconciliation.engine.runner import build_context, close, end_run, holder_name, open_run, open_side
 from reconciliation.engine.wiring import Wiring
+from reconciliation.engine.works import work_of
 from reconciliation.models import Run, SyncPass
 from syncsite.logging import during_run
 
@@ -58,12 +59,13 @@ def at_work(
         context.reason = reason
         context.executor.staff_origin = context.staff_origin()
         try:
+            work_of(sync_pass).open(context)
             recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
             yield context
         except ConnectorError as error:
             close(context, Run.State.REFUSED if error.scope == "record" else Run.State.INTERRUPTED, f"{what} {error.sentence}")
             raise
-        except Refusal as refusal:
+        except (Refusal, gate.RunHeld) as refusal:
             close(context, Run.State.REFUSED, f"{what} {refusal}"[:MOST_NOTED])
             raise
         except stop.WritesStopped as refusal:  # while it was being carried out

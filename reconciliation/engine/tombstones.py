@@ -57,6 +57,17 @@ def note_never_linked(context: RunContext, records: Iterable[Record]) -> None:
     )
 
 
+def end_link(context: RunContext, binding: Binding, why: str, deleted: Record | None = None) -> None:
+    """Turns a binding of a two-way pass into a tombstone that remembers the last values and how it came about; `deleted` is the
+    record that says who deleted it and when."""
+    row = Tombstone(**_of(context, binding), why=why)
+    if deleted is not None:
+        row.deleted_by, row.deleted_at = deleted.updated_by[:255], deleted.updated_at
+    insert_rows([row])
+    Binding.objects.filter(pk=binding.pk).end()
+    binding.is_tombstone = True
+
+
 def note_undone(context: RunContext, binding: Binding, operation: Operation) -> None:
     """Stores that an undo deleted the account; the journal holds what the account was."""
     who, now = context.run.started_by, context.wiring.now()

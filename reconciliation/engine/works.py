@@ -9,7 +9,6 @@ from typing import Any
 from connectors.errors import ConnectorError
 from reconciliation.engine import (
     cases,
-    mailbox_recovery,
     mailbox_sweep,
     mailbox_terms,
     organisation_sweep,
@@ -31,6 +30,7 @@ class Work:
     """One kind of pass. `terms` holds what does not change while a run is under way."""
 
     terms: Callable[[SyncPass, Side, Side, Wiring], Any]
+    open: Callable[[RunContext], None]  # before anything else of a run, or of a person's decision
     recover: Callable[[RunContext, WorkLeft], None]
     retry_owed: Callable[[RunContext], None]
     sweep: Callable[[RunContext, Order], Ended]
@@ -43,8 +43,13 @@ def _late_write_backs(context: RunContext, error: ConnectorError) -> None:
         cases.open_late_write_backs(context)
 
 
+def _nothing_to_open(context: RunContext) -> None:
+    """Most passes find their ground as it is."""
+
+
 ORGANISATIONS = Work(
     organisation_sweep.terms_of,
+    _nothing_to_open,
     recovery.recover,
     organisation_sweep.retry_owed,
     organisation_sweep.sweep,
@@ -53,6 +58,7 @@ ORGANISATIONS = Work(
 )
 PAIRS = Work(
     pair_sweep.terms_of,
+    _nothing_to_open,
     pair_recovery.recover,
     pair_sweep.retry_owed,
     pair_sweep.sweep,
@@ -61,7 +67,8 @@ PAIRS = Work(
 )
 CONTACTS = Work(
     mailbox_terms.terms_of,
-    mailbox_recovery.recover,
+    mailbox_sweep.open_mailbox,
+    pair_recovery.recover,
     mailbox_sweep.retry_owed,
     mailbox_sweep.sweep,
     mailbox_sweep.apply,

@@ -18,6 +18,7 @@ class Case(models.Model):
         MAPPING = "mapping", "Mapping"
         CONFLICT = "conflict", "Conflict"
         REMAP = "remap", "Remap"
+        DELETION = "deletion", "Deletion"
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -131,7 +132,7 @@ class Case(models.Model):
     @property
     def peer_type(self) -> str:
         """The kind of record that a case concerns in the peer."""
-        return "prospect" if self.sync_pass.name == "prospects" else "account"
+        return {"prospects": "prospect", "contacts": "contact"}.get(self.sync_pass.kind, "account")
 
     @property
     def peer_ref(self) -> str:

@@ -86,9 +86,9 @@ class SyncPass(models.Model):
         return self.name.partition(":")[0]
 
     @property
-    def settings_row_id(self) -> int:
-        """The pass whose mapping, record types and settings hold."""
-        return self.parent_id or self.pk
+    def whole(self) -> SyncPass:
+        """The pass whose mapping, record types and settings hold: of a mailbox's its parent."""
+        return self if self.parent is None else self.parent
 
     @property
     def is_two_way(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from connectors.contract import Record, Ref, Value
+from connectors.contract import Fields, Record, Ref, Value
 from connectors.mailboxes import BEYOND, CATEGORIES, FOREIGN_ID, PLACE
 from connectors.mailboxes import CONTACT as ITEM
 from reconciliation.core.ledger import Outcome
@@ -30,7 +30,6 @@ from reconciliation.passes.pairs import (
     create_in_crm,
     decide_link,
     excluded,
-    failed,
 )
 from reconciliation.passes.prospects import email_key
 
@@ -38,7 +37,9 @@ CONTACT, ACCOUNT = "Contact", "AccountId"
 FOLDER, CATEGORY, NOT_IN_VIEW = "Salesforce Contacts", "Salesforce", "Salesforce: not in view"
 EMAILS = ("email1", "email2", "email3")
 TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
-MERGED, LEFT_VIEW = "merged", "left_view"
+MERGED, LEFT_VIEW, HIDDEN = "merged", "left_view", "deleted_out_of_view"
+NO_RIGHT, OUTSIDE_NOW = "no_right", "outside"
+ENDS = (TAKEN_OUT, MADE_AGAIN, DELETED_THERE, HIDDEN)  # beside those of every two-way pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ PEOPLE = Kind(
     marker_is_pointer=True,
     is_mailbox=True,
     lacks=lacks,
-    born_with=lambda terms: {CATEGORIES: (CATEGORY,)},
+    born_with={CATEGORIES: (CATEGORY,)},
+    own_fields=(CATEGORIES, PLACE),
     notes_of=notes_of,
 )
 
@@ -219,7 +221,6 @@ class Deletion:
     gone: Gone
     crm: Record | None
     others: int = 0
-    may_delete: bool = True
 
 
 def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms) -> PairDecision:
@@ -232,7 +233,7 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
         return excluded(item, DELETED_THERE, f"It was deleted here; {bound.crm.object_type} {bound.crm.id} is gone, too.", **common)
     if terms.deletion != ALLOWED:
         if bound.is_hidden:
-            return excluded(item, "deleted_out_of_view", "It was deleted here, and its contact is not in the view any more.", **common)
+            return excluded(item, HIDDEN, "It was deleted here, and its contact is not in the view any more.", **common)
         return excluded(item, MADE_AGAIN, "It was deleted here, which is forbidden: it is made again from Salesforce.", **common)
     if known.others:
         mailboxes = "another mailbox holds" if known.others == 1 else f"{known.others} other mailboxes hold"
@@ -242,27 +243,14 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
     changed = changed_fields(bound.crm_base, crm.fields, tuple(bound.crm_base))
     if changed:
         return _ask(item, "edited_in_crm", f"It was deleted here, and edited in Salesforce since: {', '.join(sorted(changed))}.", common)
-    if not known.may_delete:
-        sentence = "It was deleted here, but the mailbox's user may not delete it in Salesforce."
-        return failed(item, "no_right", sentence, "Give the user the right and press Retry, or make it again in the folder.", **common)
-    intent = Intent(
-        "delete",
-        "crm",
-        crm.ref.object_type,
-        str(item.ref),
-        after={},
-        before=dict(bound.crm_base),
-        target_id=crm.ref.id,
-        version=crm.version,
-        reason="It was deleted in the mailbox's folder, where deleting is allowed.",
-        origin={"system": item.ref.system, "by": terms.scope},
-    )
+    why = "It was deleted in the mailbox's folder, where deleting is allowed."
+    intent = _deletion("crm", crm, str(item.ref), bound.crm_base, why)
     return PairDecision(
         item, Outcome.UPDATED, "deleted_here", "It was deleted here, and is deleted in Salesforce.", intents=(intent,), **common
     )
 
 
-def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, terms: ContactTerms) -> PairDecision:
+def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str) -> PairDecision:
     """Decides for a link whose CRM record is gone, or left a view that says *remove* (S1.26, D8): the item goes to Deleted
     Items, unless somebody edited it since: the edit is kept, and a person asked (C12)."""
     if item is None:
@@ -275,19 +263,13 @@ def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, 
             f"{why} It was edited here since: {', '.join(sorted(changed))}.",
             {"peer": item, "peer_id": bound.peer_id},
         )
-    intent = Intent(
-        "delete",
-        "peer",
-        item.ref.object_type,
-        str(bound.crm),
-        after={},
-        before=dict(bound.peer_base),
-        target_id=item.ref.id,
-        version=item.version,
-        reason=why,
-        origin={"system": bound.crm.system},
-    )
+    intent = _deletion("peer", item, str(bound.crm), bound.peer_base, why)
     return PairDecision(record, Outcome.UPDATED, reason, why, peer=item, intents=(intent,), peer_id=bound.peer_id)
+
+
+def _deletion(side: str, target: Record, source_ref: str, base: Fields, why: str) -> Intent:
+    common: dict[str, Any] = {"target_id": target.ref.id, "version": target.version, "reason": why}
+    return Intent("delete", side, target.ref.object_type, source_ref, {}, dict(base), **common)
 
 
 def _ask(record: Record, reason: str, sentence: str, common: Mapping[str, Any]) -> PairDecision:

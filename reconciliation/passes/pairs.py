@@ -28,6 +28,7 @@ LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
 SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 RESTORED = "Our database was restored from a backup: nobody can tell which side is newer."
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
+ENDS = ("deleted", "counterpart_gone", "merged_elsewhere")  # reasons of decisions that end a link
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,13 @@ class Kind:
     is_mailbox: bool = False
     # What a linked record of the peer must hold beside its mapped fields, where it does not; (CRM ref, peer's record, terms).
     lacks: Callable[[Ref, Record, PairTerms], dict[str, Value]] | None = None
-    # What a new record of the peer gets beside its mapped fields.
-    born_with: Callable[[PairTerms], dict[str, Value]] | None = None
+    born_with: Mapping[str, Value] = field(default_factory=dict)  # what a new record of the peer gets beside its mapped fields
+    own_fields: tuple[str, ...] = ()  # fields of the peer that we keep beside the pointer
     notes_of: Callable[[Record], tuple[str, ...]] | None = None  # what people read of a record of the peer that went across
+
+    def is_ours(self, field_: str) -> bool:
+        """Tells whether a field of the peer's record is not a person's but holds what we keep there."""
+        return field_ in self.pointer(Ref("", "", "0")) or field_ in self.own_fields
 
     def missing(self, crm: Ref, peer: Record, terms: PairTerms) -> dict[str, Value]:
         """Returns what makes the peer's record name its CRM record, as far as it does not."""
@@ -233,7 +238,7 @@ def first_look(
         bases = (bound.crm_base, bound.peer_base)
         if (
             not bound.is_owed
-            and is_marked(record, side, bound, terms)
+            and is_marked(record, side, bound.crm, terms, is_hidden=bound.is_hidden)
             and is_echo(record, side, *bases, mapping_version=bound.mapping_version, type_=type_)
         ):
             return Look.DONE, echo(record, type_)
@@ -256,11 +261,11 @@ def _uncovered(record: Record, crm: Record, **more: Any) -> PairDecision:
     return excluded(record, "conditions", sentence, crm=crm, **more)
 
 
-def is_marked(record: Record, side: Side, bound: Bound, terms: PairTerms) -> bool:
+def is_marked(record: Record, side: str, crm: Ref, terms: PairTerms, *, is_hidden: bool) -> bool:
     """Tells whether a record of a mailbox bears what makes it one of ours (S1.8). Elsewhere that is looked at with the pair."""
     if side == "crm" or not terms.kind.is_mailbox:
         return True
-    return not terms.kind.missing(bound.crm, record, replace(terms, is_hidden=bound.is_hidden))
+    return not terms.kind.missing(crm, record, replace(terms, is_hidden=is_hidden))
 
 
 def is_echo(record: Record, side: Side, crm_base: Fields, peer_base: Fields, *, mapping_version: int, type_: TypeTerms) -> bool:
@@ -448,8 +453,8 @@ def shown(value: object) -> str:
 class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
     each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
-    sentence that says so. `accounts`: in which accounts of the CRM a new record would belong, as (id, name), with the words
-    that say why; nothing where the pass does not ask."""
+    sentence that says so. `account_id` is the account of the CRM that a new record would belong to and `account_why` says why,
+    both "" where the pass does not ask."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
@@ -511,7 +516,7 @@ def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: U
         return refusal
     pointer = terms.kind.pointer(record.ref)
     after = {**values_of(merge.to_peer), **({} if terms.kind.marker_is_pointer else pointer)}
-    after |= terms.kind.born_with(terms) if terms.kind.born_with is not None else {}
+    after |= terms.kind.born_with
     intent = Intent(
         "create",
         "peer",

@@ -29,6 +29,7 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
     except ValidationError:
         raise MailboxRefused(f"“{address[:80]}” is no e-mail address.") from None
     with transaction.atomic():
+        Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
         existing = Mailbox.objects.filter(connection=connection, address__iexact=address).first()
         if existing is not None:
             return existing
@@ -46,6 +47,7 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
 
 def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:
     """Returns the row of the pass for one mailbox, made when it is new: its cursor, lease, links and runs are its own."""
+    is_played = parent.crm.is_sandbox and mailbox.connection.is_sandbox
     values = {
         "name": f"{parent.name}:{mailbox.pk}",
         "title": f"{parent.title} of {mailbox.address}"[:100],
@@ -54,8 +56,10 @@ def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:
         "mapping": parent.mapping,
         "interval_seconds": parent.interval_seconds,
         "time_budget_seconds": parent.time_budget_seconds,
-        "is_on": True,  # whether it runs is said by the parent, the mailbox's state and its settings
-        "switched_on_at": timezone.now(),
+        # Whether it runs is said by the parent, the mailbox's state and its settings. Over real systems its first run is a plan
+        # that somebody approves (C33).
+        "is_on": is_played,
+        "switched_on_at": timezone.now() if is_played else None,
     }
     try:
         with transaction.atomic():

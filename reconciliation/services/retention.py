@@ -19,6 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.counting import counted
+from reconciliation.engine import crm_feed
 from reconciliation.models import Case, ConflictField, HookDelivery, Import, ImportRow, Operation, Retention, Run, RunEvent
 from reconciliation.models.by_time import first_newer
 from reconciliation.models.journal import LOSERS
@@ -29,6 +30,7 @@ ROWS_A_BATCH = 500
 RUNS_A_BATCH = 200
 BUDGET_SECONDS = 300.0
 QUIET = (RunEvent.Outcome.UNCHANGED, RunEvent.Outcome.EXCLUDED)
+FEED_DAYS = 30  # what changed in the CRM, for mailboxes to look at
 DELIVERY_DAYS = 14  # deliveries that were worked off, or refused: they hold what a system said of people
 DONE = (Operation.State.CONFIRMED, Operation.State.REJECTED, Operation.State.VOID, Operation.State.REFUSED)
 # field -> what it is called, least and most days
@@ -60,7 +62,7 @@ class Keep:
 
 # what one of a kind is called, where that is not the kind without the s of its end
 ONE = {"rows of imports": "row of an import", "fields of conflicts": "field of a conflict", "sessions that ended": "session that ended"}
-ONE |= {"deliveries": "delivery"}
+ONE |= {"deliveries": "delivery", "changes of the CRM's feed": "change of the CRM's feed"}
 
 
 def removed_in_words(removed: dict[str, int]) -> list[str]:
@@ -158,6 +160,7 @@ def prune(
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
         work.remove("deliveries", _old_deliveries(work.limit(DELIVERY_DAYS)))
+        work.removed["changes of the CRM's feed"] += crm_feed.prune(work.limit(FEED_DAYS))
         work.remove("sessions that ended", Session.objects.filter(expire_date__lt=work.now))
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:

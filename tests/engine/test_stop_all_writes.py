@@ -214,7 +214,7 @@ def test_a_refused_errand_of_the_queue_leaves_a_run_that_says_why(box, olga, mon
 
     run = Run.objects.order_by("pk").last()
     assert (run.state, writes(box)) == ("held", {})
-    assert "Retry 1 errors. All writes are stopped by olga: x." in run.note
+    assert "Retry 1 error. All writes are stopped by olga: x." in run.note
     assert "All writes are stopped" in jobs.refresh_cases("organisations")
 
 

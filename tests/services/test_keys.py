@@ -118,6 +118,7 @@ def test_every_encrypted_column_is_found():
     """Those that hold secrets, or words about a person who wants to be forgotten. A new one must be put here."""
     assert {(model.__name__, column) for model, column in encrypted_columns()} == {
         ("Connection", "secrets"),
+        ("Mailbox", "secrets"),
         ("SecondFactor", "secret"),
         ("ChatHook", "secrets"),
         ("Forgetting", "terms"),

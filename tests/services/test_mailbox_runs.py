@@ -47,6 +47,9 @@ def test_ledgers_are_added_up() -> None:
         (["contacts"], "No mailbox has this pass switched on"),
         (["contacts", "--mailbox", "nobody@example.test"], "There is no mailbox"),
         (["contacts", "--apply", "1"], "--apply is for one mailbox"),
+        (["contacts", "--apply", "1", "--dry-run"], "not both"),
+        (["contacts", "--mailbox", "ann@example.test", "--apply", "77"], "no run 77 of this mailbox"),
+        (["contacts", "--budget", "0"], "above 0"),
     ],
 )
 def test_the_command_says_what_is_wrong(options: list[str], sentence: str) -> None:

@@ -43,6 +43,8 @@ class Command(BaseCommand):
             self._refuse(f"--mailbox is for passes over mailboxes; {sync_pass.name!r} is none.")
         if options["budget"] is not None and options["budget"] <= 0:
             self._refuse("--budget takes a number of seconds above 0.")
+        if options["dry_run"] and options["apply"]:
+            self._refuse("Use --dry-run or --apply, not both.")
         if sync_pass.name in MAILBOX_PASSES:
             self._over_mailboxes(sync_pass, options)
             return
@@ -50,8 +52,6 @@ class Command(BaseCommand):
             self._refuse(f"There is no run {options['apply']} of this pass to apply.")
         if worlds.check(sync_pass):
             self.stderr.write("The sandbox is another world; what was learnt of the earlier one was forgotten.")
-        if options["dry_run"] and options["apply"]:
-            self._refuse("Use --dry-run or --apply, not both.")
         if options["approve_first"]:
             self._approve_first(sync_pass)
             sync_pass.refresh_from_db()
@@ -79,7 +79,11 @@ class Command(BaseCommand):
             self._refuse(str(error.args[0]))
         if not passes:
             self._refuse("No mailbox has this pass switched on; name one with --mailbox, or switch it on in its settings.")
+        if options["apply"] and not Run.objects.filter(pk=options["apply"], sync_pass=passes[0]).exists():
+            self._refuse(f"There is no run {options['apply']} of this mailbox to apply.")
         for sync_pass in passes:
+            if options["approve_first"]:
+                self._approve_first(sync_pass)
             address = sync_pass.mailbox.address
             try:
                 run = run_pass(sync_pass, order)

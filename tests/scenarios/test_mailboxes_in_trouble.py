@@ -1,0 +1,272 @@
+"""Mailboxes that are emptied, folders that vanish, views that change, runs that are broken off: nothing is lost, nothing is
+deleted that the rules do not delete, and no personal contact is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from reconciliation.engine import crm_feed
+from reconciliation.models import Case, Connection, FeedChange, LookAgain, Mailbox, Operation, Run, SyncPass
+from reconciliation.services.retention import prune
+from tests.boxes import FOLDER, Boxes, boxes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(params=["microsoft", "google"])
+def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
+    yield boxes(request.param)
+
+
+def only(rows: list[dict]) -> dict:
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def is_at_rest(box: Boxes) -> bool:
+    run = box.run()
+    return (run.state, run.created, run.updated, run.failed, run.held) == (Run.State.FINISHED, 0, 0, 0, 0)
+
+
+# --- floods ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_mailbox_that_is_emptied_deletes_nothing_before_a_person_approves_it(box: Boxes) -> None:
+    """Engine rule 18, C10: the brake holds; what was approved is deleted, and nothing else."""
+    for n in range(12):
+        box.contact(f"Lind{n}", f"b{n}@acme.example")
+    box.set(deletion="allowed")
+    box.run()
+    for row in box.folder():
+        box.drop(row["id"])
+
+    held = box.run()
+
+    assert (held.state, len(box.contacts())) == (Run.State.HELD, 12), held.note
+    assert Operation.objects.filter(run=held, kind="delete", state="planned").count() == 12
+    assert box.run().state == Run.State.HELD  # and goes on holding
+
+    applied = box.run(kind=Run.Kind.APPLY, apply_of=held.pk)
+
+    assert (applied.state, box.contacts(), box.links()) == (Run.State.FINISHED, [], {}), applied.note
+    assert is_at_rest(box)
+
+
+def test_a_mailbox_that_is_emptied_is_filled_again_where_deleting_is_forbidden(box: Boxes) -> None:
+    """S1.23 for all of them; nothing is owed to a later run."""
+    for n in range(12):
+        box.contact(f"Lind{n}", f"b{n}@acme.example")
+    box.run()
+    for row in box.folder():
+        box.drop(row["id"])
+
+    box.run()
+
+    assert (len(box.folder()), len(box.contacts()), len(box.links())) == (12, 12, 12)
+    assert not LookAgain.objects.exists()
+    assert is_at_rest(box)
+
+
+def test_many_contacts_deleted_in_salesforce_wait_for_a_person(box: Boxes) -> None:
+    """Engine rule 18 on the other side."""
+    ids = [box.contact(f"Lind{n}", f"b{n}@acme.example") for n in range(12)]
+    box.run()
+    for id_ in ids:
+        box.world.salesforce.delete_record("Contact", id_)
+
+    held = box.run()
+
+    assert (held.state, len(box.folder())) == (Run.State.HELD, 12)
+    assert box.run(kind=Run.Kind.APPLY, apply_of=held.pk).state == Run.State.FINISHED
+    assert box.folder() == []
+
+
+def test_a_folder_that_its_user_deleted_is_filled_again(box: Boxes) -> None:
+    """I8, D23: that the folder is gone says nothing of its contacts."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.drop_folder()
+
+    run = box.run()
+
+    assert (only(box.folder())["surname"], only(box.contacts())["Id"]) == ("Lind", id_), (run.state, run.note)
+    assert "made again" in run.note
+    assert is_at_rest(box)
+
+
+# --- broken off -----------------------------------------------------------------------------------------------------
+
+
+def test_a_deletion_on_an_earlier_page_survives_a_run_that_ran_out_of_time() -> None:
+    """Nothing is lost: the cursor goes by a page only with all that the page said."""
+    box = boxes("microsoft")
+    Connection.objects.filter(system="microsoft").update(settings={**box.parent.peer.settings, "page_size": 1})
+    for n in range(3):
+        box.contact(f"Lind{n}", f"b{n}@acme.example")
+    box.set(deletion="allowed")
+    box.run()
+    box.run()
+    rows = {row["surname"]: row["id"] for row in box.folder()}
+    box.drop(rows["Lind0"])
+    box.change(rows["Lind1"], jobTitle="One")
+    box.change(rows["Lind2"], jobTitle="Two")
+
+    states = [box.run(budget=0.0, forward=60).state for _ in range(6)]
+
+    assert Run.State.PARTIAL in states
+    assert {row["LastName"]: row["Title"] for row in box.contacts()} == {"Lind1": "One", "Lind2": "Two"}
+
+
+def test_what_could_not_be_moved_into_the_folder_is_tried_again(box: Boxes) -> None:
+    """S1.12: the list of changes tells of the category once."""
+    box.run()
+    id_ = box.put("Contacts", givenName="Ida", surname="Berg", emails=["ida@berg.example"])
+    box.change(id_, categories=["Salesforce"])
+    box.refuse_moves(times=1)
+
+    run = box.run()
+
+    assert "was not moved into the folder" in run.note
+    assert box.folder() == []
+    box.run()
+    assert (only(box.folder())["surname"], only(box.contacts())["LastName"]) == ("Berg", "Berg")
+
+
+def test_a_contact_that_waits_for_a_second_look_and_is_taken_out_is_not_shared(box: Boxes) -> None:
+    """I7: it is personal again, whatever it waited for."""
+    box.run()
+    id_ = box.put(FOLDER, surname="Berg", emails=["ida@berg.example"])
+    box.world.faults.add({"system": "salesforce", "kind": "lost_answer", "method": "POST", "path": "*", "times": 1})
+    box.run()
+    LookAgain.objects.all().update(due_at=None)
+    before = len(box.contacts())
+    LookAgain.objects.get_or_create(
+        sync_pass=box.passes[box.mine],
+        side="peer",
+        object_type="contact",
+        record_id=box.remote_id(id_),
+        defaults={"reason": "held", "since": box.clock()},
+    )
+    box.change(id_, folder="Contacts", categories=[])
+
+    box.run()
+    box.run()
+
+    assert box.folder() == []
+    assert len(box.contacts()) == before
+    assert not [r for r in box.rows() if "Salesforce" in r["categories"]]
+
+
+def test_a_copy_of_an_item_is_not_taken_for_the_item(box: Boxes) -> None:
+    """C5: a copy bears the marker of the first; it is asked about, and makes no second contact."""
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.copy(only(box.folder())["id"])
+
+    box.run()
+
+    assert (len(box.folder()), len(box.contacts()), len(box.links())) == (2, 1, 1)
+    assert Case.objects.get(state="open").reason == "exists"
+
+
+# --- views ----------------------------------------------------------------------------------------------------------
+
+
+def saved_view(box: Boxes) -> str:
+    """Makes the view *Buyers* and returns its id."""
+    box.world.salesforce.set_switches({"list_views": [BUYERS]})
+    connector = box.wiring.open_connector(box.parent.crm)
+    return next(v.id for v in connector.views("Contact") if v.title == "Buyers")
+
+
+BUYERS = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+
+
+def test_a_saved_view_says_what_is_in_the_folder_from_the_first_run_on(box: Boxes) -> None:
+    """S1.4, S1.24, S1.27: who enters comes, who leaves is marked."""
+    buyer, other = box.contact("Lind", "bo@acme.example", Title="Buyer"), box.contact("Moss", "mo@acme.example", Title="Clerk")
+    box.set(view=saved_view(box))
+
+    box.run()
+    assert [r["surname"] for r in box.folder()] == ["Lind"]
+
+    box.edit(buyer, Title="Clerk")
+    box.edit(other, Title="Buyer")
+    box.run()
+    assert {r["surname"]: "Salesforce: not in view" in r["categories"] for r in box.folder()} == {"Lind": True, "Moss": False}
+    assert is_at_rest(box)
+
+
+def test_a_view_that_is_gone_takes_nothing_away(box: Boxes) -> None:
+    """I8: the run says so; edits of the folder still go up."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.set(view=saved_view(box), out_of_view="remove")
+    box.run()
+    box.world.salesforce.set_switches({"list_views": []})
+    box.change(only(box.folder())["id"], mobilePhone="+44 1")
+
+    run = box.run(forward=7200)
+
+    assert "cannot be used" in run.note
+    assert (len(box.folder()), box.show(id_)["MobilePhone"]) == (1, "+44 1")
+
+
+def test_another_view_is_compared_as_a_whole(box: Boxes) -> None:
+    """A changed view schedules a full comparison; out of view is no deletion."""
+    box.contact("Lind", "bo@acme.example")
+    box.contact("Moss", "mo@acme.example", owner=box.theirs)
+    box.run()
+
+    box.set(view="everything")
+    box.run()
+    assert sorted(r["surname"] for r in box.folder()) == ["Lind", "Moss"]
+
+    box.set(view="mine")
+    box.run()
+    assert {r["surname"]: "Salesforce: not in view" in r["categories"] for r in box.folder()} == {"Lind": False, "Moss": True}
+
+
+def test_a_mailbox_whose_place_in_the_feed_was_pruned_is_compared_as_a_whole(box: Boxes) -> None:
+    """Nothing that the feed forgot is missed."""
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    new = box.contact("Moss", "mo@acme.example")
+    box.run(box.theirs)  # which reads the feed for both
+    box.clock.forward(40 * 86400)
+    prune(now=box.clock())
+    assert not FeedChange.objects.exists()
+
+    box.run()
+
+    assert new in box.links()
+    assert is_at_rest(box)
+    assert crm_feed.prune(box.clock() - timedelta(days=3650)) == 0
+
+
+# --- whose mailbox, and the first run -------------------------------------------------------------------------------
+
+
+def test_a_mailbox_of_nobody_is_held_and_left_alone(box: Boxes) -> None:
+    Mailbox.objects.filter(address=box.mine).update(crm_user_id="")
+
+    run = box.run()
+
+    assert (run.state, "choose its user" in run.note) == (Run.State.HELD, True)
+    assert Mailbox.objects.get(address=box.mine).folder_id == ""
+
+
+def test_the_first_run_over_a_real_mailbox_is_a_plan(box: Boxes) -> None:
+    """C33: nothing is written, not even the folder, before somebody approved it."""
+    box.contact("Lind", "bo@acme.example")
+    Connection.objects.update(is_sandbox=False)
+    SyncPass.objects.exclude(mailbox=None).update(is_on=False, switched_on_at=None)
+    box.calls()
+
+    run = box.run()
+
+    assert (run.state, run.kind) == (Run.State.HELD, Run.Kind.PREVIEW), run.note
+    assert (box.rows(), Mailbox.objects.get(address=box.mine).folder_id) == ([], "")
+    assert Operation.objects.get(run=run).kind == "create"
