@@ -33,3 +33,22 @@ def test_axe_finds_nothing_on_the_pages_of_prospects(box, page, live_server):
     for n, where in enumerate((*names, "/prospects/bulk/", "/prospects/bulk/?rule=latest", "/prospects/?q=zzz")):
         page.goto(f"{live_server.url}{where}")
         assert faults(page, f"prospects-{n}") == []
+
+
+def test_axe_finds_nothing_where_nothing_is_left_to_choose(box, page, live_server):
+    (_, left), (_, gone) = box.pair(HOSTILE[:60]), box.pair("Diaz", "cleo@acme.example")
+    lead = box.lead("Byrne", "ada@acme.example")
+    box.lead("Diaz", "cleo@acme.example")
+    box.run()
+    box.world.salesforce.delete_record("Lead", lead)
+    box.world.outreach.delete_record("prospects", gone)
+    enter(page, live_server.url, "operator")
+    for name, id_ in (("gone", gone), ("left", left)):
+        page.goto(f"{live_server.url}/prospects/{id_}/matches/")
+        assert faults(page, f"prospects-{name}") == []
+
+    page.get_by_role("button", name="Close the question").or_(page.get_by_role("button", name="close the question")).first.click()
+    page.goto(f"{live_server.url}/records/outreach/prospect/{left}/")
+
+    assert page.get_by_role("button", name="Take this answer back: ask again").is_visible()
+    assert faults(page, "prospects-closed") == []
