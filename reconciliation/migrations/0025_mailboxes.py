@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import reconciliation.models.encrypted
+from reconciliation.migrations._widen import WidenField
 
 
 class Migration(migrations.Migration):
@@ -52,22 +53,22 @@ class Migration(migrations.Migration):
                 blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name="children", to="reconciliation.syncpass"
             ),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="binding",
             name="crm_version",
             field=models.CharField(blank=True, max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="binding",
             name="peer_id",
             field=models.CharField(max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="binding",
             name="peer_version",
             field=models.CharField(blank=True, max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="case",
             name="peer_id",
             field=models.CharField(blank=True, max_length=255),
@@ -86,67 +87,67 @@ class Migration(migrations.Migration):
                 max_length=20,
             ),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="lookagain",
             name="record_id",
             field=models.CharField(max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="operation",
             name="rests_on",
             field=models.CharField(blank=True, max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="operation",
             name="source_ref",
             field=models.CharField(max_length=320),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="operation",
             name="target_id",
             field=models.CharField(blank=True, max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="operation",
             name="writer_key",
             field=models.CharField(max_length=640),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="peername",
             name="peer_id",
             field=models.CharField(max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="rememberedpair",
             name="peer_id",
             field=models.CharField(max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="runevent",
             name="crm_ref",
             field=models.CharField(max_length=320),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="runevent",
             name="peer_ref",
             field=models.CharField(blank=True, max_length=320),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="searchkey",
             name="about",
             field=models.CharField(blank=True, max_length=320),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="searchkey",
             name="ref",
             field=models.CharField(max_length=320),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="tombstone",
             name="peer_id",
             field=models.CharField(blank=True, max_length=255),
         ),
-        migrations.AlterField(
+        WidenField(
             model_name="tombstone",
             name="restored_as",
             field=models.CharField(blank=True, max_length=320),
@@ -331,13 +332,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="viewmember",
             constraint=models.UniqueConstraint(fields=("view", "record_id"), name="one_row_per_view_member"),
-        ),
-        # SQLite chose it by the order in which indexes were made, which remaking the table changes; now it is the narrowest.
-        migrations.RemoveIndex(model_name="case", name="case_peer_record"),
-        migrations.AddIndex(
-            model_name="case",
-            index=models.Index(
-                condition=models.Q(("peer_id", ""), _negated=True), fields=["sync_pass", "peer_id", "kind"], name="case_peer_record"
-            ),
         ),
     ]

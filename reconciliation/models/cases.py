@@ -72,7 +72,7 @@ class Case(models.Model):
             models.Index(fields=["kind", "-id"], condition=models.Q(state="open"), name="case_open"),
             models.Index(fields=["sync_pass"], condition=models.Q(state="open", flag="owed"), name="case_flag_owed"),
             models.Index(fields=["sync_pass", "crm_id", "-id"], name="case_record"),
-            models.Index(fields=["sync_pass", "peer_id", "kind"], condition=~models.Q(peer_id=""), name="case_peer_record"),
+            models.Index(fields=["sync_pass", "peer_id"], condition=~models.Q(peer_id=""), name="case_peer_record"),
         ]
 
     def __str__(self) -> str:
