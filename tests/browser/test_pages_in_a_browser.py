@@ -207,7 +207,7 @@ def test_an_operator_looks_for_owners_again(box, staff, live_server):
     expect(page.get_by_role("cell", name="Somebody New")).to_be_visible()
     page.get_by_role("button", name="Look again now").click()
 
-    expect(page.get_by_text("1 of them are Outreach usernames by now")).to_be_visible()
+    expect(page.get_by_text("1 of them is an Outreach username by now")).to_be_visible()
     expect(page.get_by_text("Every synced organisation has an owner")).to_be_visible()
 
 
