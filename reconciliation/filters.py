@@ -123,6 +123,21 @@ class DuplicateFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(DUPLICATE_REASONS.items()), empty_label="Any reason")
 
 
+class ContactQuestionFilter(CaseFilter):
+    kind = django_filters.ChoiceFilter(
+        choices=[(Case.Kind.DELETION, "What shall become of it?"), (Case.Kind.EXISTS, "Is it this contact?")], empty_label="Any question"
+    )
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+
+    def by_mailbox(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return rows.filter(sync_pass__in=passes_of_mailboxes(value))
+
+
+def passes_of_mailboxes(text: str) -> QuerySet[SyncPass]:
+    """Returns the passes of mailboxes whose address begins so, whatever its letters' case."""
+    return SyncPass.objects.filter(mailbox__address__istartswith=text.strip()[:254])
+
+
 class ErrorFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")
     sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")

@@ -57,6 +57,7 @@ def open_case_counts() -> dict[str, str]:
 
 
 def _said(counts: dict[str, int]) -> dict[str, str]:
+    counts = {**counts, "contact": counts[Case.Kind.DELETION] + counts[Case.Kind.EXISTS]}  # one queue for both
     return {kind: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in counts.items() if n}
 
 

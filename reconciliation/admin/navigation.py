@@ -45,6 +45,7 @@ LINKS = (
     Entry("Runs", "run_list", also=("/events/",)),
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
     Entry("Conflicts", "conflict_list", queue="conflict"),
+    Entry("Contacts", "contact_question_list", queue="contact"),
     Entry("Errors", "error_list", queue="error"),
     Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
