@@ -70,7 +70,7 @@ def standings(sync_pass: SyncPass, connectors: Mapping[str, Connector], operatio
 
 
 def _consents(sync_pass: SyncPass) -> set[tuple[str, str]]:
-    rows = RecordType.objects.filter(sync_pass=sync_pass, mapping__rules__survivorship=Survivorship.RESTRICTIVE)
+    rows = RecordType.objects.filter(sync_pass=sync_pass.whole, mapping__rules__survivorship=Survivorship.RESTRICTIVE)
     found = rows.values_list("crm_object", "mapping__rules__crm_field", "peer_object", "mapping__rules__peer_field")
     return {pair for crm, crm_field, peer, peer_field in found for pair in ((crm, crm_field), (peer, peer_field))}
 
