@@ -138,7 +138,7 @@ def _read(it: PairNow, rules: list[FieldRule], wiring: Wiring) -> None:
             opened.append(crm := wiring.open_connector(it.sync_pass.crm))
             it.crm = _one(crm, crm_ref[0], crm_ref[1], [r.crm_field for r in rules], kind.columns.get(crm_ref[0], ()))
         if peer_id:
-            opened.append(peer := wiring.open_connector(it.sync_pass.peer))
+            opened.append(peer := wiring.open_peer(it.sync_pass))
             it.peer = _one(peer, kind.peer_object, peer_id, [r.peer_field for r in rules], kind.columns[kind.peer_object])
     except ConnectorError as error:
         it.trouble = error.sentence

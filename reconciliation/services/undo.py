@@ -121,8 +121,8 @@ def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = 
 def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wiring: Wiring) -> list[UndoLine]:
     opened: dict[str, Connector] = {}
     try:
-        for side, connection in (("crm", sync_pass.crm), ("peer", sync_pass.peer)):
-            opened[side] = wiring.open_connector(connection)
+        opened["crm"] = wiring.open_connector(sync_pass.crm)
+        opened["peer"] = wiring.open_peer(sync_pass)
         standing = pair_undo.standings(sync_pass, opened, operations, field)
         return [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
     finally:
