@@ -49,7 +49,7 @@ LINKS = (
     Entry("Errors", "error_list", queue="error"),
     Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
-    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),
+    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/incomplete/", "/deleted/")),
     Entry("Journal", "journal"),
     Entry("Mappings", "mapping_list", queue="mapping"),
     Entry("Connections", "connection_list", ADMINISTER),

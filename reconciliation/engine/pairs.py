@@ -561,6 +561,8 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=is_due)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
+    if side == "crm" and context.terms.kind.is_mailbox:
+        pair_bases.note_missing(context, binding, crm, asked=(contacts.ACCOUNT, "Email"))
     return binding
 
 

@@ -146,6 +146,12 @@ class Case(models.Model):
         return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}" if self.peer_id else ""
 
     @property
+    def peer_url(self) -> str:
+        """The page for people of the item of a mailbox, "" for other records and where no address is set."""
+        template = self.sync_pass.peer.page_address_template if self.sync_pass.mailbox_id is not None else ""
+        return template.replace("{id}", self.peer_id.removeprefix("people/"))
+
+    @property
     def subject_ref(self) -> str:
         """The record that the case is named after: the CRM's where it is known."""
         return self.crm_ref or self.peer_ref

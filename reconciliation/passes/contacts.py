@@ -6,7 +6,7 @@ its own list of changes, a new contact finds its account, and what is deleted on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,7 @@ class ContactTerms(PairTerms):
     out_of_view: str = KEEP
     existing: str = LINK
     defaults: Mapping[str, Value] = field(default_factory=dict)  # of new contacts, where the mailbox says nothing (S1.19)
+    required: tuple[str, ...] = ()  # fields of the CRM that a contact must have to count as complete (S1.19, S4.34)
     account_id: str = ""  # the one account that new contacts belong to (S1.19)
     chosen: Mapping[str, str] = field(default_factory=dict)  # item -> the contact that a person said it is, ANOTHER for none
     ends: Mapping[str, str] = field(default_factory=dict)  # linked item -> what a person said of its deletion
@@ -200,6 +201,14 @@ def create(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms
     filled = {name: value for name, value in terms.defaults.items() if is_blank(making.after.get(name))}
     intent = replace(making, after={**making.after, **filled})
     return replace(decision, intents=(intent,), sentence=meeting.account_why)
+
+
+def missing_of(contact: Record, terms: PairTerms, *, asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Returns the fields that a contact made from a mailbox lacks: account, e-mail address, and what the company asks for
+    (S1.18, S4.34). What was not read lacks nothing, unless it is among `asked`."""
+    wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "required", ())))
+    known = set(asked)
+    return tuple(n for n in wanted if (n in contact.fields or n in known) and is_blank(contact.fields.get(n)))
 
 
 def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerms) -> PairDecision:

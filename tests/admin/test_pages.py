@@ -23,6 +23,7 @@ from reconciliation.models import (
     HookDelivery,
     Import,
     ImportRow,
+    Mailbox,
     MappingTable,
     Operation,
     Policy,
@@ -58,6 +59,13 @@ PAGES = {
     "duplicate_decide": ("operator", "post"),
     "duplicate_here": ("operator", "post"),
     "duplicate_bulk": ("operator", "get"),
+    "contact_question_list": ("viewer", "get"),
+    "contact_question_export": ("viewer", "get"),
+    "contact_question": ("viewer", "get"),
+    "contact_question_decide": ("operator", "post"),
+    "contact_question_here": ("operator", "post"),
+    "incomplete_list": ("viewer", "get"),
+    "incomplete_export": ("viewer", "get"),
     "conflict_list": ("viewer", "get"),
     "conflict_export": ("viewer", "get"),
     "conflict_bulk": ("operator", "get"),
@@ -188,7 +196,7 @@ PAGES = {
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
-ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
+ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -225,6 +233,7 @@ def leave_behind(box):
     ConflictField.objects.create(
         case=case, crm_field="industry", peer_field="industry", crm_value=HOSTILE, peer_value=[HOSTILE], why=HOSTILE, crm_changed_by=HOSTILE
     )
+    leave_questions(both, box)
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
     HookDelivery.objects.create(
         connection=box.sync_pass.peer, digest="0" * 64, object_type="prospect", object_id=HOSTILE[:64], action="updated",
@@ -238,6 +247,24 @@ def leave_behind(box):
     ImportRow.objects.create(
         batch=batch, number=1, given=HOSTILE, crm_type="Lead", crm_id="00QAA0000000001YAA", name=HOSTILE, email=HOSTILE, state="failed",
         reason="same_email", sentence=HOSTILE, peer_id="12",
+    )  # fmt: skip
+
+
+def leave_questions(both, box):
+    """Stores a mailbox with both kinds of questions and a contact that lacks something, with hostile values."""
+    mail = Connection.objects.create(name="Google", system="google", base_url="http://127.0.0.1:1")
+    mailbox = Mailbox.objects.create(connection=mail, address="ann@example.test", crm_user_name=HOSTILE)
+    parent = SyncPass.objects.create(name="contacts", title="Contacts", crm=both.crm, peer=mail, mapping=both.mapping)
+    own = SyncPass.objects.create(
+        name="contacts:1", title="Contacts of ann", crm=both.crm, peer=mail, mapping=both.mapping, parent=parent, mailbox=mailbox
+    )
+    texts = {"sync_pass": own, "name": HOSTILE[:200], "sentence": HOSTILE, "note": HOSTILE, "opened_at": box.clock.at}
+    found = {"peer_id": "003QAA0000000001YAA", "name": HOSTILE, "reason": HOSTILE, "fields": {"name": HOSTILE}, "bound_to": ""}
+    Case.objects.create(kind="exists", reason="exists", peer_id="people/c1", candidates=[found], crm_fields={"name": HOSTILE}, **texts)
+    Case.objects.create(kind="deletion", reason="others", crm_type="Contact", crm_id="003", peer_id="people/c2", **texts)
+    Binding.objects.create(
+        sync_pass=own, crm_type="Contact", crm_id="003", peer_type="contact", peer_id="people/c2", name=HOSTILE[:200], how="created",
+        lacks=f"AccountId,{HOSTILE[:40]}", crm_base={"name": HOSTILE}, bound_at=box.clock.at, synced_at=box.clock.at,
     )  # fmt: skip
 
 
@@ -283,6 +310,9 @@ def address(name):
         "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "contact_question": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
+        "contact_question_decide": lambda: {"pk": Case.objects.filter(kind="deletion").earliest("pk").pk},
+        "contact_question_here": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
         "conflict_detail": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_decide": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},

@@ -23,4 +23,13 @@ class Migration(migrations.Migration):
                 max_length=10,
             ),
         ),
+        migrations.AddField(
+            model_name="binding",
+            name="lacks",
+            field=models.CharField(blank=True, max_length=255, null=True),
+        ),
+        migrations.AddIndex(
+            model_name="binding",
+            index=models.Index(condition=models.Q(("lacks__isnull", False)), fields=["-id"], name="binding_incomplete"),
+        ),
     ]
