@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, path
 from reconciliation.admin.navigation import navigation_of
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.admin.routes import ROUTES
-from reconciliation.roles import VIEW
+from reconciliation.roles import OWN_MAILBOX, VIEW
 from reconciliation.selectors import frame
 from reconciliation.services.log_ins import acting
 from reconciliation.services.second_factor import what_log_in_lacks
@@ -43,6 +43,10 @@ class SyncAdminSite(AdminSite):
             context["navigation"] = navigation_of(request, said.counts)
             context["notice"], context["writes_stopped"] = said.notice, said.writes_stopped
         return context
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """As Django's, and lets a mailbox user in: each page asks for its own permission, and theirs asks for that alone."""
+        return super().has_permission(request) or (request.user.is_active and request.user.has_perm(OWN_MAILBOX))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """As Django's, and lets our views draw the admin's frame without knowing this module."""
