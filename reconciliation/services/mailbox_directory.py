@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +20,7 @@ from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.crm_users import crm_of_mailboxes, users_by_id, users_with
 from reconciliation.services.mailbox_states import Done
-from reconciliation.services.mailboxes import MailboxRefused, refuse_other_systems
+from reconciliation.services.mailboxes import MailboxRefused, address_flaw, refuse_other_systems
 
 MOST_READ = 20_000
 AT_ONCE = 500
@@ -157,15 +155,6 @@ def _wanted(connection: Connection, addresses: Iterable[str]) -> tuple[list[str]
     return list(wanted.values()), refused
 
 
-def address_flaw(address: str) -> str:
-    """Returns why this cannot be the address of a mailbox, "" when it can."""
-    try:
-        validate_email(address)
-    except ValidationError:
-        return f"“{address[:80]}” is no e-mail address."
-    return f"“{address[:80]}…” is longer than an e-mail address may be." if len(address) > 254 else ""
-
-
 def _match(boxes: Sequence[Mailbox], wiring: Wiring, crm_emails: dict[str, str]) -> int:
     """Looks for the Salesforce users of mailboxes that have none. What staff chose stays. Returns how many were found."""
     asked = {box.pk: crm_emails.get(box.address.casefold()) or box.address for box in boxes}
@@ -205,7 +194,7 @@ def mailbox_choose_user(mailbox: Mailbox, crm_user_id: str, by: AbstractBaseUser
     with transaction.atomic():
         Mailbox.objects.filter(pk=mailbox.pk).update(**values, match_says="")
         SyncPass.objects.filter(mailbox=mailbox).update(next_due_at=timezone.now())
-        audit(by, "choose mailbox's user", mailbox.address, user=[before, values["crm_user_id"]])
+        audit(by, "choose mailbox's user", mailbox.address, crm_user=[before, values["crm_user_id"]])
     if not id_:
         _match([mailbox], wiring, {})
     mailbox.refresh_from_db()
