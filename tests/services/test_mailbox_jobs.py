@@ -81,7 +81,7 @@ def test_the_parent_never_runs_itself_and_every_mailbox_that_is_due_runs_once(bo
     assert jobs.tick("contacts").endswith(" 0 put in the queue")
     now = timezone.now()
     for sync_pass in SyncPass.objects.filter(parent=box.parent):
-        assert sync_pass.interval_seconds == 1800 and now < sync_pass.next_due_at <= now + timedelta(minutes=30)
+        assert sync_pass.interval_seconds == 1800 and timedelta(minutes=14) < sync_pass.next_due_at - now <= timedelta(minutes=30)
         assert sync_pass.queued_at is None
     SyncPass.objects.filter(mailbox__address=box.mine).update(next_due_at=now)
     assert jobs.tick("contacts").endswith(" 1 put in the queue")
@@ -112,11 +112,15 @@ def test_a_thousand_mailboxes_come_in_turns_and_a_quiet_tick_is_cheap(
     jobs.tick("contacts")
 
     assert len(queue) == len(set(queue)) == 6  # two a channel, whatever the number of mailboxes
-    start = timezone.now()
-    turns = sorted((mailbox_queue.next_turn(p, start, 1800) - start).total_seconds() for p in SyncPass.objects.exclude(mailbox=None))
-    assert turns[0] > 0 and turns[-1] <= 1800
-    in_a_minute = [sum(60 * m < turn <= 60 * (m + 1) for turn in turns) for m in range(30)]
-    assert max(in_a_minute) <= 2 * len(turns) / 30
+    start, turns = timezone.now(), []
+    for sync_pass in SyncPass.objects.exclude(mailbox=None):  # all ran at one moment: how they come the third time
+        at = start
+        for _ in range(3):
+            at, before = mailbox_queue.next_turn(sync_pass, at, 1800), at
+            assert timedelta(minutes=15) <= at - before <= timedelta(minutes=30)
+        turns.append((at - start).total_seconds() % 1800)
+    in_a_minute = [sum(60 * m <= turn < 60 * (m + 1) for turn in turns) for m in range(30)]
+    assert max(in_a_minute) <= 1.2 * len(turns) / 30
 
 
 def test_a_mailbox_that_has_it_switched_off_is_looked_at_again_after_a_while(box: Boxes, queue: Queue) -> None:
