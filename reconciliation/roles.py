@@ -14,3 +14,4 @@ ROLES = {
     "admin": ("see_pages", "work_queues", "administer"),
     MAILBOX_USER: ("see_own_mailbox",),
 }
+STAFF_ROLES = tuple(name for name in ROLES if name != MAILBOX_USER)  # a mailbox user logs in by a link, to one page

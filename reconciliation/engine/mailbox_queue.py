@@ -17,7 +17,7 @@ from django_q.tasks import async_task
 from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.models import Connection, Mailbox, SyncPass
 
-TASK = "reconciliation.jobs.run_mailbox"
+TASK = "reconciliation.mailbox_jobs.run_mailbox"
 LOST_AFTER = timedelta(minutes=5)
 LOOKED_AT = 200  # due rows a query brings
 OFF_FOR = timedelta(minutes=5)  # a mailbox that has the pass switched off is looked at again after so long

@@ -31,7 +31,7 @@ class Done:
 
 def mailbox_pause(mailbox: Mailbox, by: AbstractBaseUser | None, reason: str = "") -> None:
     """Lets no pass go over the mailbox until somebody resumes it; a run under way ends first. Raises MailboxRefused."""
-    _refuse_stranger(mailbox, by)
+    refuse_stranger(mailbox, by)
     _move(mailbox, Mailbox.RUNNING, State.PAUSED, by, reason.strip()[:LONGEST_REASON])
     audit(by, "pause mailbox", mailbox.address, reason=mailbox.state_reason)
 
@@ -40,7 +40,7 @@ def mailbox_resume(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
     """Lets passes go over the mailbox again, at once: one that was paused, suspended (the count of failures begins anew) or
     had left. What a user paused, and what the product suspended, the user may resume; the rest is the staff's. Raises
     MailboxRefused."""
-    _refuse_stranger(mailbox, by)
+    refuse_stranger(mailbox, by)
     if _is_own(mailbox, by) and mailbox.state == State.PAUSED and by is not None and mailbox.state_by != by.get_username():
         raise MailboxRefused(f"An admin paused this mailbox ({mailbox.state_by or 'on the command line'}); ask them to resume it.")
     if _is_own(mailbox, by) and mailbox.state == State.LEFT:
@@ -85,7 +85,7 @@ def mailboxes_do(action: str, pks: Sequence[int], by: AbstractBaseUser | None) -
 
 def _ask(mailbox: Mailbox, by: AbstractBaseUser | None) -> list[SyncPass]:
     """Marks the mailbox's passes as asked for. Returns the passes over all mailboxes that they are of."""
-    _refuse_stranger(mailbox, by)
+    refuse_stranger(mailbox, by)
     if not mailbox.is_running:
         raise MailboxRefused(f"It is {mailbox.get_state_display().lower()}, so nothing is synced; resume it first.")
     parents = list(SyncPass.objects.whole().filter(name__in=MAILBOX_PASSES).select_related("crm", "peer", "mapping").order_by("pk"))
@@ -121,7 +121,8 @@ def _why_not(parent: SyncPass, child: SyncPass) -> str:
     return ""
 
 
-def _refuse_stranger(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
+def refuse_stranger(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
+    """Raises MailboxRefused where somebody acts on a mailbox that is not theirs, and is no operator."""
     if by is not None and not by.has_perm(OPERATE) and not _is_own(mailbox, by):  # type: ignore[attr-defined]
         raise MailboxRefused("Only the mailbox's user, operators and admins may do that.")
 

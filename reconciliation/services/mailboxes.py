@@ -10,19 +10,19 @@ from django.utils import timezone
 
 from reconciliation.models import Connection, Mailbox, SyncPass
 from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
 
 MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 
 
-class MailboxRefused(ValueError):
+class MailboxRefused(DecisionRefused):
     """What a person wants of a mailbox cannot be done; the sentence says why."""
 
 
 def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_user_id: str = "", crm_user_name: str = "") -> Mailbox:
     """Returns the new mailbox, which waits for its first preview; told again of the same address, the one that is there.
     Raises MailboxRefused."""
-    if connection.system not in MAIL_SYSTEMS:
-        raise MailboxRefused(f"“{connection}” leads to no mailboxes.")
+    refuse_other_systems(connection)
     address = address.strip()
     try:
         validate_email(address)
@@ -43,6 +43,12 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
         )
         audit(by, "mailbox.added", address, connection=str(connection))
     return mailbox
+
+
+def refuse_other_systems(connection: Connection) -> None:
+    """Raises MailboxRefused where a connection is no mail system's."""
+    if connection.system not in MAIL_SYSTEMS:
+        raise MailboxRefused(f"“{connection}” leads to no mailboxes.")
 
 
 def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:
