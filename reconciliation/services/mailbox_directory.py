@@ -205,7 +205,7 @@ def mailbox_choose_user(mailbox: Mailbox, crm_user_id: str, by: AbstractBaseUser
     with transaction.atomic():
         Mailbox.objects.filter(pk=mailbox.pk).update(**values, match_says="")
         SyncPass.objects.filter(mailbox=mailbox).update(next_due_at=timezone.now())
-        audit(by, "choose mailbox's user", mailbox.address, user=[before, values["crm_user_id"]])
+        audit(by, "choose mailbox's user", mailbox.address, crm_user=[before, values["crm_user_id"]])
     if not id_:
         _match([mailbox], wiring, {})
     mailbox.refresh_from_db()
