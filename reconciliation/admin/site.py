@@ -82,7 +82,7 @@ class SyncAdminSite(AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         ours = [path(route, self.admin_view(view), name=name) for route, view, name in ROUTES]
-        link = path("mailbox-link/<str:token>/", self.open_view(my_mailbox.sign_in), name="mailbox_link")
+        link = path("sign-in/<str:token>/", self.open_view(my_mailbox.sign_in), name="mailbox_link")
         return [*ours, link, *super().get_urls()]
 
 

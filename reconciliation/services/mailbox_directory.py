@@ -17,6 +17,7 @@ from connectors.errors import ConnectorError
 from connectors.mailboxes import MailboxUser
 from reconciliation.core.counting import counted
 from reconciliation.core.mailbox_people import IS_ACTIVE, NAME, match_user
+from reconciliation.core.values import isolated
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.audit import audit
@@ -162,8 +163,8 @@ def address_flaw(address: str) -> str:
     try:
         validate_email(address)
     except ValidationError:
-        return f"“{address[:80]}” is no e-mail address."
-    return f"“{address[:80]}…” is longer than an e-mail address may be." if len(address) > 254 else ""
+        return f"“{isolated(address[:80])}” is no e-mail address."
+    return f"“{isolated(address[:80])}…” is longer than an e-mail address may be." if len(address) > 254 else ""
 
 
 def _match(boxes: Sequence[Mailbox], wiring: Wiring, crm_emails: dict[str, str]) -> int:

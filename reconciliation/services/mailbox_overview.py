@@ -50,6 +50,8 @@ class MailboxRow:
             return self.mailbox.state
         if not self.is_on:
             return "off"
+        if not self.mailbox.crm_user_id:
+            return "held"
         if self.is_first:
             return "preview ready" if self.plan is not None else "new"
         if self.sync_pass is not None and (self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at):

@@ -113,7 +113,9 @@ def test_s4_9_s4_10_many_are_paused_resumed_and_synced_at_once(client, box):
     assert "2 mailboxes paused." in page
     assert list(Mailbox.objects.filter(state="paused").values_list("address", flat=True)) == ["m0000@x.example", "m0001@x.example"]
     assert "1 mailbox resumed." in text(post(client, "/mailboxes/bulk/?q=m0001", do="resume", all="yes"))
-    assert "Left as it is: m0000@x.example: It is paused, so nothing is synced" in text(post(client, "/mailboxes/bulk/", do="sync_now", chosen=[rows[0].pk]))
+    assert "Left as it is: m0000@x.example: It is paused, so nothing is synced" in text(
+        post(client, "/mailboxes/bulk/", do="sync_now", chosen=[rows[0].pk])
+    )
     assert "Choose at least one mailbox" in text(post(client, "/mailboxes/bulk/", do="pause"))
     assert "Choose what to do" in text(post(client, "/mailboxes/bulk/", do="explode", chosen=[rows[0].pk]))
 
@@ -217,14 +219,18 @@ def test_an_admin_sets_what_holds_for_all_and_for_a_group(client, box):
     assert "is no choice of" in text(post(client, "/mailboxes/settings/save/", deletion="sometimes"))
     post(client, "/mailboxes/groups/add/", name="Sales")
     group = MailboxGroup.objects.get()
-    assert "Saved." in text(client.post(f"/mailboxes/groups/{group.pk}/", {"name": "Sales", "view": "everything", "contacts": ""}, follow=True))
+    assert "Saved." in text(
+        client.post(f"/mailboxes/groups/{group.pk}/", {"name": "Sales", "view": "everything", "contacts": ""}, follow=True)
+    )
     group.refresh_from_db()
     assert group.settings == {"view": "everything"}
     pk = mailbox(box).pk
     post(client, f"/mailboxes/{pk}/group/", group=group.pk)
     assert "All Contacts <span" in text(client.get(f"/mailboxes/{pk}/"))
     assert "no field “Nowhere__c”" in text(post(client, "/mailboxes/settings/creation/", field="Nowhere__c", value="x"))
-    assert "Saved. It holds for contacts that are new" in text(post(client, "/mailboxes/settings/creation/", field="Department", value="Sales"))
+    assert "Saved. It holds for contacts that are new" in text(
+        post(client, "/mailboxes/settings/creation/", field="Department", value="Sales")
+    )
     assert "is gone" in text(client.post(f"/mailboxes/groups/{group.pk}/", {"do": "delete"}, follow=True))
     assert mailbox(box).group is None
 
@@ -259,7 +265,9 @@ def test_mailboxes_are_added_from_directory_file_and_by_address(client, box):
     assert not Mailbox.objects.filter(address="c1@x.example").exists()
     assert "1 mailbox is added" in text(post(client, "/mailboxes/add/file/", connection=peer, content=content.replace(" c", "\nc")))
     bad = SimpleUploadedFile("people.csv", b"\xff\xfe\xff address")
-    assert "Nothing was added" in text(client.post("/mailboxes/add/preview/", {"connection": peer, "file": bad, "back": "/mailboxes/"}, follow=True))
+    assert "Nothing was added" in text(
+        client.post("/mailboxes/add/preview/", {"connection": peer, "file": bad, "back": "/mailboxes/"}, follow=True)
+    )
 
 
 # --- a mailbox user's own page --------------------------------------------------------------------------------------
@@ -279,7 +287,16 @@ def test_s4_8_a_mailbox_user_sees_and_changes_their_own_mailbox_alone(client, bo
     box.run()
     page = text(client.get("/", follow=True))
     assert f"My mailbox: {box.mine}" in page and box.theirs not in page
-    for where in ("/mailboxes/", f"/mailboxes/{mailbox(box).pk}/", "/runs/", "/records/", "/connections/", "/setup/", "/auth/user/", "/journal/"):
+    for where in (
+        "/mailboxes/",
+        f"/mailboxes/{mailbox(box).pk}/",
+        "/runs/",
+        "/records/",
+        "/connections/",
+        "/setup/",
+        "/auth/user/",
+        "/journal/",
+    ):
         assert client.get(where).status_code == 403, where
     for where in (f"/mailboxes/{mailbox(box, box.theirs).pk}/do/", "/mailboxes/bulk/", "/mailboxes/settings/save/"):
         assert client.post(where, {"do": "pause", "all": "yes"}).status_code == 403, where

@@ -81,7 +81,8 @@ def test_a_choice_is_taken_back_and_what_is_no_choice_is_refused(box, ada):
 
 def test_s1_4_s1_5_real_views_are_offered_and_counted_as_the_mailboxs_user(box, ada):
     """S1.4, S1.5: a view can be chosen; “My Contacts” is the default."""
-    box.world.salesforce.set_switches({"list_views": [{"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "mine", "where": "Title = 'Buyer'"}]})
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "mine", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
     for n in range(3):
         box.contact(f"Lind{n}", Title="Buyer" if n else "Seller")
     box.contact("Theirs", owner=box.theirs, Title="Buyer")
