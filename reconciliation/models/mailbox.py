@@ -71,6 +71,11 @@ class Mailbox(models.Model):
         return self.address
 
     @property
+    def crm_user(self) -> str:
+        """What its user in the CRM is called, "" where nobody is known."""
+        return self.crm_user_name or self.crm_user_id
+
+    @property
     def is_running(self) -> bool:
         """Whether passes go over it."""
         return self.state in self.RUNNING

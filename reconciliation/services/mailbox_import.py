@@ -73,7 +73,7 @@ class Plan:
 
 def read(data: str | bytes, connection: Connection | None = None) -> Plan:
     """Returns what the file would do; with the connection, also what is there already. Writes nothing, raises nothing."""
-    text = _text_of(data)
+    text = text_of(data)
     if text is None:
         return Plan(errors=("The file is not in UTF-8. Save it as “CSV UTF-8” and choose it again.",))
     if len(data) > MOST_BYTES:
@@ -90,7 +90,7 @@ def read(data: str | bytes, connection: Connection | None = None) -> Plan:
     return Plan(_Reader(delimiter, columns, connection).rows(lines[1:]))
 
 
-def _text_of(data: str | bytes) -> str | None:
+def text_of(data: str | bytes) -> str | None:
     if isinstance(data, str):
         return data.removeprefix("\ufeff")
     is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # what Excel calls Unicode text

@@ -36,7 +36,13 @@ def when(at: datetime | None) -> str:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
-SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
+SYSTEMS = {
+    "workbooks": "Workbooks",
+    "outreach": "Outreach",
+    "salesforce": "Salesforce",
+    "microsoft": "Microsoft 365",
+    "google": "Google",
+}
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
