@@ -19,7 +19,7 @@ from reconciliation.models import Connection, Mailbox, SyncPass
 
 TASK = "reconciliation.mailbox_jobs.run_mailbox"
 LOST_AFTER = timedelta(minutes=5)
-LOOKED_AT = 200  # due rows a query brings
+LOOKED_AT_LEAST = 10  # due rows a query brings, beside some for each that there is room for
 OFF_FOR = timedelta(minutes=5)  # a mailbox that has the pass switched off is looked at again after so long
 PER_CHANNEL = 2  # tasks: one at work, one that waits for it
 FOLLOWS = ("interval_seconds", "time_budget_seconds", "full_every_days", "overlap_seconds")
@@ -68,8 +68,9 @@ def fill(parent: SyncPass, now: datetime | None = None, *, is_tick: bool = False
     now = now or timezone.now()
     room = PER_CHANNEL * settings.MAILBOX_CHANNELS - _busy(parent, now).count()
     put, probed, passed_over = 0, set(), set()
+    looked_at = LOOKED_AT_LEAST + 3 * max(room, 0)
     while put < room:
-        rows = list(_due(parent, now).exclude(pk__in=passed_over)[:LOOKED_AT])
+        rows = list(_due(parent, now).exclude(pk__in=passed_over)[:looked_at])
         if not rows:
             break
         off = [row.pk for row in rows if not is_switched_on(parent, row.mailbox)]
@@ -82,7 +83,7 @@ def fill(parent: SyncPass, now: datetime | None = None, *, is_tick: bool = False
             if not _may_try(row, probed, is_tick=is_tick):
                 continue
             put += _put(row, now)
-        if len(rows) < LOOKED_AT:
+        if len(rows) < looked_at:
             break
     return put
 

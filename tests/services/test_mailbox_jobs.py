@@ -13,8 +13,9 @@ from reconciliation import jobs, mailbox_jobs
 from reconciliation.engine import lease as leases
 from reconciliation.engine import mailbox_queue
 from reconciliation.engine.runner import run_pass
-from reconciliation.models import Connection, CrmFeed, Mailbox, Policy, Run, SyncPass
+from reconciliation.models import Connection, CrmFeed, Mailbox, MappingTable, Policy, Run, SyncPass
 from reconciliation.services.mailbox_states import mailbox_sync_now
+from reconciliation.services.mappings import mapping_save, pass_of
 from reconciliation.services.stop_writes import writes_stop
 from tests.boxes import Boxes, boxes
 
@@ -294,3 +295,15 @@ def test_a_preview_of_one_mailbox_writes_nothing(box: Boxes, queue: Queue, monke
 
     assert said.endswith("finished") and Run.objects.get().created == 1
     assert box.folder() == [] and Mailbox.objects.get(address=box.mine).state == "new"
+
+
+def test_a_mapping_that_was_mended_lets_every_mailbox_go_on(box: Boxes, queue: Queue) -> None:
+    """C31: all mailboxes share the mapping, and each was held by it."""
+    SyncPass.objects.filter(parent=box.parent).update(hold_reason="A row names no field")
+    assert jobs.tick("contacts").endswith(" 0 put in the queue")
+    sync_pass = pass_of(MappingTable.objects.get(name="Contacts to mailboxes"))
+    assert sync_pass is not None
+
+    mapping_save(sync_pass, {}, ())
+
+    assert jobs.tick("contacts").endswith(" 2 put in the queue")
