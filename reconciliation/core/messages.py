@@ -80,7 +80,7 @@ def sign_in(link: str, address: str, *, hours: int) -> Words:
         "",
         link,
         "",
-        f"It works once, within {hours} hours. Nobody but you should use it; an admin can send you another one at any time.",
+        f"It works once, within {counted(hours, 'hour')}. Nobody but you should use it; an admin can send you another one at any time.",
         "If you expected no such mail, do nothing: without the link nothing happens.",
     ]
     return Words(one_line(f"{SUBJECT}: your link to sign in"), "\n".join(lines))

@@ -14,7 +14,7 @@ from reconciliation.models import Mailbox, MailboxGroup, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_groups import group_remove, group_save
-from reconciliation.services.mailbox_overview import contacts_pass_row, contents_of, mailboxes_listed
+from reconciliation.services.mailbox_overview import contacts_pass_row, held_in, mailboxes_listed
 from reconciliation.services.mailbox_settings import (
     Creation,
     ViewChoices,
@@ -178,7 +178,6 @@ def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> H
         messages.info(request, NO_PASS)
         return redirect(back)
     views = views_of(parent)
-    child = parent.children.filter(mailbox=mailbox).first()
     return render(
         request,
         "admin/reconciliation/mailbox/own_settings.html",
@@ -186,7 +185,7 @@ def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> H
         mailbox=mailbox,
         lines=lines_of(parent, mailbox, views),
         views=views,
-        contents=contents_of(child),
+        held=held_in(mailbox, parent),
         back=back,
         count_address=count,
     )

@@ -40,7 +40,7 @@ from reconciliation.services.mailbox_test import mailbox_test
 from reconciliation.services.mailbox_users import users_for
 from reconciliation.services.mailboxes import MAIL_SYSTEMS, MailboxRefused, pass_over
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, page, paginate, render, whole_number
+from reconciliation.views.page import action, is_local, page, paginate, render, whole_number
 
 COLUMNS = (
     Column("address", lambda r: r.mailbox.address),
@@ -61,15 +61,19 @@ RUNS_SHOWN = 10
 BULK = {"pause": "paused", "resume": "resumed", "sync_now": "asked to run now"}
 
 
+def connections_named() -> list[tuple[int, str]]:
+    return list(Connection.objects.filter(system__in=MAIL_SYSTEMS).order_by("name").values_list("pk", "name"))
+
+
+def groups_named() -> list[tuple[int, str]]:
+    return list(MailboxGroup.objects.order_by("name").values_list("pk", "name"))
+
+
 class MailboxFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(method="by_text", label="Address, name or Salesforce user")
     state = django_filters.ChoiceFilter(choices=Mailbox.State.choices, empty_label="Any state", label="State")
-    connection = django_filters.ModelChoiceFilter(
-        queryset=lambda request: Connection.objects.filter(system__in=MAIL_SYSTEMS), empty_label="Any", label="Connection"
-    )
-    group = django_filters.ModelChoiceFilter(
-        queryset=lambda request: MailboxGroup.objects.order_by("name"), empty_label="Any", label="Group"
-    )
+    connection = django_filters.ChoiceFilter(choices=connections_named, empty_label="Any", label="Connection")
+    group = django_filters.ChoiceFilter(choices=groups_named, empty_label="Any", label="Group")
     issues = django_filters.ChoiceFilter(method="by_issues", choices=[("yes", "With open issues")], empty_label="All", label="Issues")
 
     class Meta:
@@ -96,12 +100,12 @@ def show_list(request: HttpRequest) -> HttpResponse:
         "admin/reconciliation/mailbox/list.html",
         "Mailboxes",
         parent=parent,
-        has_mail_system=Connection.objects.filter(system__in=MAIL_SYSTEMS).exists(),
+        has_mail_system=lambda: Connection.objects.filter(system__in=MAIL_SYSTEMS).exists(),
         filter=chosen,
         tiles=tiles(parent),
         rows=rows,
         lines=complete(list(rows), parent),
-        groups=list(MailboxGroup.objects.order_by("name")),
+        groups=chosen.form.fields["group"].choices,
     )
 
 
@@ -121,7 +125,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 @action(OPERATE)
 def bulk(request: HttpRequest) -> HttpResponse:
     """Pauses, resumes or runs the chosen mailboxes, or all that the filter shows."""
-    what, back = request.POST.get("do", ""), request.POST.get("back", "")
+    what = request.POST.get("do", "")
     pks = _chosen(request)
     if not pks:
         raise DecisionRefused("Choose at least one mailbox. Nothing was done.")
@@ -136,7 +140,12 @@ def bulk(request: HttpRequest) -> HttpResponse:
         messages.warning(request, f"Left as it is: {sentence}")
     if len(done.refused) > 5:
         messages.warning(request, f"{len(done.refused) - 5} more were left as they are.")
-    return redirect(back or "admin:mailbox_list")
+    return _back(request)
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    back = request.POST.get("back", "")
+    return redirect(back if is_local(back) else "admin:mailbox_list")
 
 
 def _chosen(request: HttpRequest) -> list[int]:
@@ -150,7 +159,7 @@ def _bulk_group(request: HttpRequest, pks: list[int]) -> HttpResponse:
     group = MailboxGroup.objects.filter(pk=whole_number(request.POST.get("group", "")) or 0).first()
     done = _or_refused(lambda: group_assign(pks, group, request.user))
     messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} changed: {f'group “{group}”' if group else 'no group'}.")
-    return redirect(request.POST.get("back") or "admin:mailbox_list")
+    return _back(request)
 
 
 def _or_refused(do: Callable[[], Any]) -> Any:

@@ -327,3 +327,16 @@ def test_without_a_mailbox_there_is_no_page_of_ones_own(client, box):
     assert client.get("/my-mailbox/").status_code == 404
     client.logout()
     assert client.get("/my-mailbox/").status_code == 302
+
+
+@pytest.mark.parametrize("junk", ["", "\u00b2", "9" * 21, "-1", "https://[::1/%zz", "x" * 5000, "<script>alert(1)</script>"])
+def test_junk_on_ones_own_page_is_refused_said_or_ignored(client, box, ann, junk):
+    names = ("do", "back", "contacts", "view", "deletion", "out_of_view", "existing")
+    for where in ("/my-mailbox/do/", "/my-mailbox/settings/"):
+        assert client.post(where, dict.fromkeys(names, junk)).status_code == 302
+    for where in ("/my-mailbox/", "/my-mailbox/settings/", "/my-mailbox/count/"):
+        answer = client.get(where, {"q": junk, "view": junk})
+        assert answer.status_code == 200 and "<script>alert" not in answer.content.decode()
+    if "/" not in junk:
+        assert client.post(f"/sign-in/{junk or 'x'}/").status_code == 200
+    assert mailbox(box).settings in ({}, {"view": junk}) and ("<" not in junk or mailbox(box).settings == {})
