@@ -81,6 +81,10 @@ def run_now(name: str, started_by: str) -> str:
 
 def nudge(name: str, started_by: str = "") -> None:
     """Asks for a run as soon as a worker is free. The mark on the row outlives a lost task."""
+    child = SyncPass.objects.filter(name=name, mailbox__isnull=False).first()
+    if child is not None:
+        mailbox_jobs.run_one(child)
+        return
     SyncPass.objects.filter(name=name).update(run_requested_at=timezone.now())
     async_task("reconciliation.jobs.run_now", name, started_by, task_name=f"{name} now")
 

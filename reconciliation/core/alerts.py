@@ -34,7 +34,6 @@ LONGEST_RUN = timedelta(minutes=20)  # the largest time budget: so long may anot
 RESTART_COUNTS = timedelta(minutes=15)
 MOST_UNSENT = 20
 MOST_SUSPENDED = 20  # mailboxes that are told of one by one; what is more is told in one
-MAILBOX_PAGE = "index"
 OK, NEEDS_ATTENTION = "ok", "needs_attention"
 QUEUES = {
     "duplicate": ("duplicates", "duplicate_list"),
@@ -333,7 +332,8 @@ def _suspended(facts: Facts) -> Iterable[Cause]:
             title=f"The mailbox {mailbox.address} was suspended",
             sentence=f"{mailbox.says.rstrip('.')}. Nothing was deleted on either side. Mend the cause, then press Resume.",
             cure=f"The mailbox {mailbox.address} is no longer suspended",
-            page=MAILBOX_PAGE,
+            page="mailbox_detail",
+            pk=mailbox.id,
         )
     more = facts.suspended_count - len(facts.suspended[:MOST_SUSPENDED])
     if more > 0:
@@ -344,7 +344,7 @@ def _suspended(facts: Facts) -> Iterable[Cause]:
             title=f"{more:,} more {'mailbox was' if more == 1 else 'mailboxes were'} suspended",
             sentence="Look at the list of mailboxes: each says why. Mend the cause, then resume those that you select.",
             cure=f"No more than {MOST_SUSPENDED} mailboxes are suspended",
-            page=MAILBOX_PAGE,
+            page="mailbox_list",
         )
 
 

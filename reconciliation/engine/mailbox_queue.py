@@ -32,12 +32,14 @@ def phase_of(sync_pass: SyncPass) -> float:
 
 
 def next_turn(sync_pass: SyncPass, after: datetime, interval_seconds: float) -> datetime:
-    """Returns the mailbox's next turn, within one interval: a thousand that were added, or waited, at once do not come at once
-    again."""
-    start, seconds = after.timestamp(), float(interval_seconds)
-    offset = phase_of(sync_pass) * seconds
-    turns = int((start - offset) // seconds) + 1
-    return datetime.fromtimestamp(turns * seconds + offset, tz=after.tzinfo)
+    """Returns the mailbox's next turn, half an interval to one interval later, so that it comes to its own place in the interval
+    after one or two: a thousand that were added, or waited, at once do not come at once again."""
+    to_place = (phase_of(sync_pass) * interval_seconds - after.timestamp()) % interval_seconds
+    if to_place < 1:  # it is there now; the clock is no finer
+        to_place = interval_seconds
+    elif to_place < interval_seconds / 2:
+        to_place = (to_place + interval_seconds) / 2
+    return after + timedelta(seconds=to_place)
 
 
 def follow(child: SyncPass) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,13 +15,12 @@ from connectors.errors import ConnectorError
 from connectors.mailboxes import MailboxUser
 from reconciliation.core.counting import counted
 from reconciliation.core.mailbox_people import IS_ACTIVE, NAME, match_user
-from reconciliation.core.values import isolated
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.crm_users import crm_of_mailboxes, users_by_id, users_with
 from reconciliation.services.mailbox_states import Done
-from reconciliation.services.mailboxes import MailboxRefused, refuse_other_systems
+from reconciliation.services.mailboxes import MailboxRefused, address_flaw, refuse_other_systems
 
 MOST_READ = 20_000
 AT_ONCE = 500
@@ -156,15 +153,6 @@ def _wanted(connection: Connection, addresses: Iterable[str]) -> tuple[list[str]
         else:
             wanted.setdefault(address.casefold(), address)
     return list(wanted.values()), refused
-
-
-def address_flaw(address: str) -> str:
-    """Returns why this cannot be the address of a mailbox, "" when it can."""
-    try:
-        validate_email(address)
-    except ValidationError:
-        return f"“{isolated(address[:80])}” is no e-mail address."
-    return f"“{isolated(address[:80])}…” is longer than an e-mail address may be." if len(address) > 254 else ""
 
 
 def _match(boxes: Sequence[Mailbox], wiring: Wiring, crm_emails: dict[str, str]) -> int:

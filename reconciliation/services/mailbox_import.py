@@ -16,9 +16,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from reconciliation.core.counting import counted
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Mailbox, MailboxGroup
-from reconciliation.services.mailbox_directory import address_flaw, mailboxes_add
+from reconciliation.services.mailbox_directory import mailboxes_add
 from reconciliation.services.mailbox_states import Done
-from reconciliation.services.mailboxes import MailboxRefused, refuse_other_systems
+from reconciliation.services.mailboxes import MailboxRefused, address_flaw, refuse_other_systems
 
 MOST_ROWS, MOST_BYTES, LONGEST_LINE = 10_000, 5_000_000, 2_000
 ADD, THERE = "add", "there"
@@ -112,7 +112,7 @@ def _delimiter(header: str) -> str:
 def _cells(line: str, delimiter: str) -> list[str] | None:
     """Returns the cells of a line without blanks around them, None where a quotation mark is never closed."""
     try:
-        rows = list(csv.reader([line], delimiter=delimiter, strict=True))
+        rows = list(csv.reader([line.strip(" ")], delimiter=delimiter, skipinitialspace=True, strict=True))
     except csv.Error:
         return None
     return [cell.strip() for cell in rows[0]] if rows else []
@@ -132,6 +132,11 @@ def _columns(header: Sequence[str]) -> tuple[dict[str, int], str]:
     return found, ""
 
 
+def _shown(text: str) -> str:
+    """Returns a value as a page may show it: what is invisible is seen."""
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 class _Reader:
     """Reads the lines behind the header."""
 
@@ -147,14 +152,14 @@ class _Reader:
 
     def _row(self, number: int, line: str) -> Row:
         if len(line) > LONGEST_LINE:
-            return Row(number, line[:80], error="The line is too long to be an address with its group.")
+            return Row(number, _shown(line[:80]), error="The line is too long to be an address with its group.")
         cells = _cells(line, self._delimiter)
         if cells is None:
-            return Row(number, line[:80], error="A quotation mark is opened and not closed, or stands in the middle of a value.")
+            return Row(number, _shown(line[:80]), error="A quotation mark is opened and not closed, or stands in the middle of a value.")
         if len(cells) <= self._columns["address"]:
             return Row(number, "", error="The line has fewer columns than the first one.")
         address, group, crm_email = (self._cell(cells, name) for name in ("address", "group", "crm_email"))
-        return self._judged(Row(number, address[:254], group[:100], crm_email[:254]), address, crm_email)
+        return self._judged(Row(number, _shown(address)[:254], _shown(group)[:100], _shown(crm_email)[:254]), address, crm_email)
 
     def _cell(self, cells: Sequence[str], name: str) -> str:
         place = self._columns.get(name)

@@ -12,6 +12,7 @@ from reconciliation.models import Connection, Mailbox, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 
+LONGEST_ADDRESS = 254
 MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 
 
@@ -24,10 +25,8 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
     Raises MailboxRefused."""
     refuse_other_systems(connection)
     address = address.strip()
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise MailboxRefused(f"“{address[:80]}” is no e-mail address.") from None
+    if why := address_flaw(address):
+        raise MailboxRefused(why)
     with transaction.atomic():
         Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
         existing = Mailbox.objects.filter(connection=connection, address__iexact=address).first()
@@ -43,6 +42,18 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
         )
         audit(by, "mailbox.added", address, connection=str(connection))
     return mailbox
+
+
+def address_flaw(address: str) -> str:
+    """Returns why this cannot be the address of a mailbox, "" when it can."""
+    shown = "".join(c if c.isprintable() else "�" for c in address[:80])
+    try:
+        validate_email(address)
+    except ValidationError:
+        return f"“{shown}” is no e-mail address."
+    if not address.isprintable():  # Django takes what turns the direction of writing, and other invisible characters
+        return f"“{shown}” holds an invisible character."
+    return f"“{shown}…” is longer than an e-mail address may be." if len(address) > LONGEST_ADDRESS else ""
 
 
 def refuse_other_systems(connection: Connection) -> None:
