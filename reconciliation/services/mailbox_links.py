@@ -21,6 +21,7 @@ from reconciliation.engine.sign_in_links import LASTS, PLACE, digest_of
 from reconciliation.models import Mailbox, Message
 from reconciliation.roles import ADMINISTER, MAILBOX_USER, OPERATE, VIEW
 from reconciliation.services.audit import audit
+from reconciliation.services.mailbox_states import refuse_stranger
 from reconciliation.services.mailboxes import MailboxRefused
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -32,6 +33,7 @@ LONGEST_TOKEN = 200
 def link_send(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
     """Mails a link to the mailbox's address that signs its user in, to their own page and nowhere else. An earlier link ends when
     the mail goes out. Raises MailboxRefused."""
+    refuse_stranger(mailbox, by)
     if not settings.MAIL_IS_CONFIGURED:
         raise MailboxRefused("Mails cannot be sent: EMAIL_URL, DEFAULT_FROM_EMAIL and SITE_URL are not set on this site.")
     if mailbox.state == Mailbox.State.LEFT:

@@ -104,6 +104,12 @@ def test_wrong_links_count_like_wrong_log_ins(mailbox: Mailbox, settings: Any) -
     assert link_use(token, request("192.0.2.8")) is not None
 
 
+def test_only_operators_and_the_mailboxs_own_user_send_a_link(mailbox: Mailbox) -> None:
+    with pytest.raises(MailboxRefused):
+        link_send(mailbox, User.objects.create(username="eve"))
+    assert not Message.objects.exists()
+
+
 def test_a_link_opens_nobody_elses_account(mailbox: Mailbox, settings: Any) -> None:
     """Somebody who is called like the address, staff who own the mailbox, and people who were switched off."""
     admin = User.objects.create(username=mailbox.address, is_staff=True, is_superuser=True)
@@ -136,7 +142,7 @@ def test_a_mailbox_user_sees_no_page_of_staff(mailbox: Mailbox, client: Client) 
     """The only right is `see_own_mailbox`: every other page says no, whatever is asked of it."""
     link_send(mailbox, None)
     client.force_login(link_use(sent_link()))  # type: ignore[arg-type]
-    own = {"second_factor", "mailbox_own", "sign_in"}
+    own = {"second_factor", "my_mailbox", "my_mailbox_do", "my_mailbox_settings", "my_mailbox_count"}
 
     seen = {}
     for route, _, name in ROUTES:
