@@ -38,7 +38,7 @@ from reconciliation.services.mailbox_settings import ViewChoices, lines_of, said
 from reconciliation.services.mailbox_states import mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
 from reconciliation.services.mailbox_test import mailbox_test
 from reconciliation.services.mailbox_users import users_for
-from reconciliation.services.mailboxes import MAIL_SYSTEMS, MailboxRefused, pass_over
+from reconciliation.services.mailboxes import MAIL_SYSTEMS, pass_over
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, is_local, page, paginate, render, whole_number
 
@@ -157,16 +157,9 @@ def _chosen(request: HttpRequest) -> list[int]:
 
 def _bulk_group(request: HttpRequest, pks: list[int]) -> HttpResponse:
     group = MailboxGroup.objects.filter(pk=whole_number(request.POST.get("group", "")) or 0).first()
-    done = _or_refused(lambda: group_assign(pks, group, request.user))
+    done = group_assign(pks, group, request.user)
     messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} changed: {f'group “{group}”' if group else 'no group'}.")
     return _back(request)
-
-
-def _or_refused(do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
 
 
 # --- one of them ----------------------------------------------------------------------------------------------------
@@ -216,7 +209,7 @@ def carry_out(request: HttpRequest, mailbox: Mailbox, acts: dict[str, tuple[Act,
     if what not in acts:
         raise DecisionRefused("There is no such thing to do with a mailbox.")
     act, said = acts[what]
-    _or_refused(lambda: act(mailbox, request.user))
+    act(mailbox, request.user)
     messages.success(request, said.format(mailbox.address))
 
 
@@ -229,7 +222,7 @@ def do(request: HttpRequest, pk: int) -> HttpResponse:
 @action(OPERATE)
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
-    lines = _or_refused(lambda: mailbox_test(mailbox, request.user))
+    lines = mailbox_test(mailbox, request.user)
     is_good = all(line.is_ok for line in lines)
     said = "Everything works." if is_good else "Something is missing; the lines below say what."
     (messages.success if is_good else messages.warning)(request, f"The mailbox {mailbox.address} was tested. {said}")
@@ -262,7 +255,7 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     plan = row_of(mailbox, parent).plan
     if plan is not None and str(plan.pk) != request.POST.get("plan"):
         raise DecisionRefused("There is a newer preview than the one you saw. Look at it, then start the mailbox.")
-    child = _or_refused(lambda: mailbox_start(mailbox, plan, request.user))
+    child = mailbox_start(mailbox, plan, request.user)
     jobs.nudge(child.name, request.user.get_username())
     messages.success(request, f"The mailbox {mailbox.address} is started; its first run begins as soon as a worker is free.")
     return redirect("admin:mailbox_detail", pk)
@@ -290,7 +283,7 @@ def choose_user(request: HttpRequest, pk: int) -> HttpResponse:
 @action(ADMINISTER)
 def _user_chosen(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
-    _or_refused(lambda: mailbox_choose_user(mailbox, request.POST.get("user", ""), request.user))
+    mailbox_choose_user(mailbox, request.POST.get("user", ""), request.user)
     mailbox.refresh_from_db()
     messages.success(
         request, f"The mailbox {mailbox.address} is {mailbox.crm_user_name or mailbox.crm_user_id} in Salesforce from the next run on."
@@ -302,6 +295,6 @@ def _user_chosen(request: HttpRequest, pk: int) -> HttpResponse:
 def set_group(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
     group = MailboxGroup.objects.filter(pk=whole_number(request.POST.get("group", "")) or 0).first()
-    _or_refused(lambda: group_assign([mailbox.pk], group, request.user))
+    group_assign([mailbox.pk], group, request.user)
     messages.success(request, f"Group: {group or 'none'}. Its settings hold where {mailbox.address} has none of its own.")
     return redirect("admin:mailbox_detail", pk)
