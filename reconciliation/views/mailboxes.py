@@ -20,7 +20,7 @@ from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_directory import mailbox_choose_user
-from reconciliation.services.mailbox_first import mailbox_start
+from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
@@ -35,7 +35,7 @@ from reconciliation.services.mailbox_overview import (
     with_issues,
 )
 from reconciliation.services.mailbox_settings import ViewChoices, lines_of, said_of
-from reconciliation.services.mailbox_states import mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
+from reconciliation.services.mailbox_states import Done, mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
 from reconciliation.services.mailbox_test import mailbox_test
 from reconciliation.services.mailbox_users import users_for
 from reconciliation.services.mailboxes import MAIL_SYSTEMS, pass_over
@@ -131,16 +131,44 @@ def bulk(request: HttpRequest) -> HttpResponse:
         raise DecisionRefused("Choose at least one mailbox. Nothing was done.")
     if what == "group":
         return _bulk_group(request, pks)
+    if what == "start":
+        return _show_start(request, pks)
     if what not in BULK:
         raise DecisionRefused("Choose what to do with the mailboxes. Nothing was done.")
-    done = mailboxes_do(what, pks, request.user)
+    _tell(request, mailboxes_do(what, pks, request.user), BULK[what])
+    return _back(request)
+
+
+def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
+    """Shows what the first runs of these mailboxes would do, together and each; nothing is started yet."""
+    ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), contacts_pass_row()))
+    if not ready:
+        raise DecisionRefused(f"None of them can be started: {refused[0]}" if refused else "None of them is there any more.")
+    sums = {name: sum(getattr(row.plan, name) for row in ready) for name in ("created", "updated", "duplicates", "failed", "held")}
+    template = "admin/reconciliation/mailbox/start.html"
+    title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"
+    return render(request, template, title, ready=ready, refused=refused, sums=sums)
+
+
+@action(ADMINISTER)
+def start_many(request: HttpRequest) -> HttpResponse:
+    """Starts the mailboxes whose previews were shown."""
+    shown_plans = [text.partition(":") for text in request.POST.getlist("plan")[:MOST_AT_ONCE]]
+    plans = {whole_number(pk) or 0: whole_number(run) or 0 for pk, _, run in shown_plans}
+    done, started = mailboxes_start(plans, request.user)
+    for child in started:
+        jobs.nudge(child.name, request.user.get_username())
+    _tell(request, done, "started; the first runs begin as workers are free")
+    return redirect("admin:mailbox_list")
+
+
+def _tell(request: HttpRequest, done: Done, what: str) -> None:
     if done.changed:
-        messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} {BULK[what]}.")
+        messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} {what}.")
     for sentence in done.refused[:5]:
         messages.warning(request, f"Left as it is: {sentence}")
     if len(done.refused) > 5:
         messages.warning(request, f"{len(done.refused) - 5} more were left as they are.")
-    return _back(request)
 
 
 def _back(request: HttpRequest) -> HttpResponse:
