@@ -94,7 +94,7 @@ def is_valid(name: str, value: Any) -> bool:
         return False
     if setting.choices:
         return any(value == known and type(value) is type(known) for known, _ in setting.choices)
-    return isinstance(value, str) and 0 < len(value) <= 64
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() and value.isalnum()  # the id of a saved view
 
 
 def effective(name: str, *, admin: Mapping[str, Any], group: Mapping[str, Any], own: Mapping[str, Any]) -> Effective:

@@ -102,6 +102,11 @@ class SyncPass(models.Model):
         return self.kind in TWO_WAY or self.kind in MAILBOX_PASSES
 
     @property
+    def is_over_mailboxes(self) -> bool:
+        """Whether its runs are those of single mailboxes."""
+        return self.parent_id is None and self.kind in MAILBOX_PASSES
+
+    @property
     def arrow(self) -> str:
         return "⇄" if self.is_two_way else "→"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
@@ -9,6 +11,8 @@ from django.utils import timezone
 from reconciliation.engine import gate
 from reconciliation.models import Mailbox, Run, SyncPass
 from reconciliation.services.audit import audit
+from reconciliation.services.mailbox_overview import MailboxRow
+from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MailboxRefused
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_confirm
 
@@ -40,3 +44,29 @@ def mailbox_start(mailbox: Mailbox, plan: Run | None, by: AbstractBaseUser) -> S
         audit(by, "start mailbox", mailbox.address, preview=plan.pk)
     mailbox.refresh_from_db()
     return sync_pass
+
+
+def may_start(rows: Sequence[MailboxRow]) -> tuple[list[MailboxRow], list[str]]:
+    """Returns those of these mailboxes whose preview can be looked at now, and a sentence for each of the others."""
+    ready = [row for row in rows if row.is_first and row.is_on and row.plan is not None and row.mailbox.crm_user_id]
+    keys = {row.mailbox.pk for row in ready}
+    return ready, [f"{row.mailbox.address}: {_why_not(row)}" for row in rows if row.mailbox.pk not in keys]
+
+
+def _why_not(row: MailboxRow) -> str:
+    if not row.is_first:
+        return f"it is {row.word}, and was started before."
+    return row.why or "it has no preview yet."
+
+
+def mailboxes_start(plans: Mapping[int, int], by: AbstractBaseUser) -> tuple[Done, list[SyncPass]]:
+    """Starts many mailboxes, mailbox -> the preview that was shown; what is refused stops no other. Returns also the passes
+    that are due now."""
+    started, refused = [], []
+    runs = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").in_bulk(plans.values())
+    for mailbox in Mailbox.objects.filter(pk__in=plans).order_by("address", "pk"):
+        try:
+            started.append(mailbox_start(mailbox, runs.get(plans[mailbox.pk]), by))
+        except MailboxRefused as refusal:
+            refused.append(f"{mailbox.address}: {refusal}")
+    return Done(len(started), refused), started

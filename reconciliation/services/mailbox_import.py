@@ -82,9 +82,8 @@ def read(data: str | bytes, connection: Connection | None = None) -> Plan:
     if not lines:
         return Plan(errors=("The file is empty. Its first line names the columns: address, group, salesforce user.",))
     if len(lines) - 1 > MOST_ROWS:
-        return Plan(
-            errors=(f"The file has {counted(len(lines) - 1, 'line')}; at most {MOST_ROWS:,} can be read at once. Cut it in parts.",)
-        )
+        said = counted(len(lines) - 1, "line")
+        return Plan(errors=(f"The file has {said}; at most {MOST_ROWS:,} can be read at once. Cut it in parts.",))
     delimiter = _delimiter(lines[0][1])
     columns, flaw = _columns(_cells(lines[0][1], delimiter) or [])
     if flaw:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
@@ -14,7 +15,6 @@ from reconciliation.engine import gate
 from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.models import Binding, Case, Mailbox, MailboxGroup, Run, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
-from reconciliation.selectors import MOST_COUNTED
 
 CONTACTS_PASS = "contacts"
 PLAN = (Run.State.FINISHED, Run.State.HELD)  # a preview in these states can be looked at
@@ -136,24 +136,29 @@ def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRo
     if parent is None or not found:
         return list(found.values())
     word = _parent_word(parent)
-    passes = {p.pk: p for p in SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found)}
-    runs = Run.objects.filter(sync_pass__in=passes).order_by()
-    newest = runs.values("sync_pass").annotate(
-        any=Max("pk", filter=~Q(kind=Run.Kind.STAFF) & ~Q(state=Run.State.RUNNING)),
-        running=Max("pk", filter=Q(state=Run.State.RUNNING)),
-        plan=Max("pk", filter=Q(kind=Run.Kind.PREVIEW, state__in=PLAN)),
-    )
-    said = {row.pop("sync_pass"): row for row in newest}
-    known = Run.objects.in_bulk([pk for row in said.values() for pk in row.values() if pk is not None])
-    cases = Case.objects.filter(sync_pass__in=passes, state=Case.State.OPEN).order_by()
-    issues = dict(cases.values_list("sync_pass").annotate(n=Count("pk")))
+    rows_of_passes = _with_newest(SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found))
+    known = Run.objects.in_bulk([pk for p in rows_of_passes for pk in (p.newest, p.under_way, p.plan) if pk is not None])
     for row in found.values():
         row.parent_word = word
-    for pk, sync_pass in passes.items():
-        row, of_runs = found[sync_pass.mailbox_id], said.get(pk, {})
-        row.sync_pass, row.issues = sync_pass, issues.get(pk, 0)
-        row.last_run, row.running, row.plan = (known.get(of_runs.get(name)) for name in ("any", "running", "plan"))
+    for sync_pass in rows_of_passes:
+        row = found[sync_pass.mailbox_id]
+        row.sync_pass, row.issues = sync_pass, sync_pass.issues or 0
+        row.last_run, row.running, row.plan = (known.get(pk) for pk in (sync_pass.newest, sync_pass.under_way, sync_pass.plan))
     return list(found.values())
+
+
+def _with_newest(passes: QuerySet[SyncPass]) -> list[Any]:
+    """Returns the passes with the keys of their newest runs, and how many open cases each has, in one query."""
+    runs = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
+    cases = Case.objects.filter(sync_pass=OuterRef("pk"), state=Case.State.OPEN).order_by().values("sync_pass")
+    return list(
+        passes.annotate(
+            newest=Subquery(runs.exclude(kind=Run.Kind.STAFF).exclude(state=Run.State.RUNNING)[:1]),
+            under_way=Subquery(runs.filter(state=Run.State.RUNNING)[:1]),
+            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN)[:1]),
+            issues=Subquery(cases.annotate(n=Count("pk")).values("n")),
+        )
+    )
 
 
 def _parent_word(parent: SyncPass) -> str:
@@ -165,10 +170,10 @@ def _parent_word(parent: SyncPass) -> str:
 
 
 def tiles(parent: SyncPass | None) -> list[Tile]:
-    """Returns the numbers over all mailboxes, in two queries."""
-    state = Mailbox.State
-    counts = Mailbox.objects.aggregate(**{name: Count("pk", filter=Q(state=name)) for name in state.values})
-    issues = Mailbox.objects.filter(with_issues(parent)).distinct()[: MOST_COUNTED + 1].count()
+    """Returns the numbers over all mailboxes, in one query."""
+    by_state = {name: Count("pk", filter=Q(state=name)) for name in Mailbox.State.values}
+    counts = Mailbox.objects.aggregate(**by_state, issues=Count("pk", filter=with_issues(parent)))
+    issues = counts["issues"]
     return [
         Tile("Active", f"{counts['active']:,}", "", "state=active"),
         Tile("New", f"{counts['new']:,}", "warn" if counts["new"] else "calm", "state=new"),
@@ -203,6 +208,11 @@ def contents_of(sync_pass: SyncPass | None) -> Contents:
         ended=Count("pk", filter=~alive),
     )
     return Contents(**counted)
+
+
+def held_in(mailbox: Mailbox, parent: SyncPass) -> int:
+    """Returns how many contacts of a mailbox are in agreement."""
+    return Binding.objects.filter(sync_pass__parent=parent, sync_pass__mailbox=mailbox, is_tombstone=False).count()
 
 
 @dataclass(frozen=True, slots=True)

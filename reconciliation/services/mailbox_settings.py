@@ -213,6 +213,8 @@ def views_read(crm: Connection, wiring: Wiring | None = None) -> tuple[SavedView
 def view_count(crm: Connection, view: str, crm_user_id: str, wiring: Wiring | None = None) -> int:
     """Returns how many contacts a view holds for one user of the CRM, by one call or two. Raises ConnectorError, and
     MailboxRefused for a view that cannot be told for others."""
+    if not is_valid("view", view):
+        raise MailboxRefused("There is no such view.")
     connector = (wiring or Wiring()).open_connector(crm)
     try:
         terms = ViewTerms(CONTACT, view, "", "") if view in (MINE, EVERYTHING) else connector.view_terms(CONTACT, view)

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from reconciliation.core.counting import counted
 from reconciliation.core.values import isolated
 
 register = template.Library()
@@ -157,6 +158,12 @@ ALERT_WORDS = {
 def alert_word(kind: str) -> str:
     """Returns the kind of an alert as a chip says it."""
     return ALERT_WORDS.get(kind, kind)
+
+
+@register.filter
+def minutes(seconds: int) -> str:
+    """Returns an interval as people say it."""
+    return counted(seconds // 60, "minute") if seconds % 60 == 0 and seconds else counted(seconds, "second")
 
 
 @register.filter

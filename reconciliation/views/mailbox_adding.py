@@ -88,11 +88,7 @@ def add(request: HttpRequest) -> HttpResponse:
         raise DecisionRefused("Choose at least one mailbox, or enter an address. Nothing was added.")
     if len(addresses) > MOST_LINES:
         raise DecisionRefused(f"At most {MOST_LINES:,} addresses at once; put more into a file. Nothing was added.")
-    try:
-        done = mailboxes_add(connection, addresses, request.user, _group(request))
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
-    return _told(request, done)
+    return _told(request, mailboxes_add(connection, addresses, request.user, _group(request)))
 
 
 def _told(request: HttpRequest, done: Done) -> HttpResponse:
@@ -129,7 +125,4 @@ def add_file(request: HttpRequest) -> HttpResponse:
     connection = _connection(request.POST.get("connection", ""))
     if connection is None:
         raise DecisionRefused("That connection is gone. Nothing was added.")
-    try:
-        return _told(request, carry_out(read(request.POST.get("content", ""), connection), connection, request.user))
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
+    return _told(request, carry_out(read(request.POST.get("content", ""), connection), connection, request.user))

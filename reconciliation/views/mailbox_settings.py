@@ -14,7 +14,7 @@ from reconciliation.models import Mailbox, MailboxGroup, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_groups import group_remove, group_save
-from reconciliation.services.mailbox_overview import contacts_pass_row, contents_of, mailboxes_listed
+from reconciliation.services.mailbox_overview import contacts_pass_row, held_in, mailboxes_listed
 from reconciliation.services.mailbox_settings import (
     Creation,
     ViewChoices,
@@ -121,10 +121,7 @@ def save_creation(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def add_group(request: HttpRequest) -> HttpResponse:
-    try:
-        group = group_save(None, request.POST.get("name", ""), {}, request.user)
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
+    group = group_save(None, request.POST.get("name", ""), {}, request.user)
     messages.success(request, f"Group “{group}” is made. Choose what its mailboxes begin with.")
     return redirect("admin:mailbox_group", group.pk)
 
@@ -148,14 +145,11 @@ def show_group(request: HttpRequest, pk: int) -> HttpResponse:
 @action(ADMINISTER)
 def _change_group(request: HttpRequest, pk: int) -> HttpResponse:
     group = get_object_or_404(MailboxGroup, pk=pk)
-    try:
-        if request.POST.get("do") == "delete":
-            group_remove(group, request.user)
-            messages.success(request, f"Group “{group}” is gone. What its mailboxes chose themselves stays.")
-            return redirect("admin:mailbox_settings")
-        group_save(group, request.POST.get("name", ""), group_settings(wanted_of(request)), request.user)
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
+    if request.POST.get("do") == "delete":
+        group_remove(group, request.user)
+        messages.success(request, f"Group “{group}” is gone. What its mailboxes chose themselves stays.")
+        return redirect("admin:mailbox_settings")
+    group_save(group, request.POST.get("name", ""), group_settings(wanted_of(request)), request.user)
     messages.success(request, "Saved. It holds from the next run on for mailboxes of the group that choose nothing themselves.")
     return redirect("admin:mailbox_group", pk)
 
@@ -178,7 +172,6 @@ def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> H
         messages.info(request, NO_PASS)
         return redirect(back)
     views = views_of(parent)
-    child = parent.children.filter(mailbox=mailbox).first()
     return render(
         request,
         "admin/reconciliation/mailbox/own_settings.html",
@@ -186,7 +179,7 @@ def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> H
         mailbox=mailbox,
         lines=lines_of(parent, mailbox, views),
         views=views,
-        contents=contents_of(child),
+        held=held_in(mailbox, parent),
         back=back,
         count_address=count,
     )
@@ -200,10 +193,7 @@ def _save_own(request: HttpRequest, pk: int) -> HttpResponse:
 
 def save_choices(request: HttpRequest, mailbox: Mailbox) -> None:
     """Stores what was chosen for one mailbox. Raises DecisionRefused."""
-    try:
-        told(request, own_save(_parent(), mailbox, wanted_of(request), request.user))
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
+    told(request, own_save(_parent(), mailbox, wanted_of(request), request.user))
 
 
 @page(OPERATE)

@@ -20,7 +20,7 @@ from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_directory import mailbox_choose_user
-from reconciliation.services.mailbox_first import mailbox_start
+from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
@@ -35,12 +35,12 @@ from reconciliation.services.mailbox_overview import (
     with_issues,
 )
 from reconciliation.services.mailbox_settings import ViewChoices, lines_of, said_of
-from reconciliation.services.mailbox_states import mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
+from reconciliation.services.mailbox_states import Done, mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
 from reconciliation.services.mailbox_test import mailbox_test
 from reconciliation.services.mailbox_users import users_for
-from reconciliation.services.mailboxes import MAIL_SYSTEMS, MailboxRefused, pass_over
+from reconciliation.services.mailboxes import MAIL_SYSTEMS, pass_over
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, page, paginate, render, whole_number
+from reconciliation.views.page import action, is_local, page, paginate, render, whole_number
 
 COLUMNS = (
     Column("address", lambda r: r.mailbox.address),
@@ -61,15 +61,19 @@ RUNS_SHOWN = 10
 BULK = {"pause": "paused", "resume": "resumed", "sync_now": "asked to run now"}
 
 
+def connections_named() -> list[tuple[int, str]]:
+    return list(Connection.objects.filter(system__in=MAIL_SYSTEMS).order_by("name").values_list("pk", "name"))
+
+
+def groups_named() -> list[tuple[int, str]]:
+    return list(MailboxGroup.objects.order_by("name").values_list("pk", "name"))
+
+
 class MailboxFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(method="by_text", label="Address, name or Salesforce user")
     state = django_filters.ChoiceFilter(choices=Mailbox.State.choices, empty_label="Any state", label="State")
-    connection = django_filters.ModelChoiceFilter(
-        queryset=lambda request: Connection.objects.filter(system__in=MAIL_SYSTEMS), empty_label="Any", label="Connection"
-    )
-    group = django_filters.ModelChoiceFilter(
-        queryset=lambda request: MailboxGroup.objects.order_by("name"), empty_label="Any", label="Group"
-    )
+    connection = django_filters.ChoiceFilter(choices=connections_named, empty_label="Any", label="Connection")
+    group = django_filters.ChoiceFilter(choices=groups_named, empty_label="Any", label="Group")
     issues = django_filters.ChoiceFilter(method="by_issues", choices=[("yes", "With open issues")], empty_label="All", label="Issues")
 
     class Meta:
@@ -96,12 +100,12 @@ def show_list(request: HttpRequest) -> HttpResponse:
         "admin/reconciliation/mailbox/list.html",
         "Mailboxes",
         parent=parent,
-        has_mail_system=Connection.objects.filter(system__in=MAIL_SYSTEMS).exists(),
+        has_mail_system=lambda: Connection.objects.filter(system__in=MAIL_SYSTEMS).exists(),
         filter=chosen,
         tiles=tiles(parent),
         rows=rows,
         lines=complete(list(rows), parent),
-        groups=list(MailboxGroup.objects.order_by("name")),
+        groups=chosen.form.fields["group"].choices,
     )
 
 
@@ -121,22 +125,55 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 @action(OPERATE)
 def bulk(request: HttpRequest) -> HttpResponse:
     """Pauses, resumes or runs the chosen mailboxes, or all that the filter shows."""
-    what, back = request.POST.get("do", ""), request.POST.get("back", "")
+    what = request.POST.get("do", "")
     pks = _chosen(request)
     if not pks:
         raise DecisionRefused("Choose at least one mailbox. Nothing was done.")
     if what == "group":
         return _bulk_group(request, pks)
+    if what == "start":
+        return _show_start(request, pks)
     if what not in BULK:
         raise DecisionRefused("Choose what to do with the mailboxes. Nothing was done.")
-    done = mailboxes_do(what, pks, request.user)
+    _tell(request, mailboxes_do(what, pks, request.user), BULK[what])
+    return _back(request)
+
+
+def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
+    """Shows what the first runs of these mailboxes would do, together and each; nothing is started yet."""
+    ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), contacts_pass_row()))
+    if not ready:
+        raise DecisionRefused(f"None of them can be started: {refused[0]}" if refused else "None of them is there any more.")
+    sums = {name: sum(getattr(row.plan, name) for row in ready) for name in ("created", "updated", "duplicates", "failed", "held")}
+    template = "admin/reconciliation/mailbox/start.html"
+    title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"
+    return render(request, template, title, ready=ready, refused=refused, sums=sums)
+
+
+@action(ADMINISTER)
+def start_many(request: HttpRequest) -> HttpResponse:
+    """Starts the mailboxes whose previews were shown."""
+    shown_plans = [text.partition(":") for text in request.POST.getlist("plan")[:MOST_AT_ONCE]]
+    plans = {whole_number(pk) or 0: whole_number(run) or 0 for pk, _, run in shown_plans}
+    done, started = mailboxes_start(plans, request.user)
+    for child in started:
+        jobs.nudge(child.name, request.user.get_username())
+    _tell(request, done, "started; the first runs begin as workers are free")
+    return redirect("admin:mailbox_list")
+
+
+def _tell(request: HttpRequest, done: Done, what: str) -> None:
     if done.changed:
-        messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} {BULK[what]}.")
+        messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} {what}.")
     for sentence in done.refused[:5]:
         messages.warning(request, f"Left as it is: {sentence}")
     if len(done.refused) > 5:
         messages.warning(request, f"{len(done.refused) - 5} more were left as they are.")
-    return redirect(back or "admin:mailbox_list")
+
+
+def _back(request: HttpRequest) -> HttpResponse:
+    back = request.POST.get("back", "")
+    return redirect(back if is_local(back) else "admin:mailbox_list")
 
 
 def _chosen(request: HttpRequest) -> list[int]:
@@ -148,16 +185,9 @@ def _chosen(request: HttpRequest) -> list[int]:
 
 def _bulk_group(request: HttpRequest, pks: list[int]) -> HttpResponse:
     group = MailboxGroup.objects.filter(pk=whole_number(request.POST.get("group", "")) or 0).first()
-    done = _or_refused(lambda: group_assign(pks, group, request.user))
+    done = group_assign(pks, group, request.user)
     messages.success(request, f"{counted(done.changed, 'mailbox', 'mailboxes')} changed: {f'group “{group}”' if group else 'no group'}.")
-    return redirect(request.POST.get("back") or "admin:mailbox_list")
-
-
-def _or_refused(do: Callable[[], Any]) -> Any:
-    try:
-        return do()
-    except MailboxRefused as refusal:
-        raise DecisionRefused(str(refusal)) from None
+    return _back(request)
 
 
 # --- one of them ----------------------------------------------------------------------------------------------------
@@ -207,7 +237,7 @@ def carry_out(request: HttpRequest, mailbox: Mailbox, acts: dict[str, tuple[Act,
     if what not in acts:
         raise DecisionRefused("There is no such thing to do with a mailbox.")
     act, said = acts[what]
-    _or_refused(lambda: act(mailbox, request.user))
+    act(mailbox, request.user)
     messages.success(request, said.format(mailbox.address))
 
 
@@ -220,7 +250,7 @@ def do(request: HttpRequest, pk: int) -> HttpResponse:
 @action(OPERATE)
 def test(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
-    lines = _or_refused(lambda: mailbox_test(mailbox, request.user))
+    lines = mailbox_test(mailbox, request.user)
     is_good = all(line.is_ok for line in lines)
     said = "Everything works." if is_good else "Something is missing; the lines below say what."
     (messages.success if is_good else messages.warning)(request, f"The mailbox {mailbox.address} was tested. {said}")
@@ -253,7 +283,7 @@ def start(request: HttpRequest, pk: int) -> HttpResponse:
     plan = row_of(mailbox, parent).plan
     if plan is not None and str(plan.pk) != request.POST.get("plan"):
         raise DecisionRefused("There is a newer preview than the one you saw. Look at it, then start the mailbox.")
-    child = _or_refused(lambda: mailbox_start(mailbox, plan, request.user))
+    child = mailbox_start(mailbox, plan, request.user)
     jobs.nudge(child.name, request.user.get_username())
     messages.success(request, f"The mailbox {mailbox.address} is started; its first run begins as soon as a worker is free.")
     return redirect("admin:mailbox_detail", pk)
@@ -281,7 +311,7 @@ def choose_user(request: HttpRequest, pk: int) -> HttpResponse:
 @action(ADMINISTER)
 def _user_chosen(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
-    _or_refused(lambda: mailbox_choose_user(mailbox, request.POST.get("user", ""), request.user))
+    mailbox_choose_user(mailbox, request.POST.get("user", ""), request.user)
     mailbox.refresh_from_db()
     messages.success(
         request, f"The mailbox {mailbox.address} is {mailbox.crm_user_name or mailbox.crm_user_id} in Salesforce from the next run on."
@@ -293,6 +323,6 @@ def _user_chosen(request: HttpRequest, pk: int) -> HttpResponse:
 def set_group(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
     group = MailboxGroup.objects.filter(pk=whole_number(request.POST.get("group", "")) or 0).first()
-    _or_refused(lambda: group_assign([mailbox.pk], group, request.user))
+    group_assign([mailbox.pk], group, request.user)
     messages.success(request, f"Group: {group or 'none'}. Its settings hold where {mailbox.address} has none of its own.")
     return redirect("admin:mailbox_detail", pk)

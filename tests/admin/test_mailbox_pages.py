@@ -172,6 +172,32 @@ def test_c33_a_real_mailbox_starts_once_its_preview_was_looked_at(client, box):
     assert "was started before" in text(post(client, f"{where}start/", plan=plan.pk))
 
 
+def test_c33_many_new_mailboxes_are_started_after_one_look_at_their_previews(client, box):
+    """C33: the sums stand above, each preview is a click away; one that has none, or whose settings changed, is left as it is."""
+    log_in(client, "admin")
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=False)
+    SyncPass.objects.exclude(mailbox=None).update(is_on=False, switched_on_at=None)
+    box.contact("Lind")
+    box.contact("Theirs", owner=box.theirs)
+    pks = [mailbox(box).pk, mailbox(box, box.theirs).pk]
+    assert "None of them can be started" in text(post(client, "/mailboxes/bulk/", do="start", chosen=pks))
+    for address in (box.mine, box.theirs):
+        box.run(address, kind="preview")
+    Run.objects.update(started_at=timezone.now())
+
+    page = text(client.post("/mailboxes/bulk/", {"do": "start", "chosen": [*pks, *(m.pk for m in many(box, 1))]}))
+    assert "create 2 contacts" in page and "m0000@x.example: it is on, and was started before" in page
+    plans = re.findall(r'name="plan" value="([0-9:]+)"', page)
+    assert len(plans) == 2 and set(Mailbox.objects.filter(pk__in=pks).values_list("state", flat=True)) == {"new"}
+    Mailbox.objects.filter(pk=pks[1]).update(settings={"view": "everything"})
+    said = text(post(client, "/mailboxes/start/", plan=plans))
+
+    assert "1 mailbox started" in said and f"Left as it is: {box.theirs}: Mapping, fields or a connection were changed" in said
+    assert (mailbox(box).state, mailbox(box, box.theirs).state) == ("active", "new")
+    assert post(client, "/mailboxes/start/", plan=["x", "1:²", ":", f"{pks[1]}:{plans[0].partition(':')[2]}"]).status_code == 200
+    assert mailbox(box, box.theirs).state == "new"
+
+
 def test_one_mailbox_shows_counts_issues_settings_and_finds_contacts(client, box):
     log_in(client, "operator")
     for n in range(3):
@@ -327,3 +353,16 @@ def test_without_a_mailbox_there_is_no_page_of_ones_own(client, box):
     assert client.get("/my-mailbox/").status_code == 404
     client.logout()
     assert client.get("/my-mailbox/").status_code == 302
+
+
+@pytest.mark.parametrize("junk", ["", "\u00b2", "9" * 21, "-1", "https://[::1/%zz", "x" * 5000, "<script>alert(1)</script>"])
+def test_junk_on_ones_own_page_is_refused_said_or_ignored(client, box, ann, junk):
+    names = ("do", "back", "contacts", "view", "deletion", "out_of_view", "existing")
+    for where in ("/my-mailbox/do/", "/my-mailbox/settings/"):
+        assert client.post(where, dict.fromkeys(names, junk)).status_code == 302
+    for where in ("/my-mailbox/", "/my-mailbox/settings/", "/my-mailbox/count/"):
+        answer = client.get(where, {"q": junk, "view": junk})
+        assert answer.status_code == 200 and "<script>alert" not in answer.content.decode()
+    if "/" not in junk:
+        assert client.post(f"/sign-in/{junk or 'x'}/").status_code == 200
+    assert mailbox(box).settings in ({}, {"view": junk}) and ("<" not in junk or mailbox(box).settings == {})

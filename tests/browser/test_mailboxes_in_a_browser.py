@@ -73,6 +73,27 @@ def test_axe_finds_nothing_on_the_pages_of_mailboxes(box, page, live_server):
         assert faults(page, name) == []
 
 
+def test_an_operator_sees_how_mailboxes_are_set_and_changes_one(box, page, live_server):
+    """S1.4: CUSTOMIZE, by keyboard; what holds for all is an admin's."""
+    box.contact("Lind")
+    box.contact("Theirs", owner=box.theirs)
+    enter(page, live_server.url, "operator")
+    page.goto(f"{live_server.url}/mailboxes/settings/")
+    expect(page.get_by_label("Salesforce view")).to_be_disabled()
+    expect(page.get_by_role("button", name="Save")).to_have_count(0)
+    assert faults(page, "settings-operator") == []
+    page.goto(f"{live_server.url}/mailboxes/{box.passes[box.mine].mailbox.pk}/")
+    press(page, page.get_by_role("link", name="Customize…"), "Enter")
+    expect(page.get_by_text("1 contact in this view now")).to_be_visible()
+
+    press(page, page.get_by_label("Salesforce view"), "ArrowDown", "ArrowDown")
+
+    expect(page.get_by_text("2 contacts in this view now")).to_be_visible()
+    press(page, page.get_by_role("button", name="Save"), "Enter")
+    expect(page.get_by_text("Saved: Salesforce view.")).to_be_visible()
+    assert Mailbox.objects.get(address=box.mine).settings == {"view": "everything"}
+
+
 def test_axe_finds_nothing_on_the_pages_of_adding_mailboxes(box, page, live_server, tmp_path):
     enter(page, live_server.url, "admin")
     peer = box.parent.peer_id
