@@ -22,6 +22,7 @@ from reconciliation.services.mailboxes import pass_over
 log = logging.getLogger(__name__)
 NEW_A_TICK = 200
 BUSY_FOR = timedelta(seconds=30)
+FIRST_PREVIEW_AGAIN = timedelta(days=7)
 PLANS_EVERY = timedelta(minutes=15)  # while all writes are stopped, as in `jobs`
 _RELATED = ("crm", "peer", "mapping", "parent__crm", "parent__peer", "mailbox__group")
 
@@ -95,7 +96,7 @@ def _not_now(child: SyncPass, now: datetime) -> str:
     """Returns why the mailbox is not run, "" when it is."""
     parent, mailbox = child.parent, child.mailbox
     assert parent is not None and mailbox is not None
-    if not (parent.is_on and child.is_on):
+    if not (parent.is_on and (child.is_on or mailbox_queue.is_first(child))):
         return "off"
     if parent.is_paused or child.is_paused or not mailbox.is_running:
         return "paused"
@@ -168,8 +169,16 @@ def _plan_next(child: SyncPass, run: Run, requested: datetime | None) -> None:
     elif run.state == Run.State.PARTIAL:  # behind those that are due already: one long load keeps nobody waiting twice
         rows.update(run_requested_at=None, next_due_at=now)
     else:
-        least = max(interval, PLANS_EVERY) if run.kind == Run.Kind.PREVIEW else interval
-        rows.update(run_requested_at=None, next_due_at=mailbox_queue.next_turn(child, run.started_at, least.total_seconds()))
+        rows.update(run_requested_at=None, next_due_at=mailbox_queue.next_turn(child, run.started_at, _pause(child, run).total_seconds()))
+
+
+def _pause(child: SyncPass, run: Run) -> timedelta:
+    """Returns how long the mailbox waits after a run that came to its end. The preview of one that was never started stands until
+    somebody looks at it, changes its settings or asks for another."""
+    interval = timedelta(seconds=child.interval_seconds)
+    if run.kind != Run.Kind.PREVIEW:
+        return interval
+    return FIRST_PREVIEW_AGAIN if mailbox_queue.is_first(child) else max(interval, PLANS_EVERY)
 
 
 def look_after() -> str:

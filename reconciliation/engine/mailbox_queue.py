@@ -23,6 +23,9 @@ LOOKED_AT_LEAST = 10  # due rows a query brings, beside some for each that there
 OFF_FOR = timedelta(minutes=5)  # a mailbox that has the pass switched off is looked at again after so long
 PER_CHANNEL = 2  # tasks: one at work, one that waits for it
 FOLLOWS = ("interval_seconds", "time_budget_seconds", "full_every_days", "overlap_seconds")
+# A mailbox that was never started runs as well, once it is known whose it is: as a preview, which somebody looks at (C33).
+FIRST = Q(is_on=False, switched_on_at=None, mailbox__state=Mailbox.State.NEW) & ~Q(mailbox__crm_user_id="")
+RUNS = Q(is_on=True) | FIRST
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly, however many there are
 
 
@@ -55,6 +58,18 @@ def follow(child: SyncPass) -> None:
 def is_switched_on(parent: SyncPass, mailbox: Mailbox) -> bool:
     """Tells whether the pass goes over the mailbox, by the settings that hold for it (S1.3)."""
     return bool(effective_of(parent, mailbox)[parent.name].value)
+
+
+def is_first(child: SyncPass) -> bool:
+    """Tells whether the mailbox was never started: its runs are previews."""
+    mailbox = child.mailbox
+    assert mailbox is not None
+    return not child.is_on and child.switched_on_at is None and mailbox.state == Mailbox.State.NEW and bool(mailbox.crm_user_id)
+
+
+def wake(mailboxes: Iterable[int]) -> None:
+    """Lets mailboxes whose settings were changed run at the next tick."""
+    SyncPass.objects.filter(mailbox__in=list(mailboxes), trouble_count=0).update(next_due_at=timezone.now())
 
 
 def ask(rows: QuerySet[SyncPass], now: datetime) -> int:
@@ -95,7 +110,7 @@ def _busy(parent: SyncPass, now: datetime) -> QuerySet[SyncPass]:
 def _due(parent: SyncPass, now: datetime) -> QuerySet[SyncPass]:
     free = Q(queued_at=None) | Q(queued_at__lte=now - LOST_AFTER)
     due = Q(next_due_at=None) | Q(next_due_at__lte=now)
-    rows = SyncPass.objects.filter(free, due, parent=parent, is_on=True, is_paused=False, hold_reason="")
+    rows = SyncPass.objects.filter(free, due, RUNS, parent=parent, is_paused=False, hold_reason="")
     rows = rows.filter(mailbox__state__in=Mailbox.RUNNING).select_related("crm", "peer", "mailbox__group")
     return rows.order_by(F("run_requested_at").asc(nulls_last=True), F("next_due_at").asc(nulls_first=True), "pk")
 

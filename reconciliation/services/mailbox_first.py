@@ -8,12 +8,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 
-from reconciliation.engine import gate
+from reconciliation.engine import gate, mailbox_queue
 from reconciliation.models import Mailbox, Run, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.mailbox_overview import MailboxRow
+from reconciliation.services.mailbox_overview import MailboxRow, contacts_pass_row
 from reconciliation.services.mailbox_states import Done
-from reconciliation.services.mailboxes import MailboxRefused
+from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_confirm
 
 
@@ -70,3 +70,30 @@ def mailboxes_start(plans: Mapping[int, int], by: AbstractBaseUser) -> tuple[Don
         except MailboxRefused as refusal:
             refused.append(f"{mailbox.address}: {refusal}")
     return Done(len(started), refused), started
+
+
+def previews_ask(pks: Sequence[int], by: AbstractBaseUser) -> Done:
+    """Asks for a new preview of each of these mailboxes that was never started, by the queue that their runs go through."""
+    parent, changed, refused = contacts_pass_row(), 0, []
+    if parent is None:
+        raise MailboxRefused("Connect Salesforce and a mail system first.")
+    for mailbox in Mailbox.objects.select_related("connection", "group").filter(pk__in=pks).order_by("address", "pk"):
+        if why := _why_no_preview(pass_over(parent, mailbox), mailbox):
+            refused.append(f"{mailbox.address}: {why}")
+            continue
+        mailbox_queue.ask(SyncPass.objects.filter(mailbox=mailbox, parent=parent), timezone.now())
+        audit(by, "preview mailbox", mailbox.address)
+        changed += 1
+    mailbox_queue.fill(parent)
+    return Done(changed, refused)
+
+
+def _why_no_preview(child: SyncPass, mailbox: Mailbox) -> str:
+    if not mailbox.crm_user_id:
+        return "choose its Salesforce user first; a preview shows what that user sees."
+    if not mailbox_queue.is_first(child):
+        return "it was started before. Its own page makes a preview of it."
+    assert child.parent is not None
+    if not mailbox_queue.is_switched_on(child.parent, mailbox):
+        return "Contacts are switched off for it."
+    return "" if child.parent.is_on else f"the pass “{child.parent}” is switched off."

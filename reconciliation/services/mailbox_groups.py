@@ -7,11 +7,11 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from reconciliation.core.counting import counted
 from reconciliation.core.mailbox_settings import SETTINGS, is_valid
-from reconciliation.models import Mailbox, MailboxGroup, SyncPass
+from reconciliation.engine.mailbox_queue import wake
+from reconciliation.models import Mailbox, MailboxGroup
 from reconciliation.services.audit import audit
 from reconciliation.services.mailbox_states import MOST_AT_ONCE, Done
 from reconciliation.services.mailboxes import MailboxRefused
@@ -43,7 +43,7 @@ def group_save(group: MailboxGroup | None, name: str, settings: Mapping[str, Any
                 audit(by, "save mailbox group", name, changed=changed)
     except IntegrityError:  # somebody else was faster
         raise MailboxRefused(f"There is a group “{name}” already.") from None
-    _wake(Mailbox.objects.filter(group=row).values_list("pk", flat=True))
+    wake(Mailbox.objects.filter(group=row).values_list("pk", flat=True))
     return row
 
 
@@ -53,7 +53,7 @@ def group_remove(group: MailboxGroup, by: AbstractBaseUser | None) -> None:
         boxes = list(group.mailboxes.values_list("pk", flat=True))
         audit(by, "remove mailbox group", group.name, mailboxes=len(boxes))
         group.delete()
-    _wake(boxes)
+    wake(boxes)
 
 
 def group_assign(pks: Sequence[int], group: MailboxGroup | None, by: AbstractBaseUser | None) -> Done:
@@ -66,10 +66,5 @@ def group_assign(pks: Sequence[int], group: MailboxGroup | None, by: AbstractBas
         with transaction.atomic():
             Mailbox.objects.filter(pk__in=ids).update(group=group)
             audit(by, "assign mailbox group", str(group or "no group"), mailboxes=counted(len(ids), "mailbox", "mailboxes"))
-        _wake(ids)
+        wake(ids)
     return Done(len(ids))
-
-
-def _wake(pks: Any) -> None:
-    """What was switched on is begun at the next tick."""
-    SyncPass.objects.filter(mailbox__in=list(pks), trouble_count=0).update(next_due_at=timezone.now())

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from connectors.contract import SavedView, ViewTerms
 from reconciliation.core.mailbox_settings import EVERYTHING, MINE, SETTINGS, Effective, Setting, is_valid
+from reconciliation.engine.mailbox_queue import wake
 from reconciliation.engine.mailbox_terms import ADMIN, CREATION, effective_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
@@ -109,6 +110,8 @@ def rules_save(sync_pass: SyncPass, wanted: Mapping[str, tuple[str, bool]], by: 
             row.settings = {**row.settings, ADMIN: {**before, **values}}
             row.save(update_fields=["settings"])
             audit(by, "change mailbox settings", whole.title, **changed)
+    if changed:
+        wake(Mailbox.objects.filter(state__in=Mailbox.RUNNING).values_list("pk", flat=True))
     return [SETTINGS[name].title for name in changed]
 
 
@@ -175,6 +178,8 @@ def own_save(sync_pass: SyncPass, mailbox: Mailbox, wanted: Mapping[str, str], b
             row.save(update_fields=["settings"])
             audit(by, "change settings of mailbox", mailbox.address, **changed)
     mailbox.settings = after
+    if changed:
+        wake([mailbox.pk])
     return [SETTINGS[name].title for name in changed]
 
 

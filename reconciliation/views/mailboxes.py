@@ -20,7 +20,7 @@ from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_directory import mailbox_choose_user
-from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start
+from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start, previews_ask
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
@@ -133,6 +133,9 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _bulk_group(request, pks)
     if what == "start":
         return _show_start(request, pks)
+    if what == "preview":
+        _tell(request, previews_ask(pks, request.user), "previewed as workers are free; nothing is written")
+        return _back(request)
     if what not in BULK:
         raise DecisionRefused("Choose what to do with the mailboxes. Nothing was done.")
     _tell(request, mailboxes_do(what, pks, request.user), BULK[what])

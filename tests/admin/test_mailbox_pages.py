@@ -181,6 +181,8 @@ def test_c33_many_new_mailboxes_are_started_after_one_look_at_their_previews(cli
     box.contact("Theirs", owner=box.theirs)
     pks = [mailbox(box).pk, mailbox(box, box.theirs).pk]
     assert "None of them can be started" in text(post(client, "/mailboxes/bulk/", do="start", chosen=pks))
+    asked = text(post(client, "/mailboxes/bulk/", do="preview", chosen=[*pks, *(m.pk for m in many(box, 1, address="started@x.example"))]))
+    assert "2 mailboxes previewed as workers are free" in asked and "started@x.example: it was started before" in asked
     for address in (box.mine, box.theirs):
         box.run(address, kind="preview")
     Run.objects.update(started_at=timezone.now())

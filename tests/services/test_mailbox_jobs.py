@@ -14,6 +14,7 @@ from reconciliation.engine import lease as leases
 from reconciliation.engine import mailbox_queue
 from reconciliation.engine.runner import run_pass
 from reconciliation.models import Connection, CrmFeed, Mailbox, MappingTable, Policy, Run, SyncPass
+from reconciliation.services.mailbox_settings import own_save
 from reconciliation.services.mailbox_states import mailbox_sync_now
 from reconciliation.services.mappings import mapping_save, pass_of
 from reconciliation.services.stop_writes import writes_stop
@@ -307,3 +308,27 @@ def test_a_mapping_that_was_mended_lets_every_mailbox_go_on(box: Boxes, queue: Q
     mapping_save(sync_pass, {}, ())
 
     assert jobs.tick("contacts").endswith(" 2 put in the queue")
+
+
+def test_c33_a_real_mailbox_gets_its_first_preview_by_itself_once_and_anew_when_its_settings_change(box: Boxes, queue: Queue) -> None:
+    """C33: it begins with a preview of what its first run would do, and nothing is written until somebody looked at it."""
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=False)
+    SyncPass.objects.exclude(mailbox=None).update(is_on=False, switched_on_at=None)
+    Mailbox.objects.filter(address=box.theirs).update(crm_user_id="")  # nobody knows what it would show
+    box.contact("Lind")
+
+    for _ in range(3):
+        mailbox_jobs.go_round(box.parent, timezone.now())
+        queue.work()
+
+    runs = Run.objects.all()
+    assert [(r.sync_pass_id, r.kind, r.state, r.created) for r in runs] == [(child(box).pk, "preview", "held", 1)]
+    assert box.folder() == [] and child(box).next_due_at > timezone.now() + timedelta(days=3)
+    own_save(box.parent, Mailbox.objects.get(address=box.mine), {"view": "everything"}, User.objects.create_user("ada"))
+    mailbox_jobs.go_round(box.parent, timezone.now())
+    queue.work()
+    assert Run.objects.count() == 2 and box.folder() == []
+    Mailbox.objects.filter(address=box.mine).update(state="paused")
+    SyncPass.objects.update(next_due_at=None)
+    mailbox_jobs.go_round(box.parent, timezone.now())
+    assert queue.work() == []
