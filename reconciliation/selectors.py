@@ -224,9 +224,9 @@ class PassState:
 
 
 def pass_states() -> list[PassState]:
-    """Returns every pass with its newest runs, in two queries however many passes there are."""
+    """Returns every pass with its newest runs, in two queries however many passes there are; one over mailboxes once."""
     mine = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
-    passes = SyncPass.objects.select_related("crm", "peer").annotate(newest=Subquery(mine[:1]), second=Subquery(mine[1:2]))
+    passes = SyncPass.objects.whole().select_related("crm", "peer").annotate(newest=Subquery(mine[:1]), second=Subquery(mine[1:2]))
     rows = list(passes.order_by("pk"))
     runs = Run.objects.in_bulk([pk for row in rows for pk in (row.newest, row.second) if pk is not None])
     states = []

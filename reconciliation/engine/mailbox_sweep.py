@@ -162,6 +162,8 @@ def _settle_making(context: RunContext, found: Sequence[Folder]) -> None:
 
 def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
     good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
+    if order.asked_at is not None:  # a thousand that were asked for at once need one read
+        good_for = max(good_for, context.wiring.now() - order.asked_at)
     return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
 
 

@@ -38,6 +38,6 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Cont
         out_of_view=held["out_of_view"].value,
         existing=held["existing"].value,
         defaults=dict(creation.get("defaults") or {}),
-        required=tuple(creation.get("required") or ()),
         account_id=str(creation.get("account_id") or ""),
+        required=tuple(creation.get("required") or ()),
     )

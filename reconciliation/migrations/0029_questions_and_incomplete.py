@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("reconciliation", "0026_case_deletion"),
+        ("reconciliation", "0027_mailbox_life"),
     ]
 
     operations = [

@@ -39,7 +39,7 @@ EMAILS = ("email1", "email2", "email3")
 TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
 DELETED_HERE = "deleted_here"
 MERGED, LEFT_VIEW, HIDDEN = "merged", "left_view", "deleted_out_of_view"
-NO_RIGHT, OUTSIDE_NOW = "no_right", "outside"
+NO_RIGHT, OUTSIDE_NOW, INCOMPLETE = "no_right", "outside", "incomplete"
 ANOTHER = ""  # a person's word on an item: it is a contact of its own
 DELETE, PUT_BACK, KEEP_HERE = "delete", "put_back", "keep"  # a person's word on a deletion
 ENDS = (TAKEN_OUT, MADE_AGAIN, DELETED_THERE, HIDDEN)  # beside those of every two-way pass
@@ -54,8 +54,8 @@ class ContactTerms(PairTerms):
     out_of_view: str = KEEP
     existing: str = LINK
     defaults: Mapping[str, Value] = field(default_factory=dict)  # of new contacts, where the mailbox says nothing (S1.19)
-    required: tuple[str, ...] = ()  # fields of the CRM that a contact must have to count as complete (S1.19, S4.34)
     account_id: str = ""  # the one account that new contacts belong to (S1.19)
+    required: tuple[str, ...] = ()  # fields that no new contact is made without, beside those of the CRM itself (S1.19)
     chosen: Mapping[str, str] = field(default_factory=dict)  # item -> the contact that a person said it is, ANOTHER for none
     ends: Mapping[str, str] = field(default_factory=dict)  # linked item -> what a person said of its deletion
 
@@ -200,6 +200,9 @@ def create(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms
     making = decision.intents[0]
     filled = {name: value for name, value in terms.defaults.items() if is_blank(making.after.get(name))}
     intent = replace(making, after={**making.after, **filled})
+    lacking = [name for name in terms.required if is_blank(intent.after.get(name))]
+    if lacking:
+        return _incomplete(decision, lacking, type_, terms)
     return replace(decision, intents=(intent,), sentence=meeting.account_why)
 
 
@@ -209,6 +212,18 @@ def missing_of(contact: Record, terms: PairTerms, *, asked: Iterable[str] = ()) 
     wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "required", ())))
     known = set(asked)
     return tuple(n for n in wanted if (n in contact.fields or n in known) and is_blank(contact.fields.get(n)))
+
+
+def _incomplete(decision: PairDecision, lacking: list[str], type_: TypeTerms, terms: ContactTerms) -> PairDecision:
+    """A contact without what the organisation requires is not made; it is once its user has filled that in."""
+    from_item = {rule.crm: rule.peer for rule in type_.mapping.rules}
+    said = [f"{name} (in the mailbox: {from_item[name]})" if name in from_item else name for name in lacking]
+    are = "is required and blank" if len(lacking) == 1 else "are required and blank"
+    sentence = f"It was not made in {terms.crm_name}: {', '.join(said)} {are}."
+    opening = CaseOpening("error", INCOMPLETE, sentence, "Fill it in on the contact in the mailbox, or give it a default in the settings.")
+    return replace(
+        decision, outcome=Outcome.FAILED, reason=INCOMPLETE, sentence=sentence, intents=(), merge=None, is_link=False, case=opening
+    )
 
 
 def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerms) -> PairDecision:

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from reconciliation.core.counting import counted
 from reconciliation.core.values import isolated
 
 register = template.Library()
@@ -36,8 +37,14 @@ def when(at: datetime | None) -> str:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
-SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
-MAIL = {"microsoft": "Microsoft 365", "google": "Google"}  # an item has no page here: its id means nothing to people
+SYSTEMS = {
+    "workbooks": "Workbooks",
+    "outreach": "Outreach",
+    "salesforce": "Salesforce",
+    "microsoft": "Microsoft 365",
+    "google": "Google",
+}
+MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
@@ -49,7 +56,13 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
     if parsed.system in MAIL:
-        return {"ref": None, "mail": MAIL[parsed.system], "name": named(name, "a contact"), "object_type": parsed.object_type, "url": url}
+        return {
+            "ref": None,
+            "mail": SYSTEMS[parsed.system],
+            "name": named(name, "a contact"),
+            "object_type": parsed.object_type,
+            "url": url,
+        }
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
@@ -163,6 +176,12 @@ ALERT_WORDS = {
 def alert_word(kind: str) -> str:
     """Returns the kind of an alert as a chip says it."""
     return ALERT_WORDS.get(kind, kind)
+
+
+@register.filter
+def minutes(seconds: int) -> str:
+    """Returns an interval as people say it."""
+    return counted(seconds // 60, "minute") if seconds % 60 == 0 and seconds else counted(seconds, "second")
 
 
 @register.filter

@@ -24,6 +24,7 @@ from reconciliation.models import (
     Import,
     ImportRow,
     Mailbox,
+    MailboxGroup,
     MappingTable,
     Operation,
     Policy,
@@ -190,13 +191,38 @@ PAGES = {
     "hooks_switch": ("admin", "post"),
     "delivery_list": ("admin", "get"),
     "delivery_export": ("admin", "get"),
+    "mailbox_list": ("viewer", "get"),
+    "mailbox_export": ("viewer", "get"),
+    "mailbox_bulk": ("operator", "post"),
+    "mailbox_add": ("admin", "get"),
+    "mailbox_add_these": ("admin", "post"),
+    "mailbox_add_preview": ("admin", "post"),
+    "mailbox_add_file": ("admin", "post"),
+    "mailbox_settings": ("operator", "get"),
+    "mailbox_settings_save": ("admin", "post"),
+    "mailbox_creation_save": ("admin", "post"),
+    "mailbox_group_add": ("admin", "post"),
+    "mailbox_group": ("admin", "get"),
+    "mailbox_detail": ("viewer", "get"),
+    "mailbox_do": ("operator", "post"),
+    "mailbox_test": ("operator", "post"),
+    "mailbox_preview": ("operator", "post"),
+    "mailbox_start": ("admin", "post"),
+    "mailbox_start_many": ("admin", "post"),
+    "mailbox_user": ("admin", "get"),
+    "mailbox_group_set": ("admin", "post"),
+    "mailbox_own_settings": ("operator", "get"),
+    "mailbox_view_count": ("operator", "get"),
 }
+# Of a mailbox's user, who is no staff and sees nothing else: see `test_mailbox_pages`.
+OF_A_MAILBOX = ("my_mailbox", "mailbox_link")
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 # And without Salesforce there are no matches, and nothing to pull down.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
+OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count")
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -205,7 +231,7 @@ def names():
     found = []
     for pattern in get_resolver().url_patterns[-1].url_patterns:
         name = getattr(pattern, "name", None)
-        if name and not name.startswith(DJANGOS):
+        if name and not name.startswith((*DJANGOS, *OF_A_MAILBOX)):
             found.append(name)
     return found
 
@@ -233,13 +259,24 @@ def leave_behind(box):
     ConflictField.objects.create(
         case=case, crm_field="industry", peer_field="industry", crm_value=HOSTILE, peer_value=[HOSTILE], why=HOSTILE, crm_changed_by=HOSTILE
     )
-    leave_questions(both, box)
     binding = Binding.objects.create(**gone, is_tombstone=True, bound_at=box.clock.at, synced_at=box.clock.at)
     HookDelivery.objects.create(
         connection=box.sync_pass.peer, digest="0" * 64, object_type="prospect", object_id=HOSTILE[:64], action="updated",
         body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
     )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+    mail = Connection.objects.create(name="Mail", system="microsoft", base_url="http://127.0.0.1:1", settings={"tenant": "t"})
+    table = MappingTable.objects.create(name="Contacts", crm_object="Contact", peer_object="contact")
+    boxes = SyncPass.objects.create(name="contacts", title="Contacts", crm=people, peer=mail, mapping=table)
+    group = MailboxGroup.objects.create(name=HOSTILE[:100])
+    mailbox = Mailbox.objects.create(
+        connection=mail, address="ann@example.test", name=HOSTILE[:255], crm_user_id="005", crm_user_name=HOSTILE[:255], group=group,
+        state="suspended", state_reason=HOSTILE, checks=[{"name": HOSTILE, "is_ok": False, "sentence": HOSTILE, "remedy": HOSTILE}],
+    )  # fmt: skip
+    child = SyncPass.objects.create(
+        name="contacts:1", title="Contacts", parent=boxes, mailbox=mailbox, crm=people, peer=mail, mapping=table
+    )
+    Run.objects.create(sync_pass=child, state="failed", note=HOSTILE, started_at=box.clock.at, ended_at=box.clock.at)
     batch = Import.objects.create(
         sync_pass=box.sync_pass, source="csv", title=HOSTILE, note=HOSTILE, total=1, done=1, state="interrupted", same_email="choose",
         started_by_name=HOSTILE[:150], created_at=box.clock.at,
@@ -250,14 +287,9 @@ def leave_behind(box):
     )  # fmt: skip
 
 
-def leave_questions(both, box):
+def leave_questions(box):
     """Stores a mailbox with both kinds of questions and a contact that lacks something, with hostile values."""
-    mail = Connection.objects.create(name="Google", system="google", base_url="http://127.0.0.1:1")
-    mailbox = Mailbox.objects.create(connection=mail, address="ann@example.test", crm_user_name=HOSTILE)
-    parent = SyncPass.objects.create(name="contacts", title="Contacts", crm=both.crm, peer=mail, mapping=both.mapping)
-    own = SyncPass.objects.create(
-        name="contacts:1", title="Contacts of ann", crm=both.crm, peer=mail, mapping=both.mapping, parent=parent, mailbox=mailbox
-    )
+    own = SyncPass.objects.get(name="contacts:1")
     texts = {"sync_pass": own, "name": HOSTILE[:200], "sentence": HOSTILE, "note": HOSTILE, "opened_at": box.clock.at}
     found = {"peer_id": "003QAA0000000001YAA", "name": HOSTILE, "reason": HOSTILE, "fields": {"name": HOSTILE}, "bound_to": ""}
     Case.objects.create(kind="exists", reason="exists", peer_id="people/c1", candidates=[found], crm_fields={"name": HOSTILE}, **texts)
@@ -279,6 +311,7 @@ def world(monkeypatch):
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
     leave_behind(box)
+    leave_questions(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -357,6 +390,8 @@ def address(name):
         "tombstone_detail": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "tombstone_restore": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "record_history": lambda: record(),
+        "mailbox_group": lambda: {"pk": MailboxGroup.objects.get().pk},
+        **{f"mailbox_{what}": lambda: {"pk": Mailbox.objects.get().pk} for what in OF_ONE_MAILBOX},
         "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
@@ -498,7 +533,7 @@ def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allow
     client.post("/writes/stop/", {"reason": HOSTILE, "back": "/runs/"})
 
     for name, (_, method) in PAGES.items():
-        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress"):
+        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress", "mailbox_view_count"):
             answer = client.get(address(name), follow=True)
             assert answer.status_code == 200, name
             if "Content-Disposition" in answer.headers:  # a file, not a page
