@@ -105,7 +105,7 @@ def _stamp(case: Case, holders: Holders) -> str:
 def _answers_of_deleted_item(case: Case, holders: Holders) -> list[Answer]:
     name, mailbox = isolated(case.name), case.sync_pass.mailbox
     crm, stamp = case.sync_pass.crm.get_system_display(), _stamp(case, holders)
-    delete = [PlannedWrite(crm, f"Contact {case.crm_id} {case.name}", "the contact", f"deleted (in the Recycle Bin of {crm})")]
+    delete = [PlannedWrite(crm, f"Contact {case.crm_id} {isolated(case.name)}", "the contact", f"deleted (in the Recycle Bin of {crm})")]
     remarks = ["Activities of the contact stay or go as they do when somebody deletes it there."]
     if holders.count:
         remarks.insert(0, f"{holders.sentence} It leaves {bent(holders.count, 'that folder', 'those folders')} in the next run of each.")
@@ -247,7 +247,7 @@ def exists_answers(case: Case) -> list[Answer]:
     crm, mail, name, stamp = case.sync_pass.crm.get_system_display(), _mail(case), isolated(case.name), stamp_of(case)
     bound = Binding.objects.filter(sync_pass=case.sync_pass, is_tombstone=False, crm_id__in=[c["peer_id"] for c in case.candidates])
     held = set(bound.values_list("crm_id", flat=True))
-    item = f"contact {case.name} of {case.sync_pass.mailbox.address}"
+    item = f"contact {isolated(case.name)} of {case.sync_pass.mailbox.address}"
     links = []
     for candidate in case.candidates:
         id_ = candidate["peer_id"]
@@ -263,7 +263,7 @@ def exists_answers(case: Case) -> list[Answer]:
         PlannedWrite(crm, "a new Contact", "all mapped fields", "what the mailbox holds"),
         PlannedWrite(mail, item, "Salesforce ID", "that of the new contact"),
     )
-    owner = case.sync_pass.mailbox.crm_user_name or case.sync_pass.mailbox.address
+    owner = isolated(case.sync_pass.mailbox.crm_user_name or case.sync_pass.mailbox.address)
     create_remarks = (f"It is owned by {owner}; its company finds the account. {crm} then has two contacts with one address.",)
     alone = ("Nothing is written. The item stays where it lies and is never shared, until this decision is taken back.",)
     return [
@@ -377,7 +377,7 @@ def take_back(case: Case) -> TakeBack | None:
     if case.state != Case.State.RESOLVED:
         return None
     if case.decision == LINK:
-        item = f"contact {case.name} of {case.sync_pass.mailbox.address}"
+        item = f"contact {isolated(case.name)} of {case.sync_pass.mailbox.address}"
         writes = (PlannedWrite(_mail(case), item, "Salesforce ID", "(blank)"),)
         remark = "The link ends, nothing is deleted on either side, and the question is open again."
         return TakeBack("", DecisionPlan("Take the link back", writes, (remark,), stamp=stamp_of(case)))
