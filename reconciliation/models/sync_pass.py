@@ -97,6 +97,11 @@ class SyncPass(models.Model):
         return self if self.parent is None else self.parent
 
     @property
+    def mailbox_address(self) -> str:
+        """The address of the mailbox whose pass it is, "" of any other."""
+        return self.mailbox.address if self.mailbox is not None else ""
+
+    @property
     def is_two_way(self) -> bool:
         """Whether both sides are swept and written."""
         return self.kind in TWO_WAY or self.kind in MAILBOX_PASSES

@@ -44,6 +44,7 @@ SYSTEMS = {
     "microsoft": "Microsoft 365",
     "google": "Google",
 }
+MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
@@ -54,6 +55,14 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
         parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
+    if parsed.system in MAIL:
+        return {
+            "ref": None,
+            "mail": SYSTEMS[parsed.system],
+            "name": named(name, "a contact"),
+            "object_type": parsed.object_type,
+            "url": url,
+        }
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
@@ -142,6 +151,15 @@ REASONS = {
 def in_words(reason: str) -> str:
     """Returns a reason of a ledger or an event as people read it."""
     return REASONS.get(reason, str(reason).replace("_", " "))
+
+
+LACKING = {"AccountId": "an account: its company matches none", "Email": "an e-mail address"}
+
+
+@register.filter
+def lacking(names: str | None) -> list[str]:
+    """Returns what an incomplete contact lacks, in words."""
+    return [LACKING.get(name, name) for name in (names or "").split(",") if name]
 
 
 ALERT_WORDS = {

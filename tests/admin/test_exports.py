@@ -64,6 +64,10 @@ def hostile(client, world):  # noqa: F811
         row = {"sync_pass": world.sync_pass, "crm_id": value[:20], "opened_at": now, **texts, "remedy": value, "note": value}
         for kind in ("duplicate", "error", "conflict"):
             Case.objects.create(**row, kind=kind, candidates=[{"peer_id": value[:9], "name": value}])
+        of_mailbox = {"sync_pass": SyncPass.objects.exclude(mailbox=None).get(), "crm_id": value[:20], "peer_id": value[:20]}
+        Case.objects.create(**{**row, **of_mailbox}, kind="deletion")
+        named = {"name": value[:200], "lacks": value[:200], "bound_at": now, "synced_at": now}
+        Binding.objects.create(**of_mailbox, **named, crm_type="Contact", peer_type="contact")
         bound = {"sync_pass": world.sync_pass, "bound_at": now, "synced_at": now, "is_without_owner": True}
         Binding.objects.create(**bound, crm_id=value[:20], peer_id=value[:20], name=value[:255], owner_text=value[:255])
         run = Run.objects.create(sync_pass=world.sync_pass, state="finished", started_at=now, started_by=value[:150], note=value)

@@ -60,6 +60,13 @@ PAGES = {
     "duplicate_decide": ("operator", "post"),
     "duplicate_here": ("operator", "post"),
     "duplicate_bulk": ("operator", "get"),
+    "contact_question_list": ("viewer", "get"),
+    "contact_question_export": ("viewer", "get"),
+    "contact_question": ("viewer", "get"),
+    "contact_question_decide": ("operator", "post"),
+    "contact_question_here": ("operator", "post"),
+    "incomplete_list": ("viewer", "get"),
+    "incomplete_export": ("viewer", "get"),
     "conflict_list": ("viewer", "get"),
     "conflict_export": ("viewer", "get"),
     "conflict_bulk": ("operator", "get"),
@@ -214,7 +221,7 @@ OF_A_MAILBOX = ("my_mailbox", "mailbox_link")
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
-ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
+ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
 OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count")
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
@@ -279,6 +286,19 @@ def leave_behind(box):
     )  # fmt: skip
 
 
+def leave_questions(box):
+    """Stores a mailbox with both kinds of questions and a contact that lacks something, with hostile values."""
+    own = SyncPass.objects.get(name="contacts:1")
+    texts = {"sync_pass": own, "name": HOSTILE[:200], "sentence": HOSTILE, "note": HOSTILE, "opened_at": box.clock.at}
+    found = {"peer_id": "003QAA0000000001YAA", "name": HOSTILE, "reason": HOSTILE, "fields": {"name": HOSTILE}, "bound_to": ""}
+    Case.objects.create(kind="exists", reason="exists", peer_id="people/c1", candidates=[found], crm_fields={"name": HOSTILE}, **texts)
+    Case.objects.create(kind="deletion", reason="others", crm_type="Contact", crm_id="003", peer_id="people/c2", **texts)
+    Binding.objects.create(
+        sync_pass=own, crm_type="Contact", crm_id="003", peer_type="contact", peer_id="people/c2", name=HOSTILE[:200], how="created",
+        lacks=f"AccountId,{HOSTILE[:40]}", crm_base={"name": HOSTILE}, bound_at=box.clock.at, synced_at=box.clock.at,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def world(monkeypatch):
     """A sandbox with one record of everything; the cluster is not asked."""
@@ -290,6 +310,7 @@ def world(monkeypatch):
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
     leave_behind(box)
+    leave_questions(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -321,6 +342,9 @@ def address(name):
         "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "contact_question": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
+        "contact_question_decide": lambda: {"pk": Case.objects.filter(kind="deletion").earliest("pk").pk},
+        "contact_question_here": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
         "conflict_detail": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_decide": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
