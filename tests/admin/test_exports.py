@@ -18,11 +18,13 @@ from reconciliation.models import (
     AuditEntry,
     Binding,
     Case,
+    Connection,
     Difference,
     Forgetting,
     HookDelivery,
     Import,
     ImportRow,
+    Mailbox,
     MappingTable,
     MappingVersion,
     Operation,
@@ -106,6 +108,8 @@ def full(hostile):
         Binding.objects.create(sync_pass=prospects, name=value[:255], bound_at=now, synced_at=now, **linked)
         UserPair.objects.create(sync_pass=prospects, crm_user_id=f"005{n}", crm_name=value[:255], peer_name=value[:255], read_at=now)
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
+        mail = Connection.objects.get(system="microsoft")
+        Mailbox.objects.create(connection=mail, address=f"m{n}@x.example", name=value[:255], crm_user_name=value[:255], state_reason=value)
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
         Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)

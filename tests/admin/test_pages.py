@@ -266,15 +266,14 @@ def leave_behind(box):
     )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
     mail = Connection.objects.create(name="Mail", system="microsoft", base_url="http://127.0.0.1:1", settings={"tenant": "t"})
-    table = MappingTable.objects.create(name="Contacts", crm_object="Contact", peer_object="contact")
-    boxes = SyncPass.objects.create(name="contacts", title="Contacts", crm=people, peer=mail, mapping=table)
+    boxes = SyncPass.objects.create(name="contacts", title="Contacts", crm=people, peer=mail, mapping=both.mapping)
     group = MailboxGroup.objects.create(name=HOSTILE[:100])
     mailbox = Mailbox.objects.create(
         connection=mail, address="ann@example.test", name=HOSTILE[:255], crm_user_id="005", crm_user_name=HOSTILE[:255], group=group,
         state="suspended", state_reason=HOSTILE, checks=[{"name": HOSTILE, "is_ok": False, "sentence": HOSTILE, "remedy": HOSTILE}],
     )  # fmt: skip
     child = SyncPass.objects.create(
-        name="contacts:1", title="Contacts", parent=boxes, mailbox=mailbox, crm=people, peer=mail, mapping=table
+        name="contacts:1", title="Contacts", parent=boxes, mailbox=mailbox, crm=people, peer=mail, mapping=both.mapping
     )
     Run.objects.create(sync_pass=child, state="failed", note=HOSTILE, started_at=box.clock.at, ended_at=box.clock.at)
     batch = Import.objects.create(
@@ -390,8 +389,8 @@ def address(name):
         "tombstone_detail": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "tombstone_restore": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "record_history": lambda: record(),
-        "mailbox_group": lambda: {"pk": MailboxGroup.objects.get().pk},
-        **{f"mailbox_{what}": lambda: {"pk": Mailbox.objects.get().pk} for what in OF_ONE_MAILBOX},
+        "mailbox_group": lambda: {"pk": MailboxGroup.objects.earliest("pk").pk},
+        **{f"mailbox_{what}": lambda: {"pk": Mailbox.objects.earliest("pk").pk} for what in OF_ONE_MAILBOX},
         "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
