@@ -318,6 +318,7 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
     news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
     if not news.is_whole:
         return _compare_all(context, ends)
+    fresh = _as_they_are_still(context, fresh)
     while news.ids:
         relevant = _relevant(context, news.ids, fresh)
         read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in fresh])
@@ -329,6 +330,16 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
             return False
         news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
     return True
+
+
+def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
+    """Returns those records that this run did not write since it read them: what they said before would pass for an edit that
+    takes ours back."""
+    if not fresh:
+        return fresh
+    rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
+    written = set(rows.values_list("target_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in written}
 
 
 def _deleted(context: RunContext, id_: str) -> Record:
