@@ -212,12 +212,15 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
         peer.update(more[1])
     users = pair_reads.user_pairs(context, crm.values(), peer.values())
     work.asked.update(conflicts.asked_after_restore(context, work, [r.ref.id for r in records]))
+    asked = pair_cases.asked_about_deletion(context, work, [r.ref.id for r in records if r.ref.id not in peer])
     for record in [*records, *gone]:
         id_ = record.ref.id
         if id_ in work.decisions:
             continue
         if id_ not in crm:
             work.decide(PairDecision(record, Outcome.HELD, "not_visible", "Its CRM record cannot be seen by our user; nothing is done."))
+        elif id_ in asked:
+            work.decide(rules.excluded(record, "case_open", f"It waits for a person: {asked[id_]}", crm=crm[id_]))
         elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it
             sentence = "Its item is not in the folder just now; the mailbox's list of changes tells why."
             work.decide(PairDecision(record, Outcome.HELD, "item_gone", sentence, crm=crm[id_]))

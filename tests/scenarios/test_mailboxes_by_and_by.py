@@ -1,0 +1,60 @@
+"""What long histories of a mailbox have shown: edits that cross, deletions that wait, views that change in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciliation.models import Case, LookAgain, Run
+from tests.boxes import Boxes, boxes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(params=["microsoft", "google"])
+def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
+    yield boxes(request.param)
+
+
+def only(rows: list[dict]) -> dict:
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def is_at_rest(box: Boxes, address: str = "") -> bool:
+    run = box.run(address)
+    return (run.state, run.created, run.updated, run.failed, run.held) == (Run.State.FINISHED, 0, 0, 0, 0)
+
+
+def test_edits_of_two_fields_on_both_sides_both_stand_after_one_run(box: Boxes) -> None:
+    """I1: what the run read of Salesforce before it wrote there is nobody's later edit."""
+    id_ = box.contact("Lind", "bo@acme.example", FirstName="Bo", Title="Buyer")
+    box.run()
+    box.edit(id_, Title="Head of buying")
+    box.change(only(box.folder())["id"], givenName="Robert")
+
+    box.run()
+
+    item = only(box.folder())
+    assert (item["givenName"], item["jobTitle"]) == ("Robert", "Head of buying")
+    assert (box.show(id_)["FirstName"], box.show(id_)["Title"]) == ("Robert", "Head of buying")
+    assert is_at_rest(box)
+
+
+def test_a_contact_whose_deletion_waits_for_a_person_is_not_looked_at_again_and_again(box: Boxes) -> None:
+    """I5: the question stands; an edit in Salesforce owes it nothing."""
+    for address in box.passes:
+        box.set(address, view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    for address in box.passes:
+        box.run(address)
+    box.drop(only(box.folder())["id"])
+    box.run()
+    box.edit(id_, Title="Buyer")
+
+    box.run()
+
+    assert Case.objects.get(state="open").reason == "others"
+    assert not LookAgain.objects.exists()
+    assert is_at_rest(box)
