@@ -58,3 +58,22 @@ def test_a_contact_whose_deletion_waits_for_a_person_is_not_looked_at_again_and_
     assert Case.objects.get(state="open").reason == "others"
     assert not LookAgain.objects.exists()
     assert is_at_rest(box)
+
+
+def test_an_item_that_was_taken_out_before_its_contact_was_known_to_be_made_is_not_written(box: Boxes) -> None:
+    """I7, D26: the id and the category that were owed to it would make it shared again."""
+    box.run()
+    id_ = box.put("Contacts", surname="Berg", emails=["ida@berg.example"])
+    box.change(id_, folder="Salesforce Contacts")
+    path = "/services/data/{v}/composite/sobjects/Contact/Sync_Key__c"
+    box.world.faults.add({"system": "salesforce", "kind": "lost_answer", "method": "PATCH", "path": path, "times": 1})
+    box.run()
+    assert len(box.contacts()) == 1
+    box.change(id_, folder="Contacts", categories=[])
+    before = box.rows()
+
+    box.run()
+    box.run()
+
+    assert (box.rows(), len(box.contacts()), box.links()) == (before, 1, {})
+    assert is_at_rest(box)
