@@ -27,6 +27,7 @@ WHY = {
     rules.LEFT_VIEW: Tombstone.Why.VIEW,
     rules.MERGED: Tombstone.Why.MERGED,
 }
+PUT_BACK = (Tombstone.Why.TAKEN_OUT, Tombstone.Why.MADE_AGAIN, Tombstone.Why.MAILBOX)  # once its user puts it into the folder again
 COMES_BACK = (Tombstone.Why.GONE, Tombstone.Why.MADE_AGAIN, Tombstone.Why.VIEW)  # once its contact is there and in view
 
 
@@ -110,14 +111,25 @@ def as_it_lies(item: Record) -> Record:
 
 def forget_what_comes_back(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     """Lets a contact that is there (again) and in view be met anew, though its link ended with it; one that the mailbox's user
-    took out, or deleted, is not put back by an edit."""
+    took out, or deleted, is not put back by an edit. It is by its user, who puts the item into the folder again (S1.11)."""
+    comes_back = COMES_BACK if work.side == "crm" else PUT_BACK
     if work.side != "crm":
-        return
+        records = [r for r in records if not r.is_deleted and r.fields.get(PLACE, INSIDE) == INSIDE]
     ended = {r.ref.id: work.bindings[r.ref.id] for r in records if r.ref.id in work.bindings and work.bindings[r.ref.id].is_tombstone}
     if not ended:
         return
     stones = Tombstone.objects.filter(binding__in=[b.pk for b in ended.values()]).order_by("pk")
     last = dict(stones.values_list("binding", "why"))
     for id_, binding in ended.items():
-        if last.get(binding.pk) in COMES_BACK:
+        if last.get(binding.pk) in comes_back:
             del work.bindings[id_]
+
+
+def note_view(context: RunContext, binding: Binding, crm: Record) -> bool:
+    """Notes of a link that just reached a contact whether that is in view. Returns whether it says something else than
+    before: the feed tells of the contact only when it changes."""
+    view = context.view
+    if view is None or not view.is_usable or (crm.ref.id not in view.shown([crm])) == binding.is_out_of_view:
+        return False
+    binding.is_out_of_view, binding.is_retry_due = not binding.is_out_of_view, True
+    return True

@@ -26,6 +26,7 @@ CHANGING += [
     "is_tombstone",
     "is_retry_due",
     "is_out_of_view",
+    "is_out_of_view",
     "synced_at",
 ]
 

@@ -438,6 +438,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     new: list[Binding] = []
     known: list[Binding] = []
     followed: list[Ref] = []
+    moved: list[Ref] = []  # out of the view of the mailbox, or into it, by the link that just reached them
     taken = _held_elsewhere(context, decisions)
     for decision in decisions:
         id_ = decision.record.ref.id
@@ -451,6 +452,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
         elif decision.is_link:
             work.bindings[id_] = _linked(context, decision)
             new.append(work.bindings[id_])
+            if mailbox_ends.note_view(context, work.bindings[id_], decision.crm):
+                moved.append(decision.crm.ref)
         elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
             binding.is_retry_due = True  # what was edited there waits until the conditions are met: no cursor brings it back
             known.append(binding)
@@ -465,6 +468,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
                 binding.is_write_back_due, binding.owed_since = True, context.wiring.now()
                 if decision.intents:
                     followed.append(decision.crm.ref)
+                if mailbox_ends.note_view(context, binding, decision.crm):
+                    moved.append(decision.crm.ref)
             known.append(binding)
         if not decision.intents and id_ not in work.twins:
             work.done.add(id_)
@@ -473,6 +478,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     returned.note(context, work, known)
     # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
     pair_trouble.look_again(context, "crm", followed, "followed")
+    pair_trouble.look_again(context, "crm", moved, "view")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 

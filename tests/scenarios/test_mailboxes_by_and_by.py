@@ -77,3 +77,39 @@ def test_an_item_that_was_taken_out_before_its_contact_was_known_to_be_made_is_n
 
     assert (box.rows(), len(box.contacts()), box.links()) == (before, 1, {})
     assert is_at_rest(box)
+
+
+def test_an_item_linked_to_a_contact_that_is_not_in_view_says_so(box: Boxes) -> None:
+    """D8: whether it was met by its address, or its contact was merged into another one."""
+    theirs = box.contact("Lind", "bo@acme.example", owner=box.theirs)
+    mine = box.contact("Moss", "mo@acme.example")
+    box.run()
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    other = box.contact("Nash", "na@acme.example", owner=box.theirs)
+    box.run(box.theirs)
+    box.world.salesforce.merge({"object": "Contact", "winner": other, "losers": [mine]})
+
+    box.run()
+    box.run()
+
+    assert set(box.links()) == {theirs, other}
+    assert all("Salesforce: not in view" in row["categories"] for row in box.folder()), box.folder()
+    assert is_at_rest(box)
+
+
+def test_an_item_that_was_taken_out_and_is_put_back_is_shared_again(box: Boxes) -> None:
+    """S1.11: its user decided anew; it is the same contact."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    item = only(box.folder())["id"]
+    box.change(item, folder="Contacts", categories=[])
+    box.run()
+    assert box.links() == {}
+
+    box.change(item, folder="Salesforce Contacts")
+    box.change(item, jobTitle="Buyer")
+    box.run()
+
+    assert (list(box.links()), len(box.contacts()), box.show(id_)["Title"]) == ([id_], 1, "Buyer")
+    assert "Salesforce" in only(box.folder())["categories"]
+    assert is_at_rest(box)
