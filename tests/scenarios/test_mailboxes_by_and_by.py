@@ -113,3 +113,18 @@ def test_an_item_that_was_taken_out_and_is_put_back_is_shared_again(box: Boxes) 
     assert (list(box.links()), len(box.contacts()), box.show(id_)["Title"]) == ([id_], 1, "Buyer")
     assert "Salesforce" in only(box.folder())["categories"]
     assert is_at_rest(box)
+
+
+def test_a_contact_that_was_owed_a_second_look_and_is_not_in_view_says_so(box: Boxes) -> None:
+    """D8: the second look comes before the feed, and knows nothing of the view."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    given = {"sync_pass": box.passes[box.mine], "side": "crm", "object_type": "Contact", "record_id": id_, "reason": "in_doubt"}
+    LookAgain.objects.create(**given, since=box.clock())
+
+    box.run()
+    box.run()
+
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
