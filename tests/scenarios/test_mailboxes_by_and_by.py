@@ -128,3 +128,21 @@ def test_a_contact_that_was_owed_a_second_look_and_is_not_in_view_says_so(box: B
 
     assert "Salesforce: not in view" in only(box.folder())["categories"]
     assert is_at_rest(box)
+
+
+def test_who_entered_a_saved_view_comes_though_the_first_look_at_the_view_failed(box: Boxes) -> None:
+    """S1.4, S1.24: what changed is noted once its views were looked at, and not before."""
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
+    views = box.wiring.open_connector(box.parent.crm).views("Contact")
+    box.set(view=next(v.id for v in views if v.title == "Buyers"))
+    box.run()
+    box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 500, "method": "GET", "path": "/services/data/{v}/query"})
+    assert box.run(forward=60).state == Run.State.INTERRUPTED
+    box.world.faults.clear()
+
+    box.run()
+
+    assert only(box.folder())["surname"] == "Lind"
+    assert is_at_rest(box)
