@@ -12,7 +12,7 @@ from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Tombstone
+from reconciliation.models import Binding, Case, Tombstone
 from reconciliation.passes import contacts as rules
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
@@ -98,6 +98,9 @@ def end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
     """Turns the binding into a tombstone. What is to be made again is noted in the same transaction."""
     why = WHY.get(decision.reason, Tombstone.Why.GONE)
     tombstones.end_link(context, binding, why, decision.record if decision.record.is_deleted else None)
+    asked = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.DELETION, state=Case.State.OPEN, crm_id=binding.crm_id)
+    note = "Its link ended since; there is nothing left to decide."
+    asked.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
     if why == Tombstone.Why.MADE_AGAIN:
         pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)], "made_again")
 

@@ -146,3 +146,19 @@ def test_who_entered_a_saved_view_comes_though_the_first_look_at_the_view_failed
 
     assert only(box.folder())["surname"] == "Lind"
     assert is_at_rest(box)
+
+
+def test_a_question_about_a_deletion_closes_when_its_link_ends(box: Boxes) -> None:
+    """I9: nobody is asked about what is settled."""
+    for address in box.passes:
+        box.set(address, view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    for address in box.passes:
+        box.run(address)
+    box.drop(only(box.folder())["id"])
+    box.run()
+    box.world.salesforce.delete_record("Contact", id_)
+
+    box.run()
+
+    assert (box.links(), Case.objects.get().state) == ({}, "closed")
