@@ -37,8 +37,6 @@ def what_stands(story: Story) -> Iterator[str]:
     for op in Operation.objects.order_by("pk"):
         what = f"{op.kind} {op.object_type} {op.target_id} for {op.source_ref}"
         yield f"journal: run {op.run_id} {what} {op.state} {op.error} {op.after}"[:300]
-            :300
-        ]
     for row in Binding.objects.order_by("pk"):
         how = "tombstone" if row.is_tombstone else row.how
         yield f"bound: {row.sync_pass_id} {row.crm_id} {row.peer_id} {how} hidden={row.is_out_of_view}"

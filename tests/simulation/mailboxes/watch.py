@@ -33,6 +33,7 @@ class Watch:
     is_calm: bool = True  # nobody acts during the run
     is_approved: bool = False  # a person let a plan go ahead
     began: frozenset[str] = frozenset()  # living contacts of Salesforce at the beginning of the run
+    shown: frozenset[str] = frozenset()  # those in view of the mailbox then
     personal: dict[tuple[str, int], Item] = field(default_factory=dict)  # of all mailboxes, at the beginning of the run
     ends: int = 0  # links that the run ended by deleting
     created: dict[str, str] = field(default_factory=dict)  # item -> contact that was made for it
@@ -108,6 +109,7 @@ class Watch:
     def begin(self, box: str, *, is_approved: bool, is_calm: bool) -> None:
         self.box, self.is_approved, self.is_calm, self.ends = box, is_approved, is_calm, 0
         self.began = frozenset(row["Id"] for row in self.users.contacts())
+        self.shown = frozenset(self.in_view(box))
         self.users.touched.clear()
         self.personal = {(i.box, i.number): i for a in self.users.addresses for i in self.rows.all(a) if i.is_personal}
         self.boxes.world.calls.clear()
@@ -179,7 +181,9 @@ class Watch:
             return
         crm = self.users.crm(binding.crm_id)
         is_gone = not crm or bool(crm.get("IsDeleted"))
-        if not is_gone and not (self.setting("out_of_view") == REMOVE and binding.crm_id not in self.in_view(self.box)):
+        was_gone = binding.crm_id not in self.began
+        is_hidden = binding.crm_id not in self.in_view(self.box) or binding.crm_id not in self.shown  # a user may change it meanwhile
+        if not is_gone and not was_gone and not (self.setting("out_of_view") == REMOVE and is_hidden):
             self.broken.append(f"I8: {item.id} was deleted although Contact {binding.crm_id} is there and in view")
         base = dict(binding.peer_base)
         for name, value in item.texts.items():
