@@ -444,6 +444,10 @@ class EvaluatesViews(HasViews, Protocol):
         tells. Raises Rejected for terms that cannot be used."""
         ...
 
+    def count_members(self, object_type: str, terms: ViewTerms, *, owners: Sequence[str] | None) -> int:
+        """Returns how many records `members` would yield, without reading them."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RecordAccess:

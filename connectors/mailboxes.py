@@ -132,7 +132,8 @@ class ContactBox(Connector, Protocol):
     address: str
 
     def use_folder(self, folder_id: str, category: str) -> None:
-        """Says which folder is ours from now on, and the category that shares a contact."""
+        """Says which folder is ours from now on, and the category that shares a contact. A mailbox that has no such folder yet
+        is looked at with "": then only what lies elsewhere is told."""
         ...
 
     def folders(self, name: str) -> list[Folder]:

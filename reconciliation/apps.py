@@ -22,6 +22,7 @@ SCHEDULES = (
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
     ("Prospects and CRM people", "reconciliation.jobs.tick", ("prospects",), 1),
     ("Accounts of both sides", "reconciliation.jobs.tick", ("accounts",), 1),
+    ("Mailbox contacts", "reconciliation.jobs.tick", ("contacts",), 1),
     ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
     ("Work off what webhooks told", "reconciliation.jobs.work_off_deliveries", (), 1),
     ("Look again at open cases", "reconciliation.jobs.refresh_cases", ("organisations",), 60),
@@ -29,6 +30,7 @@ SCHEDULES = (
     ("Renew access tokens", "reconciliation.jobs.renew_tokens", (), 6 * 60),
     ("Look at our webhooks", "reconciliation.jobs.check_hooks", (), 24 * 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
+    ("Look for joiners and leavers", "reconciliation.mailbox_jobs.look_after", (), 24 * 60),
     ("Remove old history", "reconciliation.jobs.prune", (), 24 * 60),
 )
 

@@ -24,6 +24,10 @@ class RunFilter(django_filters.FilterSet):
     since = django_filters.DateFilter(
         field_name="started_at", lookup_expr="date__gte", label="Since", widget=forms.DateInput(attrs={"type": "date"})
     )
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+
+    def by_mailbox(self, rows: QuerySet[Run], name: str, value: str) -> QuerySet[Run]:
+        return of_mailboxes(rows, value)
 
     class Meta:
         model = Run
@@ -71,6 +75,7 @@ ERROR_REASONS = {
     "held_elsewhere": "It belongs to another record already",
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
+    "no_right": "The mailbox's user may not do it",
 }
 
 
@@ -88,6 +93,7 @@ ERROR_REMEDIES = {
     "held_elsewhere": "Find matches in the case shows both.",
     "alone": "Look at the values of each record, then retry.",
     "internal": "Send the case to support, then retry.",
+    "no_right": "Give the user the right in {crm}, then retry, or take the edit back in the mailbox.",
 }
 
 
@@ -123,9 +129,40 @@ class DuplicateFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(DUPLICATE_REASONS.items()), empty_label="Any reason")
 
 
+def of_pass(rows: QuerySet[Any], pk: Any) -> QuerySet[Any]:
+    """Returns the rows of a pass; of one over mailboxes those of all its mailboxes."""
+    return rows.filter(sync_pass__in=SyncPass.objects.filter(Q(pk=pk) | Q(parent=pk)))
+
+
+def of_mailboxes(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Returns the rows of mailboxes whose address begins so, whatever the case of its letters."""
+    return rows.filter(sync_pass__in=passes_of_mailboxes(text))
+
+
+def passes_of_mailboxes(text: str) -> QuerySet[SyncPass]:
+    return SyncPass.objects.filter(mailbox__address__istartswith=text.strip()[:254])
+
+
+class ContactQuestionFilter(CaseFilter):
+    kind = django_filters.ChoiceFilter(
+        choices=[(Case.Kind.DELETION, "What shall become of it?"), (Case.Kind.EXISTS, "Is it this contact?")], empty_label="Any question"
+    )
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+
+    def by_mailbox(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return of_mailboxes(rows, value)
+
+
 class ErrorFilter(CaseFilter):
     reason = django_filters.ChoiceFilter(choices=list(ERROR_REASONS.items()), empty_label="Any reason")
-    sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")
+    sync_pass = django_filters.ChoiceFilter(method="by_pass", choices=[], empty_label="Any pass", label="Pass")
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+
+    def by_pass(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return of_pass(rows, value)
+
+    def by_mailbox(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return of_mailboxes(rows, value)
 
     def __init__(self, data: Any, queryset: QuerySet[Case], passes: Iterable[SyncPass] = ()) -> None:
         super().__init__(data, queryset)
@@ -140,7 +177,8 @@ MOST_FOUND = 200  # by an e-mail address or a former name
 
 class ConflictFilter(CaseFilter):
     field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in Outreach")
-    sync_pass = django_filters.ChoiceFilter(field_name="sync_pass", choices=[], empty_label="Any pass", label="Pass")
+    sync_pass = django_filters.ChoiceFilter(method="by_pass", choices=[], empty_label="Any pass", label="Pass")
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
     age = django_filters.ChoiceFilter(method="by_age", choices=list(AGES.items()), empty_label="Any age", label="Open for")
 
     def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
@@ -149,6 +187,12 @@ class ConflictFilter(CaseFilter):
         mapped = list(RecordType.objects.order_by("pk").values_list(*names)[:MOST_ROWS])
         self.filters["sync_pass"].extra["choices"] = list(dict.fromkeys((pk, title) for pk, title, _ in mapped))
         self.filters["field"].extra["choices"] = [(name, name) for name in sorted({name for *_, name in mapped if name})]
+
+    def by_pass(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return of_pass(rows, value)
+
+    def by_mailbox(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
+        return of_mailboxes(rows, value)
 
     def by_field(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
         fields = ConflictField.objects.filter(peer_field=value)

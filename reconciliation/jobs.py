@@ -14,6 +14,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task, schedule
 
 from connectors.errors import ConnectorError, NeedsAttention
+from reconciliation import mailbox_jobs
 from reconciliation.core.counting import bent, counted
 from reconciliation.engine import importing, outbox, worlds
 from reconciliation.engine import lease as leases
@@ -24,6 +25,7 @@ from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.staff import Busy
 from reconciliation.engine.stop import WritesStopped, stopped
 from reconciliation.models import Case, Connection, Import, Run, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.services import differences, errors, forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
@@ -57,6 +59,8 @@ def tick(name: str) -> str:
         return "paused"
     if sync_pass.hold_reason:
         return "held"
+    if name in MAILBOX_PASSES:
+        return mailbox_jobs.go_round(sync_pass, now)
     early = GRAIN if not sync_pass.trouble_count else timedelta(0)  # a wait that a system asked for is kept to the second
     if sync_pass.next_due_at is not None and sync_pass.next_due_at - early > now and sync_pass.run_requested_at is None:
         return "not due"
@@ -68,11 +72,19 @@ def run_now(name: str, started_by: str) -> str:
     sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").get(name=name)
     if not sync_pass.is_on:
         return "off"
+    if name in MAILBOX_PASSES:
+        return mailbox_jobs.run_all(sync_pass)
+    if sync_pass.mailbox_id is not None:
+        return mailbox_jobs.run_one(sync_pass)
     return _run_in_channel(sync_pass, Run.Kind.MANUAL, started_by)
 
 
 def nudge(name: str, started_by: str = "") -> None:
     """Asks for a run as soon as a worker is free. The mark on the row outlives a lost task."""
+    child = SyncPass.objects.filter(name=name, mailbox__isnull=False).first()
+    if child is not None:
+        mailbox_jobs.run_one(child)
+        return
     SyncPass.objects.filter(name=name).update(run_requested_at=timezone.now())
     async_task("reconciliation.jobs.run_now", name, started_by, task_name=f"{name} now")
 

@@ -12,6 +12,7 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Concat, TruncHour
 from django.utils import timezone
 
+from connectors.contract import Ref
 from reconciliation.core.values import normalise_name
 from reconciliation.engine import gate, stop
 from reconciliation.models import (
@@ -57,6 +58,7 @@ def open_case_counts() -> dict[str, str]:
 
 
 def _said(counts: dict[str, int]) -> dict[str, str]:
+    counts = {**counts, "contact": counts[Case.Kind.DELETION] + counts[Case.Kind.EXISTS]}  # one queue for both
     return {kind: f"{MOST_ON_A_BADGE:,}+" if n > MOST_ON_A_BADGE else f"{n:,}" for kind, n in counts.items() if n}
 
 
@@ -108,7 +110,9 @@ def open_reasons(kind: str) -> list[tuple[str, int, int]]:
     """Returns (reason, pass id, open cases) of a queue, most first, over at most MOST_COUNTED of them."""
     inner = "SELECT reason, sync_pass_id FROM reconciliation_case WHERE kind = %s AND state = 'open' LIMIT %s"
     with connection.cursor() as cursor:
-        grouped = f"SELECT reason, sync_pass_id, COUNT(*) AS n FROM ({inner}) AS open GROUP BY reason, sync_pass_id ORDER BY n DESC"
+        whole = "COALESCE(p.parent_id, p.id)"  # the passes of single mailboxes count as the one that people know
+        joined = f"({inner}) AS open JOIN reconciliation_syncpass AS p ON p.id = open.sync_pass_id"
+        grouped = f"SELECT reason, {whole}, COUNT(*) AS n FROM {joined} GROUP BY reason, {whole} ORDER BY n DESC"
         cursor.execute(grouped, [kind, MOST_COUNTED])
         return cursor.fetchall()
 
@@ -220,9 +224,9 @@ class PassState:
 
 
 def pass_states() -> list[PassState]:
-    """Returns every pass with its newest runs, in two queries however many passes there are."""
+    """Returns every pass with its newest runs, in two queries however many passes there are; one over mailboxes once."""
     mine = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
-    passes = SyncPass.objects.select_related("crm", "peer").annotate(newest=Subquery(mine[:1]), second=Subquery(mine[1:2]))
+    passes = SyncPass.objects.whole().select_related("crm", "peer").annotate(newest=Subquery(mine[:1]), second=Subquery(mine[1:2]))
     rows = list(passes.order_by("pk"))
     runs = Run.objects.in_bulk([pk for row in rows for pk in (row.newest, row.second) if pk is not None])
     states = []
@@ -419,3 +423,22 @@ def last_remap(binding: Binding) -> Operation | None:
     rows = Operation.objects.filter(source_ref=binding.crm_ref, target_id=binding.peer_id, kind=Operation.Kind.UPDATE)
     rows = rows.filter(state=Operation.State.CONFIRMED, undone_at=None, origin__has_key="remap")
     return rows.select_related("connection").order_by("-pk").first()
+
+
+def incomplete() -> QuerySet[Binding]:
+    """Returns contacts that a mailbox made in the CRM and that lack something (S4.34), newest first."""
+    rows = Binding.objects.filter(lacks__isnull=False, is_tombstone=False)
+    return rows.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox").order_by("-id")
+
+
+MOST_MAILBOXES = 50
+
+
+def held_in_mailboxes(ref: Ref) -> list[Binding]:
+    """Returns the links of a contact of the CRM in single mailboxes, at most MOST_MAILBOXES, those that hold first; a query that
+    costs nothing where there is no mailbox."""
+    if ref.object_type != "Contact":
+        return []
+    passes = SyncPass.objects.exclude(mailbox=None).filter(crm__system=ref.system)
+    rows = Binding.objects.filter(sync_pass__in=passes, crm_type=ref.object_type, crm_id=ref.id)
+    return list(rows.select_related("sync_pass__peer", "sync_pass__mailbox").order_by("is_tombstone", "pk")[:MOST_MAILBOXES])

@@ -228,6 +228,10 @@ DEFAULT_INTERVAL_MINUTES = env.number("DEFAULT_INTERVAL_MINUTES", default=1, lea
 # Where deliveries of webhooks wait that the database did not take.
 HOOK_SPOOL = BASE_DIR / (env.text("HOOK_SPOOL_DIR") or "var/hooks")
 PROCESS_CHANNELS = env.number("PROCESS_CHANNELS", default=1, least=1, most=20)
+# How many mailboxes of one mail system are gone over at a time, by all workers together.
+MAILBOX_CHANNELS = env.number("MAILBOX_CHANNELS", default=4, least=1, most=100)
+# A mailbox is suspended after so many failed runs in a row that a person must mend the cause of (D11).
+MAILBOX_FAILURES = env.number("MAILBOX_FAILURES", default=6, least=1, most=1000)
 
 # --- Being told ----------------------------------------------------------------------------------------------------
 # Where links in messages lead.

@@ -156,7 +156,7 @@ class Rounds:
         inside = {id_: person for id_, person in listed.living.items() if folder in groups(person)}
         # Who left is believed only while the folder is there. It is looked for after the list: ids never come back.
         is_end = at.is_whole and (not at.page or not listed.following)
-        if is_end or listed.deleted or len(inside) < len(listed.living):
+        if folder and (is_end or listed.deleted or len(inside) < len(listed.living)):
             self.labels.verify()
         self.labels.ensure(group for person in inside.values() for group in groups(person))
         records = self._read(inside)

@@ -42,7 +42,7 @@ class LabelBook:
         return Labels(self.folder, self._id_of(self.category_name), dict(self._names))
 
     def use(self, folder: str, category: str) -> None:
-        if not is_group(folder):
+        if folder and not is_group(folder):
             raise RecordGone(f"{folder[:60]!r} is no label", system=SYSTEM, code=FOLDER_GONE)
         self.folder, self.category_name = folder, category
 

@@ -94,6 +94,8 @@ class Changes:
         state = read_cursor(cursor, self._client) if cursor else Cursor()
         is_restart = state is None
         state = state or Cursor()
+        if not folder_id:  # of a mailbox that has none of ours yet, only the default folder tells anything
+            state = replace(state, ours=Half(is_done=True))
         properties = codec.properties_of(columns)
         pages: dict[str, _Page] = {}
         server_time = None

@@ -125,7 +125,8 @@ class MicrosoftMailbox(NoSweeps):
     # --- contacts -----------------------------------------------------------------------------------------------------
 
     def contact_changes(self, cursor: str, columns: Sequence[str]) -> ContactChanges:
-        return self._changes.page(cursor, columns, folder_id=self._ours(), category=self._category)
+        folder = self._places.ours if self._category else self._ours()
+        return self._changes.page(cursor, columns, folder_id=folder, category=self._category)
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         _only_contacts(object_type)

@@ -313,6 +313,12 @@ class SalesforceConnector:
         conditions = view_terms.parts(terms, owners=owners, ids=ids, taken=len(query.select(object_type, names)))
         return self._members(object_type, list(conditions), names, within)
 
+    def count_members(self, object_type: str, terms: ViewTerms, *, owners: Sequence[str] | None) -> int:
+        """As the contract says: one call for as many owners as a statement holds."""
+        within = view_terms.bracketed(terms, object_type)
+        conditions = view_terms.parts(terms, owners=owners, ids=None, taken=0)
+        return sum(self._client.query(query.count(object_type, condition, within=within)).total for condition in conditions)
+
     def _members(self, object_type: str, conditions: Sequence[Condition], names: Sequence[str], within: str) -> Iterator[Page]:
         for condition in conditions:
             for rows, records in self._walk(object_type, condition, names, within=within):

@@ -125,8 +125,9 @@ def select(
     return " ".join(part for part in parts if part)
 
 
-def count(object_type: str, condition: Condition) -> str:
-    return f"SELECT COUNT() FROM {name(object_type)} {_where(condition)}".rstrip()
+def count(object_type: str, condition: Condition | None, *, within: str = "") -> str:
+    """Returns a query for how many there are. `within` is a further condition, in SOQL already."""
+    return f"SELECT COUNT() FROM {name(object_type)} {_where(condition, within)}".rstrip()
 
 
 def _where(condition: Condition | None, within: str = "") -> str:

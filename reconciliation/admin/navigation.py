@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.urls import reverse
 
-from reconciliation.roles import ADMINISTER, OPERATE, VIEW
+from reconciliation.roles import ADMINISTER, OPERATE, OWN_MAILBOX, VIEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,12 @@ LINKS = (
     Entry("Runs", "run_list", also=("/events/",)),
     Entry("Duplicates", "duplicate_list", queue="duplicate"),
     Entry("Conflicts", "conflict_list", queue="conflict"),
+    Entry("Contacts", "contact_question_list", queue="contact"),
     Entry("Errors", "error_list", queue="error"),
     Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
-    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/deleted/")),
+    Entry("Mailboxes", "mailbox_list"),
+    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/incomplete/", "/deleted/")),
     Entry("Journal", "journal"),
     Entry("Mappings", "mapping_list", queue="mapping"),
     Entry("Connections", "connection_list", ADMINISTER),
@@ -72,6 +74,11 @@ SETTINGS = (
 def navigation_of(request: HttpRequest, open_cases: Mapping[str, str]) -> Navigation:
     """Returns what the person of the request may open. `open_cases` maps kinds of cases to counts as people read them."""
     return Navigation(_links(request, LINKS, open_cases), _links(request, SETTINGS, open_cases))
+
+
+def own_navigation(request: HttpRequest) -> Navigation:
+    """Returns what somebody may open who sees their own mailbox and nothing else."""
+    return Navigation(_links(request, (Entry("My mailbox", "my_mailbox", OWN_MAILBOX),), {}), [])
 
 
 def _links(request: HttpRequest, entries: tuple[Entry, ...], open_cases: Mapping[str, str]) -> list[Link]:

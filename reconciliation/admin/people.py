@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 
-from reconciliation.roles import ROLES
+from reconciliation.roles import STAFF_ROLES
 from reconciliation.services.audit import audit
 from reconciliation.views.exports import Column, export_rows
 
@@ -85,7 +85,7 @@ class PeopleAdmin(RecordedDeletes, UserAdmin):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         user: User = form.instance
-        if not user.is_staff and (user.is_superuser or user.groups.filter(name__in=ROLES).exists()):
+        if not user.is_staff and (user.is_superuser or user.groups.filter(name__in=STAFF_ROLES).exists()):
             User.objects.filter(pk=user.pk).update(is_staff=True)
         roles = sorted(user.groups.values_list("name", flat=True))
         audit(request.user, "change user" if change else "add user", user.get_username(), changed=form.changed_data, roles=roles)

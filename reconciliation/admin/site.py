@@ -13,16 +13,17 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, URLResolver, path
 
-from reconciliation.admin.navigation import navigation_of
+from reconciliation.admin.navigation import navigation_of, own_navigation
 from reconciliation.admin.people import PeopleAdmin, RolesAdmin
 from reconciliation.admin.routes import ROUTES
-from reconciliation.roles import VIEW
+from reconciliation.roles import OWN_MAILBOX, VIEW
 from reconciliation.selectors import frame
 from reconciliation.services.log_ins import acting
 from reconciliation.services.second_factor import what_log_in_lacks
 from reconciliation.views import (
     dashboard,
     log_ins,
+    my_mailbox,
 )
 
 
@@ -42,7 +43,13 @@ class SyncAdminSite(AdminSite):
             context["queue_counts"] = said.counts
             context["navigation"] = navigation_of(request, said.counts)
             context["notice"], context["writes_stopped"] = said.notice, said.writes_stopped
+        elif request.user.is_authenticated and request.user.has_perm(OWN_MAILBOX):
+            context["navigation"] = own_navigation(request)
         return context
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """As Django's, and lets a mailbox user in: each page asks for its own permission, and theirs asks for that alone."""
+        return super().has_permission(request) or (request.user.is_active and request.user.has_perm(OWN_MAILBOX))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         """As Django's, and lets our views draw the admin's frame without knowing this module."""
@@ -60,11 +67,23 @@ class SyncAdminSite(AdminSite):
         return super().admin_view(update_wrapper(framed, view), cacheable)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        if not request.user.has_perm(VIEW) and request.user.has_perm(OWN_MAILBOX):
+            return redirect("admin:my_mailbox")
         return dashboard.show(request)
+
+    def open_view(self, view: Any) -> Any:
+        """As `admin_view`, for pages that need no log-in."""
+
+        def framed(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            request.admin_site = self  # type: ignore[attr-defined]
+            return view(request, *args, **kwargs)
+
+        return update_wrapper(framed, view)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         ours = [path(route, self.admin_view(view), name=name) for route, view, name in ROUTES]
-        return [*ours, *super().get_urls()]
+        link = path("sign-in/<str:token>/", self.open_view(my_mailbox.sign_in), name="mailbox_link")
+        return [*ours, link, *super().get_urls()]
 
 
 FACTOR_ASKED_EVERY_SECONDS = 60  # a rule that is new reaches open sessions within that time, without a query a page

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     BRAKE = "brake"
     QUEUE = "queue"
     WATCHDOG = "watchdog"
+    MAILBOX = "mailbox"
 
 
 # Not to be subscribed to: messages that cannot be sent are told by the dashboard.
@@ -32,6 +33,7 @@ LATE_SETTLES = timedelta(minutes=2)
 LONGEST_RUN = timedelta(minutes=20)  # the largest time budget: so long may another pass hold the channel
 RESTART_COUNTS = timedelta(minutes=15)
 MOST_UNSENT = 20
+MOST_SUSPENDED = 20  # mailboxes that are told of one by one; what is more is told in one
 OK, NEEDS_ATTENTION = "ok", "needs_attention"
 QUEUES = {
     "duplicate": ("duplicates", "duplicate_list"),
@@ -73,6 +75,15 @@ class PassFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendedMailbox:
+    """One mailbox that was suspended (D11); `says` is our own sentence of why."""
+
+    id: int
+    address: str
+    says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """A program that the supervisor had to start again."""
 
@@ -102,6 +113,8 @@ class Facts:
     restarts: tuple[Restart, ...] = ()
     beat_at: datetime | None = None
     unsent: tuple[Unsent, ...] = ()
+    suspended: tuple[SuspendedMailbox, ...] = ()  # the first MOST_SUSPENDED, by when
+    suspended_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,7 @@ def causes(facts: Facts, open_keys: Iterable[str] = ()) -> tuple[Cause, ...]:
         *_queues(facts),
         *_restarts(facts),
         *(_outbox(unsent) for unsent in facts.unsent),
+        *_suspended(facts),
     )
 
 
@@ -307,6 +321,31 @@ def _outbox(unsent: Unsent) -> Cause:
         page="alerts",
         is_quiet=True,
     )
+
+
+def _suspended(facts: Facts) -> Iterable[Cause]:
+    for mailbox in facts.suspended[:MOST_SUSPENDED]:
+        yield Cause(
+            key=f"mailbox:{mailbox.id}",
+            kind=Kind.MAILBOX,
+            group=f"mailbox:{mailbox.id}",
+            title=f"The mailbox {mailbox.address} was suspended",
+            sentence=f"{mailbox.says.rstrip('.')}. Nothing was deleted on either side. Mend the cause, then press Resume.",
+            cure=f"The mailbox {mailbox.address} is no longer suspended",
+            page="mailbox_detail",
+            pk=mailbox.id,
+        )
+    more = facts.suspended_count - len(facts.suspended[:MOST_SUSPENDED])
+    if more > 0:
+        yield Cause(
+            key="mailbox:more",
+            kind=Kind.MAILBOX,
+            group="mailbox:more",
+            title=f"{more:,} more {'mailbox was' if more == 1 else 'mailboxes were'} suspended",
+            sentence="Look at the list of mailboxes: each says why. Mend the cause, then resume those that you select.",
+            cure=f"No more than {MOST_SUSPENDED} mailboxes are suspended",
+            page="mailbox_list",
+        )
 
 
 def settle(now: datetime, holding: Iterable[Cause], known: Iterable[Known]) -> Moves:

@@ -41,18 +41,19 @@ SETTINGS: Mapping[str, Setting] = {
             "Deleting a contact from the folder",
             FORBIDDEN,
             (
-                (FORBIDDEN, "is forbidden: the contact is made again in the folder"),
-                (ALLOWED, "deletes it in Salesforce, too"),
+                (FORBIDDEN, "Forbidden: the contact is made again in the folder"),
+                (ALLOWED, "Allowed: the contact is deleted in Salesforce, too"),
             ),
-            warning="A contact deleted in the folder is deleted in Salesforce for everybody. It stays in the recycle bin for 15 days.",
+            warning="If allowed, a contact deleted in the folder is deleted in Salesforce for everybody. It stays in the recycle bin "
+            "of Salesforce for 15 days. A contact that other mailboxes hold, too, waits for a person first.",
         ),
         Setting(
             "out_of_view",
             "A contact that leaves the view",
             KEEP,
             (
-                (KEEP, "stays in the folder, marked “Salesforce: not in view”"),
-                (REMOVE, "goes to Deleted Items of the mailbox"),
+                (KEEP, "Stays in the folder, marked “Salesforce: not in view”"),
+                (REMOVE, "Goes to Deleted Items of the mailbox"),
             ),
         ),
         Setting(
@@ -60,9 +61,9 @@ SETTINGS: Mapping[str, Setting] = {
             "A new contact whose e-mail address exists in Salesforce",
             LINK,
             (
-                (LINK, "is linked where it is one contact of the same last name, otherwise a person is asked"),
-                (ASK, "waits for a person"),
-                (CREATE, "is created all the same"),
+                (LINK, "Link it to the one contact of the same last name, else ask"),
+                (ASK, "Ask each time"),
+                (CREATE, "Create it all the same"),
             ),
         ),
     )
@@ -93,7 +94,7 @@ def is_valid(name: str, value: Any) -> bool:
         return False
     if setting.choices:
         return any(value == known and type(value) is type(known) for known, _ in setting.choices)
-    return isinstance(value, str) and 0 < len(value) <= 64
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isascii() and value.isalnum()  # the id of a saved view
 
 
 def effective(name: str, *, admin: Mapping[str, Any], group: Mapping[str, Any], own: Mapping[str, Any]) -> Effective:

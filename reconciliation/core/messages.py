@@ -73,6 +73,19 @@ def trial(*, link: str, settings_link: str) -> Words:
     return Words(f"{SUBJECT}: a test message", body)
 
 
+def sign_in(link: str, address: str, *, hours: int) -> Words:
+    """Returns the mail that brings a mailbox user the link to their own page."""
+    lines = [
+        f"This link opens the page of your mailbox {address}, where you see how its sync with Salesforce stands and change its settings:",
+        "",
+        link,
+        "",
+        f"It works once, within {counted(hours, 'hour')}. Nobody but you should use it; an admin can send you another one at any time.",
+        "If you expected no such mail, do nothing: without the link nothing happens.",
+    ]
+    return Words(one_line(f"{SUBJECT}: your link to sign in"), "\n".join(lines))
+
+
 def digest(facts: Digest, *, link: str, settings_link: str) -> Words:
     """Returns the daily digest."""
     lines = [f"Syncsite on {facts.day}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.ledger import Ledger, Outcome
@@ -31,6 +32,7 @@ class Order:
     only_ids: tuple[str, ...] = ()  # a pilot takes exactly these organisations
     most_new: int | None = None  # a pilot takes at most so many new ones
     channel: Lease | None = None  # the process channel it runs in, renewed with its own lease
+    asked_at: datetime | None = None  # since when it waits: what was read of the CRM later than that is fresh enough for it
 
 
 def _sentences(decision: Decision | PairDecision) -> str:

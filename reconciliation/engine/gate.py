@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reconciliation.engine import stop
+from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.store import organisation_columns, person_columns
 
@@ -35,7 +36,16 @@ def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
     columns = {"organisation": asdict(organisation_columns(sync_pass)), "person": asdict(person_columns(sync_pass))}
     systems = {side.system: _whose(side) for side in (sync_pass.crm, sync_pass.peer)}
     types = _types_of(sync_pass)
-    return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems, **({"types": types} if types else {})}
+    more = {**({"types": types} if types else {}), **_of_mailbox(sync_pass)}
+    return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems, **more}
+
+
+def _of_mailbox(sync_pass: SyncPass) -> dict[str, Any]:
+    """Returns what of a mailbox and its settings decides what a first run does."""
+    if sync_pass.mailbox is None:
+        return {}
+    held = effective_of(sync_pass, sync_pass.mailbox)
+    return {"mailbox": [sync_pass.mailbox.crm_user_id, held["view"].value, held["existing"].value]}
 
 
 def _types_of(sync_pass: SyncPass) -> list[list[Any]]:

@@ -22,7 +22,7 @@ WHY = {
     rules.MADE_AGAIN: Tombstone.Why.MADE_AGAIN,
     rules.DELETED_THERE: Tombstone.Why.GONE,
     rules.HIDDEN: Tombstone.Why.MAILBOX,
-    "deleted_here": Tombstone.Why.MAILBOX,
+    rules.DELETED_HERE: Tombstone.Why.MAILBOX,
     rules.REMOVED: Tombstone.Why.GONE,
     rules.LEFT_VIEW: Tombstone.Why.VIEW,
     rules.MERGED: Tombstone.Why.MERGED,
@@ -63,8 +63,8 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         is_merged = decision.reason == "merged_elsewhere"
         why = decision.sentence if is_merged else f"Contact {binding.crm_id} was deleted in {context.terms.crm_name}."
-        reason = rules.MERGED if is_merged else rules.REMOVED
-        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason))
+        reason, answer = rules.MERGED if is_merged else rules.REMOVED, context.terms.ends.get(binding.peer_id, "")
+        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, answer))
 
 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
@@ -75,7 +75,8 @@ def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> No
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
-        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW))
+        answer = context.terms.ends.get(binding.peer_id, "")
+        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, answer))
 
 
 def _holds(work: PairWork, id_: str) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import transaction
 
 from connectors.contract import Record, Ref
-from connectors.errors import RecordGone
-from connectors.mailboxes import CATEGORIES, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges
+from connectors.errors import ConnectorError, RecordGone
+from connectors.mailboxes import CATEGORIES, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
 from reconciliation.core.operations import Intent
 from reconciliation.engine import (
     brakes,
@@ -36,6 +36,7 @@ from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
 PIECE_ROWS = 400
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
+FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
 BRING_IN = "bring_in"  # why a contact is looked at again
 
 Ended = tuple[str, str]
@@ -82,51 +83,87 @@ def _open_folder(context: RunContext) -> None:
     mailbox = context.sync_pass.mailbox
     if not mailbox.folder_id:
         _find_folder(context, mailbox)
-    if mailbox.folder_id:  # a plan for a mailbox without it makes none
-        context.peer.connector.use_folder(mailbox.folder_id, CATEGORY)
+    context.peer.connector.use_folder(mailbox.folder_id, CATEGORY)  # "" in a plan for a mailbox that has none yet
 
 
 def _find_folder(context: RunContext, mailbox: Mailbox) -> None:
     box = context.peer.connector
     found = box.folders(FOLDER)
-    if not found and context.is_preview:
+    _settle_making(context, found)
+    if context.is_preview:
+        mailbox.folder_id = found[0].id if found else ""
         return
+    _make(
+        context,
+        CATEGORY_MADE,
+        CATEGORY,
+        f"Every contact of the folder bears the category “{CATEGORY}”; one that is there is left as it is.",
+    )
     if not found:
-        box.make_category(CATEGORY)
-        found = [box.make_folder(FOLDER)]
-        _note_in_journal(context, "contactFolder", found[0].id, {"name": FOLDER})
-    elif not context.is_preview:
-        box.make_category(CATEGORY)
+        reason = "The mailbox had no such folder."
+        found = [folder for folder in [_make(context, FOLDER_MADE, FOLDER, reason)] if folder is not None]
     if len(found) > 1:
         context.notes.append(f"The mailbox has {len(found)} folders called “{FOLDER}”; the first one is used.")
     mailbox.folder_id = found[0].id
-    if not context.is_preview:
-        Mailbox.objects.filter(pk=mailbox.pk).update(folder_id=mailbox.folder_id)
+    Mailbox.objects.filter(pk=mailbox.pk).update(folder_id=mailbox.folder_id)
 
 
-def _note_in_journal(context: RunContext, object_type: str, id_: str, after: dict[str, Any]) -> None:
-    """Journals what is made without asking for its marker: making it again would find it by its name."""
+def _make(context: RunContext, object_type: str, name: str, reason: str) -> Folder | None:
+    """Makes a folder or category through the journal: a row says so before the call. Returns the folder. What is lost on the way
+    is settled by its name, and making it again finds it by that: neither is ever made twice."""
+    context.lease.guard(context.peer.connector.request_timeout)
     now = context.wiring.now()
-    Operation.objects.create(
-        run=context.run,
-        connection=context.peer.connection,
-        kind=Operation.Kind.CREATE,
-        state=Operation.State.CONFIRMED,
-        object_type=object_type,
-        target_id=id_,
-        source_ref=f"{context.peer.connector.system}:{object_type}:{id_}",
-        writer_key=f"{object_type}:{context.terms.scope}",
-        after=after,
-        reason="The mailbox had no such folder.",
-        lease_token=context.lease.token,
-        intended_at=now,
-        sent_at=now,
-        settled_at=now,
+    with transaction.atomic():
+        context.lease.renew()
+        row = Operation.objects.create(
+            run=context.run,
+            connection=context.peer.connection,
+            kind=Operation.Kind.CREATE,
+            state=Operation.State.SENT,
+            object_type=object_type,
+            source_ref=f"{context.peer.connector.system}:{object_type}:{name}",
+            writer_key=f"{object_type}:{context.terms.scope}",
+            after={"name": name},
+            reason=reason,
+            lease_token=context.lease.token,
+            intended_at=now,
+            sent_at=now,
+        )
+    box = context.peer.connector
+    try:
+        folder = box.make_folder(name) if object_type == FOLDER_MADE else box.make_category(name)
+    except ConnectorError as error:
+        if not error.may_have_happened:
+            row.state, row.error, row.settled_at = Operation.State.REJECTED, error.sentence, context.wiring.now()
+            row.save(update_fields=["state", "error", "settled_at"])
+        raise
+    _confirm_making(context, row, folder.id if folder is not None else name)
+    return folder
+
+
+def _confirm_making(context: RunContext, row: Operation, id_: str) -> None:
+    row.state, row.target_id, row.settled_at = Operation.State.CONFIRMED, id_, context.wiring.now()
+    row.save(update_fields=["state", "target_id", "settled_at"])
+
+
+def _settle_making(context: RunContext, found: Sequence[Folder]) -> None:
+    """Settles what an earlier run began to make and nobody saw answered: a folder that is there was made, and everything else
+    is made anew, which finds what is there."""
+    rows = Operation.objects.filter(
+        run__sync_pass=context.sync_pass, state=Operation.State.SENT, object_type__in=(FOLDER_MADE, CATEGORY_MADE)
     )
+    for row in rows.exclude(run=context.run):
+        if row.object_type == FOLDER_MADE and found:
+            _confirm_making(context, row, found[0].id)
+        else:
+            row.state, row.error, row.settled_at = Operation.State.VOID, "It was not answered; it is made anew.", context.wiring.now()
+            row.save(update_fields=["state", "error", "settled_at"])
 
 
 def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
     good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
+    if order.asked_at is not None:  # a thousand that were asked for at once need one read
+        good_for = max(good_for, context.wiring.now() - order.asked_at)
     return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
 
 
@@ -145,8 +182,6 @@ def _set_view(context: RunContext) -> None:
 
 def _mailbox_side(context: RunContext, ends: float | None) -> bool:
     """Carries what happened in the mailbox. Returns whether its list came to its end."""
-    if not context.sync_pass.mailbox.folder_id:  # a preview of a mailbox that has no folder yet
-        return True
     columns = pair_reads.columns(context.terms, ITEM)
     round_, cursor, was_made_again = Round(), context.sync_pass.cursor, False
     while True:
@@ -197,7 +232,9 @@ def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
     round_.gone.difference_update(inside)
     shared = [s.id for s in page.outside if s.has_category and s.id not in inside]
     _process_items(context, list(inside.values()))
-    if shared and not context.is_preview:
+    if shared and context.is_preview:
+        _plan_bringing_in(context, shared)
+    elif shared:
         round_.gone.difference_update(shared)
         _process_items(context, _bring_in(context, shared))
 
@@ -271,6 +308,33 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
     _owe_bringing_in(context, [id_ for id_, op in zip(ids, operations, strict=True) if op is None])  # somebody else is at it
     context.executor.send("peer", [op for op in operations if op is not None], settle)
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
+
+
+def _plan_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
+    """Plans what a run would do with shared contacts (S1.12): the move, and what it writes of each then. Only what its user
+    shares by the category is read."""
+    for start in range(0, len(ids), PIECE_ROWS):
+        found = pair_reads.read(context, "peer", ITEM, ids[start : start + PIECE_ROWS]).values()
+        items = [replace(r, fields={**r.fields, PLACE: INSIDE}) for r in found if _is_shared(r)]
+        pair_previews.store_moves(context, items, {PLACE: INSIDE}, f"It has the category “{CATEGORY}”.")
+        process_page(context, "peer", items)
+        pair_previews.mark_moves(context, items)
+
+
+def _is_shared(record: Record) -> bool:
+    return record.fields.get(PLACE) == OUTSIDE and CATEGORY in (record.fields.get(CATEGORIES) or ())
+
+
+def _apply_moves(context: RunContext, preview: Run) -> None:
+    """Brings in what the plan shows, unless it was edited since, and carries what it was planned for."""
+    for planned in pair_previews.planned_moves(context, preview):
+        found = pair_reads.read(context, "peer", ITEM, planned)
+        same = [id_ for id_, r in found.items() if _is_shared(r) and r.version == planned[id_][0].context["version"]]
+        items = _bring_in(context, same)
+        _process_items(context, items)
+        pair_previews.settle_moves(context, planned, same)
+        context.ledger.excluded["changed_meanwhile"] += len(planned) - len(same)
+        context.show_progress()
 
 
 def _owe_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
@@ -412,7 +476,7 @@ def retry_owed(context: RunContext) -> None:
     if ids:
         found = pair_reads.read(context, "peer", ITEM, ids)
         rows.filter(record_id__in=ids).delete()  # what fails again is noted again
-        shared = [id_ for id_, r in found.items() if r.fields.get(PLACE) == OUTSIDE and CATEGORY in (r.fields.get(CATEGORIES) or ())]
+        shared = [id_ for id_, r in found.items() if _is_shared(r)]
         _process_items(context, _bring_in(context, shared))
     pair_sweep.retry_owed(context)
 
@@ -424,7 +488,9 @@ def apply(context: RunContext, preview_id: int) -> Ended:
         raise previews.PreviewRefused(f"There is no run {preview_id}.")
     if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
         brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
-    for side, object_type, planned in pair_previews.planned_pages(context, preview):
+    _apply_moves(context, preview)
+    is_more = Operation.objects.filter(run=preview, state=Operation.State.PLANNED).exists()
+    for side, object_type, planned in pair_previews.planned_pages(context, preview) if is_more else ():
         found = _as_planned(context, side, object_type, planned)
         outcomes = process_page(context, side, found, planned)
         pair_previews.settle(context, planned, outcomes)

@@ -14,7 +14,7 @@ import smtplib
 import ssl
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from connectors.http import HttpClient
 from reconciliation.core import messages as words
 from reconciliation.engine import lease as leases
 from reconciliation.engine.runner import holder_name
+from reconciliation.engine.sign_in_links import body_of as body_of_link
 from reconciliation.models import ChatHook, Message
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,9 @@ def deliver(message: Message) -> Said:
     """Sends one message now and returns what the server said."""
     if message.is_chat:
         return post_chat(words.Words(message.subject, message.body), event=message.what, number=str(message.pk))
-    return send_mail(message.address, words.Words(message.subject, message.body), number=str(message.pk))
+    # A link is another one in each try, so that a second mail must not pass for the first.
+    number = f"{message.pk}-{message.tries}" if message.what == Message.What.LINK else str(message.pk)
+    return send_mail(message.address, words.Words(message.subject, body_of_link(message, datetime.now(UTC))), number=number)
 
 
 def send_mail(address: str, said: words.Words, *, number: str) -> Said:

@@ -14,6 +14,7 @@ from reconciliation.core.values import is_same, name_key
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding
 from reconciliation.models.bulk import insert_rows, update_rows
+from reconciliation.passes import contacts
 from reconciliation.passes.pairs import Bound, PairDecision, TypeTerms
 from reconciliation.store import decode_fields, encode
 
@@ -25,6 +26,7 @@ CHANGING += [
     "owed_since",
     "is_tombstone",
     "is_retry_due",
+    "lacks",
     "is_out_of_view",
     "is_out_of_view",
     "synced_at",
@@ -42,7 +44,7 @@ def bound_of(binding: Binding, crm_system: str) -> Bound:
         synced_at=binding.synced_at,
         crm_version=binding.crm_version,
         peer_version=binding.peer_version,
-        is_owed=binding.is_retry_due,
+        is_owed=binding.is_retry_due or binding.lacks is not None,
         is_hidden=binding.is_out_of_view,
     )
 
@@ -95,11 +97,19 @@ def seen(
         binding.mapping_version = type_.mapping.version
     if crm is not None:
         binding.crm_version = crm.version or binding.crm_version
+        if binding.lacks is not None:  # it leaves the list of incomplete contacts once somebody completed it
+            note_missing(context, binding, crm)
     if peer is not None:
         binding.peer_version = peer.version or binding.peer_version
         if peer.fields:
             name = context.terms.kind.name_of(peer)
             binding.name, binding.name_key = name[:255], name_key(name)
+
+
+def note_missing(context: RunContext, binding: Binding, crm: Record, *, asked: Iterable[str] = ()) -> None:
+    """Notes what a contact that a mailbox made lacks (S4.34)."""
+    names = contacts.missing_of(crm, context.terms, asked=asked)
+    binding.lacks = ",".join(names)[:255] or None
 
 
 def answered(context: RunContext, side: str, sent: Fields, record: Record) -> Fields | None:

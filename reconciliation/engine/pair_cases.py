@@ -37,7 +37,9 @@ def open_case(
     context: RunContext, work: PairWork, decision: PairDecision, *, exchange: dict[str, Any] | None = None, trace: str = ""
 ) -> Case:
     """Returns the open case of this kind for the record, made or brought up to date; never a second one."""
-    name = context.terms.kind.name_of(decision.record) if decision.record.fields else ""
+    binding = work.bindings.get(decision.record.ref.id)
+    name = context.terms.kind.name_of(decision.record) if decision.record.fields and not decision.record.is_deleted else ""
+    name = name or (binding.name if binding is not None else "")
     return cases.open_case(
         context,
         decision.record,
@@ -68,6 +70,11 @@ class Refusals:
 
     said: Mapping[tuple[str, str], str]
     peer_object: str
+
+    def personal(self, peer: Record) -> str:
+        """Returns the sentence that keeps a record of the peer apart from every record of the CRM, "" where nobody said so."""
+        said = self.said.get(("", peer.ref.id))
+        return f"{said} that it is personal; it is not shared." if said is not None else ""
 
     def of(self, one: Record, other: Record) -> str:
         """Returns the sentence that keeps two records of different sides apart, "" where nobody said anything."""
@@ -117,13 +124,14 @@ def asked_about_deletion(context: RunContext, work: PairWork, ids: Sequence[str]
 
 
 def close_solved(context: RunContext, work: PairWork) -> None:
-    """Closes the error and remap cases of records that went through."""
+    """Closes the error and remap cases of records that went through, and questions of mailboxes that answered themselves."""
     went = [d for d in work.decisions.values() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason in ("linked", "equal")]
     ids = [d.record.ref.id for d in went]
     if not ids:
         return
     about = Q(crm_id__in=ids) if work.side == "crm" else Q(peer_id__in=ids)
     rows = Case.objects.filter(about, sync_pass=context.sync_pass, state=Case.State.OPEN).exclude(reason=POINTER)
-    rows.filter(Q(kind=Case.Kind.ERROR) | Q(kind=Case.Kind.REMAP, reason="several")).update(
+    of_mailboxes = Q(kind__in=(Case.Kind.EXISTS, Case.Kind.DELETION))
+    rows.filter(Q(kind=Case.Kind.ERROR) | Q(kind=Case.Kind.REMAP, reason="several") | of_mailboxes).update(
         state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from connectors.contract import Ref
+from connectors.contract import Record, Ref
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import previews
 from reconciliation.engine.context import RunContext
@@ -18,6 +18,7 @@ from reconciliation.passes.pairs import PairDecision
 from reconciliation.store import encode_fields
 
 Rows = Mapping[str, Sequence[Operation]]
+MOVES = "moves"  # in a planned row's context: it rests on a move into the folder of a mailbox
 
 
 def store_plan(context: RunContext, work: PairWork) -> None:
@@ -80,6 +81,8 @@ def planned_pages(context: RunContext, preview: Run) -> Iterator[tuple[str, str,
     """Yields (side, object type, planned rows by record id), a page at a time. Raises PreviewRefused."""
     groups: dict[tuple[str, str], dict[str, list[Operation]]] = {}
     for row in previews.planned_rows(context, preview):
+        if row.context.get(MOVES):
+            continue
         ref = Ref.parse(row.source_ref)
         key = (str(row.context.get("side")), ref.object_type)
         group = groups.setdefault(key, {})
@@ -117,5 +120,67 @@ def settle(context: RunContext, planned: Rows, outcomes: Mapping[str, PairDecisi
             row.error = decision.sentence
         else:
             row.error = f"Carried out by run {context.run.pk}."
+        row.settled_at = now
+    update_rows([row for _, row in rows], ["state", "error", "settled_at"])
+
+
+# --- moves into the folder of a mailbox -----------------------------------------------------------------------------
+
+
+def store_moves(context: RunContext, items: Sequence[Record], after: Mapping[str, Any], reason: str) -> None:
+    """Writes to the journal as *planned* that these items would be moved; what is planned of each afterwards follows."""
+    Operation.objects.bulk_create(
+        [
+            Operation(
+                run=context.run,
+                connection=context.peer.connection,
+                kind=Operation.Kind.UPDATE,
+                state=Operation.State.PLANNED,
+                object_type=item.ref.object_type,
+                target_id=item.ref.id,
+                source_ref=str(item.ref),
+                writer_key=f"planned:{item.ref}:move",
+                after=encode_fields(after),
+                context={"side": "peer", "version": item.version, MOVES: True},
+                origin={"name": context.terms.kind.name_of(item)[:255]},
+                reason=reason,
+                lease_token=context.lease.token,
+                intended_at=context.wiring.now(),
+            )
+            for item in items
+        ],
+        batch_size=100,
+    )
+
+
+def mark_moves(context: RunContext, items: Sequence[Record]) -> None:
+    """Notes of what was planned for these items that it rests on their move."""
+    rows = list(Operation.objects.filter(run=context.run, state=Operation.State.PLANNED, source_ref__in=[str(i.ref) for i in items]))
+    for row in rows:
+        row.context = {**row.context, MOVES: True}
+    update_rows(rows, ["context"])
+
+
+def planned_moves(context: RunContext, preview: Run) -> Iterator[dict[str, list[Operation]]]:
+    """Yields the rows that rest on a move by the item's id, a page at a time. Raises PreviewRefused."""
+    group: dict[str, list[Operation]] = {}
+    for row in previews.planned_rows(context, preview):
+        if not row.context.get(MOVES):
+            continue
+        id_ = Ref.parse(row.source_ref).id
+        if id_ not in group and len(group) >= previews.ROWS_A_PAGE:
+            yield group
+            group = {}
+        group.setdefault(id_, []).append(row)
+    if group:
+        yield group
+
+
+def settle_moves(context: RunContext, planned: Rows, moved: Sequence[str]) -> None:
+    """Closes the planned rows of items that were moved, and of those that were not."""
+    now, rows, done = context.wiring.now(), [(id_, row) for id_, some in planned.items() for row in some], set(moved)
+    for id_, row in rows:
+        row.state = Operation.State.VOID if id_ in done else Operation.State.REFUSED
+        row.error = f"Carried out by run {context.run.pk}." if id_ in done else "Refused: the contact was edited since the preview."
         row.settled_at = now
     update_rows([row for _, row in rows], ["state", "error", "settled_at"])

@@ -76,7 +76,7 @@ def echoes_among(context: RunContext, side: str, records: Sequence[Record]) -> d
     by_id, system = {r.ref.id: r for r in records}, context.crm.connector.system
     found: dict[str, PairDecision] = {}
     for links in _links(context, side, records):
-        rows = links.filter(is_tombstone=False, is_retry_due=False)
+        rows = links.filter(is_tombstone=False, is_retry_due=False, lacks=None)
         values = rows.values_list(f"{side}_id", "crm_type", "crm_id", "is_out_of_view", "mapping_version", "crm_base", "peer_base")
         for id_, crm_type, crm_id, is_hidden, version, *raw in values.iterator():
             record, type_, bases = by_id[id_], context.terms.type_of(crm_type), map(decode_fields, raw)

@@ -111,7 +111,8 @@ def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str)
 
 def release(sync_pass: SyncPass) -> None:
     """Has the next run look at everything that waits: what it waited for may be mended."""
-    LookAgain.objects.filter(sync_pass=sync_pass).update(tries=0, due_at=None)
+    of_whole = LookAgain.objects.filter(Q(sync_pass=sync_pass.pk) | Q(sync_pass__parent=sync_pass.pk))  # mailboxes' rows, too
+    of_whole.update(tries=0, due_at=None)
 
 
 def write_pointers(

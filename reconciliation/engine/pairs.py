@@ -354,7 +354,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
         meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no)
         if id_ in accounts:
-            meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why)
+            meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why, personal=refusals.personal(record))
         if shown is not None and id_ not in shown:
             work.decide(rules.excluded(record, "not_in_view", "It is not in the view that the mailbox shows.", crm=record))
             continue
@@ -570,6 +570,8 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=is_due)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
+    if side == "crm" and context.terms.kind.is_mailbox:
+        pair_bases.note_missing(context, binding, crm, asked=(contacts.ACCOUNT, "Email"))
     return binding
 
 

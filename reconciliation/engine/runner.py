@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from connectors.errors import ConnectorError, MappingError, NeedsAttention
 from reconciliation.core.ledger import LedgerDoesNotAddUp
-from reconciliation.engine import brakes, gate, mapping_trouble, previews, stop
+from reconciliation.engine import brakes, gate, mailbox_health, mapping_trouble, previews, stop
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.dead_runs import close_dead_runs
@@ -70,9 +70,12 @@ def open_run(sync_pass: SyncPass, lease: leases.Lease, wiring: Wiring, **values:
 
 
 def _never_began(sync_pass: SyncPass, run: Run, error: NeedsAttention, wiring: Wiring) -> Run:
+    is_own = run.kind == Run.Kind.PREVIEW and mailbox_health.is_of_mailbox(sync_pass, error)
     if run.kind != Run.Kind.PREVIEW:
         wait_for_mend(sync_pass, error, wiring)
-    mark_trouble(sync_pass, error, wiring)
+        is_own = mailbox_health.note_failure(sync_pass, error, wiring.now())
+    if not is_own:
+        mark_trouble(sync_pass, error, wiring)
     close_dead_runs(sync_pass, run, wiring.now())
     return end_run(run, Run.State.INTERRUPTED, error.sentence, wiring)
 
@@ -196,10 +199,13 @@ def close(context: RunContext, state: str, note: str) -> Run:
 
 
 def _troubled(context: RunContext, error: ConnectorError) -> None:
+    is_own = context.is_preview and mailbox_health.is_of_mailbox(context.sync_pass, error)
     if not context.is_preview:
         wait_for_mend(context.sync_pass, error, context.wiring)
         work_of(context.sync_pass).on_trouble(context, error)
-    mark_trouble(context.sync_pass, error, context.wiring)
+        is_own = mailbox_health.note_failure(context.sync_pass, error, context.wiring.now())
+    if not is_own:
+        mark_trouble(context.sync_pass, error, context.wiring)
 
 
 def wait_for_mend(sync_pass: SyncPass, error: ConnectorError, wiring: Wiring) -> None:
@@ -229,6 +235,8 @@ def _cured(context: RunContext) -> None:
     if context.sync_pass.trouble_count and not context.is_preview:
         SyncPass.objects.filter(pk=context.sync_pass.pk).update(trouble_count=0)
         context.sync_pass.trouble_count = 0
+    if not context.is_preview:
+        mailbox_health.note_success(context.sync_pass)
     sides = (context.crm, context.peer)
     rows = Connection.objects.filter(pk__in=[side.connection.pk for side in sides]).exclude(state=Connection.State.OK)
     # Trouble on the way is over when a run gets through; a refused access only when the system answered this run.

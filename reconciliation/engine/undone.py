@@ -11,7 +11,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Operation
 from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 
-POINTERS = frozenset({"externalId", "externalSource", "customId"})  # which record of the CRM a record of the peer names
+POINTERS = frozenset({"externalId", "externalSource", "customId", "foreignId"})  # which record of the CRM a record of the peer names
 
 
 def note_restored(context: RunContext, undo: Operation, record: Record) -> None:

@@ -12,7 +12,8 @@ from django.db.models.functions import Now
 
 from connectors.contract import Connector
 from connectors.http import HttpClient
-from reconciliation.models import Connection
+from reconciliation.models import Connection, SyncPass
+from reconciliation.passes.contacts import CATEGORY
 
 TWO_WAY = {"passes": "two-way"}
 
@@ -68,3 +69,13 @@ class Wiring:
     open_http: Callable[..., HttpClient] = _build_http
     workers: int = 8
     switches: Switches = field(default_factory=Switches)
+
+    def open_peer(self, sync_pass: SyncPass) -> Connector:
+        """Returns the peer of a pass outside a run; of a mailbox's pass it is that mailbox, with its folder."""
+        connector, mailbox = self.open_connector(sync_pass.peer), sync_pass.mailbox
+        if mailbox is None:
+            return connector
+        box: Any = connector.mailbox(mailbox.address)  # type: ignore[attr-defined]  # of connections that lead to mailboxes
+        if mailbox.folder_id:
+            box.use_folder(mailbox.folder_id, CATEGORY)
+        return box  # type: ignore[no-any-return]

@@ -11,8 +11,11 @@ from reconciliation.models import (
     Binding,
     Case,
     Connection,
+    CrmFeed,
+    CrmView,
     HookDelivery,
     Import,
+    Mailbox,
     Operation,
     PeerName,
     ProspectMatches,
@@ -61,6 +64,9 @@ def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
     for each in passes:
         _forget(each)
     RemoteUser.objects.filter(connection__in=connections).delete()
+    CrmFeed.objects.filter(connection__in=connections).delete()
+    CrmView.objects.filter(connection__in=connections).delete()
+    Mailbox.objects.filter(connection__in=connections).update(folder_id="")
     HookDelivery.objects.filter(connection__in=connections).delete()
     return sync_pass in passes
 
@@ -78,5 +84,6 @@ def _forget(sync_pass: SyncPass) -> None:
     Run.objects.create(sync_pass=sync_pass, kind=Run.Kind.STAFF, state=Run.State.FINISHED, started_at=now, ended_at=now, note=FORGOTTEN)
     anew = {"sweep_started_at": None, "sweep_is_full": False, "position_at": None, "position_id": ""}
     begins = {"last_run_time": now.replace(microsecond=0), **anew}
-    SyncPass.objects.filter(pk=sync_pass.pk).update(**begins, names_read_until=None, trouble_count=0, next_due_at=None)
+    of_mailbox = {"cursor": "", "feed_at": None}
+    SyncPass.objects.filter(pk=sync_pass.pk).update(**begins, **of_mailbox, names_read_until=None, trouble_count=0, next_due_at=None)
     RecordType.objects.filter(sync_pass=sync_pass).update(**begins)

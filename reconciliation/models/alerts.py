@@ -16,6 +16,7 @@ class AlertKind(models.TextChoices):
     BRAKE = "brake", "A run is parked by a brake"
     QUEUE = "queue", "A queue is above the number below"
     WATCHDOG = "watchdog", "The watchdog started something again"
+    MAILBOX = "mailbox", "A mailbox was suspended"
 
 
 class Alert(models.Model):
@@ -79,6 +80,7 @@ class Message(models.Model):
         CURED = "cured", "Over"
         DIGEST = "digest", "Digest"
         TRIAL = "trial", "Test"
+        LINK = "link", "Sign-in link"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waits to be sent"

@@ -43,6 +43,8 @@ class Binding(models.Model):
     are_people_due = models.BooleanField(default=False)
     is_retry_due = models.BooleanField(default=False)
     is_out_of_view = models.BooleanField(default=False)  # the CRM's record left the view of its mailbox; the link stays (D8)
+    # What a contact that a mailbox made in the CRM lacks, names of the CRM's fields with commas; NULL: nothing, or not one of those.
+    lacks = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001  # a column that no table is copied for
     owed_tries = models.PositiveIntegerField(default=0)
     owed_since = models.DateTimeField(null=True, blank=True)
     is_tombstone = models.BooleanField(default=False)
@@ -64,6 +66,7 @@ class Binding(models.Model):
             models.Index(fields=["sync_pass"], condition=models.Q(are_people_due=True), name="binding_people_due"),
             models.Index(fields=["sync_pass"], condition=models.Q(is_retry_due=True), name="binding_retry_due"),
             models.Index(fields=["-id"], condition=models.Q(is_without_owner=True), name="binding_without_owner"),
+            models.Index(fields=["-id"], condition=models.Q(lacks__isnull=False), name="binding_incomplete"),
         ]
 
     def __str__(self) -> str:
@@ -72,7 +75,7 @@ class Binding(models.Model):
     @property
     def peer_url(self) -> str:
         """The address of the account's page for people (S0.28), "" when no template is set."""
-        return self.sync_pass.peer.page_address_template.replace("{id}", self.peer_id)
+        return self.sync_pass.peer.page_address_template.replace("{id}", self.peer_id.removeprefix("people/"))
 
     @property
     def crm_ref(self) -> str:

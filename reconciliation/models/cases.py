@@ -19,6 +19,7 @@ class Case(models.Model):
         CONFLICT = "conflict", "Conflict"
         REMAP = "remap", "Remap"
         DELETION = "deletion", "Deletion"
+        EXISTS = "exists", "Contact exists"  # an item of a mailbox whose e-mail address a contact bears (D7)
 
     class State(models.TextChoices):
         OPEN = "open", "Open"
@@ -101,6 +102,12 @@ class Case(models.Model):
         "conflict mixed": "Decided field by field",
         "conflict agreed": "The sides agree by now",
         "conflict ended": "No longer linked",
+        "contact deleted": "Deleted on the other side, too",
+        "put back": "Made again",
+        "kept apart": "Kept; this mailbox's link ended",
+        "link contact": "Linked",
+        "create contact": "Another contact created",
+        "personal": "Kept personal",
     }
 
     def get_decision_word(self) -> str:
@@ -139,6 +146,12 @@ class Case(models.Model):
         return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}" if self.peer_id else ""
 
     @property
+    def peer_url(self) -> str:
+        """The page for people of the item of a mailbox, "" for other records and where no address is set."""
+        template = self.sync_pass.peer.page_address_template if self.sync_pass.mailbox_id is not None else ""
+        return template.replace("{id}", self.peer_id.removeprefix("people/"))
+
+    @property
     def subject_ref(self) -> str:
         """The record that the case is named after: the CRM's where it is known."""
         return self.crm_ref or self.peer_ref
@@ -151,7 +164,13 @@ class Case(models.Model):
     @property
     def page_name(self) -> str:
         """The name of the page where this kind of case is decided, "" where it has none."""
-        pages = {self.Kind.DUPLICATE: "duplicate_detail", self.Kind.ERROR: "error_detail", self.Kind.CONFLICT: "conflict_detail"}
+        pages = {
+            self.Kind.DUPLICATE: "duplicate_detail",
+            self.Kind.ERROR: "error_detail",
+            self.Kind.CONFLICT: "conflict_detail",
+            self.Kind.DELETION: "contact_question",
+            self.Kind.EXISTS: "contact_question",
+        }
         return f"admin:{pages[self.kind]}" if self.kind in pages else ""
 
     @property

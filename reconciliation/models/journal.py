@@ -11,7 +11,7 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
-UNDOABLE_TYPES = ("account", "prospect", "Contact", "Lead", "Account")
+UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account")
 LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
 VERSION = "version"  # in its exchange: the record's version in the answer
 

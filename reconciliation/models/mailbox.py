@@ -52,15 +52,28 @@ class Mailbox(models.Model):
     refresh_used_at = models.DateTimeField(null=True, editable=False)
     checks = models.JSONField(default=list, blank=True, editable=False)  # the lines of its last test
     tested_at = models.DateTimeField(null=True, editable=False)
+    matched_at = models.DateTimeField(null=True, editable=False)  # when its user in the CRM was last looked for
+    match_says = models.TextField(blank=True)  # why nobody was found, "" where somebody was
+    link_digest = models.CharField(max_length=64, blank=True, editable=False)  # of the one-time link to sign in
+    link_ends_at = models.DateTimeField(null=True, editable=False)
+    link_sent_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["address"]
         constraints = [models.UniqueConstraint(fields=["connection", "address"], name="one_row_per_mailbox")]
-        indexes = [models.Index(fields=["state"], name="mailbox_state")]
+        indexes = [
+            models.Index(fields=["state"], name="mailbox_state"),
+            models.Index(fields=["link_digest"], condition=~models.Q(link_digest=""), name="mailbox_link"),
+        ]
 
     def __str__(self) -> str:
         return self.address
+
+    @property
+    def crm_user(self) -> str:
+        """What its user in the CRM is called, "" where nobody is known."""
+        return self.crm_user_name or self.crm_user_id
 
     @property
     def is_running(self) -> bool:

@@ -64,6 +64,7 @@ class SyncPass(models.Model):
     mailbox = models.ForeignKey("reconciliation.Mailbox", null=True, blank=True, on_delete=models.PROTECT, related_name="passes")
     cursor = models.TextField(blank=True)  # where the mailbox's own list of changes goes on, in its system's words
     feed_at = models.BigIntegerField(null=True, blank=True)  # the last row of the CRM's feed that was looked at
+    queued_at = models.DateTimeField(null=True, blank=True)  # since when a task of the mailbox is in the queue, or at work
 
     objects = SyncPassRows.as_manager()
 
@@ -71,10 +72,15 @@ class SyncPass(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["parent", "mailbox"], condition=~models.Q(mailbox=None), name="one_pass_per_mailbox")
         ]
+        indexes = [
+            models.Index(fields=["parent", "next_due_at"], name="mailbox_pass_due"),
+            models.Index(fields=["queued_at"], condition=models.Q(queued_at__isnull=False), name="mailbox_pass_queued"),
+        ]
         permissions = [
             ("see_pages", "May see dashboard, runs, queues and records"),
             ("work_queues", "May work queues and run passes"),
             ("administer", "May change mappings, policy and connections"),
+            ("see_own_mailbox", "May see and change the settings of one's own mailbox"),
         ]
 
     def __str__(self) -> str:
@@ -91,9 +97,19 @@ class SyncPass(models.Model):
         return self if self.parent is None else self.parent
 
     @property
+    def mailbox_address(self) -> str:
+        """The address of the mailbox whose pass it is, "" of any other."""
+        return self.mailbox.address if self.mailbox is not None else ""
+
+    @property
     def is_two_way(self) -> bool:
         """Whether both sides are swept and written."""
         return self.kind in TWO_WAY or self.kind in MAILBOX_PASSES
+
+    @property
+    def is_over_mailboxes(self) -> bool:
+        """Whether its runs are those of single mailboxes."""
+        return self.parent_id is None and self.kind in MAILBOX_PASSES
 
     @property
     def arrow(self) -> str:

@@ -6,7 +6,7 @@ its own list of changes, a new contact finds its account, and what is deleted on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -37,8 +37,11 @@ CONTACT, ACCOUNT = "Contact", "AccountId"
 FOLDER, CATEGORY, NOT_IN_VIEW = "Salesforce Contacts", "Salesforce", "Salesforce: not in view"
 EMAILS = ("email1", "email2", "email3")
 TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
+DELETED_HERE = "deleted_here"
 MERGED, LEFT_VIEW, HIDDEN = "merged", "left_view", "deleted_out_of_view"
-NO_RIGHT, OUTSIDE_NOW = "no_right", "outside"
+NO_RIGHT, OUTSIDE_NOW, INCOMPLETE = "no_right", "outside", "incomplete"
+ANOTHER = ""  # a person's word on an item: it is a contact of its own
+DELETE, PUT_BACK, KEEP_HERE = "delete", "put_back", "keep"  # a person's word on a deletion
 ENDS = (TAKEN_OUT, MADE_AGAIN, DELETED_THERE, HIDDEN)  # beside those of every two-way pass
 
 
@@ -52,6 +55,9 @@ class ContactTerms(PairTerms):
     existing: str = LINK
     defaults: Mapping[str, Value] = field(default_factory=dict)  # of new contacts, where the mailbox says nothing (S1.19)
     account_id: str = ""  # the one account that new contacts belong to (S1.19)
+    required: tuple[str, ...] = ()  # fields that no new contact is made without, beside those of the CRM itself (S1.19)
+    chosen: Mapping[str, str] = field(default_factory=dict)  # item -> the contact that a person said it is, ANOTHER for none
+    ends: Mapping[str, str] = field(default_factory=dict)  # linked item -> what a person said of its deletion
 
 
 # --- what a contact is ----------------------------------------------------------------------------------------------
@@ -144,6 +150,10 @@ def decide_meeting(item: Record, meeting: Meeting, terms: ContactTerms, users: U
     """Decides for an item of our folder that is bound to nothing (S1.10 to S1.18, D7): the contact that it names itself, the
     one with its e-mail and last name, a question, or a new contact."""
     type_ = next(t for t in terms.types if t.crm_object == CONTACT)
+    if item.ref.id in terms.chosen:
+        return _as_chosen(item, terms.chosen[item.ref.id], meeting, type_, terms, users)
+    if meeting.personal:
+        return excluded(item, "kept_personal", meeting.personal, peer=item)
     named = [r for r in meeting.found if r.ref.id == pointer_of(item)]
     if named and named[0].ref.id not in meeting.holders:
         return decide_link(item, named[0], item, type_, terms, users)
@@ -156,6 +166,22 @@ def decide_meeting(item: Record, meeting: Meeting, terms: ContactTerms, users: U
         return _exists(item, found, meeting, type_)
     if meeting.refused and terms.existing != CREATE and not found:
         return excluded(item, "kept_apart", next(iter(meeting.refused.values())), peer=item)
+    return _create_where_allowed(item, meeting, type_, terms, users)
+
+
+def _as_chosen(item: Record, contact_id: str, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
+    """Decides as a person answered the question (D7): the link leaves differences as they are (D25)."""
+    if contact_id == ANOTHER:
+        return _create_where_allowed(item, meeting, type_, terms, users)
+    contact = next((r for r in meeting.found if r.ref.id == contact_id), None)
+    if contact is None:
+        return excluded(item, "choice_gone", f"Contact {contact_id} does not bear an e-mail address of this item any more.", peer=item)
+    if contact_id in meeting.holders:
+        return excluded(item, "choice_held", f"Contact {contact_id} is in the folder already, as another item.", peer=item)
+    return decide_link(item, contact, item, replace(type_, on_first_link="leave"), terms, users)
+
+
+def _create_where_allowed(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
     if not type_.outbound_create:
         return excluded(item, "create_off", f"New contacts are not made in {terms.crm_name}.", peer=item)
     if type_.create_held:
@@ -174,15 +200,36 @@ def create(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms
     making = decision.intents[0]
     filled = {name: value for name, value in terms.defaults.items() if is_blank(making.after.get(name))}
     intent = replace(making, after={**making.after, **filled})
+    lacking = [name for name in terms.required if is_blank(intent.after.get(name))]
+    if lacking:
+        return _incomplete(decision, lacking, type_, terms)
     return replace(decision, intents=(intent,), sentence=meeting.account_why)
+
+
+def missing_of(contact: Record, terms: PairTerms, *, asked: Iterable[str] = ()) -> tuple[str, ...]:
+    """Returns the fields that a contact made from a mailbox lacks: account, e-mail address, and what the company asks for
+    (S1.18, S4.34). What was not read lacks nothing, unless it is among `asked`."""
+    wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "required", ())))
+    known = set(asked)
+    return tuple(n for n in wanted if (n in contact.fields or n in known) and is_blank(contact.fields.get(n)))
+
+
+def _incomplete(decision: PairDecision, lacking: list[str], type_: TypeTerms, terms: ContactTerms) -> PairDecision:
+    """A contact without what the organisation requires is not made; it is once its user has filled that in."""
+    from_item = {rule.crm: rule.peer for rule in type_.mapping.rules}
+    said = [f"{name} (in the mailbox: {from_item[name]})" if name in from_item else name for name in lacking]
+    are = "is required and blank" if len(lacking) == 1 else "are required and blank"
+    sentence = f"It was not made in {terms.crm_name}: {', '.join(said)} {are}."
+    opening = CaseOpening("error", INCOMPLETE, sentence, "Fill it in on the contact in the mailbox, or give it a default in the settings.")
+    return replace(
+        decision, outcome=Outcome.FAILED, reason=INCOMPLETE, sentence=sentence, intents=(), merge=None, is_link=False, case=opening
+    )
 
 
 def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerms) -> PairDecision:
     """A contact with this address is there already; whether it is the same person, a person decides (D7)."""
     candidates = tuple(
-        Candidate(
-            r.ref.id, name_of(r)[:255], _why(item, r), fields={"Email": r.fields.get("Email")}, bound_to=meeting.holders.get(r.ref.id, "")
-        )
+        Candidate(r.ref.id, name_of(r)[:255], _why(item, r), fields=r.fields, bound_to=meeting.holders.get(r.ref.id, ""))
         for r in found[:20]
     )
     held = [r for r in found if r.ref.id in meeting.holders]
@@ -195,7 +242,7 @@ def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerm
     else:
         sentence = f"{len(found)} contacts have this e-mail address: {', '.join(r.ref.id for r in found[:5])}."
     opening = CaseOpening(
-        "remap", EXISTS, sentence, "Link it to the contact that it is, create another one, or keep it personal.", candidates=candidates
+        "exists", EXISTS, sentence, "Link it to the contact that it is, create another one, or keep it personal.", candidates=candidates
     )
     return PairDecision(item, Outcome.DUPLICATE, EXISTS, sentence, type=type_, peer=item, case=opening, peer_id=item.ref.id)
 
@@ -231,10 +278,19 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
         return excluded(item, TAKEN_OUT, sentence, **common)
     if crm is None:
         return excluded(item, DELETED_THERE, f"It was deleted here; {bound.crm.object_type} {bound.crm.id} is gone, too.", **common)
+    answer = terms.ends.get(bound.peer_id)
+    if answer == KEEP_HERE:
+        return excluded(item, TAKEN_OUT, "It was deleted here, and stays in Salesforce, as staff decided.", **common)
+    if answer == PUT_BACK:
+        return excluded(item, MADE_AGAIN, "It was deleted here, and is made again, as staff decided.", **common)
     if terms.deletion != ALLOWED:
         if bound.is_hidden:
             return excluded(item, HIDDEN, "It was deleted here, and its contact is not in the view any more.", **common)
         return excluded(item, MADE_AGAIN, "It was deleted here, which is forbidden: it is made again from Salesforce.", **common)
+    if answer == DELETE:
+        return _deleted_here(
+            item, bound, crm, "It was deleted in the mailbox's folder, and staff decided to delete it in Salesforce.", common
+        )
     if known.others:
         mailboxes = "another mailbox holds" if known.others == 1 else f"{known.others} other mailboxes hold"
         return _ask(
@@ -243,20 +299,24 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
     changed = changed_fields(bound.crm_base, crm.fields, tuple(bound.crm_base))
     if changed:
         return _ask(item, "edited_in_crm", f"It was deleted here, and edited in Salesforce since: {', '.join(sorted(changed))}.", common)
-    why = "It was deleted in the mailbox's folder, where deleting is allowed."
+    return _deleted_here(item, bound, crm, "It was deleted in the mailbox's folder, where deleting is allowed.", common)
+
+
+def _deleted_here(item: Record, bound: Bound, crm: Record, why: str, common: Mapping[str, Any]) -> PairDecision:
     intent = _deletion("crm", crm, str(item.ref), bound.crm_base, why)
-    return PairDecision(
-        item, Outcome.UPDATED, "deleted_here", "It was deleted here, and is deleted in Salesforce.", intents=(intent,), **common
-    )
+    sentence = "It was deleted here, and is deleted in Salesforce."
+    return PairDecision(item, Outcome.UPDATED, DELETED_HERE, sentence, intents=(intent,), **common)
 
 
-def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str) -> PairDecision:
+def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, answer: str = "") -> PairDecision:
     """Decides for a link whose CRM record is gone, or left a view that says *remove* (S1.26, D8): the item goes to Deleted
-    Items, unless somebody edited it since: the edit is kept, and a person asked (C12)."""
+    Items, unless somebody edited it since: the edit is kept, and a person asked (C12), whose `answer` may be known."""
     if item is None:
         return excluded(record, "deleted", f"{why} It is not in the folder any more.", peer_id=bound.peer_id)
     changed = changed_fields(bound.peer_base, item.fields, tuple(bound.peer_base))
-    if changed:
+    if answer == KEEP_HERE:
+        return excluded(record, TAKEN_OUT, f"{why} The item stays in the mailbox, personal, as staff decided.", peer_id=bound.peer_id)
+    if changed and answer != DELETE:
         return _ask(
             record,
             "edited_here",
@@ -273,5 +333,5 @@ def _deletion(side: str, target: Record, source_ref: str, base: Fields, why: str
 
 
 def _ask(record: Record, reason: str, sentence: str, common: Mapping[str, Any]) -> PairDecision:
-    opening = CaseOpening("deletion", reason, sentence, "Delete it on the other side, too, or make it again.")
+    opening = CaseOpening("deletion", reason, sentence, "Delete it on the other side, too, make it again, or end the link only.")
     return PairDecision(record, Outcome.HELD, f"deletion_{reason}", sentence, case=opening, **common)

@@ -454,13 +454,14 @@ class Meeting:
     """Records of the other side that bear a key of the one looked at; `holders` says to which record of the looked-at side
     each is bound, by id. `refused` are those left out because a person said that they do not belong together: id -> the
     sentence that says so. `account_id` is the account of the CRM that a new record would belong to and `account_why` says why,
-    both "" where the pass does not ask."""
+    both "" where the pass does not ask. `personal` is the sentence of a person who said that the record is not to be shared."""
 
     found: tuple[Record, ...] = ()
     holders: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     account_id: str = ""
     account_why: str = ""
+    personal: str = ""
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Min, Q
 
-from reconciliation.core.alerts import MOST_UNSENT, ConnectionFacts, Facts, PassFacts, Restart, Unsent
-from reconciliation.models import ChatHook, Connection, Heartbeat, Message, Operation, Run, Subscription, SyncPass
+from reconciliation.core.alerts import MOST_SUSPENDED, MOST_UNSENT, ConnectionFacts, Facts, PassFacts, Restart, SuspendedMailbox, Unsent
+from reconciliation.models import ChatHook, Connection, Heartbeat, Mailbox, Message, Operation, Run, Subscription, SyncPass
 from reconciliation.models import Restart as RestartRow
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.selectors import open_cases
 
 PASS_RUNS = (Run.Kind.SCHEDULED, Run.Kind.MANUAL, Run.Kind.APPLY)
 THROUGH = (Run.State.FINISHED, Run.State.PARTIAL)
 RUNS_LOOKED_AT = 200  # of one pass, newest first: more than three intervals hold, waits included
 MOST_COUNTED = 10_000
+MOST_PARKED = 20  # mailboxes whose plans are told of one by one
 RESTARTS_FOR = FAILURES_FOR = timedelta(days=1)
 
 
@@ -22,6 +25,9 @@ def alert_facts(now: datetime) -> Facts:
     """Returns the state of everything that people may be told of."""
     limits = set(Subscription.objects.values_list("queue_limit", flat=True))
     limits |= set(ChatHook.objects.filter(is_on=True).values_list("queue_limit", flat=True))
+    suspended = Mailbox.objects.filter(state=Mailbox.State.SUSPENDED)
+    first = suspended.order_by("state_at", "pk").values_list("pk", "address", "state_reason")[:MOST_SUSPENDED]
+    told = tuple(SuspendedMailbox(*row) for row in first)
     restarts = RestartRow.objects.filter(at__gte=now - RESTARTS_FOR).order_by("-at")[:50]
     return Facts(
         now=now,
@@ -32,6 +38,8 @@ def alert_facts(now: datetime) -> Facts:
         restarts=tuple(Restart(row.program, row.reason, row.at) for row in restarts),
         beat_at=last_beat(),
         unsent=unsent(now),
+        suspended=told,
+        suspended_count=len(told) if len(told) < MOST_SUSPENDED else suspended.count(),
     )
 
 
@@ -57,7 +65,34 @@ def connection_facts() -> tuple[ConnectionFacts, ...]:
 
 
 def pass_facts() -> tuple[PassFacts, ...]:
-    return tuple(_pass(row) for row in SyncPass.objects.order_by("pk"))
+    """Returns the passes that people know, and single mailboxes whose plan waits for a person."""
+    whole = [_over_mailboxes(row) if row.name in MAILBOX_PASSES else _pass(row) for row in SyncPass.objects.whole().order_by("pk")]
+    return (*whole, *_parked_mailboxes())
+
+
+def _over_mailboxes(row: SyncPass) -> PassFacts:
+    """Returns the facts of a pass over mailboxes: it is as late as the mailbox that waits longest for its turn. One whose run
+    failed waits for no turn, and is told of when it is suspended."""
+    due = row.children.filter(is_on=True, is_paused=False, hold_reason="", trouble_count=0, mailbox__state__in=Mailbox.RUNNING)
+    waits_since = due.aggregate(first=Min("next_due_at"))["first"]
+    return PassFacts(
+        id=row.pk,
+        title=row.title,
+        connections=(row.crm_id, row.peer_id),
+        is_working=row.is_on and not row.is_paused,
+        interval_seconds=row.interval_seconds,
+        budget_seconds=row.time_budget_seconds,
+        is_held=bool(row.hold_reason),
+        due_at=waits_since,
+    )
+
+
+def _parked_mailboxes() -> Iterable[PassFacts]:
+    planned = Operation.objects.filter(run__sync_pass__parent__isnull=False, run__state=Run.State.HELD, run__kind__in=PASS_RUNS)
+    ids = planned.filter(state=Operation.State.PLANNED).order_by().values_list("run__sync_pass", flat=True).distinct()[:MOST_PARKED]
+    for row in SyncPass.objects.filter(pk__in=list(ids)).order_by("pk"):
+        if (facts := _pass(row)).parked is not None:
+            yield facts
 
 
 def _pass(row: SyncPass) -> PassFacts:

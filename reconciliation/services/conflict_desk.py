@@ -64,7 +64,7 @@ class Tables:
 
 
 def tables_of(sync_pass: SyncPass) -> Tables:
-    types = list(RecordType.objects.filter(sync_pass=sync_pass).select_related("mapping").prefetch_related("mapping__rules"))
+    types = list(RecordType.objects.filter(sync_pass=sync_pass.whole).select_related("mapping").prefetch_related("mapping__rules"))
     rules = {}
     for type_ in types:
         table = mapping_of(type_.mapping, sync_pass.peer, crm=sync_pass.crm)

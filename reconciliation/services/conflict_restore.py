@@ -60,7 +60,7 @@ def loser_plan(operation: Operation, field: str, *, wiring: Wiring | None = None
         return LoserPlan(refusal=way)
     crm = wiring.open_connector(way.sync_pass.crm)
     try:
-        peer = wiring.open_connector(way.sync_pass.peer)
+        peer = wiring.open_peer(way.sync_pass)
         try:
             return _plan(operation, field, way, crm, peer)[0]
         finally:

@@ -207,7 +207,7 @@ def _take_up(case: Case, names: Iterable[str]) -> None:
 
 def remember_rule(sync_pass: SyncPass, crm_type: str, takes: Mapping[str, Take], by: AbstractBaseUser, reason: str = "") -> int:
     """Makes one side win a field from now on and returns the mapping's new version. Raises MappingRefused."""
-    type_ = sync_pass.record_types.select_related("mapping").filter(crm_object=crm_type).first()
+    type_ = sync_pass.whole.record_types.select_related("mapping").filter(crm_object=crm_type).first()
     if type_ is None:
         raise MappingRefused(f"{crm_type}s are not synced any more.")
     over = copy(sync_pass)

@@ -82,6 +82,9 @@ def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseU
             record_id=id_,
             defaults={"reason": "retry", "since": context.wiring.now(), "tries": 0, "due_at": None, "waits_for": ""},
         )
+    # The record named first may hold what was agreed on: the edit that was refused is the other side's.
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=[c.crm_id for c in cases if c.crm_id])
+    rows.update(is_retry_due=True)
     return _resolve_all(context, [c.pk for c in cases], cases, user)
 
 

@@ -10,24 +10,23 @@ from django.utils import timezone
 
 from reconciliation.models import Connection, Mailbox, SyncPass
 from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
 
+LONGEST_ADDRESS = 254
 MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 
 
-class MailboxRefused(ValueError):
+class MailboxRefused(DecisionRefused):
     """What a person wants of a mailbox cannot be done; the sentence says why."""
 
 
 def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_user_id: str = "", crm_user_name: str = "") -> Mailbox:
     """Returns the new mailbox, which waits for its first preview; told again of the same address, the one that is there.
     Raises MailboxRefused."""
-    if connection.system not in MAIL_SYSTEMS:
-        raise MailboxRefused(f"“{connection}” leads to no mailboxes.")
+    refuse_other_systems(connection)
     address = address.strip()
-    try:
-        validate_email(address)
-    except ValidationError:
-        raise MailboxRefused(f"“{address[:80]}” is no e-mail address.") from None
+    if why := address_flaw(address):
+        raise MailboxRefused(why)
     with transaction.atomic():
         Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
         existing = Mailbox.objects.filter(connection=connection, address__iexact=address).first()
@@ -43,6 +42,24 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
         )
         audit(by, "mailbox.added", address, connection=str(connection))
     return mailbox
+
+
+def address_flaw(address: str) -> str:
+    """Returns why this cannot be the address of a mailbox, "" when it can."""
+    shown = "".join(c if c.isprintable() else "�" for c in address[:80])
+    try:
+        validate_email(address)
+    except ValidationError:
+        return f"“{shown}” is no e-mail address."
+    if not address.isprintable():  # Django takes what turns the direction of writing, and other invisible characters
+        return f"“{shown}” holds an invisible character."
+    return f"“{shown}…” is longer than an e-mail address may be." if len(address) > LONGEST_ADDRESS else ""
+
+
+def refuse_other_systems(connection: Connection) -> None:
+    """Raises MailboxRefused where a connection is no mail system's."""
+    if connection.system not in MAIL_SYSTEMS:
+        raise MailboxRefused(f"“{connection}” leads to no mailboxes.")
 
 
 def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:

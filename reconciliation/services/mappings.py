@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from connectors.contract import Record
@@ -447,8 +447,10 @@ def _take_up_again(sync_pass: SyncPass, version: int) -> None:
     """A saved mapping is a mended one: what was held for it goes on, and its cases close."""
     FieldRule.objects.filter(table=sync_pass.mapping).exclude(held_reason="").update(held_reason="", since_version=version)
     SyncPass.objects.filter(pk=sync_pass.pk).update(hold_reason="")
+    sync_pass.children.exclude(hold_reason="").update(hold_reason="")  # a mailbox is held by the mapping that all share
     sync_pass.record_types.filter(mapping=sync_pass.mapping).update(held_reason="")
     pair_trouble.release(sync_pass)
-    Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
+    of_whole = Case.objects.filter(Q(sync_pass=sync_pass.pk) | Q(sync_pass__parent=sync_pass.pk))
+    of_whole.filter(kind=Case.Kind.MAPPING, state=Case.State.OPEN).update(
         state=Case.State.CLOSED, decision="mapping saved", closed_at=timezone.now()
     )

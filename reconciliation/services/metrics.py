@@ -105,7 +105,7 @@ def _passes(now: datetime, names: Mapping[int, str]) -> Iterable[Family]:
         troubles.add(facts.trouble_count, **label)
         age.add(_since(facts.last_began_at, now), **label)
         through.add(_since(facts.reached_at, now), **label)
-    for name, last_run_time, waiting in SyncPass.objects.order_by("pk").values_list("name", "last_run_time", "backlog"):
+    for name, last_run_time, waiting in SyncPass.objects.whole().order_by("pk").values_list("name", "last_run_time", "backlog"):
         lag.add(_since(last_run_time, now), **{"pass": name})
         backlog.add(waiting or 0, **{"pass": name})
     return on, held, troubles, age, through, lag, backlog

@@ -35,7 +35,7 @@ def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | No
     account or a prospect that only the one-way pass knows is left to that. `passes` are those that were read already."""
     asked = pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]
     of_crm = [p.pk for p in asked if p.crm.system == ref.system]
-    of_peer = [p.pk for p in asked if p.peer.system == ref.system and KINDS[p.name].peer_object == ref.object_type]
+    of_peer = [p.pk for p in asked if p.peer.system == ref.system and KINDS[p.kind].peer_object == ref.object_type]
     if not of_crm and not of_peer:
         return None
     own = RecordType.objects.filter(sync_pass=OuterRef("pk"), crm_object=ref.object_type)
@@ -105,7 +105,7 @@ class PairNow:
     @property
     def name(self) -> str:
         record = self.peer if self.ref.system == self.sync_pass.peer.system else self.crm
-        own = KINDS[self.sync_pass.name].name_of(record) if record is not None and record.fields else ""
+        own = KINDS[self.sync_pass.kind].name_of(record) if record is not None and record.fields else ""
         return own or (self.binding.name if self.binding is not None else "")
 
 
@@ -115,7 +115,7 @@ def explain_pair(sync_pass: SyncPass, ref: Ref, *, wiring: Wiring | None = None)
     binding = binding_of(sync_pass, ref)
     is_crm = ref.system == sync_pass.crm.system
     crm_type = binding.crm_type if binding is not None else ref.object_type if is_crm else ""
-    types = list(sync_pass.record_types.select_related("mapping").order_by("order", "pk"))
+    types = list(sync_pass.whole.record_types.select_related("mapping").order_by("order", "pk"))
     row = next((t for t in types if t.crm_object == crm_type), types[0] if types else None)
     about = Q(crm_id=ref.id) if is_crm else Q(peer_id=ref.id)
     cases = Case.objects.filter(about, sync_pass=sync_pass).select_related("decided_by", "sync_pass__crm").order_by("-id")[:10]
@@ -129,7 +129,7 @@ def explain_pair(sync_pass: SyncPass, ref: Ref, *, wiring: Wiring | None = None)
 
 
 def _read(it: PairNow, rules: list[FieldRule], wiring: Wiring) -> None:
-    kind, opened = KINDS[it.sync_pass.name], list[Connector]()
+    kind, opened = KINDS[it.sync_pass.kind], list[Connector]()
     is_crm = it.ref.system == it.sync_pass.crm.system
     crm_ref = (it.binding.crm_type, it.binding.crm_id) if it.is_linked else (it.ref.object_type, it.ref.id) if is_crm else None
     peer_id = it.binding.peer_id if it.is_linked else "" if is_crm else it.ref.id
@@ -138,7 +138,7 @@ def _read(it: PairNow, rules: list[FieldRule], wiring: Wiring) -> None:
             opened.append(crm := wiring.open_connector(it.sync_pass.crm))
             it.crm = _one(crm, crm_ref[0], crm_ref[1], [r.crm_field for r in rules], kind.columns.get(crm_ref[0], ()))
         if peer_id:
-            opened.append(peer := wiring.open_connector(it.sync_pass.peer))
+            opened.append(peer := wiring.open_peer(it.sync_pass))
             it.peer = _one(peer, kind.peer_object, peer_id, [r.peer_field for r in rules], kind.columns[kind.peer_object])
     except ConnectorError as error:
         it.trouble = error.sentence
@@ -190,8 +190,8 @@ def _sentence(it: PairNow) -> str:
         return "It was linked once; the link has ended. Find matches links it again."
     if it.record_type is not None and it.crm is not None and not holds(it.record_type.conditions, it.crm.fields):
         return "It is not synced: the polling conditions of its type do not hold."
-    if not KINDS[sync_pass.name].keys(record):
-        return KINDS[sync_pass.name].no_key_sentence
+    if not KINDS[sync_pass.kind].keys(record):
+        return KINDS[sync_pass.kind].no_key_sentence
     return "It is not linked yet; it is looked at in the first run after it is edited, and in the next full comparison."
 
 

@@ -70,7 +70,7 @@ def standings(sync_pass: SyncPass, connectors: Mapping[str, Connector], operatio
 
 
 def _consents(sync_pass: SyncPass) -> set[tuple[str, str]]:
-    rows = RecordType.objects.filter(sync_pass=sync_pass, mapping__rules__survivorship=Survivorship.RESTRICTIVE)
+    rows = RecordType.objects.filter(sync_pass=sync_pass.whole, mapping__rules__survivorship=Survivorship.RESTRICTIVE)
     found = rows.values_list("crm_object", "mapping__rules__crm_field", "peer_object", "mapping__rules__peer_field")
     return {pair for crm, crm_field, peer, peer_field in found for pair in ((crm, crm_field), (peer, peer_field))}
 
@@ -116,7 +116,11 @@ def _standing(sync_pass: SyncPass, op: Operation, facts: Facts, field: str) -> S
 def _standing_of_create(sync_pass: SyncPass, op: Operation, record: Record, what: str, in_use: str) -> Standing:
     binding = binding_of(sync_pass, op)
     version = (binding.crm_version if side_of(sync_pass, op) == "crm" else binding.peer_version) if binding is not None else ""
-    if not version or version != record.version:
+    # What its user made of an item is agreed on by now, and bears no other version: only its values tell.
+    is_edited = sync_pass.mailbox is not None and any(
+        n in record.fields and not is_same(record.fields[n], decode(value)) for n, value in op.after.items() if n not in POINTERS
+    )
+    if not version or version != record.version or is_edited:
         return Standing(f"{what} was changed since it was made; it is kept.", is_possible=False)
     if in_use:
         return Standing(f"{what} {in_use}; it is kept.", is_possible=False)

@@ -209,7 +209,7 @@ def _plan(sync_pass: SyncPass, pair: _Pair, choice: Choice) -> tuple[PullPlan, d
     by_rule = {write.rule.id: write for write in writes.values()}
     titles = (sync_pass.crm.schema_cache or {}).get(pair.binding.crm_type, {})
     lines = [_line(pair, choice, rule, by_rule.get(rule.id), merge, titles) for rule in pair.rules.rules]
-    name = KINDS[sync_pass.name].name_of(pair.peer)
+    name = KINDS[sync_pass.kind].name_of(pair.peer)
     return PullPlan(pair.binding, choice, name, tuple(lines)), writes
 
 
@@ -302,7 +302,7 @@ def pull_within(
         raise DecisionRefused(CHANGED)
     fields, operation = done
     said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
-    kind = KINDS[context.sync_pass.name].peer_object
+    kind = KINDS[context.sync_pass.kind].peer_object
     audit(by, "force update" if choice.is_forced else "pull data", f"{kind} {peer_id}", **said)
     return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
 

@@ -166,7 +166,7 @@ class FieldHistory:
 def field_history(sync_pass: SyncPass, ref: Ref, name: str) -> FieldHistory:
     """Returns each value that we wrote to the field on either side, from the journal."""
     is_pair = sync_pass.name in PAIR_PASSES
-    tables = list(sync_pass.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
+    tables = list(sync_pass.whole.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
     rules = {rule.pk: rule for rule in FieldRule.objects.filter(table__in=tables).order_by("table__record_types__order", "pk")}
     pair = next((r for r in rules.values() if name == r.peer_field), None) or next((r for r in rules.values() if name == r.crm_field), None)
     crm_field, peer_field = (pair.crm_field, pair.peer_field) if pair is not None else (name, name)

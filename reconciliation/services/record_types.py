@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from reconciliation.core.conditions import IS, IS_NOT, checked, typed
@@ -101,6 +102,8 @@ def _compare_all_again(row: RecordType) -> None:
 def _take_up_again(sync_pass: SyncPass) -> None:
     """A condition that the CRM refused holds the pass; one that was saved anew is a mended one."""
     pair_trouble.release(sync_pass)
-    if SyncPass.objects.filter(pk=sync_pass.pk).exclude(hold_reason="").update(hold_reason=""):
-        cases = Case.objects.filter(sync_pass=sync_pass, kind=Case.Kind.MAPPING, state=Case.State.OPEN, crm_id="direction")
+    whole = Q(pk=sync_pass.pk) | Q(parent=sync_pass.pk)
+    if SyncPass.objects.filter(whole).exclude(hold_reason="").update(hold_reason=""):
+        of_whole = Case.objects.filter(Q(sync_pass=sync_pass.pk) | Q(sync_pass__parent=sync_pass.pk))
+        cases = of_whole.filter(kind=Case.Kind.MAPPING, state=Case.State.OPEN, crm_id="direction")
         cases.update(state=Case.State.CLOSED, decision="record type saved", closed_at=timezone.now())

@@ -62,7 +62,7 @@ class _Desk:
 
 def restore_plan(tombstone: Tombstone, *, wiring: Wiring | None = None) -> RestorePlan:
     """Returns what restoring would do now. Reads only. Raises ConnectorError."""
-    if tombstone.sync_pass.name in KINDS:
+    if tombstone.sync_pass.kind in KINDS:
         return _plan_of_two_ways(tombstone)
     wiring, sync_pass = wiring or Wiring(), tombstone.sync_pass
     crm = wiring.open_connector(sync_pass.crm)
@@ -172,7 +172,7 @@ def _plan_account(desk: _Desk) -> RestorePlan:
 
 def restore(tombstone: Tombstone, user: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> str:
     """Makes the record again and returns what became of it, in words. Raises DecisionRefused, Busy, ConnectorError."""
-    if tombstone.sync_pass.name in KINDS:
+    if tombstone.sync_pass.kind in KINDS:
         return sync_again.sync_again(tombstone, user, reason=reason, wiring=wiring)
     kind = "organisation" if tombstone.why == Tombstone.Why.CRM else "account"
     what = f"Restore {kind} of {tombstone.name}."

@@ -65,7 +65,7 @@ def plugin_pass() -> SyncPass | None:
 
 
 def _passes() -> QuerySet[SyncPass]:
-    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "owner_check").order_by("pk")
+    rows = SyncPass.objects.whole().select_related("crm", "peer", "mapping", "owner_check").order_by("pk")
     return rows.prefetch_related("mapping__rules", "record_types__mapping__rules")
 
 

@@ -18,6 +18,7 @@ from reconciliation.services.duplicates import DecisionRefused
 BUTTON = "Sync it again"
 MOVED = "Nothing was deleted: its link was moved to another record. Take that remap back in the journal, or find its matches."
 MERGED = "Its record was merged into one that is linked to another. Find its matches to link it to the record that you choose."
+OF_MAILBOX = (Tombstone.Why.TAKEN_OUT, Tombstone.Why.MADE_AGAIN, Tombstone.Why.MAILBOX, Tombstone.Why.VIEW)  # the item left
 AGAIN = "It is linked again; nothing is to be done."
 
 
@@ -36,6 +37,8 @@ def remarks_of(stone: Tombstone) -> tuple[str, ...]:
     """Returns what follows from forgetting the link, in sentences."""
     crm, peer = stone.sync_pass.crm.get_system_display(), stone.sync_pass.peer.get_system_display()
     binding = stone.binding
+    if stone.why in OF_MAILBOX:
+        return _remarks_of_mailbox(stone)
     if _is_peer_gone(stone):
         left, other, where = f"{binding.crm_type} {binding.crm_id}", binding.peer_type, peer
         back: tuple[str, ...] = ()
@@ -50,10 +53,25 @@ def remarks_of(stone: Tombstone) -> tuple[str, ...]:
     )
 
 
+def _remarks_of_mailbox(stone: Tombstone) -> tuple[str, ...]:
+    crm, binding = stone.sync_pass.crm.get_system_display(), stone.binding
+    address = stone.sync_pass.mailbox.address if stone.sync_pass.mailbox is not None else "the mailbox"
+    deleted = (
+        f"Where it was deleted in {crm}, too, bring it back from the Recycle Bin there first; nothing here can do that.",
+        f"Other mailboxes get it again by themselves once it is back in {crm}.",
+    )
+    return (
+        *(deleted if stone.why == Tombstone.Why.MAILBOX else ()),
+        f"{binding.crm_type} {binding.crm_id} counts as new for {address}: it is made in the folder again in the next run, if it is "
+        f"in {crm} and in the mailbox's view. An item that lies elsewhere in the mailbox stays there, personal.",
+        "Nothing is written before that run.",
+    )
+
+
 def _is_peer_gone(stone: Tombstone) -> bool:
     """Tells whether the peer's record was deleted, and the CRM's is left: by somebody there, or by an undo of ours."""
     if stone.why != Tombstone.Why.UNDO:
-        return stone.why == Tombstone.Why.PEER
+        return stone.why in (Tombstone.Why.PEER, *OF_MAILBOX)
     return Operation.objects.filter(pk=stone.operation_id, connection=stone.sync_pass.peer).exists()
 
 

@@ -55,7 +55,7 @@ def settings_export() -> dict[str, Any]:
     content = {
         "connections": [{"name": c.name, "system": c.system} for c in Connection.objects.order_by("name")],
         "mappings": [_table(t) for t in MappingTable.objects.order_by("name").prefetch_related("rules")],
-        "passes": [_pass(p) for p in SyncPass.objects.order_by("name").select_related("crm", "peer", "mapping")],
+        "passes": [_pass(p) for p in SyncPass.objects.whole().order_by("name").select_related("crm", "peer", "mapping")],
         "roles": [{"name": g.name, "permissions": _permissions(g)} for g in Group.objects.filter(name__in=ROLES).order_by("name")],
         "retention": asdict(retention_of()),
         "policy": {"same_email": dedupe_policy().choice},
@@ -341,7 +341,7 @@ def import_plan(text: str | bytes, by: AbstractBaseUser | None = None) -> Import
     parts: list[Part] = []
     left_out: list[str] = []
     tables = {t.name: t for t in MappingTable.objects.prefetch_related("rules")}
-    passes = {p.name: p for p in SyncPass.objects.select_related("crm", "peer", "mapping")}
+    passes = {p.name: p for p in SyncPass.objects.whole().select_related("crm", "peer", "mapping")}
     for wanted in content["mappings"]:
         parts.append(_mapping_part(wanted, tables)) if wanted["name"] in tables else left_out.append(
             f"The mapping {_short(wanted['name'])} is not on this site; connect its systems first."

@@ -109,7 +109,7 @@ def _create_line(desk: Desk, op: Operation, account: Record, name: str, *, has_p
 
 def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
     """Returns what undoing these writes, or one field of them, would do. Reads only. Raises ConnectorError."""
-    if sync_pass.record_types.exists():
+    if sync_pass.is_two_way:
         return _pair_plan(sync_pass, operations[:MOST_AT_ONCE], field, wiring or Wiring())
     peer = (wiring or Wiring()).open_connector(sync_pass.peer)
     try:
@@ -121,8 +121,8 @@ def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = 
 def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wiring: Wiring) -> list[UndoLine]:
     opened: dict[str, Connector] = {}
     try:
-        for side, connection in (("crm", sync_pass.crm), ("peer", sync_pass.peer)):
-            opened[side] = wiring.open_connector(connection)
+        opened["crm"] = wiring.open_connector(sync_pass.crm)
+        opened["peer"] = wiring.open_peer(sync_pass)
         standing = pair_undo.standings(sync_pass, opened, operations, field)
         return [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
     finally:
@@ -150,7 +150,7 @@ def undo(
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {counted(len(operations), 'write')}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
-        if sync_pass.record_types.exists():
+        if sync_pass.is_two_way:
             told = _undo_pairs(context, _as_they_are(operations[:MOST_AT_ONCE]), field)
             _audit(context, user, [line for line in told if line.is_possible], field)
             context.notes += [line.sentence for line in told if not line.is_possible]

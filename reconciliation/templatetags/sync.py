@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from reconciliation.core.counting import counted
 from reconciliation.core.values import isolated
 
 register = template.Library()
@@ -36,7 +37,14 @@ def when(at: datetime | None) -> str:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
-SYSTEMS = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce"}
+SYSTEMS = {
+    "workbooks": "Workbooks",
+    "outreach": "Outreach",
+    "salesforce": "Salesforce",
+    "microsoft": "Microsoft 365",
+    "google": "Google",
+}
+MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
@@ -47,6 +55,14 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
         parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
+    if parsed.system in MAIL:
+        return {
+            "ref": None,
+            "mail": SYSTEMS[parsed.system],
+            "name": named(name, "a contact"),
+            "object_type": parsed.object_type,
+            "url": url,
+        }
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
@@ -137,6 +153,15 @@ def in_words(reason: str) -> str:
     return REASONS.get(reason, str(reason).replace("_", " "))
 
 
+LACKING = {"AccountId": "an account: its company matches none", "Email": "an e-mail address"}
+
+
+@register.filter
+def lacking(names: str | None) -> list[str]:
+    """Returns what an incomplete contact lacks, in words."""
+    return [LACKING.get(name, name) for name in (names or "").split(",") if name]
+
+
 ALERT_WORDS = {
     "connection": "needs a person",
     "late": "late",
@@ -151,6 +176,12 @@ ALERT_WORDS = {
 def alert_word(kind: str) -> str:
     """Returns the kind of an alert as a chip says it."""
     return ALERT_WORDS.get(kind, kind)
+
+
+@register.filter
+def minutes(seconds: int) -> str:
+    """Returns an interval as people say it."""
+    return counted(seconds // 60, "minute") if seconds % 60 == 0 and seconds else counted(seconds, "second")
 
 
 @register.filter

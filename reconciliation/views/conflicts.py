@@ -65,7 +65,7 @@ COLUMNS = (
 
 
 def _chosen(request: HttpRequest) -> ConflictFilter:
-    rows = Case.objects.filter(kind=KIND).select_related("sync_pass", "assigned_to", "open_by", "decided_by")
+    rows = Case.objects.filter(kind=KIND).select_related("sync_pass__mailbox", "assigned_to", "open_by", "decided_by")
     fields = Prefetch("fields", ConflictField.objects.order_by("pk"))
     return ConflictFilter(request.GET, rows.prefetch_related(fields).order_by("-id"))
 

@@ -13,6 +13,7 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import failed_import_rows, last_day, near_expiries, open_case_counts, pass_states, standing_alerts
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.mailbox_overview import tiles
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.services.setup_steps import is_set_up
 from reconciliation.views.page import action, page, render
@@ -38,6 +39,7 @@ def show(request: HttpRequest) -> HttpResponse:
         any_failed=any(b.failed for b in bars),
         runs=runs,
         failed_rows=failed_import_rows(),
+        mailbox_tiles=lambda: tiles(next((s.sync_pass for s in passes if s.sync_pass.is_over_mailboxes), None)),
     )
 
 

@@ -15,6 +15,7 @@ from django.urls import reverse
 from reconciliation import jobs
 from reconciliation.core.counting import are, bent
 from reconciliation.core.values import normalise_name
+from reconciliation.filters import of_mailboxes, of_pass
 from reconciliation.models import Difference, FieldRule, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.roles import OPERATE
@@ -29,6 +30,7 @@ COLUMNS = (
     Column("CRM", lambda d: d.sync_pass.crm.get_system_display()),
     Column("CRM object", lambda d: d.binding.crm_type),
     Column("CRM id", lambda d: d.binding.crm_id),
+    Column("mailbox", lambda d: d.sync_pass.mailbox_address),
     Column("Outreach object", lambda d: d.binding.peer_type),
     Column("Outreach id", lambda d: d.binding.peer_id),
     Column("field in the CRM", lambda d: d.crm_field),
@@ -43,7 +45,16 @@ class DifferenceFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=Difference.Kind.choices, empty_label=None, label="Which")
     field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in Outreach")
     name = django_filters.CharFilter(method="by_name", label="Name starts with")
-    sync_pass = django_filters.ModelChoiceFilter(queryset=SyncPass.objects.order_by("pk"), empty_label="Any pass", label="Pass")
+    sync_pass = django_filters.ModelChoiceFilter(
+        queryset=SyncPass.objects.whole().order_by("pk"), method="by_pass", empty_label="Any pass", label="Pass"
+    )
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+
+    def by_pass(self, rows: QuerySet[Difference], name: str, value: SyncPass) -> QuerySet[Difference]:
+        return of_pass(rows, value.pk) if value.children.exists() else rows.filter(sync_pass=value)
+
+    def by_mailbox(self, rows: QuerySet[Difference], name: str, value: str) -> QuerySet[Difference]:
+        return of_mailboxes(rows, value)
 
     class Meta:
         model = Difference
@@ -75,7 +86,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 
 def _with_passes(rows: Iterable[Difference]) -> None:
     """Gives the rows their pass with its connections: joined in the query they would cost it the order of its index."""
-    passes = {p.pk: p for p in SyncPass.objects.select_related("crm", "peer")}
+    passes = {p.pk: p for p in SyncPass.objects.filter(pk__in={d.sync_pass_id for d in rows}).select_related("crm", "peer", "mailbox")}
     for row in rows:
         row.sync_pass = row.binding.sync_pass = passes[row.sync_pass_id]
 

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation import jobs
 from reconciliation.filters import ERROR_REASONS, ERROR_REMEDIES, ErrorFilter
 from reconciliation.models import Case, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, open_reasons
 from reconciliation.services.duplicates import DecisionRefused
@@ -30,6 +31,7 @@ COLUMNS = (
     Column("id", lambda c: c.subject_record[2]),
     Column("Outreach id", lambda c: c.peer_id),
     Column("pass", lambda c: c.sync_pass.title),
+    Column("mailbox", lambda c: c.sync_pass.mailbox_address),
     Column("what happened", lambda c: c.sentence),
     Column("what to do", lambda c: c.remedy),
     Column("cause", lambda c: ERROR_REASONS.get(c.reason, c.reason)),
@@ -44,8 +46,8 @@ COLUMNS = (
 
 def _cases(asked: QueryDict) -> ErrorFilter:
     """Returns the errors that a filter bar shows, with their passes and who decided them."""
-    passes = list(SyncPass.objects.select_related("crm", "peer").order_by("pk"))
-    rows = Case.objects.filter(kind=KIND).select_related("sync_pass__crm", "sync_pass__peer", "decided_by")
+    passes = list(SyncPass.objects.whole().select_related("crm", "peer").order_by("pk"))
+    rows = Case.objects.filter(kind=KIND).select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox", "decided_by")
     return ErrorFilter(asked, rows.order_by("-id"), passes)
 
 
@@ -73,21 +75,23 @@ def show_list(request: HttpRequest) -> HttpResponse:
 
 def _group(reason: str, sync_pass: SyncPass, n: int) -> dict[str, Any]:
     """Returns the open errors of one cause in one pass, with the remedy in the words of its systems."""
-    crm = "Salesforce or Outreach" if sync_pass.is_two_way else sync_pass.crm.get_system_display()
-    remedy = ERROR_REMEDIES.get(reason, "").replace("{crm}", crm)
-    return {"reason": reason, "sync_pass": sync_pass, "n": n, "title": ERROR_REASONS.get(reason, reason), "remedy": remedy}
+    peer = "the mailbox" if sync_pass.kind in MAILBOX_PASSES else "Outreach"
+    crm = f"Salesforce or {peer}" if sync_pass.is_two_way else sync_pass.crm.get_system_display()
+    remedy = ERROR_REMEDIES.get(reason, "").replace("{crm}", crm).replace("Outreach", peer)
+    title = ERROR_REASONS.get(reason, reason).replace("Outreach", peer)
+    return {"reason": reason, "sync_pass": sync_pass, "n": n, "title": title, "remedy": remedy}
 
 
 def _open_of(asked: QueryDict, passes: Iterable[SyncPass] | None = None) -> QuerySet[Case]:
     """Returns the open cases that a filter bar shows. `passes` are those that were read already."""
-    known = SyncPass.objects.order_by("pk") if passes is None else passes
+    known = SyncPass.objects.whole().order_by("pk") if passes is None else passes
     rows = Case.objects.filter(kind=KIND, state=Case.State.OPEN)
     return ErrorFilter(asked, rows, known).qs
 
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk, kind=KIND)
+    case = get_object_or_404(Case.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox"), pk=pk, kind=KIND)
     url = case.sync_pass.crm.page_address_template.replace("{object}", case.crm_type).replace("{id}", case.crm_id)
     title = f"Error: {named(case.name, case.crm_id)}"
     return render(request, "admin/reconciliation/error/detail.html", title, case=case, crm_url=url)

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 
 from connectors.contract import Ref
+from reconciliation.filters import passes_of_mailboxes
 from reconciliation.models import Operation
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.selectors import name_writes, pass_named
@@ -21,11 +22,15 @@ from reconciliation.views.writes import field_rows, may_put_back, may_undo_field
 class JournalFilter(django_filters.FilterSet):
     state = django_filters.ChoiceFilter(choices=Operation.State.choices, empty_label="Any state")
     kind = django_filters.ChoiceFilter(choices=Operation.Kind.choices, empty_label="Any kind")
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
     record = django_filters.CharFilter(method="by_record", label="Organisation: id or name")
 
     class Meta:
         model = Operation
         fields = ["state", "kind"]
+
+    def by_mailbox(self, rows: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
+        return rows.filter(run__sync_pass__in=passes_of_mailboxes(value))
 
     def by_record(self, rows: QuerySet[Operation], name: str, value: str) -> QuerySet[Operation]:
         """Writes made for an organisation, by its id, its reference, or the start of a name it has or had."""
@@ -40,6 +45,7 @@ COLUMNS = (
     Column("when", lambda o: o.intended_at),
     Column("what", lambda o: o.get_kind_display()),
     Column("system", lambda o: o.connection.name),
+    Column("mailbox", lambda o: o.run.sync_pass.mailbox_address),
     Column("organisation", lambda o: o.record_name),
     Column("record", lambda o: o.source_ref),
     Column("written", lambda o: f"{o.object_type} {o.target_id}".strip()),
@@ -55,7 +61,7 @@ COLUMNS = (
 
 
 def _chosen(request: HttpRequest) -> JournalFilter:
-    return JournalFilter(request.GET, Operation.objects.select_related("connection", "run").order_by("-id"))
+    return JournalFilter(request.GET, Operation.objects.select_related("connection", "run__sync_pass__mailbox").order_by("-id"))
 
 
 @page()
@@ -74,7 +80,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     """One write: what was there, what came, who and why, with the request and its answer."""
-    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass"), pk=pk)
+    operation = get_object_or_404(Operation.objects.select_related("connection", "run__sync_pass__mailbox"), pk=pk)
     name_writes([operation])
     title = f"{operation.get_kind_display()}: {named(operation.record_name or operation.source_ref, operation.source_ref)}"
     return render(

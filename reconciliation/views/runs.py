@@ -53,7 +53,7 @@ EVENT_COLUMNS = (
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass"))
+    chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass__mailbox"))
     rows = paginate(request, chosen.qs)
     return render(request, "admin/reconciliation/run/list.html", "Runs", filter=chosen, rows=rows)
 
@@ -134,7 +134,7 @@ def apply(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page()
 def progress(request: HttpRequest, pk: int) -> JsonResponse:
-    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    run = get_object_or_404(Run.objects.select_related("sync_pass__mailbox"), pk=pk)
     is_running = run.state == Run.State.RUNNING
     words = ", ".join(f"{part['value']:,} {part['word']}" for part in ledger_parts(run))
     return JsonResponse({**run.as_dict(), "is_running": is_running, "words": words, "word": run.get_state_display(), "total": run.total})
@@ -159,11 +159,11 @@ def show_event(request: HttpRequest, pk: int) -> HttpResponse:
 
 @page()
 def export_list(request: HttpRequest) -> StreamingHttpResponse:
-    return export_rows(request, "runs", RUN_COLUMNS, RunFilter(request.GET, Run.objects.select_related("sync_pass")).qs)
+    return export_rows(request, "runs", RUN_COLUMNS, RunFilter(request.GET, Run.objects.select_related("sync_pass__mailbox")).qs)
 
 
 @page()
 def export(request: HttpRequest, pk: int) -> StreamingHttpResponse:
-    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
+    run = get_object_or_404(Run.objects.select_related("sync_pass__mailbox"), pk=pk)
     rows = EventFilter(request.GET, RunEvent.objects.filter(run=run)).qs
     return export_rows(request, f"run-{run.pk}-events", EVENT_COLUMNS, rows, prepare=partial(_say_writes, run))

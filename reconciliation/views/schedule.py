@@ -27,7 +27,7 @@ class ScheduleForm(forms.Form):
 
 @page(ADMINISTER)
 def show(request: HttpRequest) -> HttpResponse:
-    passes = list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
+    passes = list(SyncPass.objects.whole().select_related("crm", "peer", "mapping").order_by("pk"))
     if request.method == "POST":
         chosen = get_object_or_404(SyncPass.objects.select_related("crm", "peer", "mapping"), name=request.POST.get("name", ""))
         return _save(request, chosen)

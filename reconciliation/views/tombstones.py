@@ -10,6 +10,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation import jobs
+from reconciliation.filters import of_mailboxes, of_pass
 from reconciliation.models import SyncPass, Tombstone
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
@@ -21,6 +22,7 @@ from reconciliation.views.page import action, page, paginate, render
 COLUMNS = (
     Column("record", lambda t: t.name),
     Column("type", lambda t: t.crm_type),
+    Column("mailbox", lambda t: t.sync_pass.mailbox_address),
     Column("CRM id", lambda t: t.crm_id),
     Column("Outreach id", lambda t: t.peer_id),
     Column("what was deleted", lambda t: t.get_why_display()),
@@ -40,18 +42,29 @@ class TombstoneFilter(django_filters.FilterSet):
         method="by_restored", choices=[("no", "Not restored"), ("yes", "Restored")], empty_label="Either", label="Restored"
     )
 
-    sync_pass = django_filters.ModelChoiceFilter(queryset=SyncPass.objects.order_by("pk"), empty_label="Any pass", label="Pass")
+    sync_pass = django_filters.ModelChoiceFilter(
+        queryset=SyncPass.objects.whole().order_by("pk"), method="by_pass", empty_label="Any pass", label="Pass"
+    )
+    mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
 
     class Meta:
         model = Tombstone
         fields = ["why"]
+
+    def by_pass(self, rows: QuerySet[Tombstone], name: str, value: SyncPass) -> QuerySet[Tombstone]:
+        return of_pass(rows, value.pk) if value.children.exists() else rows.filter(sync_pass=value)
+
+    def by_mailbox(self, rows: QuerySet[Tombstone], name: str, value: str) -> QuerySet[Tombstone]:
+        return of_mailboxes(rows, value)
 
     def by_restored(self, rows: QuerySet[Tombstone], name: str, value: str) -> QuerySet[Tombstone]:
         return rows.filter(restored_at__isnull=value == "no")
 
 
 def _rows() -> QuerySet[Tombstone]:
-    return Tombstone.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "run", "binding")
+    return Tombstone.objects.select_related(
+        "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "sync_pass__mailbox", "run", "binding"
+    )
 
 
 def _chosen(request: HttpRequest) -> TombstoneFilter:

@@ -36,7 +36,7 @@ def may_put_back(operation: Operation | None, user: AbstractBaseUser | Anonymous
     taken back with Undo."""
     if operation is None or operation.state != Operation.State.CONFIRMED or not operation.origin.get(LOSERS):
         return False
-    return user.has_perm(OPERATE) and operation.run.sync_pass.record_types.exists()
+    return user.has_perm(OPERATE) and operation.run.sync_pass.is_two_way
 
 
 def may_undo_fields(operation: Operation | None, user: AbstractBaseUser | AnonymousUser) -> bool:

@@ -18,11 +18,13 @@ from reconciliation.models import (
     AuditEntry,
     Binding,
     Case,
+    Connection,
     Difference,
     Forgetting,
     HookDelivery,
     Import,
     ImportRow,
+    Mailbox,
     MappingTable,
     MappingVersion,
     Operation,
@@ -62,6 +64,10 @@ def hostile(client, world):  # noqa: F811
         row = {"sync_pass": world.sync_pass, "crm_id": value[:20], "opened_at": now, **texts, "remedy": value, "note": value}
         for kind in ("duplicate", "error", "conflict"):
             Case.objects.create(**row, kind=kind, candidates=[{"peer_id": value[:9], "name": value}])
+        of_mailbox = {"sync_pass": SyncPass.objects.exclude(mailbox=None).get(), "crm_id": value[:20], "peer_id": value[:20]}
+        Case.objects.create(**{**row, **of_mailbox}, kind="deletion")
+        named = {"name": value[:200], "lacks": value[:200], "bound_at": now, "synced_at": now}
+        Binding.objects.create(**of_mailbox, **named, crm_type="Contact", peer_type="contact")
         bound = {"sync_pass": world.sync_pass, "bound_at": now, "synced_at": now, "is_without_owner": True}
         Binding.objects.create(**bound, crm_id=value[:20], peer_id=value[:20], name=value[:255], owner_text=value[:255])
         run = Run.objects.create(sync_pass=world.sync_pass, state="finished", started_at=now, started_by=value[:150], note=value)
@@ -102,6 +108,8 @@ def full(hostile):
         Binding.objects.create(sync_pass=prospects, name=value[:255], bound_at=now, synced_at=now, **linked)
         UserPair.objects.create(sync_pass=prospects, crm_user_id=f"005{n}", crm_name=value[:255], peer_name=value[:255], read_at=now)
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
+        mail = Connection.objects.get(system="microsoft")
+        Mailbox.objects.create(connection=mail, address=f"m{n}@x.example", name=value[:255], crm_user_name=value[:255], state_reason=value)
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
         Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)

@@ -23,6 +23,8 @@ from reconciliation.models import (
     HookDelivery,
     Import,
     ImportRow,
+    Mailbox,
+    MailboxGroup,
     MappingTable,
     Operation,
     Policy,
@@ -58,6 +60,13 @@ PAGES = {
     "duplicate_decide": ("operator", "post"),
     "duplicate_here": ("operator", "post"),
     "duplicate_bulk": ("operator", "get"),
+    "contact_question_list": ("viewer", "get"),
+    "contact_question_export": ("viewer", "get"),
+    "contact_question": ("viewer", "get"),
+    "contact_question_decide": ("operator", "post"),
+    "contact_question_here": ("operator", "post"),
+    "incomplete_list": ("viewer", "get"),
+    "incomplete_export": ("viewer", "get"),
     "conflict_list": ("viewer", "get"),
     "conflict_export": ("viewer", "get"),
     "conflict_bulk": ("operator", "get"),
@@ -182,13 +191,38 @@ PAGES = {
     "hooks_switch": ("admin", "post"),
     "delivery_list": ("admin", "get"),
     "delivery_export": ("admin", "get"),
+    "mailbox_list": ("viewer", "get"),
+    "mailbox_export": ("viewer", "get"),
+    "mailbox_bulk": ("operator", "post"),
+    "mailbox_add": ("admin", "get"),
+    "mailbox_add_these": ("admin", "post"),
+    "mailbox_add_preview": ("admin", "post"),
+    "mailbox_add_file": ("admin", "post"),
+    "mailbox_settings": ("operator", "get"),
+    "mailbox_settings_save": ("admin", "post"),
+    "mailbox_creation_save": ("admin", "post"),
+    "mailbox_group_add": ("admin", "post"),
+    "mailbox_group": ("admin", "get"),
+    "mailbox_detail": ("viewer", "get"),
+    "mailbox_do": ("operator", "post"),
+    "mailbox_test": ("operator", "post"),
+    "mailbox_preview": ("operator", "post"),
+    "mailbox_start": ("admin", "post"),
+    "mailbox_start_many": ("admin", "post"),
+    "mailbox_user": ("admin", "get"),
+    "mailbox_group_set": ("admin", "post"),
+    "mailbox_own_settings": ("operator", "get"),
+    "mailbox_view_count": ("operator", "get"),
 }
+# Of a mailbox's user, who is no staff and sees nothing else: see `test_mailbox_pages`.
+OF_A_MAILBOX = ("my_mailbox", "mailbox_link")
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 # And without Salesforce there are no matches, and nothing to pull down.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
 LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
-ANSWERS_ITSELF = {"duplicate_here", "conflict_here", "support_download", "transfer_export"}
+ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
+OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count")
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -197,7 +231,7 @@ def names():
     found = []
     for pattern in get_resolver().url_patterns[-1].url_patterns:
         name = getattr(pattern, "name", None)
-        if name and not name.startswith(DJANGOS):
+        if name and not name.startswith((*DJANGOS, *OF_A_MAILBOX)):
             found.append(name)
     return found
 
@@ -231,6 +265,17 @@ def leave_behind(box):
         body={"data": HOSTILE}, received_at=box.clock.at, note=HOSTILE[:300],
     )  # fmt: skip
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
+    mail = Connection.objects.create(name="Mail", system="microsoft", base_url="http://127.0.0.1:1", settings={"tenant": "t"})
+    boxes = SyncPass.objects.create(name="contacts", title="Contacts", crm=people, peer=mail, mapping=both.mapping)
+    group = MailboxGroup.objects.create(name=HOSTILE[:100])
+    mailbox = Mailbox.objects.create(
+        connection=mail, address="ann@example.test", name=HOSTILE[:255], crm_user_id="005", crm_user_name=HOSTILE[:255], group=group,
+        state="suspended", state_reason=HOSTILE, checks=[{"name": HOSTILE, "is_ok": False, "sentence": HOSTILE, "remedy": HOSTILE}],
+    )  # fmt: skip
+    child = SyncPass.objects.create(
+        name="contacts:1", title="Contacts", parent=boxes, mailbox=mailbox, crm=people, peer=mail, mapping=both.mapping
+    )
+    Run.objects.create(sync_pass=child, state="failed", note=HOSTILE, started_at=box.clock.at, ended_at=box.clock.at)
     batch = Import.objects.create(
         sync_pass=box.sync_pass, source="csv", title=HOSTILE, note=HOSTILE, total=1, done=1, state="interrupted", same_email="choose",
         started_by_name=HOSTILE[:150], created_at=box.clock.at,
@@ -238,6 +283,19 @@ def leave_behind(box):
     ImportRow.objects.create(
         batch=batch, number=1, given=HOSTILE, crm_type="Lead", crm_id="00QAA0000000001YAA", name=HOSTILE, email=HOSTILE, state="failed",
         reason="same_email", sentence=HOSTILE, peer_id="12",
+    )  # fmt: skip
+
+
+def leave_questions(box):
+    """Stores a mailbox with both kinds of questions and a contact that lacks something, with hostile values."""
+    own = SyncPass.objects.get(name="contacts:1")
+    texts = {"sync_pass": own, "name": HOSTILE[:200], "sentence": HOSTILE, "note": HOSTILE, "opened_at": box.clock.at}
+    found = {"peer_id": "003QAA0000000001YAA", "name": HOSTILE, "reason": HOSTILE, "fields": {"name": HOSTILE}, "bound_to": ""}
+    Case.objects.create(kind="exists", reason="exists", peer_id="people/c1", candidates=[found], crm_fields={"name": HOSTILE}, **texts)
+    Case.objects.create(kind="deletion", reason="others", crm_type="Contact", crm_id="003", peer_id="people/c2", **texts)
+    Binding.objects.create(
+        sync_pass=own, crm_type="Contact", crm_id="003", peer_type="contact", peer_id="people/c2", name=HOSTILE[:200], how="created",
+        lacks=f"AccountId,{HOSTILE[:40]}", crm_base={"name": HOSTILE}, bound_at=box.clock.at, synced_at=box.clock.at,
     )  # fmt: skip
 
 
@@ -252,6 +310,7 @@ def world(monkeypatch):
     box.run()
     box.run(kind=Run.Kind.PREVIEW)
     leave_behind(box)
+    leave_questions(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -283,6 +342,9 @@ def address(name):
         "duplicate_detail": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_decide": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
         "duplicate_here": lambda: {"pk": Case.objects.filter(kind="duplicate").earliest("pk").pk},
+        "contact_question": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
+        "contact_question_decide": lambda: {"pk": Case.objects.filter(kind="deletion").earliest("pk").pk},
+        "contact_question_here": lambda: {"pk": Case.objects.filter(kind="exists").earliest("pk").pk},
         "conflict_detail": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_decide": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
         "conflict_here": lambda: {"pk": Case.objects.filter(kind="conflict").earliest("pk").pk},
@@ -327,6 +389,8 @@ def address(name):
         "tombstone_detail": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "tombstone_restore": lambda: {"pk": Tombstone.objects.earliest("pk").pk},
         "record_history": lambda: record(),
+        "mailbox_group": lambda: {"pk": MailboxGroup.objects.earliest("pk").pk},
+        **{f"mailbox_{what}": lambda: {"pk": Mailbox.objects.earliest("pk").pk} for what in OF_ONE_MAILBOX},
         "record_field": lambda: {**record(), "name": "industry"},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
@@ -468,7 +532,7 @@ def test_everybody_sees_on_every_page_that_writes_are_stopped_and_an_admin_allow
     client.post("/writes/stop/", {"reason": HOSTILE, "back": "/runs/"})
 
     for name, (_, method) in PAGES.items():
-        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress"):
+        if method == "get" and name not in ("dashboard_status", "run_progress", "import_progress", "mailbox_view_count"):
             answer = client.get(address(name), follow=True)
             assert answer.status_code == 200, name
             if "Content-Disposition" in answer.headers:  # a file, not a page

@@ -59,7 +59,7 @@ def test_a_case_whose_name_nobody_can_see_has_a_heading_all_the_same(client, wor
 
 def test_a_version_that_cannot_be_saved_is_told_and_offers_no_button(client, world):
     user = log_in(client, "admin")
-    table = MappingTable.objects.get()
+    table = MappingTable.objects.earliest("pk")
     for version, is_enabled in ((2, False), (3, True)):
         table.rules.filter(peer_field="name").update(is_enabled=is_enabled)
         table.version = version

@@ -153,6 +153,8 @@ def test_a_view_of_everything_and_which_of_some_records_are_in_a_view(sf, world,
 
     assert everything.scope == EVERYTHING and {r.ref.id for r in found(sf, everything)} == {ann, bob}
     assert [r.ref.id for r in found(sf, everything, ids=[bob])] == [bob]
+    counts = [sf.count_members("Contact", terms, owners=list(users.values())) for terms in (everything, mailed)]
+    assert counts == [2, 1] and sf.count_members("Contact", sf.view_terms("Contact", view(sf, "My Contacts")), owners=[users[BOB]]) == 1
     assert [r.ref.id for r in found(sf, mailed, owners=list(users.values()), ids=[ann, bob])] == [ann]
     world.salesforce.update_record("Contact", ann, {"Email": None})
     assert found(sf, mailed, owners=list(users.values()), ids=[ann, bob]) == []

@@ -31,7 +31,8 @@ def test_tokens_are_kept_with_the_mailbox_and_read_again_with_their_scope(mailbo
     assert (mailbox.settings, mailbox.connection.secrets) == ({"view": "mine"}, {})
 
 
-def test_one_refreshes_at_a_time_and_an_unfinished_renewal_is_told(mailbox):
+def test_one_refreshes_at_a_time_and_an_unfinished_renewal_is_told(mailbox, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.connections.PATIENCE_SECONDS", 0.2)
     first, second = MailboxTokens(mailbox.pk), MailboxTokens(mailbox.pk)
 
     with first.lock() as mine, second.lock() as theirs:

@@ -270,3 +270,71 @@ def test_the_first_run_over_a_real_mailbox_is_a_plan(box: Boxes) -> None:
     assert (run.state, run.kind) == (Run.State.HELD, Run.Kind.PREVIEW), run.note
     assert (box.rows(), Mailbox.objects.get(address=box.mine).folder_id) == ([], "")
     assert Operation.objects.get(run=run).kind == "create"
+
+
+def test_s1_12_the_preview_of_a_first_run_shows_what_would_be_brought_in_and_applies_it(box: Boxes) -> None:
+    """S1.12, C33, C35: the move and the new contact are planned, nothing is written, and applying carries out just that."""
+    given = {"categories": ["Salesforce"], "emails": ["ida@berg.example"]}
+    box.put("Contacts", givenName="Ida", surname="Berg", **given)
+    edited = box.put("Contacts", givenName="Una", surname="Holm", categories=["Salesforce"])
+    box.put("Contacts", givenName="Mum", surname="Home")
+    before = box.rows()
+    Connection.objects.update(is_sandbox=False)
+    SyncPass.objects.exclude(mailbox=None).update(is_on=False, switched_on_at=None)
+
+    run = box.run()
+
+    assert (run.state, run.kind) == (Run.State.HELD, Run.Kind.PREVIEW), run.note
+    assert box.rows() == before and box.contacts() == []
+    planned = Operation.objects.filter(run=run, state="planned").order_by("pk")
+    assert {(op.kind, op.object_type, op.origin["name"]) for op in planned} == {
+        ("update", "contact", "Ida Berg"), ("create", "Contact", "Ida Berg"),
+        ("update", "contact", "Una Holm"), ("create", "Contact", "Una Holm"),
+    }  # fmt: skip
+    assert planned[0].after == {"place": "inside"}
+
+    box.change(edited, givenName="Anna")
+    SyncPass.objects.exclude(mailbox=None).update(is_on=True, switched_on_at=box.clock.at)  # somebody looked at it
+    for row in box.passes.values():
+        row.refresh_from_db()
+    applied = box.run(apply_of=run.pk)
+
+    assert applied.state == Run.State.FINISHED, applied.note
+    assert "1 record was refused" in applied.note
+    assert [(c["FirstName"], c["LastName"]) for c in box.contacts()] == [("Ida", "Berg")]
+    assert [row["surname"] for row in box.folder()] == ["Berg"]
+    assert {op.state for op in planned.all()} == set() and set(Operation.objects.filter(run=run).values_list("state", flat=True)) == {
+        "void",
+        "refused",
+    }
+
+
+def test_s1_06_a_folder_whose_answer_was_lost_is_found_and_never_made_twice(box: Boxes) -> None:
+    """S1.6: a row says what is made before it is made; the next run settles it by the name."""
+    path = {"microsoft": "/v1.0/users/{id}/contactFolders", "google": "/v1/contactGroups"}[box.system]
+    box.world.faults.add({"system": box.system, "kind": "lost_answer", "method": "POST", "path": path, "times": 5})
+
+    run = box.run()
+
+    assert run.state == Run.State.INTERRUPTED, run.note
+    begun = Operation.objects.filter(run=run, kind="create").order_by("pk").last()
+    assert (begun.state, begun.after["name"] in (FOLDER, "Salesforce")) == ("sent", True)
+    box.world.faults.clear()
+    box.contact("Lind", "bo@acme.example")
+    for _ in range(3):
+        box.run()
+    kind, name = ("contactFolder", "displayName") if box.system == "microsoft" else ("contactGroup", "name")
+    made = [r[name] for r in box.mail.list_records(kind) if r["mailbox"] == box.mine]
+    assert (made.count(FOLDER), len(box.folder())) == (1, 1)
+    assert not Operation.objects.filter(state__in=("sent", "intended")).exists()
+    assert {op.target_id for op in Operation.objects.filter(object_type="contactFolder", state="confirmed")} == {
+        Mailbox.objects.get(address=box.mine).folder_id
+    }
+
+
+def test_folder_and_category_stand_in_the_journal(box: Boxes) -> None:
+    box.run()
+
+    assert sorted(Operation.objects.values_list("object_type", "kind", "state")) == [
+        ("category", "create", "confirmed"), ("contactFolder", "create", "confirmed"),
+    ]  # fmt: skip

@@ -144,6 +144,22 @@ def test_s1_19_what_a_new_contact_gets_is_configurable(box: Boxes) -> None:
     assert (made["AccountId"], made["Department"], made["Title"]) == (account, "From the mailbox", "Buyer")
 
 
+def test_s1_19_a_contact_without_a_required_field_is_made_once_it_has_it(box: Boxes) -> None:
+    """S1.19: fields that the organisation requires beside those of Salesforce; nothing is dropped in silence."""
+    box.parent.settings = {"creation": {"required": ["Title", "Department"], "defaults": {"Department": "From the mailbox"}}}
+    box.parent.save()
+    id_ = item(box, surname="Berg")
+
+    assert box.run().failed == 1
+
+    case = Case.objects.get(state="open")
+    assert (box.contacts(), case.kind, case.reason) == ([], "error", "incomplete")
+    assert "Title (in the mailbox: jobTitle) is required and blank" in case.sentence
+    box.change(id_, jobTitle="Buyer")
+    assert box.run().created == 1
+    assert only(box.contacts())["Title"] == "Buyer" and not Case.objects.filter(state="open").exists()
+
+
 def test_s1_20_an_edit_in_the_folder_reaches_salesforce(box: Boxes) -> None:
     """S1.20."""
     id_ = box.contact("Lind", "bo@acme.example", FirstName="Bo", Title="Buyer")

@@ -96,13 +96,28 @@
     });
   });
 
+  // How many records a view holds, told as it is chosen.
+  for (const choice of document.querySelectorAll("[data-count]")) {
+    const said = choice.form.querySelector("[data-counted]");
+    const count = async () => {
+      const view = choice.value;
+      setText(said, "Counting…");
+      try {
+        const { words } = await (await fetch(`${choice.dataset.count}?view=${encodeURIComponent(view)}`)).json();
+        if (choice.value === view) setText(said, words);
+      } catch { setText(said, ""); }
+    };
+    choice.addEventListener("change", count);
+    count();
+  }
+
   // Lines that a form takes as many of as are filled in: one more, empty, below the last.
   document.querySelectorAll("[data-another]").forEach((button) => {
     button.hidden = false;
     button.addEventListener("click", () => {
       const line = button.previousElementSibling.cloneNode(true);
       line.querySelectorAll("input").forEach((field) => { field.value = ""; });
-      line.querySelector("select").selectedIndex = 0;
+      line.querySelectorAll("select").forEach((choice) => { choice.selectedIndex = 0; });
       button.before(line);
       line.querySelector("input").focus();
     });

@@ -1,0 +1,266 @@
+"""How mailboxes stand, for the pages that show one of them or all: state, runs, counts, issues, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
+
+from reconciliation.core.values import normalise_name
+from reconciliation.engine import gate
+from reconciliation.engine.mailbox_terms import effective_of
+from reconciliation.models import Binding, Case, Mailbox, MailboxGroup, Run, SearchKey, SyncPass
+from reconciliation.models.prefix import starts_with
+
+CONTACTS_PASS = "contacts"
+PLAN = (Run.State.FINISHED, Run.State.HELD)  # a preview in these states can be looked at
+LATE_AFTER = timedelta(minutes=5)
+MOST_FOUND = 50
+
+
+@dataclass(slots=True)
+class MailboxRow:
+    """One mailbox as lists and its own page show it. `sync_pass` None: no run went over it yet."""
+
+    mailbox: Mailbox
+    is_on: bool
+    sync_pass: SyncPass | None = None
+    running: Run | None = None
+    last_run: Run | None = None
+    plan: Run | None = None  # its newest preview that can be looked at
+    issues: int = 0
+    parent_word: str = ""  # why nothing runs although the mailbox could
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing was written for it yet, and somebody has to look at its preview first."""
+        waits = self.sync_pass is None or gate.is_closed(self.sync_pass)
+        return self.mailbox.state == Mailbox.State.NEW and waits
+
+    @property
+    def word(self) -> str:
+        """Its state in one word or two."""
+        if self.running is not None:
+            return "running"
+        if not self.mailbox.is_running:
+            return self.mailbox.state
+        if not self.is_on:
+            return "off"
+        if not self.mailbox.crm_user_id:
+            return "held"
+        if self.is_first:
+            return "preview ready" if self.plan is not None else "new"
+        if self.sync_pass is not None and (self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at):
+            return "waiting"
+        return "on"
+
+    @property
+    def chip(self) -> str:
+        """How the state's chip looks."""
+        return {"suspended": "failed", "preview ready": "held", "new": "waiting"}.get(self.word, self.word)
+
+    @property
+    def why(self) -> str:
+        """Why it is in this state, "" where nothing needs saying."""
+        mailbox = self.mailbox
+        if not mailbox.is_running:
+            return mailbox.state_reason
+        if not self.is_on:
+            return "Contacts are switched off for it."
+        if not mailbox.crm_user_id:
+            return "Nobody in Salesforce is known to be its user."
+        if self.parent_word:
+            return self.parent_word
+        if self.is_first and self.plan is not None:
+            return "Look at what its first run would do, then start it."
+        if self.is_first:
+            return "Its first run is a preview; nothing is written."
+        if self.sync_pass is not None and self.sync_pass.trouble_count:
+            return self.last_run.note if self.last_run is not None else ""
+        return ""
+
+    @property
+    def next_run(self) -> str:
+        """When it runs next, where that is no time: "" where it is one."""
+        if not self.mailbox.is_running or not self.is_on or self.parent_word:
+            return "not while it is so"
+        if self.sync_pass is not None and self.sync_pass.run_requested_at:
+            return "as soon as a worker is free"
+        return "" if self.sync_pass is not None and self.sync_pass.next_due_at else "within a minute"
+
+    @property
+    def is_late(self) -> bool:
+        """Whether its run is due for longer than it should be."""
+        due = self.sync_pass.next_due_at if self.sync_pass is not None else None
+        return self.word in ("on", "waiting") and due is not None and due + LATE_AFTER < timezone.now()
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number over all mailboxes, with the list it leads to."""
+
+    title: str
+    count: str
+    look: str
+    query: str = ""
+
+
+def contacts_pass_row() -> SyncPass | None:
+    """Returns the pass over mailboxes, None before a mail system and Salesforce are connected."""
+    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=CONTACTS_PASS).first()
+
+
+def mailboxes_listed() -> QuerySet[Mailbox]:
+    return Mailbox.objects.select_related("connection", "group").order_by("address", "pk")
+
+
+def with_issues(parent: SyncPass | None) -> Q:
+    """Returns the condition on mailboxes that have open cases."""
+    cases = Case.objects.filter(sync_pass__parent=parent, state=Case.State.OPEN) if parent is not None else Case.objects.none()
+    return Q(pk__in=cases.values("sync_pass__mailbox"))
+
+
+def switched_on(parent: SyncPass) -> dict[int | None, bool]:
+    """Returns group -> whether Contacts are on for its mailboxes that choose nothing themselves; None is no group."""
+    groups = [None, *MailboxGroup.objects.all()]
+    return {g.pk if g is not None else None: bool(effective_of(parent, Mailbox(group=g))["contacts"].value) for g in groups}
+
+
+def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRow]:
+    """Returns one page of mailboxes with how each stands, in a fixed number of queries."""
+    found = {m.pk: MailboxRow(m, parent is not None and bool(effective_of(parent, m)[CONTACTS_PASS].value)) for m in rows}
+    if parent is None or not found:
+        return list(found.values())
+    word = _parent_word(parent)
+    rows_of_passes = _with_newest(SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found))
+    known = Run.objects.in_bulk([pk for p in rows_of_passes for pk in (p.newest, p.under_way, p.plan) if pk is not None])
+    for row in found.values():
+        row.parent_word = word
+    for sync_pass in rows_of_passes:
+        row = found[sync_pass.mailbox_id]
+        row.sync_pass, row.issues = sync_pass, sync_pass.issues or 0
+        row.last_run, row.running, row.plan = (known.get(pk) for pk in (sync_pass.newest, sync_pass.under_way, sync_pass.plan))
+    return list(found.values())
+
+
+def _with_newest(passes: QuerySet[SyncPass]) -> list[Any]:
+    """Returns the passes with the keys of their newest runs, and how many open cases each has, in one query."""
+    runs = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
+    cases = Case.objects.filter(sync_pass=OuterRef("pk"), state=Case.State.OPEN).order_by().values("sync_pass")
+    return list(
+        passes.annotate(
+            newest=Subquery(runs.exclude(kind=Run.Kind.STAFF).exclude(state=Run.State.RUNNING)[:1]),
+            under_way=Subquery(runs.filter(state=Run.State.RUNNING)[:1]),
+            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN)[:1]),
+            issues=Subquery(cases.annotate(n=Count("pk")).values("n")),
+        )
+    )
+
+
+def _parent_word(parent: SyncPass) -> str:
+    if not parent.is_on:
+        return "The pass “Contacts” is switched off."
+    if parent.is_paused:
+        return "The pass “Contacts” is paused."
+    return f"{parent.hold_reason}." if parent.hold_reason else ""
+
+
+def tiles(parent: SyncPass | None) -> list[Tile]:
+    """Returns the numbers over all mailboxes, in one query."""
+    by_state = {name: Count("pk", filter=Q(state=name)) for name in Mailbox.State.values}
+    counts = Mailbox.objects.aggregate(**by_state, issues=Count("pk", filter=with_issues(parent)))
+    issues = counts["issues"]
+    return [
+        Tile("Active", f"{counts['active']:,}", "", "state=active"),
+        Tile("New", f"{counts['new']:,}", "warn" if counts["new"] else "calm", "state=new"),
+        Tile("Paused", f"{counts['paused']:,}", "warn" if counts["paused"] else "calm", "state=paused"),
+        Tile("Suspended", f"{counts['suspended']:,}", "bad" if counts["suspended"] else "calm", "state=suspended"),
+        Tile("With open issues", f"{issues:,}", "bad" if issues else "calm", "issues=yes"),
+        Tile("Left", f"{counts['left']:,}", "calm", "state=left"),
+    ]
+
+
+# --- one mailbox ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a mailbox's folder holds, as far as the last runs know."""
+
+    linked: int = 0
+    out_of_view: int = 0
+    waiting: int = 0  # links that a run has still to look at
+    ended: int = 0
+
+
+def contents_of(sync_pass: SyncPass | None) -> Contents:
+    if sync_pass is None:
+        return Contents()
+    alive = Q(is_tombstone=False)
+    counted = Binding.objects.filter(sync_pass=sync_pass).aggregate(
+        linked=Count("pk", filter=alive),
+        out_of_view=Count("pk", filter=alive & Q(is_out_of_view=True)),
+        waiting=Count("pk", filter=alive & Q(is_retry_due=True)),
+        ended=Count("pk", filter=~alive),
+    )
+    return Contents(**counted)
+
+
+def held_in(mailbox: Mailbox, parent: SyncPass) -> int:
+    """Returns how many contacts of a mailbox are in agreement."""
+    return Binding.objects.filter(sync_pass__parent=parent, sync_pass__mailbox=mailbox, is_tombstone=False).count()
+
+
+@dataclass(frozen=True, slots=True)
+class IssueGroup:
+    """Open cases of one mailbox of one kind."""
+
+    title: str
+    kind: str
+    count: int
+
+
+def issues_of(sync_pass: SyncPass | None) -> list[IssueGroup]:
+    if sync_pass is None:
+        return []
+    rows = Case.objects.filter(sync_pass=sync_pass, state=Case.State.OPEN).values_list("kind").annotate(n=Count("pk")).order_by("kind")
+    return [IssueGroup(str(Case.Kind(kind).label), kind, n) for kind, n in rows]
+
+
+@dataclass(slots=True)
+class FoundContact:
+    """One contact that a search in a mailbox found: its link, or that it has none."""
+
+    name: str
+    binding: Binding | None = None
+    refs: list[str] = field(default_factory=list)
+
+
+def search_in(sync_pass: SyncPass | None, text: str) -> list[FoundContact]:
+    """Returns the contacts of one mailbox whose name or e-mail address begins with the text, at most MOST_FOUND."""
+    key = normalise_name(text)[:255]
+    if sync_pass is None or len(key) < 2:
+        return []
+    rows = (
+        SearchKey.objects.filter(starts_with("key", key), sync_pass=sync_pass).order_by("key").values_list("ref", "text")[: MOST_FOUND * 4]
+    )
+    names: dict[str, str] = {}
+    for ref, name in rows:
+        names.setdefault(ref, name)
+    ids = {"crm": {}, "peer": {}}
+    for ref in names:
+        system, _, id_ = ref.split(":", 2)
+        ids["crm" if system == sync_pass.crm.system else "peer"][id_] = ref
+    links = Binding.objects.select_related("sync_pass__crm", "sync_pass__peer").filter(sync_pass=sync_pass)
+    found: dict[str, FoundContact] = {}
+    for link in links.filter(Q(crm_id__in=ids["crm"]) | Q(peer_id__in=ids["peer"])).order_by("is_tombstone", "pk")[: MOST_FOUND * 2]:
+        refs = [ref for ref in (ids["crm"].pop(link.crm_id, ""), ids["peer"].pop(link.peer_id, "")) if ref]
+        if refs:
+            found[refs[0]] = FoundContact(names[refs[0]], link, refs)
+    for ref in [*ids["crm"].values(), *ids["peer"].values()]:
+        found[ref] = FoundContact(names[ref], None, [ref])
+    return sorted(found.values(), key=lambda it: normalise_name(it.name))[:MOST_FOUND]

@@ -1,0 +1,370 @@
+"""The pages of mailboxes: who may open and do what, what they say, and that a mailbox user meets their own mailbox alone."""
+
+import csv
+import html
+import io
+import re
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection as database
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from reconciliation.models import AuditEntry, Connection, Mailbox, MailboxGroup, Run, SyncPass
+from tests.admin.test_pages import HOSTILE
+from tests.boxes import FOLDER, boxes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box(monkeypatch):
+    box = boxes("microsoft")
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    switch(box, contacts=True)
+    return box
+
+
+def switch(box, *, is_on=True, contacts):
+    SyncPass.objects.filter(pk=box.parent.pk).update(is_on=is_on, settings={"mailbox_settings": {"contacts": {"value": contacts}}})
+
+
+def log_in(client, role):
+    user = User.objects.create_user(f"a-{role}", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    client.force_login(user)
+    return user
+
+
+def text(answer):
+    assert answer.status_code == 200, answer.status_code
+    return html.unescape(re.sub(r"\s+", " ", answer.content.decode()))
+
+
+def mailbox(box, address=""):
+    return Mailbox.objects.get(address=address or box.mine)
+
+
+def post(client, where, **values):
+    return client.post(where, {"back": "/mailboxes/", **values}, follow=True)
+
+
+def many(box, n, **values):
+    rows = [Mailbox(connection=box.parent.peer, address=f"m{i:04}@x.example", crm_user_id="005x", state="active") for i in range(n)]
+    for row in rows:
+        for name, value in values.items():
+            setattr(row, name, value)
+    return Mailbox.objects.bulk_create(rows)
+
+
+# --- all of them ----------------------------------------------------------------------------------------------------
+
+
+def test_before_anything_is_connected_the_list_says_what_to_do(client):
+    log_in(client, "admin")
+    assert "Connect Salesforce and Microsoft 365 or Google" in text(client.get("/mailboxes/"))
+    assert client.get("/mailboxes/settings/").status_code == 302 and client.get("/mailboxes/add/").status_code == 302
+
+
+def test_s4_12_the_list_says_of_each_mailbox_how_it_stands_and_why(client, box):
+    """S4.11, S4.12: state, last and next run, issues; a suspension with its reason."""
+    log_in(client, "viewer")
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.put(FOLDER, surname="Berg", emailAddresses=[{"address": "bo@acme.example"}])
+    box.run()
+    many(box, 1, state="suspended", state_reason="Six runs in a row failed: the password was changed.", state_at=timezone.now())
+
+    page = text(client.get("/mailboxes/"))
+
+    assert box.mine in page and "Six runs in a row failed: the password was changed." in page
+    row = page[page.index(box.mine) : page.index(box.theirs)]
+    assert "Finished" in row and f'/mailboxes/{mailbox(box).pk}/#issues">1<' in row
+    assert "Suspended</span><strong>1<" in page and "With open issues</span><strong>1<" in page
+    only = text(client.get("/mailboxes/?issues=yes"))
+    assert box.mine in only and box.theirs not in only
+    assert "m0000@x.example" in text(client.get("/mailboxes/?state=suspended"))
+    assert "No mailbox with this filter" in text(client.get("/mailboxes/?q=nobody-is-called-so"))
+    switch(box, is_on=False, contacts=True)
+    assert "is switched off: no mailbox is synced" in text(client.get("/mailboxes/"))
+
+
+def test_a_thousand_mailboxes_cost_the_list_as_many_queries_as_three(client, box):
+    log_in(client, "operator")
+    client.get("/mailboxes/")
+    with CaptureQueriesContext(database) as few:
+        client.get("/mailboxes/")
+    many(box, 1000)
+    with CaptureQueriesContext(database) as lots:
+        page = text(client.get("/mailboxes/"))
+    assert len(lots) == len(few) <= 22
+    assert "Active</span><strong>1,000<" in page and "Page 1 of 21" in page and "All 1,002" in page
+    assert "Active</span><strong>1,000<" in text(client.get("/mailboxes/?page=21"))
+
+
+def test_s4_9_s4_10_many_are_paused_resumed_and_synced_at_once(client, box):
+    """S4.9, S4.10, for the chosen ones or all that the filter shows."""
+    log_in(client, "operator")
+    rows = many(box, 3)
+
+    page = text(post(client, "/mailboxes/bulk/", do="pause", chosen=[rows[0].pk, rows[1].pk]))
+    assert "2 mailboxes paused." in page
+    assert list(Mailbox.objects.filter(state="paused").values_list("address", flat=True)) == ["m0000@x.example", "m0001@x.example"]
+    assert "1 mailbox resumed." in text(post(client, "/mailboxes/bulk/?q=m0001", do="resume", all="yes"))
+    assert "Left as it is: m0000@x.example: It is paused, so nothing is synced" in text(
+        post(client, "/mailboxes/bulk/", do="sync_now", chosen=[rows[0].pk])
+    )
+    assert "Choose at least one mailbox" in text(post(client, "/mailboxes/bulk/", do="pause"))
+    assert "Choose what to do" in text(post(client, "/mailboxes/bulk/", do="explode", chosen=[rows[0].pk]))
+
+
+def test_the_export_holds_every_mailbox_and_no_formula(client, box):
+    log_in(client, "viewer")
+    many(box, 3, name="=HYPERLINK(1)")
+    answer = client.get("/mailboxes/export.csv?q=m0")
+    rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
+    assert len(rows) == 4 and rows[1][:2] == ["m0000@x.example", "'=HYPERLINK(1)"]
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_who_may_not_change_settings_cannot(client, box, role):
+    log_in(client, role)
+    pk = mailbox(box).pk
+    admin_only = ("/mailboxes/settings/save/", "/mailboxes/settings/creation/", "/mailboxes/groups/add/", "/mailboxes/add/these/")
+    for where in (*admin_only, "/mailboxes/add/file/", f"/mailboxes/{pk}/start/", f"/mailboxes/{pk}/group/"):
+        assert client.post(where).status_code == 403, where
+    assert client.get("/mailboxes/add/").status_code == client.get(f"/mailboxes/{pk}/user/").status_code == 403
+    for where in ("/mailboxes/bulk/", f"/mailboxes/{pk}/do/", f"/mailboxes/{pk}/settings/", f"/mailboxes/{pk}/preview/"):
+        assert (client.post(where).status_code == 403) == (role == "viewer"), where
+    page = text(client.get(f"/mailboxes/{pk}/"))
+    assert ("Sync now" in page) == (role == "operator") and "Send a sign-in link" not in page
+
+
+# --- one of them ----------------------------------------------------------------------------------------------------
+
+
+def test_c33_a_real_mailbox_starts_once_its_preview_was_looked_at(client, box):
+    """C33: a new mailbox begins with a preview of what its first run would do; nothing is written before."""
+    ada = log_in(client, "admin")
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=False)
+    SyncPass.objects.filter(mailbox__address=box.mine).update(is_on=False, switched_on_at=None)
+    box.contact("Lind", "bo@acme.example")
+    where = f"/mailboxes/{mailbox(box).pk}/"
+    assert "Its first run is a preview; nothing is written." in text(client.get(where))
+    assert "Make a preview of" in text(post(client, f"{where}start/"))
+    box.run(kind="preview")
+    plan = box.runs[-1]
+    Run.objects.filter(pk=plan.pk).update(started_at=timezone.now())  # the box has a clock of its own
+
+    page = text(client.get(where))
+    assert "1 contact would be created" in page and "I have looked at it: start this mailbox" in page
+    assert "There is a newer preview" in text(post(client, f"{where}start/", plan=plan.pk - 1))
+    Mailbox.objects.filter(pk=mailbox(box).pk).update(settings={"view": "everything"})
+    assert "Make a new one and look at that" in text(post(client, f"{where}start/", plan=plan.pk))
+    Mailbox.objects.filter(pk=mailbox(box).pk).update(settings={})
+    assert box.folder() == []
+    assert "is started" in text(post(client, f"{where}start/", plan=plan.pk))
+
+    assert mailbox(box).state == "active" and AuditEntry.objects.filter(action="start mailbox", user_id=ada.pk).exists()
+    assert box.run().created == 1 and len(box.folder()) == 1
+    assert "was started before" in text(post(client, f"{where}start/", plan=plan.pk))
+
+
+def test_c33_many_new_mailboxes_are_started_after_one_look_at_their_previews(client, box):
+    """C33: the sums stand above, each preview is a click away; one that has none, or whose settings changed, is left as it is."""
+    log_in(client, "admin")
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=False)
+    SyncPass.objects.exclude(mailbox=None).update(is_on=False, switched_on_at=None)
+    box.contact("Lind")
+    box.contact("Theirs", owner=box.theirs)
+    pks = [mailbox(box).pk, mailbox(box, box.theirs).pk]
+    assert "None of them can be started" in text(post(client, "/mailboxes/bulk/", do="start", chosen=pks))
+    asked = text(post(client, "/mailboxes/bulk/", do="preview", chosen=[*pks, *(m.pk for m in many(box, 1, address="started@x.example"))]))
+    assert "2 mailboxes previewed as workers are free" in asked and "started@x.example: it was started before" in asked
+    for address in (box.mine, box.theirs):
+        box.run(address, kind="preview")
+    Run.objects.update(started_at=timezone.now())
+
+    page = text(client.post("/mailboxes/bulk/", {"do": "start", "chosen": [*pks, *(m.pk for m in many(box, 1))]}))
+    assert "create 2 contacts" in page and "m0000@x.example: it is on, and was started before" in page
+    plans = re.findall(r'name="plan" value="([0-9:]+)"', page)
+    assert len(plans) == 2 and set(Mailbox.objects.filter(pk__in=pks).values_list("state", flat=True)) == {"new"}
+    Mailbox.objects.filter(pk=pks[1]).update(settings={"view": "everything"})
+    said = text(post(client, "/mailboxes/start/", plan=plans))
+
+    assert "1 mailbox started" in said and f"Left as it is: {box.theirs}: Mapping, fields or a connection were changed" in said
+    assert (mailbox(box).state, mailbox(box, box.theirs).state) == ("active", "new")
+    assert post(client, "/mailboxes/start/", plan=["x", "1:²", ":", f"{pks[1]}:{plans[0].partition(':')[2]}"]).status_code == 200
+    assert mailbox(box, box.theirs).state == "new"
+
+
+def test_one_mailbox_shows_counts_issues_settings_and_finds_contacts(client, box):
+    log_in(client, "operator")
+    for n in range(3):
+        box.contact(f"Lind{n}", f"bo{n}@acme.example")
+    box.run()
+    box.put(FOLDER, surname="Berg", emailAddresses=[{"address": "bo1@acme.example"}])
+    box.run()
+    where = f"/mailboxes/{mailbox(box).pk}/"
+
+    page = text(client.get(where))
+    assert "<dt>Contacts in agreement</dt><dd>3</dd>" in page and "<b>1</b> Remap" in page
+    assert "My Contacts <span" in page and "Latest runs" in page
+    for q, hits in (("lind1", ["Lind1"]), ("bo2@", ["bo2@acme.example"]), ("li", ["Lind0", "Lind1", "Lind2"])):
+        found = text(client.get(f"{where}?q={q}"))
+        assert [h for h in ("Lind0", "Lind1", "Lind2", "bo2@acme.example") if f"<td>{h}" in found] == hits, q
+    assert "No contact of this mailbox begins so" in text(client.get(f"{where}?q=zzz"))
+    assert "Enter at least two characters" in text(client.get(f"{where}?q=z"))
+    assert HOSTILE not in client.get(where, {"q": HOSTILE}).content.decode()
+
+
+def test_s1_3_s1_4_an_operator_customises_one_mailbox_and_sees_the_count(client, box):
+    """S1.3, S1.4: the Contacts switch and CUSTOMIZE with the view, counted as it is chosen."""
+    log_in(client, "operator")
+    switch(box, contacts=False)
+    box.contact("Lind")
+    box.contact("Theirs", owner=box.theirs)
+    where = f"/mailboxes/{mailbox(box).pk}/"
+    assert "Contacts are switched off for it." in text(client.get(where))
+    counts = [client.get(f"{where}count/", {"view": view}).json()["words"] for view in ("", "mine", "everything", "00B000000000999")]
+    assert counts[:3] == ["1 contact in this view now"] * 2 + ["2 contacts in this view now"] and "cannot be counted" in counts[3]
+
+    page = text(post(client, f"{where}settings/", contacts="on", view="everything"))
+
+    assert "Saved: Contacts, Salesforce view." in page and "Everything is compared anew" in page
+    assert mailbox(box).settings == {"contacts": True, "view": "everything"}
+    assert box.run().created == 2
+    assert "Nothing was changed" in text(post(client, f"{where}settings/", contacts="on", view="everything"))
+
+
+def test_an_admin_sets_what_holds_for_all_and_for_a_group(client, box):
+    log_in(client, "admin")
+    page = text(post(client, "/mailboxes/settings/save/", contacts="on", view="mine", deletion="forbidden", deletion_locked="on"))
+    assert "Saved: Deleting a contact from the folder." in page
+    assert "If allowed, a contact deleted in the folder is deleted in Salesforce for everybody" in text(client.get("/mailboxes/settings/"))
+    assert "is no choice of" in text(post(client, "/mailboxes/settings/save/", deletion="sometimes"))
+    post(client, "/mailboxes/groups/add/", name="Sales")
+    group = MailboxGroup.objects.get()
+    assert "Saved." in text(
+        client.post(f"/mailboxes/groups/{group.pk}/", {"name": "Sales", "view": "everything", "contacts": ""}, follow=True)
+    )
+    group.refresh_from_db()
+    assert group.settings == {"view": "everything"}
+    pk = mailbox(box).pk
+    post(client, f"/mailboxes/{pk}/group/", group=group.pk)
+    assert "All Contacts <span" in text(client.get(f"/mailboxes/{pk}/"))
+    assert "no field “Nowhere__c”" in text(post(client, "/mailboxes/settings/creation/", field="Nowhere__c", value="x"))
+    assert "Saved. It holds for contacts that are new" in text(
+        post(client, "/mailboxes/settings/creation/", field="Department", value="Sales")
+    )
+    assert "is gone" in text(client.post(f"/mailboxes/groups/{group.pk}/", {"do": "delete"}, follow=True))
+    assert mailbox(box).group is None
+
+
+def test_an_admin_chooses_the_salesforce_user(client, box):
+    log_in(client, "admin")
+    pk, wanted = mailbox(box).pk, box.users[box.theirs]
+    page = text(client.get(f"/mailboxes/{pk}/user/", {"q": box.theirs}))
+    assert f'value="{wanted}"' in page
+    assert "in Salesforce from the next run on" in text(post(client, f"/mailboxes/{pk}/user/", user=wanted))
+    assert (mailbox(box).crm_user_id, mailbox(box).crm_user_chosen) == (wanted, True)
+    assert "No user of Salesforce has this address or name" in text(client.get(f"/mailboxes/{pk}/user/", {"q": HOSTILE}))
+
+
+def test_mailboxes_are_added_from_directory_file_and_by_address(client, box):
+    log_in(client, "admin")
+    Mailbox.objects.filter(address=box.theirs).delete() if not SyncPass.objects.filter(mailbox__address=box.theirs).delete() else None
+    Mailbox.objects.filter(address=box.theirs).delete()
+    peer = box.parent.peer_id
+    assert "The directory is read when you press the button" in text(client.get("/mailboxes/add/"))
+    page = text(client.get(f"/mailboxes/add/?by=directory&connection={peer}"))
+    assert f'value="{box.theirs}"' in page and f'value="{box.mine}"' not in page and "is a mailbox" in page
+    assert "1 mailbox is added" in text(post(client, "/mailboxes/add/these/", connection=peer, chosen=[box.theirs]))
+    assert mailbox(box, box.theirs).crm_user_id == box.users[box.theirs]
+    said = text(post(client, "/mailboxes/add/these/", connection=peer, addresses=f"new@x.example, no-address\n{box.mine}"))
+    assert "1 mailbox is added" in said and "is no e-mail address" in said and "is a mailbox here already" in said
+
+    file = SimpleUploadedFile("people.csv", b"address;group\r\nc1@x.example;\r\nc2@x.example;Nowhere\r\n=cmd()@x.example;\r\n")
+    page = text(client.post("/mailboxes/add/preview/", {"connection": peer, "file": file, "back": "/mailboxes/"}, follow=True))
+    assert "1 mailbox of Microsoft 365 would be added" in page and "There is no group “Nowhere”" in page
+    content = re.search(r"<textarea[^>]*>(.*?)</textarea>", page)[1]
+    assert not Mailbox.objects.filter(address="c1@x.example").exists()
+    assert "1 mailbox is added" in text(post(client, "/mailboxes/add/file/", connection=peer, content=content.replace(" c", "\nc")))
+    bad = SimpleUploadedFile("people.csv", b"\xff\xfe\xff address")
+    assert "Nothing was added" in text(
+        client.post("/mailboxes/add/preview/", {"connection": peer, "file": bad, "back": "/mailboxes/"}, follow=True)
+    )
+
+
+# --- a mailbox user's own page --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ann(client, box):
+    user = User.objects.create_user("ann")
+    user.groups.add(Group.objects.get(name="mailbox user"))
+    Mailbox.objects.filter(address=box.mine).update(user=user)
+    client.force_login(user)
+    return user
+
+
+def test_s4_8_a_mailbox_user_sees_and_changes_their_own_mailbox_alone(client, box, ann):
+    """S4.8, S4.9: their own settings within what an admin locked, and pause, resume and sync now."""
+    box.run()
+    page = text(client.get("/", follow=True))
+    assert f"My mailbox: {box.mine}" in page and box.theirs not in page
+    for where in (
+        "/mailboxes/",
+        f"/mailboxes/{mailbox(box).pk}/",
+        "/runs/",
+        "/records/",
+        "/connections/",
+        "/setup/",
+        "/auth/user/",
+        "/journal/",
+    ):
+        assert client.get(where).status_code == 403, where
+    for where in (f"/mailboxes/{mailbox(box, box.theirs).pk}/do/", "/mailboxes/bulk/", "/mailboxes/settings/save/"):
+        assert client.post(where, {"do": "pause", "all": "yes"}).status_code == 403, where
+    assert [href for href in re.findall(r'<a href="(/[^"]*)"', page) if href.startswith(("/runs", "/mailboxes", "/records"))] == []
+
+    assert "Saved: Salesforce view." in text(client.post("/my-mailbox/settings/", {"view": "everything"}, follow=True))
+    assert mailbox(box).settings == {"view": "everything"} and mailbox(box, box.theirs).settings == {}
+    SyncPass.objects.filter(pk=box.parent.pk).update(settings={"mailbox_settings": {"view": {"value": "mine", "is_locked": True}}})
+    assert "Set by an admin for all mailboxes" in text(client.get("/my-mailbox/settings/"))
+    said = text(client.post("/my-mailbox/settings/", {"view": "mine", "back": "/my-mailbox/"}, follow=True))
+    assert "is set by an admin" in said and mailbox(box).settings == {"view": "everything"}
+    assert "contacts in this view now" in client.get("/my-mailbox/count/", {"view": "mine"}).json()["words"]
+
+    assert "is paused" in text(client.post("/my-mailbox/do/", {"do": "pause"}, follow=True))
+    assert (mailbox(box).state, mailbox(box).state_by) == ("paused", "ann")
+    assert "goes on within a minute" in text(client.post("/my-mailbox/do/", {"do": "resume"}, follow=True))
+    Mailbox.objects.filter(address=box.mine).update(state="paused", state_by="a-admin")
+    assert "An admin paused this mailbox" in text(client.post("/my-mailbox/do/", {"do": "resume", "back": "/my-mailbox/"}, follow=True))
+    assert "There is no such thing" in text(client.post("/my-mailbox/do/", {"do": "link", "back": "/my-mailbox/"}, follow=True))
+
+
+def test_without_a_mailbox_there_is_no_page_of_ones_own(client, box):
+    log_in(client, "admin")
+    assert client.get("/my-mailbox/").status_code == 403
+    user = User.objects.create_user("nobody")
+    user.groups.add(Group.objects.get(name="mailbox user"))
+    client.force_login(user)
+    assert client.get("/my-mailbox/").status_code == 404
+    client.logout()
+    assert client.get("/my-mailbox/").status_code == 302
+
+
+@pytest.mark.parametrize("junk", ["", "\u00b2", "9" * 21, "-1", "https://[::1/%zz", "x" * 5000, "<script>alert(1)</script>"])
+def test_junk_on_ones_own_page_is_refused_said_or_ignored(client, box, ann, junk):
+    names = ("do", "back", "contacts", "view", "deletion", "out_of_view", "existing")
+    for where in ("/my-mailbox/do/", "/my-mailbox/settings/"):
+        assert client.post(where, dict.fromkeys(names, junk)).status_code == 302
+    for where in ("/my-mailbox/", "/my-mailbox/settings/", "/my-mailbox/count/"):
+        answer = client.get(where, {"q": junk, "view": junk})
+        assert answer.status_code == 200 and "<script>alert" not in answer.content.decode()
+    if "/" not in junk:
+        assert client.post(f"/sign-in/{junk or 'x'}/").status_code == 200
+    assert mailbox(box).settings in ({}, {"view": junk}) and ("<" not in junk or mailbox(box).settings == {})
