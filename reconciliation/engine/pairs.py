@@ -329,6 +329,8 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         for key in terms.kind.keys(record):
             by_key.setdefault(key, []).append(record)
     holders = pair_reads.holders(context, other, [r.ref.id for r in found])
+    if other == "crm":  # links of this page that just followed to one of them are not stored yet
+        holders |= {work.bindings[id_].crm_id: work.bindings[id_].peer_id for id_ in work.followed}
     refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
     flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
     unanswered = pair_reads.in_flight(context, work.side, (k for some in keys.values() for k in some))

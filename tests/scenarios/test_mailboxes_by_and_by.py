@@ -162,3 +162,19 @@ def test_a_question_about_a_deletion_closes_when_its_link_ends(box: Boxes) -> No
     box.run()
 
     assert (box.links(), Case.objects.get().state) == ({}, "closed")
+
+
+def test_an_item_that_meets_the_contact_that_another_one_just_followed_to_is_asked_about(box: Boxes) -> None:
+    """I3, C16: a contact has one item, also within one page of changes."""
+    lost = box.contact("Lind", "bo@acme.example")
+    box.run()
+    kept = box.contact("Moss", "mo@acme.example")
+    box.put("Salesforce Contacts", surname="Moss", emails=["mo@acme.example"])
+    first = next(row for row in box.folder() if row["surname"] == "Lind")
+    box.change(first["id"], jobTitle="Buyer")
+    box.world.salesforce.merge({"object": "Contact", "winner": kept, "losers": [lost]})
+
+    run = box.run()
+
+    assert run.state == Run.State.FINISHED, run.note
+    assert (list(box.links()), Case.objects.get(state="open").reason) == ([kept], "exists")

@@ -11,7 +11,7 @@ import pytest
 
 from connectors.mailboxes import BIN, INSIDE, Sighting
 from reconciliation.core.mailbox_settings import ALLOWED
-from reconciliation.engine import mailbox_ends, mailbox_sweep, pair_brakes, pair_reads, pair_recovery
+from reconciliation.engine import mailbox_ends, mailbox_sweep, pair_brakes, pair_reads
 from reconciliation.engine.mailbox_view import View
 from reconciliation.models import Mailbox, Tombstone
 from reconciliation.passes import contacts
@@ -74,10 +74,6 @@ def takes_its_own_write_back(patch: Patch) -> None:
     patch.setattr(mailbox_sweep, "_as_they_are_still", lambda context, fresh: fresh)
 
 
-def writes_ids_outside_the_folder(patch: Patch) -> None:
-    patch.setattr(pair_recovery, "PLACE", "nowhere")
-
-
 def goes_by_what_left(patch: Patch) -> None:
     """The cursor moves past a page whose departures were not looked at."""
     patch.setattr(mailbox_sweep, "_process_gone", lambda context, ids: None)
@@ -104,7 +100,6 @@ DEFECTS: dict[str, Callable[[Patch], None]] = {
         has_no_brake,
         shares_what_nobody_shared,
         takes_its_own_write_back,
-        writes_ids_outside_the_folder,
         goes_by_what_left,
         takes_every_item_for_inside,
         forgets_what_left_the_view,
