@@ -465,6 +465,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             pair_bases.agree(binding, agreed, decision.crm.fields, decision.peer.fields)
             pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer, is_carried_out=not decision.intents)
             binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
+            if context.terms.kind.is_mailbox:  # no base tells that a category is still owed, should the write get no answer
+                binding.is_retry_due = bool(decision.intents)
             if id_ in work.followed:
                 pair_bases.make_room(context, binding)
                 binding.is_write_back_due, binding.owed_since = True, context.wiring.now()
@@ -593,11 +595,17 @@ def _changed(
         binding.is_write_back_due, binding.owed_since = False, None
     crm_seen, peer_seen = (record, None) if side == "crm" else (None, record)
     pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_carried_out)
+    binding.is_retry_due = context.terms.kind.is_mailbox and not is_carried_out
 
 
 def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Done) -> None:
     id_, error = plan.record.ref.id, item.error
     is_repeat = id_ in work.tried
+    if isinstance(error, RecordGone) and error.code == FOLDER_GONE:
+        mailbox_ends.forget_folder(context)
+        sentence = "The mailbox's folder is gone; the next run makes it again, and this contact in it."
+        work.decide(replace(plan, outcome=Outcome.HELD, reason="folder_gone", sentence=sentence, case=None))
+        return
     if isinstance(error, StaleVersion | RecordGone) or (isinstance(error, TakenForDuplicate) and not error.refs and not is_repeat):
         work.again.add(id_)
         return

@@ -199,7 +199,7 @@ def _rest_is_silent(story: Story, costs: Mapping[str, Mapping[str, int]]) -> Non
         if sum(costs[box].values()) > 2 and _is_simple(story, box):
             story.broken.append(f"acceptance 3: a quiet run over {box} cost {costs[box]}")
         if (
-            _open_cases(story, box).filter(kind__in=("remap", "deletion")).exists()
+            _open_cases(story, box).filter(kind__in=("remap", "deletion", "exists")).exists()
             or LookAgain.objects.filter(sync_pass=story.boxes.passes[box]).exists()
         ):
             continue  # what waits is asked about anew, and may have its answer by now
