@@ -12,7 +12,7 @@ from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, Tombstone
+from reconciliation.models import Binding, Case, Mailbox, Tombstone
 from reconciliation.passes import contacts as rules
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
@@ -137,3 +137,12 @@ def note_view(context: RunContext, binding: Binding, crm: Record) -> bool:
         return False
     binding.is_out_of_view, binding.is_retry_due = not binding.is_out_of_view, True
     return True
+
+
+def forget_folder(context: RunContext) -> None:
+    """Has the next run look for the mailbox's folder, and make it again: it is known to be gone by a write only, where nothing
+    was in it that a list of changes could tell of."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is not None:
+        Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="")
+        context.save_pass(cursor="")

@@ -20,7 +20,7 @@ from connectors.errors import (
     StaleVersion,
     TakenForDuplicate,
 )
-from connectors.mailboxes import INSIDE, PLACE
+from connectors.mailboxes import FOLDER_GONE, INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import REMOVE
 from reconciliation.core.operations import CaseOpening, Intent

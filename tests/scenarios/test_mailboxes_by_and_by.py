@@ -178,3 +178,36 @@ def test_an_item_that_meets_the_contact_that_another_one_just_followed_to_is_ask
 
     assert run.state == Run.State.FINISHED, run.note
     assert (list(box.links()), Case.objects.get(state="open").reason) == ([kept], "exists")
+
+
+def test_an_empty_folder_that_its_user_deleted_is_made_again_once_something_belongs_there(box: Boxes) -> None:
+    """S1.6: no list of changes tells that a label is gone which no contact bore."""
+    box.run()
+    box.drop_folder()
+    box.contact("Lind", "bo@acme.example")
+
+    box.run()
+    box.run()
+
+    assert only(box.folder())["surname"] == "Lind"
+    assert is_at_rest(box)
+
+
+def test_a_category_that_was_written_without_an_answer_is_written_again(box: Boxes) -> None:
+    """D8: nothing else of the pair says that it is owed."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    method, path = {
+        "microsoft": ("PATCH", "/v1.0/users/{id}/contacts/{id}"),
+        "google": ("POST", "/v1/people:batchUpdateContacts"),
+    }[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": method, "path": path, "times": 1})
+    box.run()
+    assert "Salesforce: not in view" not in only(box.folder())["categories"]
+
+    box.run()
+
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
