@@ -114,7 +114,8 @@ def _nobody_is_left_out(story: Story, box: str) -> None:
 
 def _nothing_twice(story: Story, box: str) -> None:
     """I3: one item for a contact, one contact for an item."""
-    markers = Counter(i.marker for i in _items(story, box).values() if i.place == INSIDE and i.marker)
+    asked = set(_open_cases(story, box).values_list("peer_id", flat=True))
+    markers = Counter(i.marker for i in _items(story, box).values() if i.place == INSIDE and i.marker and i.id not in asked)
     for marker, n in markers.items():
         if n > 1 and not any(marker.startswith(copy) for copy in story.users.copies if copy) and "" not in story.users.copies:
             story.broken.append(f"I3: {n} items in the folder of {box} name {marker}")

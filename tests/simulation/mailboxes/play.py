@@ -106,7 +106,7 @@ class Story:
         self.boxes.clock.forward(round_.pause)
         for box in round_.boxes:
             run = self.run(self.users.addresses[box], trouble=round_.trouble, is_full=round_.is_full)
-            if run is not None and run.state == Run.State.HELD and round_.approves:
+            if run is not None and run.state == Run.State.HELD and round_.approves and _has_a_plan(run):
                 self.run(self.users.addresses[box], kind=Run.Kind.APPLY, apply_of=run.pk)
 
     def _act_during_run(self) -> None:
@@ -166,7 +166,7 @@ class Story:
                 self.boxes.calls()
                 run = self.run(address, forward=400)
                 costs[address] = self.boxes.calls()
-                if run is not None and run.state == Run.State.HELD and Operation.objects.filter(run=run, state="planned").exists():
+                if run is not None and run.state == Run.State.HELD and _has_a_plan(run):
                     self.run(address, kind=Run.Kind.APPLY, apply_of=run.pk)
                 is_quiet &= run is not None and run.state == Run.State.FINISHED and sum(self.watch.writes.values()) == before
             quiet = quiet + 1 if is_quiet else 0
@@ -179,6 +179,10 @@ class Story:
             self.broken.append("I4: the runs never became quiet")
         checks.look_at(self, costs)
         self.log += checks.what_stands(self)
+
+
+def _has_a_plan(run: Run) -> bool:
+    return Operation.objects.filter(run=run, state=Operation.State.PLANNED).exists()
 
 
 def play(seed: int, system: str, switches: Switches | None = None) -> Story:
