@@ -12,7 +12,7 @@ from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, Mailbox, Tombstone
+from reconciliation.models import Binding, Case, Difference, Mailbox, Tombstone
 from reconciliation.passes import contacts as rules
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
@@ -70,6 +70,8 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
     """Lets the items of contacts that left the view leave the folder, where the setting says so (D8)."""
     hidden = [i for i in ids if i in work.bindings and work.bindings[i].is_out_of_view and _holds(work, i)]
+    differs = set(Difference.objects.filter(binding__in=[work.bindings[i].pk for i in hidden]).values_list("binding", flat=True))
+    hidden = [i for i in hidden if work.bindings[i].pk not in differs]  # what only the item says would be lost: it stays, marked
     items = read_inside(context, [work.bindings[i].peer_id for i in hidden]) if hidden else {}
     for id_ in hidden:
         binding = work.bindings[id_]

@@ -555,6 +555,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             else:
                 work.unwritten[id_] -= 1
                 _changed(context, work.bindings[id_], plan, side, op, item.record, is_carried_out=not work.unwritten[id_])
+                if work.bindings[id_].is_out_of_view and (plan.is_link or id_ in work.followed):
+                    work.bindings[id_].is_retry_due = True  # it was noted with the link; its category is still owed
                 known.append(work.bindings[id_])
             work.done.add(id_)
         else:

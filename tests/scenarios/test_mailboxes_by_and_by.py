@@ -211,3 +211,18 @@ def test_a_category_that_was_written_without_an_answer_is_written_again(box: Box
 
     assert "Salesforce: not in view" in only(box.folder())["categories"]
     assert is_at_rest(box)
+
+
+def test_an_item_that_says_more_than_its_contact_out_of_view_is_not_removed(box: Boxes) -> None:
+    """D8 remove, I1: a text that stands nowhere else stays where it was typed."""
+    box.contact("Lind", "bo@acme.example", owner=box.theirs, Title="Buyer")
+    box.set(out_of_view="remove")
+    box.run()
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"], jobTitle="Head of buying")
+
+    box.run()
+    box.run()
+
+    assert only(box.folder())["jobTitle"] == "Head of buying"
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
