@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 
 CONTACT = "contact"
 CATEGORIES, FOREIGN_ID, PLACE, BEYOND = "categories", "foreignId", "place", "beyond"
+FOLDER_GONE = "folder"  # the code of RecordGone when our own folder is not there any more
 INSIDE, OUTSIDE, BIN = "inside", "outside", "bin"  # what PLACE holds: in our folder, elsewhere in the mailbox, deleted
 
 _ADDRESS = ("Street", "City", "State", "PostalCode", "Country")
