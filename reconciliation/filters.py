@@ -145,7 +145,9 @@ def passes_of_mailboxes(text: str) -> QuerySet[SyncPass]:
 
 class ContactQuestionFilter(CaseFilter):
     kind = django_filters.ChoiceFilter(
-        choices=[(Case.Kind.DELETION, "What shall become of it?"), (Case.Kind.EXISTS, "Is it this contact?")], empty_label="Any question"
+        choices=[(Case.Kind.DELETION, "What shall become of it?"), (Case.Kind.EXISTS, "Is it this contact?")],
+        empty_label="Any question",
+        label="Question",
     )
     mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
 

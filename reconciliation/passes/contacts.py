@@ -292,7 +292,7 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
             item, bound, crm, "It was deleted in the mailbox's folder, and staff decided to delete it in Salesforce.", common
         )
     if known.others:
-        mailboxes = "another mailbox holds" if known.others == 1 else f"{known.others} other mailboxes hold"
+        mailboxes = "Another mailbox holds" if known.others == 1 else f"{known.others} other mailboxes hold"
         return _ask(
             item, "others", f"It was deleted here. {mailboxes} this contact; deleting it in Salesforce takes it from there, too.", common
         )

@@ -19,6 +19,7 @@ from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, INSIDE, PLACE
 from reconciliation.core.counting import bent, counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import ALLOWED
+from reconciliation.core.mapping import Direction
 from reconciliation.core.operations import Intent
 from reconciliation.core.settling import do_agree
 from reconciliation.core.values import is_blank, isolated
@@ -49,6 +50,7 @@ LINK, CREATE, PERSONAL = "link contact", "create contact", "personal"
 DECIDED = {DELETE: "contact deleted", PUT_BACK: "put back", KEEP_HERE: "kept apart"}
 GONE_IN_CRM = "edited_here"  # the reason of a case: the contact is gone, or out of view, and its item was edited
 MOST_NAMED = 20
+MOST_SHOWN = 300  # characters of a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,16 @@ def _stamp(case: Case, holders: Holders) -> str:
 def _answers_of_deleted_item(case: Case, holders: Holders) -> list[Answer]:
     name, mailbox = isolated(case.name), case.sync_pass.mailbox
     crm, stamp = case.sync_pass.crm.get_system_display(), _stamp(case, holders)
-    delete = [PlannedWrite(crm, f"Contact {case.crm_id} {case.name}", "the contact", f"deleted (in the Recycle Bin of {crm})")]
+    delete = [PlannedWrite(crm, f"Contact {case.crm_id} {isolated(case.name)}", "the contact", f"deleted (in the Recycle Bin of {crm})")]
     remarks = ["Activities of the contact stay or go as they do when somebody deletes it there."]
     if holders.count:
-        remarks.insert(0, f"{holders.sentence} It leaves {bent(holders.count, 'that folder', 'those folders')} in the next run of each.")
+        leaves = (
+            f"It leaves {bent(holders.count, 'that folder', 'those folders')} in the next run over {bent(holders.count, 'it', 'each')}."
+        )
+        remarks.insert(0, f"{holders.sentence} {leaves}")
     is_allowed = effective_of(case.sync_pass, mailbox)["deletion"].value == ALLOWED
     refusal = "" if is_allowed else "Removal is forbidden in this mailbox by now: put the contact back, or keep it in Salesforce only."
-    put = [PlannedWrite(_mail(case), f"folder “{FOLDER}” of {mailbox.address}", name, f"made again, with the values of {crm}")]
+    put = [PlannedWrite(_mail(case), f"folder “{FOLDER}” of {mailbox.address}", "a new contact", f"{name}, with what {crm} holds now")]
     keep = (
         f"Nothing is written: the contact stays in {crm} and in other mailboxes.",
         f"It is not put back into the folder of {mailbox.address} by an edit; its page under Deleted does that.",
@@ -128,7 +133,7 @@ def _answers_of_edited_item(case: Case) -> list[Answer]:
     name, crm, mail = isolated(case.name), case.sync_pass.crm.get_system_display(), _mail(case)
     address, stamp = case.sync_pass.mailbox.address, stamp_of(case)
     there = f"folder “{FOLDER}” of {address}"
-    delete = (PlannedWrite(mail, there, name, "moved to Deleted Items"),)
+    delete = (PlannedWrite(mail, there, f"contact {name}", "deleted (in Deleted Items, or the bin)"),)
     anew = (
         PlannedWrite(crm, "a new Contact", "all mapped fields", "what the mailbox holds"),
         PlannedWrite(mail, f"contact {name}", "Salesforce ID", "that of the new contact"),
@@ -247,7 +252,7 @@ def exists_answers(case: Case) -> list[Answer]:
     crm, mail, name, stamp = case.sync_pass.crm.get_system_display(), _mail(case), isolated(case.name), stamp_of(case)
     bound = Binding.objects.filter(sync_pass=case.sync_pass, is_tombstone=False, crm_id__in=[c["peer_id"] for c in case.candidates])
     held = set(bound.values_list("crm_id", flat=True))
-    item = f"contact {case.name} of {case.sync_pass.mailbox.address}"
+    item = f"contact {isolated(case.name)} of {case.sync_pass.mailbox.address}"
     links = []
     for candidate in case.candidates:
         id_ = candidate["peer_id"]
@@ -259,11 +264,8 @@ def exists_answers(case: Case) -> list[Answer]:
         refusal = f"Contact {id_} is in this folder already, as another item: delete one of the two in the mailbox." if id_ in held else ""
         plan = DecisionPlan(f"Link {name} to contact {id_} {isolated(candidate['name'])}", writes, remarks, stamp=stamp)
         links.append(Answer(LINK, "Link to this contact", plan, id_, refusal))
-    anew = (
-        PlannedWrite(crm, "a new Contact", "all mapped fields", "what the mailbox holds"),
-        PlannedWrite(mail, item, "Salesforce ID", "that of the new contact"),
-    )
-    owner = case.sync_pass.mailbox.crm_user_name or case.sync_pass.mailbox.address
+    anew = (*_writes_of_new(case), PlannedWrite(mail, item, "Salesforce ID", "that of the new contact"))
+    owner = isolated(case.sync_pass.mailbox.crm_user_name or case.sync_pass.mailbox.address)
     create_remarks = (f"It is owned by {owner}; its company finds the account. {crm} then has two contacts with one address.",)
     alone = ("Nothing is written. The item stays where it lies and is never shared, until this decision is taken back.",)
     return [
@@ -271,6 +273,14 @@ def exists_answers(case: Case) -> list[Answer]:
         Answer(CREATE, "Create another contact", DecisionPlan(f"Create another contact for {name}", anew, create_remarks, stamp=stamp)),
         Answer(PERSONAL, "Keep personal", DecisionPlan(f"Keep {name} personal", (), alone, stamp=stamp)),
     ]
+
+
+def _writes_of_new(case: Case) -> list[PlannedWrite]:
+    """Returns what a new contact gets of the item, as it was when the question was asked."""
+    crm, ours = case.sync_pass.crm.get_system_display(), decode_fields(case.crm_fields)
+    rules = mapping_of(case.sync_pass.whole.mapping, case.sync_pass.peer).rules
+    held = [(r.crm, ours.get(r.peer)) for r in rules if r.direction is not Direction.TO_PEER and not is_blank(ours.get(r.peer))]
+    return [PlannedWrite(crm, "a new Contact", name, isolated(str(value)[:MOST_SHOWN])) for name, value in held]
 
 
 def exists_answer(decision: Decision, answer: str, contact_id: str = "") -> str:
@@ -377,7 +387,7 @@ def take_back(case: Case) -> TakeBack | None:
     if case.state != Case.State.RESOLVED:
         return None
     if case.decision == LINK:
-        item = f"contact {case.name} of {case.sync_pass.mailbox.address}"
+        item = f"contact {isolated(case.name)} of {case.sync_pass.mailbox.address}"
         writes = (PlannedWrite(_mail(case), item, "Salesforce ID", "(blank)"),)
         remark = "The link ends, nothing is deleted on either side, and the question is open again."
         return TakeBack("", DecisionPlan("Take the link back", writes, (remark,), stamp=stamp_of(case)))

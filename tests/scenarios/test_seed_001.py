@@ -229,7 +229,7 @@ def test_a_deletion_that_would_empty_other_mailboxes_waits_for_a_person(box: Box
 
     assert len(box.contacts()) == 1
     case = Case.objects.get(state="open")
-    assert (case.reason, "another mailbox holds" in case.sentence) == ("others", True)
+    assert (case.reason, "Another mailbox holds" in case.sentence) == ("others", True)
 
 
 def test_d26_a_contact_taken_out_of_the_folder_is_personal_again(box: Boxes) -> None:

@@ -199,6 +199,8 @@ def test_d7_link_binds_the_item_to_the_contact_that_staff_chose_and_leaves_diffe
 
 def test_d7_create_anyway_makes_another_contact_owned_by_the_mailboxs_user(box: Boxes, staff: User) -> None:
     ids = same_address(box)
+    offered = next(a for a in questions.answers_of(asked()) if a.name == CREATE)
+    assert {w.field for w in offered.plan.writes} == {"FirstName", "LastName", "Email", "Salesforce ID"}
 
     answer(box, staff, CREATE)
 
