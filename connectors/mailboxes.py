@@ -164,6 +164,11 @@ class ContactBox(Connector, Protocol):
         """Tries what the product needs of this mailbox and returns a line for each. Writes nothing."""
         ...
 
+    def owner_addresses(self) -> list[str]:
+        """Returns the addresses, in lower case, of whoever consented for this mailbox; none where the system does not say. Raises
+        ConnectorError."""
+        ...
+
 
 class OpensMailboxes(Protocol):
     """A connection that leads to many mailboxes."""

@@ -62,6 +62,9 @@ def pair_up() -> list[SyncPass]:
         organisations_pass(crm, peer)
     if peer is not None and salesforce is not None:
         salesforce_passes(salesforce, peer)
+    for system in (Connection.System.MICROSOFT, Connection.System.GOOGLE):
+        if salesforce is not None and system in rows:
+            contacts_pass(salesforce, rows[system])
     return list(SyncPass.objects.select_related("crm", "peer", "mapping").exclude(pk__in=known).order_by("pk"))
 
 
