@@ -43,6 +43,11 @@ class AccountKey:
         return {"type": KIND, **own}
 
 
+def account_shown(secret: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what may be seen of a key that is stored."""
+    return {"email": str(secret["client_email"]), "client_id": str(secret["client_id"]), "key_id": str(secret["private_key_id"])}
+
+
 def account_read(data: bytes) -> AccountKey:
     """Returns the key that stands in the file. Raises AccountRefused."""
     if len(data) > MOST_BYTES:
