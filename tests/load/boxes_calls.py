@@ -1,0 +1,153 @@
+"""Measures of the pass over mailboxes: calls against the least the APIs allow, many mailboxes at rest, a first run."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from worlds import HTTP, ROOT, Place, Row, measured, place
+
+STEP = "tests/load/box_steps.py"
+SETTLED = 400  # seconds, more than the overlap
+SYSTEMS = ("microsoft", "google")
+SF_PAGE, SF_IDS, COMPOSITE = 2000, 1000, 24  # rows that one call carries; a composite's 25th part is the read-back
+GRAPH_PAGE, GRAPH_PARTS = 200, 20
+GOOGLE_PAGE, GOOGLE_BATCH = 1000, 200
+GRAPH_SIDE_BY_SIDE = 4
+VIEWS = 20
+
+
+@contextmanager
+def boxes(system: str, count: int = 1, latency_ms: int = 0, views: int = 0) -> Iterator[tuple[Place, list[str]]]:
+    """Yields a sandbox with connected mailboxes, and the Salesforce users they belong to."""
+    with place("bench:0", latency_ms) as it:
+        for n in range(1, count + 1):
+            address = f"box{n}@example.test"
+            _make(it, system, "user", {"mail": address} if system == "microsoft" else {"email": address})
+        yield it, json.loads(measured([STEP, "connect", it.control, system, str(count), str(views)], it.env)[0])
+
+
+def run(it: Place, rounds: int = 1) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(measured([STEP, "run", "0", "1", str(rounds)], it.env)[0])
+    assert told["states"] == ["finished"] and not told["failed"], told
+    return told
+
+
+def people(it: Place, size: int, owner: str) -> None:
+    for n in range(1, size + 1):
+        values = {"FirstName": f"First {n}", "LastName": f"Last {n:07d}", "Email": f"p{n}@example.com", "OwnerId": owner}
+        _make(it, "salesforce", "Contact", values)
+
+
+def least(system: str, crm: int, mail: int) -> int:
+    """The least calls of a run in which so many contacts changed in the CRM, or in the mailbox: one read of what changed on
+    each side, by pages; what was not read and must be compared, by batches; the writes, by batches. The changes that
+    either mail system tells come without our own entries, so that one read by id belongs to each batch of writes or
+    changes; a change in the mailbox needs the CRM's record read, too."""
+    page, batch = (GRAPH_PAGE, GRAPH_PARTS) if system == "microsoft" else (GOOGLE_PAGE, GOOGLE_BATCH)
+    sweeps = max(1, math.ceil(crm / SF_PAGE)) + max(1, math.ceil(mail / page))
+    to_mailbox = 2 * math.ceil(crm / batch)
+    to_crm = math.ceil(mail / batch) + math.ceil(mail / SF_IDS) + math.ceil(mail / COMPOSITE)
+    return sweeps + to_mailbox + to_crm
+
+
+def calls(sizes: list[int]) -> Iterator[Row]:
+    """One mailbox, linked by a first run and at rest; then so many changed on one side."""
+    for system in SYSTEMS:
+        with boxes(system) as (it, (owner,)):
+            people(it, max(sizes), owner)
+            _rest(it)
+            yield Row(f"{system}, nothing changed: calls", _counted(it, system), 2, at_most=1)
+            for size in sizes:
+                for side in ("crm", "mail"):
+                    _edit(it, system, side, size)
+                    it.advance(1)
+                    made = _counted(it, system, updated=size)
+                    floor = least(system, *((size, 0) if side == "crm" else (0, size)))
+                    yield Row(f"{system}, {size} changed in the {side}: calls", made, floor, at_most=1.05)
+                    _rest(it)
+
+
+def first_run(size: int, milliseconds: int) -> Iterator[Row]:
+    """The first run into an empty mailbox when every answer takes a while: seconds to what the calls need. Graph takes four
+    parts at once, each call to Google comes after the one before, and so do those to Salesforce."""
+    for system in SYSTEMS:
+        with boxes(system, latency_ms=milliseconds) as (it, (owner,)):
+            people(it, size, owner)
+            it.advance(SETTLED)
+            it.calls()
+            told = run(it)
+            assert told["created"] == size, told
+            made = it.calls()
+            side_by_side = GRAPH_SIDE_BY_SIDE if system == "microsoft" else 1
+            ideal = (made.get("salesforce", 0) + made.get(system, 0) / side_by_side) * milliseconds / 1000
+            yield Row(f"{system}, first run of {size}, {milliseconds} ms: s", round(told["seconds"][0], 2), round(ideal, 2), at_most=1.5)
+            yield Row(f"{system}, first run of {size}: CPU s", round(told["cpu"][0], 2), 0)
+
+
+def many(few: int, count: int, workers: int) -> Iterator[Row]:
+    """Mailboxes with nothing changed, shared out among processes; the first round is not counted."""
+    found = {}
+    for size in (few, count):
+        with boxes("microsoft", size, views=VIEWS) as (it, _):
+            found[size] = _shared(it, workers)
+    for n, name in enumerate(("calls", "s", "CPU s")):
+        ours, theirs = (round(found[size][n] / size, 4) for size in (count, few))
+        yield Row(f"{count} mailboxes at rest to {few}: {name} a mailbox", ours, theirs, at_most=1.5 if n else 1)
+    yield Row(f"{count} mailboxes at rest to {few}: MiB of a worker", found[count][3], found[few][3], at_most=1.15)
+
+
+def _shared(it: Place, workers: int) -> tuple[float, float, float, float]:
+    """Returns calls, seconds, CPU seconds of all workers, and the greatest peak of one, of the quiet round."""
+    for _ in range(2):
+        it.advance(SETTLED)
+        it.calls()
+        told, seconds = _side_by_side(it, workers)
+    made = sum(it.calls().values())
+    return made, seconds, sum(t["cpu"][-1] for t in told), max(t["peak"] for t in told)
+
+
+def _side_by_side(it: Place, workers: int) -> tuple[list[dict[str, Any]], float]:
+    at = time.monotonic()
+    started = [
+        subprocess.Popen([sys.executable, STEP, "run", str(n), str(workers)], cwd=ROOT, env=it.env, stdout=subprocess.PIPE, text=True)
+        for n in range(workers)
+    ]
+    told = [json.loads(process.communicate()[0]) for process in started]
+    assert all(t["states"] == ["finished"] for t in told), told
+    return told, time.monotonic() - at
+
+
+def _rest(it: Place) -> None:
+    for _ in range(3):
+        it.advance(SETTLED)
+        run(it)
+    it.advance(SETTLED)
+    it.calls()
+
+
+def _counted(it: Place, system: str, updated: int = 0) -> int:
+    it.calls()
+    told = run(it)
+    assert told["updated"] == updated, told
+    made = it.calls()
+    return made.get("salesforce", 0) + made.get(system, 0)
+
+
+def _edit(it: Place, system: str, side: str, count: int) -> None:
+    where, kind, field = ("salesforce", "Contact", "FirstName") if side == "crm" else (system, "contact", "givenName")
+    rows = HTTP.get(f"{it.control}/records/{where}/{kind}", timeout=600).json()["records"]
+    rows = [row for row in rows if side == "crm" or row["mailbox"] == "box1@example.test"]
+    for row in rows[:count]:
+        id_ = row.get("Id") or row["id"]
+        HTTP.patch(f"{it.control}/records/{where}/{kind}/{id_}", json={field: f"{side} {count}"}, timeout=60).raise_for_status()
+
+
+def _make(it: Place, system: str, kind: str, values: dict[str, Any]) -> None:
+    HTTP.post(f"{it.control}/records/{system}/{kind}", json=values, timeout=60).raise_for_status()
