@@ -72,7 +72,8 @@ def calls(bound: int, sizes: list[int]) -> Iterator[Row]:
 
 def first_run(size: int, milliseconds: int) -> Iterator[Row]:
     """The first run into an empty mailbox when every answer takes a while: seconds to what the calls need. Graph takes four
-    calls at once, but a $batch of twenty parts fills all four places, hence the second row without an aim; each call to Google comes after the one before, and so do those to Salesforce."""
+    calls at once, but a $batch of twenty parts fills all four places, hence the second row without an aim. Each call to
+    Google comes after the one before, and so do those to Salesforce."""
     for system in SYSTEMS:
         with boxes(system, latency_ms=milliseconds) as (it, (owner,)):
             people(it, size, owner)
@@ -87,6 +88,24 @@ def first_run(size: int, milliseconds: int) -> Iterator[Row]:
             one = (made.get("salesforce", 0) + made.get(system, 0)) * milliseconds / 1000
             yield Row(f"{system}, first run of {size}: s, calls one by one", round(told["seconds"][0], 2), round(one, 2))
             yield Row(f"{system}, first run of {size}: CPU s", round(told["cpu"][0], 2), 0)
+
+
+def quiet(few: int, many_: int, rounds: int) -> Iterator[Row]:
+    """A run with nothing changed, of a mailbox with few contacts and with many: calls, and the least CPU of some rounds."""
+    for system in SYSTEMS:
+        found = {}
+        for size in (few, many_):
+            with boxes(system) as (it, (owner,)):
+                people(it, size, owner)
+                _rest(it)
+                made, spent = _counted(it, system), []
+                for _ in range(rounds):
+                    it.advance(SETTLED)
+                    spent.append(run(it)["cpu"][0])
+                found[size] = made, min(spent)
+        for n, name in enumerate(("calls", "CPU s")):
+            ours, theirs = (round(found[size][n], 3) for size in (many_, few))
+            yield Row(f"{system}, quiet run, {many_} contacts to {few}: {name}", ours, theirs, at_most=1.5 if n else 1)
 
 
 def many(few: int, count: int, workers: int) -> Iterator[Row]:
