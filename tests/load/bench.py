@@ -13,7 +13,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 
-import boxes_calls
+import many_mailboxes
 import two_way
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
@@ -133,10 +133,7 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "two-way-resync": (partial(two_way.resync, 10_000), partial(two_way.resync, 100_000)),
     "two-way-memory": (partial(two_way.memory, 2_000, 20_000), partial(two_way.memory, 10_000, 100_000)),
     "two-way-load": (partial(two_way.first_load, 2_000, 3), partial(two_way.first_load, 20_000, 3)),
-    "mailbox-calls": (partial(boxes_calls.calls, 5_000, [1, 100, 1_000]), partial(boxes_calls.calls, 5_000, [1, 100, 1_000])),
-    "mailbox-first": (partial(boxes_calls.first_run, 1_000, 50), partial(boxes_calls.first_run, 5_000, 50)),
-    "mailbox-quiet": (partial(boxes_calls.quiet, 1_000, 5_000, 5), partial(boxes_calls.quiet, 1_000, 20_000, 5)),
-    "mailboxes": (partial(boxes_calls.many, 10, 100, 2), partial(boxes_calls.many, 10, 1_000, 2)),
+    "mailboxes": (partial(many_mailboxes.many, 10, 100, 2), partial(many_mailboxes.many, 10, 1_000, 2)),
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 
