@@ -2,9 +2,7 @@
 
 import pytest
 
-from connectors.mailboxes import CONTACT_SCHEMA
 from reconciliation.models import Connection, SyncPass
-from reconciliation.services.schemas import schemas_read
 from reconciliation.services.set_up import pair_up
 
 pytestmark = pytest.mark.django_db
@@ -30,11 +28,3 @@ def test_the_second_mail_system_shares_the_pass():
     pair_up()
     add("microsoft")
     assert pair_up() == [] and SyncPass.objects.get().peer.system == "google"
-
-
-@pytest.mark.parametrize("system", ["microsoft", "google"])
-def test_the_fields_of_contacts_are_known_without_a_call(system):
-    row = add(system)
-    assert schemas_read(row, None) == len(CONTACT_SCHEMA.attributes)
-    row.refresh_from_db()
-    assert set(row.schema_cache) == {"contact"}
