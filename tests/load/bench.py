@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 import mailboxes
+import many_mailboxes
 import two_way
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
@@ -143,6 +144,7 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "mailbox-calls": (partial(_each, mailboxes.calls, 1_000, [0, 1, 100]), partial(_each, mailboxes.calls, 5_000, [0, 1, 100, 1_000])),
     "mailbox-first": (partial(_each, mailboxes.first_run, 1_000, 50), partial(_each, mailboxes.first_run, 5_000, 50)),
     "mailbox-quiet": (partial(_each, mailboxes.quiet, 200, 2_000), partial(_each, mailboxes.quiet, 1_000, 20_000)),
+    "mailboxes": (partial(many_mailboxes.many, 10, 100, 2), partial(many_mailboxes.many, 10, 1_000, 2)),
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 
