@@ -18,6 +18,7 @@ from connectors.errors import ConnectorError
 
 CONTACT = "contact"
 CATEGORIES, FOREIGN_ID, PLACE, BEYOND = "categories", "foreignId", "place", "beyond"
+FOLDER_GONE = "folder"  # the code of RecordGone when our own folder is not there any more
 INSIDE, OUTSIDE, BIN = "inside", "outside", "bin"  # what PLACE holds: in our folder, elsewhere in the mailbox, deleted
 
 _ADDRESS = ("Street", "City", "State", "PostalCode", "Country")
@@ -161,6 +162,11 @@ class ContactBox(Connector, Protocol):
 
     def check_mailbox(self) -> list[Check]:
         """Tries what the product needs of this mailbox and returns a line for each. Writes nothing."""
+        ...
+
+    def owner_addresses(self) -> list[str]:
+        """Returns the addresses, in lower case, of whoever consented for this mailbox; none where the system does not say. Raises
+        ConnectorError."""
         ...
 
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from connectors.contract import Connector, Schema, Spread, one_by_one
 from connectors.errors import NeedsAttention
 from connectors.http import HttpClient
-from connectors.oauth import App, TokenSource, TokenStore
+from connectors.oauth import App, Tokens, TokenSource, TokenStore, authorize_url, request_tokens
 from connectors.outreach import scopes as outreach_scopes
 from connectors.outreach.connector import OutreachConnector
 from connectors.salesforce import login as salesforce_login
@@ -38,18 +40,49 @@ class Access:
     may_reach: Callable[[str], bool] = lambda host: True
     schemas: Callable[[], Mapping[str, Schema]] = dict
     mailbox_store: Callable[[str], TokenStore] | None = None  # where the tokens of one mailbox are kept, by its address
+    now: Callable[[], datetime] | None = None  # the clock that tokens end by; None: this machine's
+
+    @property
+    def clock(self) -> dict[str, Callable[[], datetime]]:
+        """What whoever hands out tokens is made with."""
+        return {} if self.now is None else {"now": self.now}
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
     """How people connect a system in the browser: the scopes we ask for, and our registration with it. `needs_secret`: no
     app of the system goes without a client secret. `admin_address` leads to where an administrator lets the app into all
-    mailboxes at once, given the log-in address, our registration and a state; None where there is no such page."""
+    mailboxes at once, given the log-in address, our registration and a state; None where there is no such page. `of_mailbox`:
+    how the user of one mailbox connects it; None where a system has no mailboxes."""
 
     scope: str
     app_of: Callable[[Mapping[str, Any], str], App]
     needs_secret: bool = True
     admin_address: Callable[[str, App, str], str] | None = None
+    of_mailbox: MailboxConsent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxConsent:
+    """How the user of one mailbox connects it. `address_of` leads to the consent page, given the log-in address, our
+    registration, state, verifier and the mailbox's address; `tokens_for` redeems a code (`Code`)."""
+
+    address_of: Callable[[str, App, str, str, str], str]
+    tokens_for: Callable[[HttpClient, Code], Tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a person came back with from the consent page of their mailbox, and what it takes to redeem it. `secrets`, `settings`
+    and `base_url` are the connection's."""
+
+    code: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str
+    secrets: Mapping[str, Any] = field(repr=False)
+    settings: Mapping[str, Any]
+    base_url: str
+    now: datetime
 
 
 def open_connector(system: str, access: Access) -> Connector:
@@ -84,7 +117,7 @@ def _open_outreach(access: Access) -> Connector:
     concurrency = int(own.get("concurrency", 8))
     return OutreachConnector(
         http,
-        TokenSource(access.store, app, access.open_http(access.login_url) if is_elsewhere else http),
+        TokenSource(access.store, app, access.open_http(access.login_url) if is_elsewhere else http, **access.clock),
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
         concurrency=concurrency,
@@ -107,7 +140,7 @@ def _open_salesforce(access: Access) -> Connector:
     # Two clients: the one for records moves to the address that comes with the tokens, the desk stays where it is.
     return SalesforceConnector(
         access.open_http(access.base_url),
-        TokenSource(access.store, app, access.open_http(login_url), grant=grant),
+        TokenSource(access.store, app, access.open_http(login_url), grant=grant, **access.clock),
         settings=settings,
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
@@ -133,6 +166,7 @@ def _open_microsoft(access: Access) -> Connector:
         settings=MicrosoftSettings.of(access.settings),
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
+        now=access.now,
     )
 
 
@@ -148,19 +182,43 @@ def _open_google(access: Access) -> Connector:
         settings=access.settings,
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
+        now=access.now,
     )
 
 
 def _microsoft_consent() -> Consent:
     from connectors.microsoft import login, scopes
 
-    return Consent(scopes.ALL, login.app_of, needs_secret=False, admin_address=login.admin_consent_address)
+    def address_of(base: str, app: App, state: str, verifier: str, address: str) -> str:
+        return login.authorize_address(base, app, state=state, verifier=verifier, address=address)
+
+    of_mailbox = MailboxConsent(address_of, _microsoft_tokens)
+    return Consent(scopes.ALL, login.app_of, needs_secret=False, admin_address=login.admin_consent_address, of_mailbox=of_mailbox)
+
+
+def _microsoft_tokens(http: HttpClient, code: Code) -> Tokens:
+    from connectors.microsoft import login
+    from connectors.microsoft.settings import MicrosoftSettings
+    from connectors.microsoft.tokens import redeem
+
+    resource = login.resource_of(MicrosoftSettings.of(code.settings), login.graph_address(code.base_url))
+    registration = login.registration_of(code.secrets, code.settings)
+    said = {"code": code.code, "verifier": code.verifier, "redirect_uri": code.redirect_uri}
+    return redeem(http, registration, resource, **said, now=code.now)
 
 
 def _google_consent() -> Consent:
     from connectors.google import login, scopes
 
-    return Consent(scopes.ALL, login.app_of)
+    def address_of(base: str, app: App, state: str, verifier: str, address: str) -> str:
+        url = authorize_url(base, app, scope=scopes.OF_MAILBOX, state=state, verifier=verifier)
+        return f"{url}&{urlencode({'login_hint': address})}"
+
+    def tokens_for(http: HttpClient, code: Code) -> Tokens:
+        fields = {"grant_type": "authorization_code", "code": code.code, "code_verifier": code.verifier}
+        return request_tokens(http, login.app_of(code.secrets, code.redirect_uri), fields, code.now)
+
+    return Consent(scopes.ALL, login.app_of, of_mailbox=MailboxConsent(address_of, tokens_for))
 
 
 _OPENERS: Mapping[str, Callable[[Access], Connector]] = {

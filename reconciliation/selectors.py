@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -93,15 +93,20 @@ _COVERAGE = {
 }
 
 
-def coverage_counts(pass_ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """Returns what we know of the coverage of each pass, each count bounded, in one query or none."""
+_OF_MAILBOXES = "sync_pass_id IN (SELECT id FROM reconciliation_syncpass WHERE parent_id = %s)"  # a pass over mailboxes has none itself
+
+
+def coverage_counts(pass_ids: Sequence[int], over_mailboxes: Container[int] = ()) -> dict[int, dict[str, str]]:
+    """Returns what we know of the coverage of each pass, each count bounded, in one query or none. Those `over_mailboxes` are
+    counted over all their mailboxes."""
     if not pass_ids:
         return {}
     one = "(SELECT COUNT(*) FROM (SELECT 1 FROM {} LIMIT %s) AS counted)"
     parts = ", ".join(one.format(rows) for rows in _COVERAGE.values())
+    of_mailboxes = parts.replace("sync_pass_id = %s", _OF_MAILBOXES)
     with connection.cursor() as cursor:
         asked = [value for pk in pass_ids for value in (pk, MOST_COUNTED + 1) * len(_COVERAGE)]
-        cursor.execute(f"SELECT {', '.join([parts] * len(pass_ids))}", asked)
+        cursor.execute(f"SELECT {', '.join(of_mailboxes if pk in over_mailboxes else parts for pk in pass_ids)}", asked)
         told = iter(f"{MOST_COUNTED:,}+" if n > MOST_COUNTED else f"{n:,}" for n in cursor.fetchone())
     return {pk: {name: next(told) for name in _COVERAGE} for pk in pass_ids}
 

@@ -67,9 +67,9 @@ for _entry in env.items("SYSTEM_HOSTS"):
     SYSTEM_HOSTS[_system].append(_host.lower())
 
 # Forms that end at a system's log-in page are redirected there, which form-action must allow (engine-rules 28).
-AUTHORISE_HOSTS = env.origins("AUTHORISE_HOSTS") + [
-    f"https://{host}" for system in ("outreach", "salesforce") for host in SYSTEM_HOSTS[system]
-]
+_LOGIN_PAGES = [host for system in ("outreach", "salesforce") for host in SYSTEM_HOSTS[system]]
+_LOGIN_PAGES += [host for host in SYSTEM_HOSTS["microsoft"] if host.startswith("login.")] + ["accounts.google.com"]
+AUTHORISE_HOSTS = env.origins("AUTHORISE_HOSTS") + [f"https://{host}" for host in _LOGIN_PAGES]
 if ALLOW_LOOPBACK:
     AUTHORISE_HOSTS += [f"http://127.0.0.1:{SANDBOX_PORT + offset}" for offset in range(2, 6)]
 CONTENT_SECURITY_POLICY = {

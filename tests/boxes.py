@@ -141,7 +141,7 @@ class Boxes:
         """Sets what the mailbox's user may set."""
         mailbox = self.passes[address or self.mine].mailbox
         mailbox.settings = {**mailbox.settings, **settings}
-        mailbox.save()
+        mailbox.save(update_fields=["settings"])  # what runs found out since stays
 
 
 _GOOGLE = {"surname": "familyName", "companyName": "company"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from connectors.checks import Try, run_checks
@@ -21,6 +22,13 @@ from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, ContactBox, MailboxUser
 from connectors.oauth import TokenStore
 
+_UNNAMED = Check(
+    "Directory",
+    True,
+    "The people of the organisation cannot be listed: no user is named in whose name the directory is read.",
+    "Enter one on this page, or add mailboxes by file or by address.",
+    is_warning=True,
+)
 _ADDRESS = re.compile(r"[^\s@<>\x00-\x1f\x7f]{1,64}@[^\s@<>\x00-\x1f\x7f]{1,190}")
 
 
@@ -43,9 +51,11 @@ class GoogleConnector(NoRecords):
         settings: Mapping[str, Any],
         page_address_template: str = "",
         settle_seconds: int = 0,
+        now: Callable[[], datetime] | None = None,
     ) -> None:
         self._open_http, self._token_http = open_http, token_http
         self._store, self._mailbox_store = store, mailbox_store
+        self._clock: Mapping[str, Any] = {} if now is None else {"now": now}
         self._settings = GoogleSettings.of(settings)
         self._flow = flow_of(secrets, settings)
         self._account = account_of(secrets) if self._flow is Flow.SERVICE else None
@@ -62,12 +72,12 @@ class GoogleConnector(NoRecords):
     def _own_tokens(self) -> GoogleTokens:
         """Returns the connection's own: what an administrator consented to, or those that read the directory."""
         if self._account is None:
-            return GoogleTokens(self._store, self._app, self._token_http, Consented(self._app))
+            return GoogleTokens(self._store, self._app, self._token_http, Consented(self._app), **self._clock)
         way = Delegation(self._account, self._settings.directory_user, (DIRECTORY.name,))
         return self._delegated(self._store, way)
 
     def _delegated(self, store: TokenStore, way: Delegation) -> GoogleTokens:
-        return GoogleTokens(ScopedStore(store, " ".join(way.scopes)), self._app, self._token_http, way, needed=())
+        return GoogleTokens(ScopedStore(store, " ".join(way.scopes)), self._app, self._token_http, way, needed=(), **self._clock)
 
     def _tokens_of(self, address: str) -> GoogleTokens:
         """Returns the tokens of a mailbox. Those of one user never open another's contacts."""
@@ -82,7 +92,7 @@ class GoogleConnector(NoRecords):
                 raise MailboxRefused(f"{address} is not connected yet; its user presses Connect", system=SYSTEM)
             return self._tokens
         way: Way = Consented(self._app, address)
-        return GoogleTokens(store, self._app, self._token_http, way)
+        return GoogleTokens(store, self._app, self._token_http, way, **self._clock)
 
     # --- mailboxes ------------------------------------------------------------------------------------------------------
 
@@ -115,7 +125,7 @@ class GoogleConnector(NoRecords):
         """As the contract says. What a mailbox needs, only its own test can tell."""
         if self._account is not None and not self._settings.directory_user:
             said = "The key of the service account can be read. Whether it may act for users shows the test of a mailbox."
-            return [Check("Service account", True, said)]
+            return [Check("Service account", True, said), *([_UNNAMED] if self._settings.lists_directory else [])]
         tries = [Try("Log-in", "Google takes our log-in.", self._tokens.current)]
         if self._settings.lists_directory:
             tries.append(Try("Directory", "The people of the organisation can be listed.", self._first_users, _directory_remedy))

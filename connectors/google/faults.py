@@ -10,7 +10,6 @@ from connectors.contract import Exchange
 from connectors.errors import ConnectorError, MailboxRefused, NeedsAttention, RateLimited, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.google.settings import SYSTEM, GoogleSettings
 
-FOLDER_GONE = "folder"  # the `code` of RecordGone when the label that is our folder is not there
 SYNC_OVER = "EXPIRED_SYNC_TOKEN"
 EXISTS = "ALREADY_EXISTS"
 BUSY_WAIT = 5.0  # two changes of one mailbox at a time: the other one is over soon

@@ -13,10 +13,10 @@ from typing import Any
 from connectors.errors import RecordGone, Rejected
 from connectors.google.client import GoogleClient
 from connectors.google.codec import Labels, is_group
-from connectors.google.faults import EXISTS, FOLDER_GONE
+from connectors.google.faults import EXISTS
 from connectors.google.settings import SYSTEM
 from connectors.http import unreadable
-from connectors.mailboxes import Folder
+from connectors.mailboxes import FOLDER_GONE, Folder
 
 GROUPS = "/contactGroups"
 PAGE = 1000

@@ -134,6 +134,13 @@ class GoogleMailbox(NoSweeps):
         remedy = f"Connect again, and choose the account {self.address} on Google's page."
         return Check(name, False, f"These are the contacts of {addresses[0][:100]}, and not of {self.address}.", remedy)
 
+    def owner_addresses(self) -> list[str]:
+        """As the contract says; nobody where the consent keeps the address from us."""
+        try:
+            return own_addresses(self._client)
+        except NeedsAttention:
+            return []
+
     def keep_alive(self) -> None:
         self._tokens.keep_alive()
 

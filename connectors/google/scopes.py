@@ -21,6 +21,8 @@ DIRECTORY = Scope(f"{_PREFIX}directory.readonly", "to list the people whose mail
 ADDRESS = Scope(f"{_PREFIX}userinfo.email", "to tell whose contacts these are", is_needed=False)
 SCOPES = (CONTACTS, DIRECTORY, ADDRESS)
 ALL = " ".join(scope.name for scope in SCOPES)
+OF_MAILBOX = " ".join((CONTACTS.name, ADDRESS.name))  # what the user of one mailbox is asked for
+DELEGATED = (CONTACTS, DIRECTORY)  # what a service account may do in the name of users
 
 
 def missing(granted: str, needed: tuple[Scope, ...] = (CONTACTS,)) -> list[Scope]:

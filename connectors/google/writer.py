@@ -41,13 +41,12 @@ from connectors.google.codec import (
     version,
     with_foreign_id,
 )
-from connectors.google.faults import FOLDER_GONE
 from connectors.google.labels import LabelBook
 from connectors.google.persons import Persons
 from connectors.google.settings import SYSTEM, GoogleSettings
 from connectors.google.slots import Entry
 from connectors.http import Answer, unreadable
-from connectors.mailboxes import CATEGORIES, CONTACT
+from connectors.mailboxes import CATEGORIES, CONTACT, FOLDER_GONE
 
 BATCH_CREATE, BATCH_UPDATE, BATCH_DELETE = "/people:batchCreateContacts", "/people:batchUpdateContacts", "/people:batchDeleteContacts"
 REFUSALS_OF_ALL = 3  # contacts refused one by one, by the call and not by name, while none went through: the call is at fault

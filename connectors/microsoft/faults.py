@@ -18,6 +18,7 @@ from connectors.errors import (
     ServerTrouble,
     StaleVersion,
 )
+from connectors.mailboxes import FOLDER_GONE
 from connectors.microsoft.settings import SYSTEM
 
 # Codes are compared without regard to case: Microsoft writes some of them in several ways.
@@ -27,7 +28,6 @@ MALFORMED_ID = "errorinvalididmalformed"
 CONFLICT = "errorirresolvableconflict"
 SAVED_AT_ONCE = "concurrentitemsave"  # comes as 503, and the item may have been made
 FOLDER_EXISTS = "errorfolderexists"
-FOLDER_GONE = "folder"  # the code of RecordGone that the contract names
 UNSTATED_WAIT = 60.0
 
 

@@ -184,9 +184,18 @@ class MicrosoftMailbox(NoSweeps):
         mailbox itself."""
         if not self._is_delegated:
             return Identity(self.address)
+        mail, principal, id_ = self._me()
+        return Identity(mail or principal, user_id=id_)
+
+    def owner_addresses(self) -> list[str]:
+        """As the contract says: the mail address and the name to sign in with, which may differ."""
+        mail, principal, _ = self._me()
+        return [name.lower() for name in dict.fromkeys((mail, principal)) if name]
+
+    def _me(self) -> list[str]:
+        """Returns mail address, name to sign in with, and id of whoever signed in."""
         said = self._client.get_object(address("/me", select="id,mail,userPrincipalName"), template="/me")
-        found = [clean(str(said.get(name) or ""))[0][:255] for name in ("mail", "userPrincipalName", "id")]
-        return Identity(found[0] or found[1], user_id=found[2])
+        return [clean(str(said.get(name) or ""))[0][:255] for name in ("mail", "userPrincipalName", "id")]
 
     def keep_alive(self) -> None:
         self._tokens.keep_alive()

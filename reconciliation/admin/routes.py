@@ -135,6 +135,8 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("mailboxes/<int:pk>/count/", mailbox_settings.count, "mailbox_view_count"),
     ("my-mailbox/", my_mailbox.show, "my_mailbox"),
     ("my-mailbox/do/", my_mailbox.do, "my_mailbox_do"),
+    ("my-mailbox/connect/", my_mailbox.connect, "my_mailbox_connect"),
+    ("my-mailbox/connected/", my_mailbox.callback, "my_mailbox_callback"),
     ("my-mailbox/settings/", my_mailbox.settings, "my_mailbox_settings"),
     ("my-mailbox/count/", my_mailbox.count, "my_mailbox_count"),
     # Records
@@ -199,6 +201,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("connections/callback/", connections.callback, "connection_callback"),
     ("connections/<int:pk>/", connections.edit, "connection_edit"),
     ("connections/<int:pk>/connect/", connections.connect, "connection_connect"),
+    ("connections/<int:pk>/consent/", connections.ask_consent, "connection_consent"),
     ("connections/<int:pk>/test/", connections.test, "connection_test"),
     ("connections/<int:pk>/webhooks/", deliveries.switch, "hooks_switch"),
     ("connections/<int:pk>/deliveries/", deliveries.show_list, "delivery_list"),

@@ -101,15 +101,15 @@ class MailboxTokens(RowTokens):
         super().__init__(Mailbox.objects.filter(pk=mailbox_id), db_now)
 
     def _store(self, row: Mailbox, tokens: Tokens) -> None:
-        secrets = {**row.secrets, **_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
-        self._rows.update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
+        store_mailbox_tokens(row, tokens)
 
 
 class PassingTokens:
-    """Tokens of an address that is no mailbox here yet, as while it is tested: they are kept no longer than the connector."""
+    """Tokens of an address that is no mailbox here yet, as while it is tested, or of a consent that was not taken yet: they are
+    kept no longer than the connector."""
 
-    def __init__(self) -> None:
-        self._tokens = Tokens("")
+    def __init__(self, tokens: Tokens | None = None) -> None:
+        self._tokens = tokens or Tokens("")
 
     def load(self) -> Tokens:
         return self._tokens
@@ -182,6 +182,17 @@ def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
     )
 
 
+def store_mailbox_tokens(row: Mailbox, tokens: Tokens) -> None:
+    """Puts tokens into the row of a mailbox that the caller has locked."""
+    secrets = {**row.secrets, **_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
+    Mailbox.objects.filter(pk=row.pk).update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
+
+
+def forget_mailbox_tokens(connection: Connection) -> None:
+    """Forgets the tokens of all mailboxes of a connection: they are of another app, user or host than it is now."""
+    Mailbox.objects.filter(connection=connection).update(secrets={}, refresh_used_at=None, renewal_begun_at=None)
+
+
 def store_tokens(row: Connection, tokens: Tokens, **changes: Any) -> None:
     """Puts tokens into a row that the caller has locked; nothing of it was used yet."""
     secrets = {k: v for k, v in row.secrets.items() if k != CANDIDATE} | _secrets_of(tokens)
@@ -228,10 +239,13 @@ def open_connector(
     db_now: Callable[[], Any] = Now,
     workers: int = 0,
     is_candidate: bool = False,
+    now: Callable[[], datetime] | None = None,
+    of_mailbox: Tokens | None = None,
     **options: Any,
 ) -> Connector:
-    """Returns the connector of the row; with `is_candidate` it works with a log-in that was not taken yet. Raises
-    NeedsAttention when its address or credentials cannot be used."""
+    """Returns the connector of the row; with `is_candidate` it works with a log-in that was not taken yet, and with `of_mailbox`
+    its mailboxes work with these tokens, which nobody keeps. `now` is the clock that tokens end by. Raises NeedsAttention when
+    its address or credentials cannot be used."""
     reach: dict[str, Any] = {"before_send": before_send, "adapter": adapter, **options}
     access = Access(
         open_http=lambda address: open_http(connection, base_url=address, **reach),
@@ -245,7 +259,10 @@ def open_connector(
         spread=lambda most: spread(min(workers, most)),
         may_reach=lambda host: is_allowed_host(connection.system, host),
         schemas=lambda: _schemas_of(connection),
-        mailbox_store=lambda address: mailbox_tokens(connection.pk, address, db_now),
+        mailbox_store=lambda address: (
+            PassingTokens(of_mailbox) if of_mailbox is not None else mailbox_tokens(connection.pk, address, db_now)
+        ),
+        now=now,
     )
     return registry.open_connector(connection.system, access)
 

@@ -52,8 +52,9 @@ def refresh(context: RunContext, object_type: str, columns: Sequence[str], *, go
     try:
         feed.refresh_from_db()
         found = _read(context, feed, columns, lease)
-        changed = _note(feed, found, now)
-        _look_at_views(context, feed, changed, lease)
+        changed = _not_noted(feed, found)
+        _look_at_views(context, feed, changed, lease)  # first: what is noted is not looked at again, should this be broken off
+        _note(feed, changed, now)
         CrmFeed.objects.filter(pk=feed.pk).update(last_run_time=feed.last_run_time, read_at=context.wiring.now())
     finally:
         lease.release()
@@ -89,15 +90,20 @@ def _read(context: RunContext, feed: CrmFeed, columns: Sequence[str], lease: lea
     return found
 
 
-def _note(feed: CrmFeed, records: Sequence[Record], now: datetime) -> list[Record]:
-    """Adds the records to the feed that are not there in this version yet; the overlap brings the last ones again and again."""
+def _not_noted(feed: CrmFeed, records: Sequence[Record]) -> list[Record]:
+    """Returns the records that the feed does not hold in this version yet; the overlap brings the last ones again and again."""
     changed: list[Record] = []
     for start in range(0, len(records), AT_ONCE):
         some = {r.ref.id: r for r in records[start : start + AT_ONCE]}
         newest = FeedChange.objects.filter(feed=feed, record_id__in=some).values("record_id").annotate(last=Max("pk")).values("last")
         known = dict(FeedChange.objects.filter(pk__in=newest).values_list("record_id", "version"))
-        fresh = [r for r in some.values() if known.get(r.ref.id) != _version(r)]
-        changed += fresh
+        changed += [r for r in some.values() if known.get(r.ref.id) != _version(r)]
+    return changed
+
+
+def _note(feed: CrmFeed, changed: Sequence[Record], now: datetime) -> None:
+    """Adds the records to the feed, for every mailbox to look at."""
+    for start in range(0, len(changed), AT_ONCE):
         insert_rows(
             [
                 FeedChange(
@@ -108,10 +114,9 @@ def _note(feed: CrmFeed, records: Sequence[Record], now: datetime) -> list[Recor
                     is_deleted=r.is_deleted,
                     at=now,
                 )
-                for r in fresh
+                for r in changed[start : start + AT_ONCE]
             ]
         )
-    return changed
 
 
 def _version(record: Record) -> str:

@@ -12,7 +12,7 @@ from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Tombstone
+from reconciliation.models import Binding, Case, Difference, Mailbox, Tombstone
 from reconciliation.passes import contacts as rules
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
@@ -27,6 +27,7 @@ WHY = {
     rules.LEFT_VIEW: Tombstone.Why.VIEW,
     rules.MERGED: Tombstone.Why.MERGED,
 }
+PUT_BACK = (Tombstone.Why.TAKEN_OUT, Tombstone.Why.MADE_AGAIN, Tombstone.Why.MAILBOX)  # once its user puts it into the folder again
 COMES_BACK = (Tombstone.Why.GONE, Tombstone.Why.MADE_AGAIN, Tombstone.Why.VIEW)  # once its contact is there and in view
 
 
@@ -69,6 +70,8 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
     """Lets the items of contacts that left the view leave the folder, where the setting says so (D8)."""
     hidden = [i for i in ids if i in work.bindings and work.bindings[i].is_out_of_view and _holds(work, i)]
+    differs = set(Difference.objects.filter(binding__in=[work.bindings[i].pk for i in hidden]).values_list("binding", flat=True))
+    hidden = [i for i in hidden if work.bindings[i].pk not in differs]  # what only the item says would be lost: it stays, marked
     items = read_inside(context, [work.bindings[i].peer_id for i in hidden]) if hidden else {}
     for id_ in hidden:
         binding = work.bindings[id_]
@@ -98,6 +101,9 @@ def end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
     """Turns the binding into a tombstone. What is to be made again is noted in the same transaction."""
     why = WHY.get(decision.reason, Tombstone.Why.GONE)
     tombstones.end_link(context, binding, why, decision.record if decision.record.is_deleted else None)
+    asked = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.DELETION, state=Case.State.OPEN, crm_id=binding.crm_id)
+    note = "Its link ended since; there is nothing left to decide."
+    asked.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
     if why == Tombstone.Why.MADE_AGAIN:
         pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)], "made_again")
 
@@ -111,14 +117,34 @@ def as_it_lies(item: Record) -> Record:
 
 def forget_what_comes_back(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     """Lets a contact that is there (again) and in view be met anew, though its link ended with it; one that the mailbox's user
-    took out, or deleted, is not put back by an edit."""
+    took out, or deleted, is not put back by an edit. It is by its user, who puts the item into the folder again (S1.11)."""
+    comes_back = COMES_BACK if work.side == "crm" else PUT_BACK
     if work.side != "crm":
-        return
+        records = [r for r in records if not r.is_deleted and r.fields.get(PLACE, INSIDE) == INSIDE]
     ended = {r.ref.id: work.bindings[r.ref.id] for r in records if r.ref.id in work.bindings and work.bindings[r.ref.id].is_tombstone}
     if not ended:
         return
     stones = Tombstone.objects.filter(binding__in=[b.pk for b in ended.values()]).order_by("pk")
     last = dict(stones.values_list("binding", "why"))
     for id_, binding in ended.items():
-        if last.get(binding.pk) in COMES_BACK:
+        if last.get(binding.pk) in comes_back:
             del work.bindings[id_]
+
+
+def note_view(context: RunContext, binding: Binding, crm: Record) -> bool:
+    """Notes of a link that just reached a contact whether that is in view. Returns whether it says something else than
+    before: the feed tells of the contact only when it changes."""
+    view = context.view
+    if view is None or not view.is_usable or (crm.ref.id not in view.shown([crm])) == binding.is_out_of_view:
+        return False
+    binding.is_out_of_view, binding.is_retry_due = not binding.is_out_of_view, True
+    return True
+
+
+def forget_folder(context: RunContext) -> None:
+    """Has the next run look for the mailbox's folder, and make it again: it is known to be gone by a write only, where nothing
+    was in it that a list of changes could tell of."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is not None:
+        Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="")
+        context.save_pass(cursor="")

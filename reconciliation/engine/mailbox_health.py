@@ -27,8 +27,8 @@ def is_of_mailbox(sync_pass: SyncPass, error: ConnectorError) -> bool:
         return sync_pass.mailbox_id is not None
     # At Microsoft a refused token does not name whose it is; where each person signs in, it is that person's.
     peer = sync_pass.peer
-    is_personal = peer.system == Connection.System.MICROSOFT and peer.flow == Connection.Flow.WEB and peer.settings.get("flow") == peer.flow
-    return is_personal and isinstance(error, NeedsAttention) and error.system == peer.system and error.code not in OF_THE_APP
+    is_theirs = peer.system == Connection.System.MICROSOFT and peer.is_personal
+    return is_theirs and isinstance(error, NeedsAttention) and error.system == peer.system and error.code not in OF_THE_APP
 
 
 def note_failure(sync_pass: SyncPass, error: ConnectorError, now: datetime) -> bool:

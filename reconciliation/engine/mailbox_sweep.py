@@ -382,6 +382,7 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
     news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
     if not news.is_whole:
         return _compare_all(context, ends)
+    fresh = _as_they_are_still(context, fresh)
     while news.ids:
         relevant = _relevant(context, news.ids, fresh)
         read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in fresh])
@@ -393,6 +394,16 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
             return False
         news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
     return True
+
+
+def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
+    """Returns those records that this run did not write since it read them: what they said before would pass for an edit that
+    takes ours back."""
+    if not fresh:
+        return fresh
+    rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
+    written = set(rows.values_list("target_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in written}
 
 
 def _deleted(context: RunContext, id_: str) -> Record:
@@ -409,22 +420,26 @@ def _relevant(context: RunContext, ids: Sequence[str], fresh: dict[str, Record])
 
 def _process_contacts(context: RunContext, records: Iterable[Record]) -> None:
     """Carries contacts that are linked here or in view; a link whose contact left the view, or came back, is looked at whole."""
-    known = [r for r in records if f"crm:{r.ref.id}" not in context.counted]
-    for start in range(0, len(known), PIECE_ROWS):
-        piece = known[start : start + PIECE_ROWS]
+    all_ = list(records)
+    for start in range(0, len(all_), PIECE_ROWS):
+        piece = all_[start : start + PIECE_ROWS]
         shown = context.view.shown(piece)
         bound = note_views(context, piece, shown)
-        process_page(context, "crm", [r for r in piece if r.ref.id in bound or r.ref.id in shown])
+        open_ = [r for r in piece if f"crm:{r.ref.id}" not in context.counted]
+        process_page(context, "crm", [r for r in open_ if r.ref.id in bound or r.ref.id in shown])
 
 
 def note_views(context: RunContext, records: Sequence[Record], shown: set[str]) -> set[str]:
-    """Notes of links whether their contact is in view now; what changed is looked at whole. Returns the ids that are linked."""
+    """Notes of links whether their contact is in view now; what changed is looked at whole, in the next run where this one had
+    its outcome before. Returns the ids that are linked."""
     ids = [r.ref.id for r in records]
     rows = list(Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, crm_id__in=ids, is_tombstone=False))
     alive = {r.ref.id for r in records if not r.is_deleted}
     for hidden in (True, False):
-        moved = [b.pk for b in rows if b.crm_id in alive and b.is_out_of_view != hidden and (b.crm_id not in shown) == hidden]
-        Binding.objects.filter(pk__in=moved).update(is_out_of_view=hidden, is_retry_due=True)
+        moved = {b.crm_id: b.pk for b in rows if b.crm_id in alive and b.is_out_of_view != hidden and (b.crm_id not in shown) == hidden}
+        Binding.objects.filter(pk__in=moved.values()).update(is_out_of_view=hidden, is_retry_due=True)
+        done = [Ref(context.crm.connector.system, CONTACT, id_) for id_ in moved if f"crm:{id_}" in context.counted]
+        pair_trouble.look_again(context, "crm", done, "view")
     return {b.crm_id for b in rows}
 
 

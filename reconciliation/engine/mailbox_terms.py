@@ -40,4 +40,5 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Cont
         defaults=dict(creation.get("defaults") or {}),
         account_id=str(creation.get("account_id") or ""),
         required=tuple(creation.get("required") or ()),
+        wanted=tuple(creation.get("wanted") or ()),
     )

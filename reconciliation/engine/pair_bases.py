@@ -28,6 +28,7 @@ CHANGING += [
     "is_retry_due",
     "lacks",
     "is_out_of_view",
+    "is_out_of_view",
     "synced_at",
 ]
 

@@ -113,6 +113,16 @@ def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[s
     return found
 
 
+def asked_about_deletion(context: RunContext, work: PairWork, ids: Sequence[str]) -> dict[str, str]:
+    """Returns record id -> sentence of the open question what becomes of its deleted counterpart, for links of mailboxes: no
+    list of changes tells more of it, and looking again and again would not either."""
+    if not ids or not context.terms.kind.is_mailbox:
+        return {}
+    by_peer = {work.bindings[id_].peer_id: id_ for id_ in ids}
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.DELETION, state=Case.State.OPEN, peer_id__in=by_peer)
+    return {by_peer[peer_id]: sentence for peer_id, sentence in rows.values_list("peer_id", "sentence")}
+
+
 def close_solved(context: RunContext, work: PairWork) -> None:
     """Closes the error and remap cases of records that went through, and questions of mailboxes that answered themselves."""
     went = [d for d in work.decisions.values() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason in ("linked", "equal")]

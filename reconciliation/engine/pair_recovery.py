@@ -12,6 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from connectors.contract import Op, Record, Ref, Test
+from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import cases, pair_bases, pair_cases, pair_reads, pair_trouble, recovery
 from reconciliation.engine.context import RunContext
@@ -171,6 +172,8 @@ def _point(context: RunContext) -> None:
     if not rows:
         return
     peers = pair_reads.read(context, "peer", context.terms.kind.peer_object, (b.peer_id for b in rows))
+    # An item that left our folder is personal, or is brought back with what it lacks: nothing is written into it (I7).
+    peers = {id_: peer for id_, peer in peers.items() if peer.fields.get(PLACE, INSIDE) == INSIDE}
     system = context.crm.connector.system
     there = [b for b in rows if b.peer_id in peers]
     # Who gives a record up comes before who takes it.

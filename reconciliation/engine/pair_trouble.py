@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import Q
 
 from connectors.contract import Record, Ref
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, RecordGone, StaleVersion
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Intent
 from reconciliation.core.values import is_same
@@ -131,7 +131,9 @@ def write_pointers(
         before = {name: peer.fields.get(name) for name in wanted}
         reason = f"It belongs to {crm.object_type} {crm.id}."
         by_peer[peer.ref.id] = binding
-        common = {"target_id": peer.ref.id, "reason": reason, "origin": (origins or {}).get(binding.pk, {})}
+        # Of a mailbox's item that its user drags out just now we would write into a personal contact (I7).
+        version = peer.version if context.terms.kind.is_mailbox else ""
+        common = {"target_id": peer.ref.id, "version": version, "reason": reason, "origin": (origins or {}).get(binding.pk, {})}
         intents.append(Intent("update", "peer", peer.ref.object_type, str(crm), wanted, before, **common))
     _paid(context, settled)
     operations = [op for op in context.executor.intend(intents) if op is not None]
@@ -141,8 +143,13 @@ def write_pointers(
 def _settle_pointers(context: RunContext, by_peer: dict[str, Binding], done: list[Done]) -> None:
     _paid(context, _written(by_peer, done))
     for item in done:
-        if isinstance(item.error, ConnectorError) and item.error.scope == "record":
+        if isinstance(item.error, ConnectorError) and item.error.scope == "record" and not _is_moving(context, item.error):
             _tell_refused(context, by_peer[item.operation.target_id], item.error)
+
+
+def _is_moving(context: RunContext, error: ConnectorError) -> bool:
+    """Tells whether the item of a mailbox was changed or moved meanwhile; the next run looks where it is then."""
+    return context.terms.kind.is_mailbox and isinstance(error, StaleVersion | RecordGone)
 
 
 def _tell_refused(context: RunContext, binding: Binding, error: ConnectorError) -> None:

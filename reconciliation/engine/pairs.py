@@ -20,7 +20,7 @@ from connectors.errors import (
     StaleVersion,
     TakenForDuplicate,
 )
-from connectors.mailboxes import INSIDE, PLACE
+from connectors.mailboxes import FOLDER_GONE, INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import REMOVE
 from reconciliation.core.operations import CaseOpening, Intent
@@ -212,12 +212,15 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
         peer.update(more[1])
     users = pair_reads.user_pairs(context, crm.values(), peer.values())
     work.asked.update(conflicts.asked_after_restore(context, work, [r.ref.id for r in records]))
+    asked = pair_cases.asked_about_deletion(context, work, [r.ref.id for r in records if r.ref.id not in peer])
     for record in [*records, *gone]:
         id_ = record.ref.id
         if id_ in work.decisions:
             continue
         if id_ not in crm:
             work.decide(PairDecision(record, Outcome.HELD, "not_visible", "Its CRM record cannot be seen by our user; nothing is done."))
+        elif id_ in asked:
+            work.decide(rules.excluded(record, "case_open", f"It waits for a person: {asked[id_]}", crm=crm[id_]))
         elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it
             sentence = "Its item is not in the folder just now; the mailbox's list of changes tells why."
             work.decide(PairDecision(record, Outcome.HELD, "item_gone", sentence, crm=crm[id_]))
@@ -326,6 +329,8 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         for key in terms.kind.keys(record):
             by_key.setdefault(key, []).append(record)
     holders = pair_reads.holders(context, other, [r.ref.id for r in found])
+    if other == "crm":  # links of this page that just followed to one of them are not stored yet
+        holders |= {work.bindings[id_].crm_id: work.bindings[id_].peer_id for id_ in work.followed}
     refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
     flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
     unanswered = pair_reads.in_flight(context, work.side, (k for some in keys.values() for k in some))
@@ -435,6 +440,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     new: list[Binding] = []
     known: list[Binding] = []
     followed: list[Ref] = []
+    moved: list[Ref] = []  # out of the view of the mailbox, or into it, by the link that just reached them
     taken = _held_elsewhere(context, decisions)
     for decision in decisions:
         id_ = decision.record.ref.id
@@ -448,6 +454,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
         elif decision.is_link:
             work.bindings[id_] = _linked(context, decision)
             new.append(work.bindings[id_])
+            if mailbox_ends.note_view(context, work.bindings[id_], decision.crm):
+                moved.append(decision.crm.ref)
         elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
             binding.is_retry_due = True  # what was edited there waits until the conditions are met: no cursor brings it back
             known.append(binding)
@@ -457,11 +465,15 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             pair_bases.agree(binding, agreed, decision.crm.fields, decision.peer.fields)
             pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer, is_carried_out=not decision.intents)
             binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
+            if context.terms.kind.is_mailbox:  # no base tells that a category is still owed, should the write get no answer
+                binding.is_retry_due = bool(decision.intents)
             if id_ in work.followed:
                 pair_bases.make_room(context, binding)
                 binding.is_write_back_due, binding.owed_since = True, context.wiring.now()
                 if decision.intents:
                     followed.append(decision.crm.ref)
+                if mailbox_ends.note_view(context, binding, decision.crm):
+                    moved.append(decision.crm.ref)
             known.append(binding)
         if not decision.intents and id_ not in work.twins:
             work.done.add(id_)
@@ -470,6 +482,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     returned.note(context, work, known)
     # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
     pair_trouble.look_again(context, "crm", followed, "followed")
+    pair_trouble.look_again(context, "crm", moved, "view")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 
@@ -542,6 +555,8 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             else:
                 work.unwritten[id_] -= 1
                 _changed(context, work.bindings[id_], plan, side, op, item.record, is_carried_out=not work.unwritten[id_])
+                if work.bindings[id_].is_out_of_view and (plan.is_link or id_ in work.followed):
+                    work.bindings[id_].is_retry_due = True  # it was noted with the link; its category is still owed
                 known.append(work.bindings[id_])
             work.done.add(id_)
         else:
@@ -582,11 +597,17 @@ def _changed(
         binding.is_write_back_due, binding.owed_since = False, None
     crm_seen, peer_seen = (record, None) if side == "crm" else (None, record)
     pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_carried_out)
+    binding.is_retry_due = context.terms.kind.is_mailbox and not is_carried_out
 
 
 def _not_done(context: RunContext, work: PairWork, plan: PairDecision, item: Done) -> None:
     id_, error = plan.record.ref.id, item.error
     is_repeat = id_ in work.tried
+    if isinstance(error, RecordGone) and error.code == FOLDER_GONE:
+        mailbox_ends.forget_folder(context)
+        sentence = "The mailbox's folder is gone; the next run makes it again, and this contact in it."
+        work.decide(replace(plan, outcome=Outcome.HELD, reason="folder_gone", sentence=sentence, case=None))
+        return
     if isinstance(error, StaleVersion | RecordGone) or (isinstance(error, TakenForDuplicate) and not error.refs and not is_repeat):
         work.again.add(id_)
         return

@@ -66,7 +66,9 @@ def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
     RemoteUser.objects.filter(connection__in=connections).delete()
     CrmFeed.objects.filter(connection__in=connections).delete()
     CrmView.objects.filter(connection__in=connections).delete()
-    Mailbox.objects.filter(connection__in=connections).update(folder_id="")
+    boxes = Mailbox.objects.filter(connection__in=connections)
+    boxes.update(folder_id="", secrets={}, refresh_used_at=None, renewal_begun_at=None)
+    boxes.update(crm_user_id="", crm_user_name="", crm_user_chosen=False, match_says="", matched_at=None)  # of the earlier world
     HookDelivery.objects.filter(connection__in=connections).delete()
     return sync_pass in passes
 

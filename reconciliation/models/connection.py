@@ -59,11 +59,12 @@ class Connection(models.Model):
         GOOGLE = "google", "Google"
 
     class Flow(models.TextChoices):
-        """How a Salesforce connection comes by its tokens; the values are the connector's."""
+        """How a connection comes by its tokens; the values are the connectors'. `FLOWS` says which of them a system knows."""
 
         WEB = "web", "A person logs in with the browser (web server flow with PKCE)"
         JWT = "jwt", "By certificate, without a person (JWT bearer flow)"
         APP = "client_credentials", "As the app itself (client credentials flow)"
+        SERVICE = "service_account", "By a service account that acts for users (domain-wide delegation)"
 
     class State(models.TextChoices):
         UNTESTED = "untested", "Not tested"
@@ -113,21 +114,40 @@ class Connection(models.Model):
 
     @property
     def flow(self) -> str:
-        """How it comes by its credentials; "" where an API key is all there is."""
+        """How it comes by its credentials; "" where an API key is all there is. Where nothing was chosen, the way that is shipped."""
         if self.system == self.System.WORKBOOKS:
             return ""
-        is_chosen = self.system == self.System.SALESFORCE and (self.settings or {}).get("flow")
-        return str(is_chosen or self.Flow.WEB)
+        chosen = (self.settings or {}).get("flow") if self.system in FLOWS else None
+        if not chosen and self.system == self.System.GOOGLE:  # as the connector takes it
+            chosen = self.Flow.SERVICE if self.secrets.get("service_account") else self.Flow.WEB
+        return str(chosen or (self.Flow.APP if self.system == self.System.MICROSOFT else self.Flow.WEB))
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether each mailbox is connected by its own user: the connection itself opens none."""
+        return self.system in (self.System.MICROSOFT, self.System.GOOGLE) and self.flow == self.Flow.WEB
 
     @property
     def needs_consent(self) -> bool:
-        """Whether a person connects it in the browser."""
-        return self.flow == self.Flow.WEB
+        """Whether a person connects it in the browser. At Microsoft the users of mailboxes do, and nobody for the connection."""
+        return self.flow == self.Flow.WEB and self.system != self.System.MICROSOFT
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether it proves who it is by a certificate with its private key, as Microsoft takes it."""
+        return bool(self.secrets.get("private_key") and self.secrets.get("certificate"))
 
     @property
     def is_connected(self) -> bool:
         """Whether there are credentials to work with."""
-        needed = {"": ("api_key",), self.Flow.WEB: ("refresh_token",), self.Flow.JWT: ("client_id", "jwt_key")}
+        if self.system == self.System.MICROSOFT:
+            return bool(self.secrets.get("client_id") and (self.secrets.get("client_secret") or self.has_certificate))
+        needed = {
+            "": ("api_key",),
+            self.Flow.WEB: ("refresh_token",),
+            self.Flow.JWT: ("client_id", "jwt_key"),
+            self.Flow.SERVICE: ("service_account",),
+        }
         names = needed.get(self.flow, ("client_id", "client_secret"))
         return all(self.secrets.get(name) for name in names)
 
@@ -140,7 +160,9 @@ class Connection(models.Model):
     @property
     def secret_name(self) -> str:
         """What the secret is called that ends of itself."""
-        return {"": "API key", self.Flow.JWT: "certificate"}.get(self.flow, "client secret")
+        if self.system == self.System.MICROSOFT and self.has_certificate:
+            return "certificate"
+        return {"": "API key", self.Flow.JWT: "certificate", self.Flow.SERVICE: "service account key"}.get(self.flow, "client secret")
 
     @property
     def badges(self) -> list[dict[str, Any]]:
@@ -164,3 +186,11 @@ class Connection(models.Model):
             on = self.refresh_expires_at.date()
             found.append(Expiry(self, "refresh token", on, (on - now.date()).days, REFRESH_WARNING_DAYS))
         return sorted(found, key=lambda e: e.on)
+
+
+# The ways to tokens among which an admin chooses, the shipped one first; the other systems have one way each.
+FLOWS: dict[str, tuple[str, ...]] = {
+    Connection.System.SALESFORCE: (Connection.Flow.WEB, Connection.Flow.JWT, Connection.Flow.APP),
+    Connection.System.MICROSOFT: (Connection.Flow.APP, Connection.Flow.WEB),
+    Connection.System.GOOGLE: (Connection.Flow.SERVICE, Connection.Flow.WEB),
+}

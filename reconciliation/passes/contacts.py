@@ -56,6 +56,7 @@ class ContactTerms(PairTerms):
     defaults: Mapping[str, Value] = field(default_factory=dict)  # of new contacts, where the mailbox says nothing (S1.19)
     account_id: str = ""  # the one account that new contacts belong to (S1.19)
     required: tuple[str, ...] = ()  # fields that no new contact is made without, beside those of the CRM itself (S1.19)
+    wanted: tuple[str, ...] = ()  # fields without which a contact stands in the list of incomplete ones (S4.34)
     chosen: Mapping[str, str] = field(default_factory=dict)  # item -> the contact that a person said it is, ANOTHER for none
     ends: Mapping[str, str] = field(default_factory=dict)  # linked item -> what a person said of its deletion
 
@@ -209,7 +210,7 @@ def create(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms
 def missing_of(contact: Record, terms: PairTerms, *, asked: Iterable[str] = ()) -> tuple[str, ...]:
     """Returns the fields that a contact made from a mailbox lacks: account, e-mail address, and what the company asks for
     (S1.18, S4.34). What was not read lacks nothing, unless it is among `asked`."""
-    wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "required", ())))
+    wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "wanted", ())))
     known = set(asked)
     return tuple(n for n in wanted if (n in contact.fields or n in known) and is_blank(contact.fields.get(n)))
 

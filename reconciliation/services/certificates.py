@@ -16,9 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 MOST_BYTES = 50_000  # of one file
 LEAST_BITS = 2048
 LONGEST_SUBJECT = 200
-MAKE_BOTH = (
-    "openssl req -x509 -newkey rsa:2048 -sha256 -nodes -days 730 -subj /CN=syncsite"
-    " -keyout salesforce-key.pem -out salesforce-certificate.pem"
+_MAKE_BOTH = (
+    "openssl req -x509 -newkey rsa:2048 -sha256 -nodes -days 730 -subj /CN=syncsite -keyout {system}-key.pem -out {system}-certificate.pem"
 )
 _BEGIN, _END = "-----BEGIN ", "-----END "
 
@@ -35,10 +34,17 @@ class KeyPair:
     fingerprint: str  # SHA-256 of the certificate, as `openssl x509 -fingerprint -sha256` prints it
     subject: str
     ends_on: date
+    certificate: str = ""  # PEM; it is no secret
+    thumbprint: str = ""  # SHA-1, as Microsoft lists a certificate
 
     def shown(self) -> dict[str, str]:
         """Returns what may be seen of it, as it is stored among a connection's settings."""
         return {"fingerprint": self.fingerprint, "subject": self.subject, "ends_on": self.ends_on.isoformat()}
+
+
+def make_both(system: str) -> str:
+    """Returns the command that makes a key and its certificate for a connection to the system."""
+    return _MAKE_BOTH.format(system=system)
 
 
 def pair_read(files: Sequence[bytes], now: datetime | None = None) -> KeyPair:
@@ -64,6 +70,8 @@ def pair_read(files: Sequence[bytes], now: datetime | None = None) -> KeyPair:
         certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
         _printable(certificate.subject.rfc4514_string())[:LONGEST_SUBJECT],
         certificate.not_valid_after_utc.date(),
+        certificate.public_bytes(Encoding.PEM).decode(),
+        certificate.fingerprint(hashes.SHA1()).hex().upper(),  # noqa: S303  a name that Microsoft gives it, and no proof
     )
 
 
@@ -86,7 +94,7 @@ def _key(pem: bytes) -> RSAPrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CertificateRefused("The private key cannot be read. Choose a PEM file of an RSA key without a password.") from None
     if not isinstance(key, RSAPrivateKey) or key.key_size < LEAST_BITS:
-        raise CertificateRefused(f"Salesforce takes an RSA key of at least {LEAST_BITS:,} bits. Make another one.")
+        raise CertificateRefused(f"The key must be an RSA key of at least {LEAST_BITS:,} bits. Make another one.")
     return key
 
 

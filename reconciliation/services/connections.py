@@ -22,7 +22,7 @@ from connectors.salesforce.login import PRODUCTION
 from connectors.text import clean
 from reconciliation.core.counting import counted
 from reconciliation.engine import stop
-from reconciliation.engine.connections import CANDIDATE, store_candidate
+from reconciliation.engine.connections import CANDIDATE, forget_mailbox_tokens, store_candidate
 from reconciliation.engine.hosts import LOOPBACK, host_of, is_allowed_host
 from reconciliation.engine.pair_terms import database_of
 from reconciliation.engine.wiring import Wiring
@@ -31,6 +31,16 @@ from reconciliation.passes.organisations import marker_of
 from reconciliation.passes.pairs import MARKER as PAIR_MARKER
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import fields_find
+from reconciliation.services.mail_systems import OWN as OWN_OF_MAIL
+from reconciliation.services.mail_systems import (
+    MailChange,
+    MailRefused,
+    mail_credentials_check,
+    mail_logs_in_as_before,
+    needless_secrets,
+)
+from reconciliation.services.mailbox_reach import one_mailbox
+from reconciliation.services.mailboxes import MAIL_SYSTEMS
 from reconciliation.services.salesforce import OWN as SALESFORCE_SETTINGS
 from reconciliation.services.salesforce import (
     SalesforceChange,
@@ -45,17 +55,23 @@ from reconciliation.services.set_up import SetUpRefused, pair_up, refuse_second
 from reconciliation.services.webhooks import HOOK_SECRET, without_hooks
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
-SECRETS = {"workbooks": ("api_key",), "outreach": ("client_id", "client_secret"), "salesforce": ("client_id", "client_secret")}
+SECRETS = {"workbooks": ("api_key",)} | dict.fromkeys(("outreach", "salesforce", "microsoft", "google"), ("client_id", "client_secret"))
+MAIL_SETTINGS = tuple(name for names in OWN_OF_MAIL.values() for name in names)
 KEY = "jwt_key"  # the private key of a log-in by certificate: signed with, never sent
 TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE, HOOK_SECRET)
 DEFAULTS = {
     "workbooks": ("Workbooks", "https://secure.workbooks.com"),
     "outreach": ("Outreach", "https://api.outreach.io"),
     "salesforce": ("Salesforce", PRODUCTION),
+    "microsoft": ("Microsoft 365", "https://graph.microsoft.com"),
+    "google": ("Google", "https://people.googleapis.com"),
 }
+# Where tokens come from, of systems that have that apart from their records.
+LOGIN_DEFAULTS = {"microsoft": "https://login.microsoftonline.com", "google": "https://oauth2.googleapis.com"}
+OF_ITS_OWN = (Connection.System.SALESFORCE, *MAIL_SYSTEMS)  # what these need depends on how they log in
 SHORT_LIVED = ("access_token", "expires_at", "address")  # what a log-in gave: a token, and where it holds
-SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10}
-AUDITED = ("least_tls", "allow_private", "database_id", *SALESFORCE_SETTINGS)
+SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10, "microsoft": 10, "google": 10}
+AUDITED = ("least_tls", "allow_private", "database_id", *dict.fromkeys((*SALESFORCE_SETTINGS, *MAIL_SETTINGS)))
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
 
 
@@ -78,6 +94,7 @@ class ConnectionChange:
     allows_private: bool = False
     database_id: str = ""
     salesforce: SalesforceChange | None = None
+    mail: MailChange | None = None
 
 
 def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) -> Connection:
@@ -85,7 +102,7 @@ def connection_add(system: str, change: ConnectionChange, by: AbstractBaseUser) 
     ConnectionRefused, storing nothing."""
     draft, given = Connection(system=system), _given(system, change)
     missing = [name.replace("_", " ") for name in SECRETS[system] if not given.get(name)]
-    if missing and system != Connection.System.SALESFORCE:  # what that needs depends on how it logs in
+    if missing and system not in OF_ITS_OWN:
         raise ConnectionRefused(f"Enter the {' and the '.join(missing)}.")
     if system == Connection.System.OUTREACH and not change.page_address_template:
         raise ConnectionRefused("Enter the address of an account's page: Workbooks shows it as Outreach URL.")
@@ -117,7 +134,7 @@ def connection_save(
     known, given = SECRETS[connection.system], _given(connection.system, change)
     if wiring is not None and "api_key" in given:
         _refuse_other_database(connection, change, given, wiring)
-    if wiring is not None and connection.system == Connection.System.SALESFORCE:
+    if wiring is not None and connection.system in OF_ITS_OWN:
         _refuse_other_organisation(connection, change, given, wiring)
     with transaction.atomic():
         Policy.lock()
@@ -140,16 +157,19 @@ def connection_save(
         row.settings, row.state, row.last_error = own, Connection.State.UNTESTED, ""
         is_other, row.secrets = secrets != row.secrets, secrets
         row.save(update_fields=[*PLAIN, "settings", "state", "last_error", *(["secrets"] if is_other else [])])
+        if moved or not _logs_in_as_before(connection, own, given):
+            forget_mailbox_tokens(row)
         after = {n: getattr(row, n) if n in PLAIN else own.get(n) for n in before}
         changed = {n: [_shown(old), _shown(after[n])] for n, old in before.items() if old != after[n]}
         audit(by, "change connection", row.name, **changed, **({"secrets_replaced": sorted(given)} if given else {}))
 
 
-def _given(system: str, change: ConnectionChange) -> dict[str, str]:
+def _given(system: str, change: ConnectionChange) -> dict[str, Any]:
     """Returns the secrets that were entered, with the key that was uploaded."""
     given = {k: v for k, v in change.secrets.items() if v and k in SECRETS[system]}
     pair = change.salesforce.pair if change.salesforce is not None else None
-    return given | ({KEY: pair.key} if pair is not None else {})
+    uploaded = change.mail.secrets() if change.mail is not None else {}
+    return given | ({KEY: pair.key} if pair is not None else {}) | uploaded
 
 
 def _is_moved(row: Connection, change: ConnectionChange) -> bool:
@@ -158,35 +178,47 @@ def _is_moved(row: Connection, change: ConnectionChange) -> bool:
 
 
 def _secrets_after(
-    row: Connection, given: Mapping[str, str], own: Mapping[str, Any], *, is_moved: bool, is_other_address: bool = False
+    row: Connection, given: Mapping[str, Any], own: Mapping[str, Any], *, is_moved: bool, is_other_address: bool = False
 ) -> dict[str, Any]:
     """Returns the secrets once the change is stored: without tokens that another host, app or user was given, and without
     a key that is no longer used. At another address of the same host the next call asks that one for a token."""
-    is_other_login = row.system == Connection.System.SALESFORCE and not logs_in_as_before(row.settings, own, given, row.secrets)
     gone = {
-        *(TOKENS if is_moved or is_other_login else ()),
+        *(TOKENS if is_moved or not _logs_in_as_before(row, own, given) else ()),
         *(SHORT_LIVED if is_other_address else ()),
         *([KEY] if own.get("flow", Connection.Flow.JWT) != Connection.Flow.JWT else []),
+        *needless_secrets(row.system, own),
     }
     return {k: v for k, v in {**row.secrets, **given}.items() if k not in gone}
 
 
+def _logs_in_as_before(row: Connection, own: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Tells whether tokens of before are still those of whom we log in as."""
+    if row.system in MAIL_SYSTEMS:
+        return mail_logs_in_as_before(row.system, row.settings, own, given, row.secrets)
+    return row.system != Connection.System.SALESFORCE or logs_in_as_before(row.settings, own, given, row.secrets)
+
+
 def _check_credentials(system: str, secrets: Mapping[str, Any], own: Mapping[str, Any], change: ConnectionChange) -> None:
-    """Raises ConnectionRefused where Salesforce's way to log in lacks something; the others were looked at before."""
-    if system == Connection.System.SALESFORCE:
-        try:
+    """Raises ConnectionRefused where the way to log in that was chosen lacks something; systems without a choice were looked at
+    before."""
+    try:
+        if system == Connection.System.SALESFORCE:
             credentials_check(secrets, own, change.login_url or change.base_url)
-        except SalesforceRefused as refusal:
-            raise ConnectionRefused(str(refusal)) from None
+        elif system in MAIL_SYSTEMS:
+            mail_credentials_check(system, secrets, own)
+    except (SalesforceRefused, MailRefused) as refusal:
+        raise ConnectionRefused(str(refusal)) from None
 
 
-def _refuse_other_organisation(connection: Connection, change: ConnectionChange, given: Mapping[str, str], wiring: Wiring) -> None:
+def _refuse_other_organisation(connection: Connection, change: ConnectionChange, given: Mapping[str, Any], wiring: Wiring) -> None:
     """Raises ConnectionRefused when a log-in without a person belongs to another organisation than the records linked so
-    far, and when nobody can say so. Consent is asked whose it is when it comes back."""
+    far, and when nobody can say so. Consent is asked whose it is when it comes back. A service account names its user itself, and
+    mailboxes of another organisation have other addresses."""
     own = _settings(connection, change)
     known = str(own.get("organisation_id", ""))
-    is_same = not given and not _is_moved(connection, change) and logs_in_as_before(connection.settings, own, given, connection.secrets)
-    if own["flow"] == Connection.Flow.WEB or is_same or not known or not _has_links(connection):
+    is_same = not given and not _is_moved(connection, change) and _logs_in_as_before(connection, own, given)
+    is_asked_later = own["flow"] == Connection.Flow.WEB or connection.system == Connection.System.GOOGLE
+    if is_asked_later or is_same or not known or not _has_links(connection):
         return
     draft = copy.copy(connection)
     draft.base_url, draft.login_url, draft.settings = change.base_url.rstrip("/"), change.login_url.rstrip("/"), own
@@ -265,11 +297,13 @@ def _settings(connection: Connection, change: ConnectionChange) -> dict[str, Any
         if not (new.isascii() and new.isalnum() and len(new) <= 20):
             raise ConnectionRefused("The database id is a number, such as 3.")
         own["database_id"] = new
-    if connection.system == Connection.System.SALESFORCE:
-        try:
+    try:
+        if connection.system == Connection.System.SALESFORCE:
             own = salesforce_settings(own, change.salesforce or SalesforceChange())
-        except SalesforceRefused as refusal:
-            raise ConnectionRefused(str(refusal)) from None
+        elif change.mail is not None:
+            own = change.mail.settings(own)
+    except (SalesforceRefused, MailRefused) as refusal:
+        raise ConnectionRefused(str(refusal)) from None
     return own | ({"least_tls": "1.2"} if change.allows_tls_12 else {}) | ({"allow_private": True} if change.allows_private else {})
 
 
@@ -337,6 +371,8 @@ def connection_test(connection: Connection, *, wiring: Wiring | None = None) -> 
             lines = connector.check(may_send=not stop.stopped_sentence())
             if connection.system == Connection.System.SALESFORCE:
                 _note_keys(connection, lines)
+            if all(line.is_ok for line in lines) and connection.system in MAIL_SYSTEMS:
+                lines += one_mailbox(connection, connector)
             if all(line.is_ok for line in lines):
                 lines += [_know_who(connection, connector), *connector.rivals(own_prefix(connection)), _keep_schema(connection, connector)]
         finally:
@@ -394,8 +430,8 @@ def _know_who(connection: Connection, connector: Connector) -> Check:
         is_enough = bool(stored) or not has_database
         return Check(name, is_enough, f"Could not be read: {error.sentence}.", "" if is_enough else ask, is_warning=True)
     words = str(said) or "The system does not say."
-    Connection.objects.filter(pk=connection.pk).update(connected_as=str(said))
-    if connection.system == Connection.System.SALESFORCE:
+    Connection.objects.filter(pk=connection.pk).update(connected_as=str(said)[:210])
+    if connection.system in (Connection.System.SALESFORCE, Connection.System.MICROSOFT):
         return _know_organisation(connection, said, name)
     if not has_database:
         return Check(name, True, words)
@@ -417,11 +453,15 @@ def _know_organisation(connection: Connection, said: Identity, title: str) -> Ch
     with transaction.atomic():
         row = Connection.objects.select_for_update().get(pk=connection.pk)
         known = str(row.settings.get("organisation_id", ""))
-        if known not in ("", said.organisation_id) and _has_links(row):
+        is_unsaid = row.system == Connection.System.MICROSOFT and not said.organisation_id  # its tokens need not be readable
+        if known not in ("", said.organisation_id) and not is_unsaid and _has_links(row):
             sentence = f"This log-in belongs to {said}, but the records linked so far are of {row.settings.get('organisation') or known}."
             return Check(title, False, sentence, "Log in to that organisation again: an id of another one names another record there.")
         whose = {"organisation": said.organisation, "organisation_id": said.organisation_id}
-        pages = row.page_address_template or f"{row.secrets.get('address') or row.base_url}/{{id}}"  # it leads every id to its page
+        whose = {name: value for name, value in whose.items() if value}
+        pages = row.page_address_template
+        if not pages and row.system == Connection.System.SALESFORCE:
+            pages = f"{row.secrets.get('address') or row.base_url}/{{id}}"  # it leads every id to its page
         Connection.objects.filter(pk=row.pk).update(settings={**row.settings, **whose}, page_address_template=pages)
     return Check(title, True, str(said) or "The system does not say.")
 

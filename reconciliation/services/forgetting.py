@@ -30,6 +30,7 @@ from reconciliation.core.spellings import Finder, mark_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import AuditEntry, Connection, Forgetting, HookDelivery, Operation, PeerName, RemoteUser, SyncPass
 from reconciliation.models.encrypted import EncryptedJSONField
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.passes.organisations import PERSON, PROSPECT
 from reconciliation.services.audit import audit
 from reconciliation.services.hook_receiver import take_up_spooled
@@ -194,7 +195,8 @@ def _look_up(given: dict[str, Any], wiring: Wiring) -> tuple[dict[str, Any], str
     who, words = given["who"], list(given["words"])
     people, prospects, troubles = set(), set(), []
     mails = {word for word in [who, *words] if "@" in word}
-    for sync_pass in SyncPass.objects.select_related("crm", "peer"):
+    # Mailboxes are not searched by name or address: their users' contacts are none of ours.
+    for sync_pass in SyncPass.objects.whole().exclude(name__in=MAILBOX_PASSES).select_related("crm", "peer"):
         try:
             for record in _people_of(sync_pass.crm, who, wiring):
                 people.add(str(Ref(sync_pass.crm.system, PERSON, record.ref.id)))

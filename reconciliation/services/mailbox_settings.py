@@ -236,10 +236,11 @@ def view_count(crm: Connection, view: str, crm_user_id: str, wiring: Wiring | No
 @dataclass(frozen=True, slots=True)
 class Creation:
     """How contacts of mailboxes are made in the CRM: values where the mailbox says nothing, fields that none is made without,
-    and the one account that all belong to, "" for the company workflow."""
+    fields without which one counts as incomplete, and the one account that all belong to, "" for the company workflow."""
 
     defaults: Mapping[str, str]
     required: tuple[str, ...] = ()
+    wanted: tuple[str, ...] = ()
     account_id: str = ""
     account_name: str = ""
 
@@ -247,17 +248,22 @@ class Creation:
     def required_lines(self) -> str:
         return "\n".join(self.required)
 
+    @property
+    def wanted_lines(self) -> str:
+        return "\n".join(self.wanted)
+
 
 def creation_of(sync_pass: SyncPass) -> Creation:
     said = sync_pass.whole.settings.get(CREATION) or {}
     defaults = {name: text_of(value) for name, value in (said.get("defaults") or {}).items()}
-    return Creation(defaults, tuple(said.get("required") or ()), said.get("account_id") or "", said.get("account_name") or "")
+    fields = tuple(tuple(said.get(name) or ()) for name in ("required", "wanted"))
+    return Creation(defaults, *fields, said.get("account_id") or "", said.get("account_name") or "")
 
 
 def creation_save(sync_pass: SyncPass, wanted: Creation, by: AbstractBaseUser, wiring: Wiring | None = None) -> bool:
     """Stores how new contacts are made, once the CRM knows each field and the account; returns whether that changed anything.
     Raises MailboxRefused and ConnectorError, storing nothing."""
-    if len(wanted.defaults) + len(wanted.required) > MOST_FIELDS:
+    if len(wanted.defaults) + len(wanted.required) + len(wanted.wanted) > MOST_FIELDS:
         raise MailboxRefused(f"At most {MOST_FIELDS} fields can be named here.")
     whole = sync_pass.whole
     stored = _checked(whole, wanted, wiring or Wiring())
@@ -282,15 +288,16 @@ def _checked(sync_pass: SyncPass, wanted: Creation, wiring: Wiring) -> dict[str,
         attributes = connector.schema(CONTACT).attributes
         defaults = {name: _typed(attributes.get(name), name, text) for name, text in wanted.defaults.items()}
         mapped = {rule.crm_field for rule in sync_pass.mapping.rules.filter(is_enabled=True)}
-        for name in wanted.required:
+        for name in (*wanted.required, *wanted.wanted):
             if name not in attributes:
                 raise MailboxRefused(f"Contacts of {sync_pass.crm} have no field “{name[:80]}”.")
+        for name in wanted.required:
             if name not in mapped and name not in defaults:
                 raise MailboxRefused(f"“{name}” cannot be required: no field of the mailbox is mapped to it, and it has no default here.")
         account = _account(connector, wanted.account_id, str(sync_pass.crm))
     finally:
         connector.close()
-    return {"defaults": defaults, "required": list(wanted.required), **account}
+    return {"defaults": defaults, "required": list(wanted.required), "wanted": list(wanted.wanted), **account}
 
 
 def _typed(attribute: Any, name: str, text: str) -> Any:

@@ -207,7 +207,7 @@ def _check_crm(sync_pass: SyncPass, rows: list[FieldRule]) -> None:
 def pass_of(table: MappingTable) -> SyncPass | None:
     """Returns the pass that works with this table, as if it were its only one: a two-way pass has one for each record type.
     None for a table that no pass uses."""
-    rows = SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk")
+    rows = SyncPass.objects.whole().select_related("crm", "peer", "mapping").order_by("pk")
     found = rows.filter(mapping=table).first() or rows.filter(record_types__mapping=table).first()
     if found is not None:
         found.mapping = table
@@ -218,7 +218,7 @@ def systems_of_tables() -> dict[int, tuple[str, str]]:
     """Returns table -> the names of the CRM and of the peer whose fields it pairs, in one query."""
     names = ("crm__system", "peer__system")
     of_types = RecordType.objects.order_by().values_list("mapping", *(f"sync_pass__{name}" for name in names))
-    rows = SyncPass.objects.order_by().values_list("mapping", *names).union(of_types)
+    rows = SyncPass.objects.whole().order_by().values_list("mapping", *names).union(of_types)
     return {table: (Connection.System(crm).label, Connection.System(peer).label) for table, crm, peer in rows}
 
 

@@ -61,7 +61,7 @@ def _quoted(text: str) -> str:
 
 
 def families(now: datetime) -> Iterable[Family]:
-    names = dict(SyncPass.objects.values_list("pk", "name"))
+    names = _names()
     yield from _runs(now, names)
     yield from _passes(now, names)
     yield from _connections()
@@ -71,22 +71,31 @@ def families(now: datetime) -> Iterable[Family]:
     yield from _told()
 
 
+def _names() -> dict[int, str]:
+    """Returns pass -> name; a pass over mailboxes is one for monitors: a thousand mailboxes are no thousand series."""
+    return {pk: whole or name for pk, name, whole in SyncPass.objects.values_list("pk", "name", "parent__name")}
+
+
 def _runs(now: datetime, names: Mapping[int, str]) -> Iterable[Family]:
     recent = Run.objects.filter(started_at__gte=now - DAY).order_by()
     runs = Family("syncsite_runs_last_day", "Runs that began in the last 24 hours, by their state.")
     records = Family("syncsite_records_last_day", "Records that runs of the last 24 hours had, by outcome.")
-    sums: dict[int, Counter[str]] = {}
+    sums: dict[str, Counter[str]] = {}
+    counted: Counter[tuple[str, str, str]] = Counter()
     grouped = recent.values("sync_pass_id", "kind", "state").annotate(runs=Count("pk"), **{f"all_{n}": Sum(n) for n in OUTCOMES})
     for row in grouped:
-        runs.add(row["runs"], **{"pass": names.get(row["sync_pass_id"], "?"), "kind": row["kind"], "state": row["state"]})
+        name = names.get(row["sync_pass_id"], "?")
+        counted[name, row["kind"], row["state"]] += row["runs"]
         if row["kind"] != Run.Kind.PREVIEW:
-            sums.setdefault(row["sync_pass_id"], Counter()).update({n: row[f"all_{n}"] or 0 for n in OUTCOMES})
+            sums.setdefault(name, Counter()).update({n: row[f"all_{n}"] or 0 for n in OUTCOMES})
+    for (name, kind, state), n in counted.items():
+        runs.add(n, **{"pass": name, "kind": kind, "state": state})
     excluded = recent.exclude(excluded={}).exclude(kind=Run.Kind.PREVIEW).order_by("-pk")
     for pass_id, reasons in excluded.values_list("sync_pass_id", "excluded")[:MOST_EXCLUDED_READ]:
-        sums.setdefault(pass_id, Counter())["excluded"] += sum(reasons.values())
-    for pass_id, counts in sums.items():
+        sums.setdefault(names.get(pass_id, "?"), Counter())["excluded"] += sum(reasons.values())
+    for name, counts in sums.items():
         for outcome in (*OUTCOMES, "excluded"):
-            records.add(counts[outcome], **{"pass": names.get(pass_id, "?"), "outcome": outcome})
+            records.add(counts[outcome], **{"pass": name, "outcome": outcome})
     return runs, records
 
 
@@ -98,7 +107,10 @@ def _passes(now: datetime, names: Mapping[int, str]) -> Iterable[Family]:
     through = Family("syncsite_last_success_age_seconds", "Since a run of the pass last got through.")
     lag = Family("syncsite_lag_seconds", "How long ago the last complete selection began.")
     backlog = Family("syncsite_backlog", "Records of the present sweep still to come.")
+    whole = set(SyncPass.objects.whole().values_list("pk", flat=True))
     for facts in pass_facts():
+        if facts.id not in whole:  # a mailbox whose plan waits; its pass is counted once
+            continue
         label = {"pass": names.get(facts.id, "?")}
         on.add(facts.is_working, **label)
         held.add(facts.is_held or facts.parked is not None, **label)

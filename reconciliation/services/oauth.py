@@ -29,6 +29,7 @@ from reconciliation.models import Binding, Connection, SyncPass
 from reconciliation.services.audit import audit
 
 LONGEST = timedelta(minutes=10)
+CONNECTING, ADMIN_CONSENT, OF_MAILBOX = "connecting", "admin consent", "mailbox"  # what a person went away for
 AGAIN = "Nothing was changed; press Connect to try again."
 
 
@@ -45,6 +46,8 @@ class Flow:
     verifier: str
     redirect_uri: str
     begun_at: str
+    kind: str = CONNECTING
+    mailbox_id: int = 0  # whose user connects it; 0: it is the connection's own log-in
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,16 +58,25 @@ def connect_begin(connection: Connection, by: AbstractBaseUser, redirect_uri: st
     ConnectRefused."""
     if not connection.needs_consent:
         raise ConnectRefused(f"“{connection}” needs no log-in in the browser; its test says whether it works.")
-    app, needs_secret = _app(connection, redirect_uri), consent_of(connection.system).needs_secret
+    app, needs_secret = app_for(connection, redirect_uri), consent_of(connection.system).needs_secret
     if not app.client_id or needs_secret and not app.client_secret:
         raise ConnectRefused(f"Enter client id {'and client secret ' if needs_secret else ''}first, then press Connect.")
-    if not is_allowed_host(connection.system, host_of(connection.authorise_base)):
-        raise ConnectRefused("The log-in address is on no host that SYSTEM_HOSTS allows.")
-    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    flow = Flow(connection.pk, by.pk, verifier, redirect_uri, timezone.now().isoformat())
+    state, flow = begun(connection, by, redirect_uri)
+    verifier = flow.verifier
     url = authorize_url(connection.authorise_base, app, scope=consent_of(connection.system).scope, state=state, verifier=verifier)
     audit(by, "begin to connect", connection.name)
     return url, state, flow
+
+
+def begun(
+    connection: Connection, by: AbstractBaseUser, redirect_uri: str, *, kind: str = CONNECTING, mailbox_id: int = 0
+) -> tuple[str, Flow]:
+    """Returns the state that a log-in brings back, and what to remember under it. Raises ConnectRefused where the log-in page is on
+    a host that nobody allowed."""
+    if not is_allowed_host(connection.system, host_of(connection.authorise_base)):
+        raise ConnectRefused("The log-in address is on no host that SYSTEM_HOSTS allows.")
+    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
+    return state, Flow(connection.pk, by.pk, verifier, redirect_uri, timezone.now().isoformat(), kind, mailbox_id)
 
 
 def connect_finish(
@@ -73,8 +85,8 @@ def connect_finish(
     """Returns the connected connection and whom the system takes us for. `answer` is what came back with the browser.
     Raises ConnectRefused; the flow is over either way."""
     wiring = wiring or Wiring()
-    flow, connection = _known(remembered, by)
-    _refuse_denial(answer)
+    flow, connection = known_flow(remembered, by, CONNECTING)
+    refuse_denial(answer)
     tokens = _exchange(connection, flow, answer["code"], wiring)
     with transaction.atomic():  # before their first use, and apart: no run works with them before we know whose they are
         store_candidate(Connection.objects.select_for_update().get(pk=connection.pk), tokens)
@@ -126,14 +138,20 @@ def _take(row: Connection, flow: Flow, tokens: Tokens, identity: Identity, by: A
     audit(by, "reconnect" if again else "connect", row.name, connected_as=str(identity), scopes=tokens.scope)
 
 
-def _app(connection: Connection, redirect_uri: str) -> App:
-    return consent_of(connection.system).app_of(connection.secrets, redirect_uri)
+def app_for(connection: Connection, redirect_uri: str) -> App:
+    """Returns our registration with the system; Microsoft's tenant stands among the settings. Raises ConnectRefused."""
+    tenant = {"tenant": connection.settings["tenant"]} if connection.settings.get("tenant") else {}
+    try:
+        return consent_of(connection.system).app_of({**connection.secrets, **tenant}, redirect_uri)
+    except NeedsAttention as error:
+        raise ConnectRefused(f"{error.sentence}.") from None
 
 
-def _known(remembered: Mapping[str, Any] | None, by: AbstractBaseUser) -> tuple[Flow, Connection]:
-    """Returns the flow that this person began, and its connection. Raises ConnectRefused."""
+def known_flow(remembered: Mapping[str, Any] | None, by: AbstractBaseUser, kind: str) -> tuple[Flow, Connection]:
+    """Returns the flow of this kind that this person began, and its connection. Raises ConnectRefused."""
     flow = Flow(**remembered) if remembered else None
-    connection = Connection.objects.filter(pk=flow.connection_id).first() if flow and flow.user_id == by.pk else None
+    is_theirs = flow is not None and flow.user_id == by.pk and flow.kind == kind
+    connection = Connection.objects.filter(pk=flow.connection_id).first() if flow is not None and is_theirs else None
     if flow is None or connection is None:
         raise ConnectRefused(f"This answer belongs to no log-in that you began here, or it was used already. {AGAIN}")
     if timezone.now() - datetime.fromisoformat(flow.begun_at) > LONGEST:
@@ -141,7 +159,8 @@ def _known(remembered: Mapping[str, Any] | None, by: AbstractBaseUser) -> tuple[
     return flow, connection
 
 
-def _refuse_denial(answer: Mapping[str, str]) -> None:
+def refuse_denial(answer: Mapping[str, str]) -> None:
+    """Raises ConnectRefused for an answer that brings no code."""
     error = answer.get("error", "")
     if error == "access_denied":
         raise ConnectRefused(f"Access was denied on the system's page. {AGAIN}")
@@ -161,23 +180,33 @@ def _exchange(connection: Connection, flow: Flow, code: str, wiring: Wiring) -> 
         http = wiring.open_http(connection, base_url=connection.authorise_base)
         http.redact.add(flow.verifier)
         try:
-            tokens = request_tokens(http, _app(connection, flow.redirect_uri), fields, timezone.now())
+            tokens = request_tokens(http, app_for(connection, flow.redirect_uri), fields, timezone.now())
         finally:
             http.close()
-    except NeedsAttention as error:
+    except ConnectorError as error:
+        raise refused_code(error, system) from None
+    refuse_short_lived(tokens, system)
+    return tokens
+
+
+def refused_code(error: ConnectorError, system: str) -> ConnectRefused:
+    """Returns what it means that a code was not redeemed, in words for the person who came back with it."""
+    if isinstance(error, NeedsAttention):
         if error.code in ("invalid_client", "invalid_client_id"):
-            raise ConnectRefused(f"{system} does not know this client id and secret. Enter both anew. {AGAIN}") from None
+            return ConnectRefused(f"{system} does not know this client id and secret. Enter both anew. {AGAIN}")
         if error.status in (400, 401, 403):
             said = f"{system} refused the code ({error.code or error.status}); it is good once, and for a short while"
-            raise ConnectRefused(f"{said}. {AGAIN}") from None
-        raise ConnectRefused(f"{connection_sentence(error)} {AGAIN}") from None
-    except RateLimited as error:
-        raise ConnectRefused(f"{error.sentence}. {AGAIN}") from None
-    except ConnectorError as error:
-        raise ConnectRefused(f"{connection_sentence(error)} {AGAIN}") from None
+            return ConnectRefused(f"{said}. {AGAIN}")
+        return ConnectRefused(f"{connection_sentence(error)} {AGAIN}")
+    if isinstance(error, RateLimited):
+        return ConnectRefused(f"{error.sentence}. {AGAIN}")
+    return ConnectRefused(f"{connection_sentence(error)} {AGAIN}")
+
+
+def refuse_short_lived(tokens: Tokens, system: str) -> None:
+    """Raises ConnectRefused for access that ends before anybody would connect again."""
     if not tokens.refresh_token:
         raise ConnectRefused(f"{system} gave access without a refresh token, which would end within hours. {AGAIN}")
-    return tokens
 
 
 def _identity(connection: Connection, wiring: Wiring) -> Identity:

@@ -15,10 +15,10 @@ UNDER_WAY = "The database was restored from a backup made while this run was und
 
 def database_restored(user: AbstractBaseUser | None = None, *, wiring: Wiring | None = None) -> list[SyncPass]:
     """Lets the next sweep of every pass treat what our database holds as possibly older than the remote systems, and
-    returns the passes. Said twice it changes nothing more. Nothing remote is touched."""
+    returns the passes, one over mailboxes once. Said twice it changes nothing more. Nothing remote is touched."""
     now = (wiring or Wiring()).now()
     with transaction.atomic():
-        passes = list(SyncPass.objects.all())
+        passes = list(SyncPass.objects.select_related("parent"))  # each mailbox, too: its links and cursor are its own
         for sync_pass in passes:
             # Everything the backup knows of the remote systems was read before the start of its last sweep.
             sync_pass.restored_at = now
@@ -35,5 +35,7 @@ def database_restored(user: AbstractBaseUser | None = None, *, wiring: Wiring | 
         for run in Run.objects.filter(state=Run.State.RUNNING):
             run.state, run.ended_at, run.note = Run.State.INTERRUPTED, now, f"{run.note} {UNDER_WAY}".strip()
             run.save(update_fields=["state", "ended_at", "note"])
-        audit(user, "database restored", "all passes", until={p.name: str(p.restored_to) for p in passes})
-    return passes
+        whole = [p for p in passes if p.parent_id is None]
+        detail = {"until": {p.name: str(p.restored_to) for p in whole}, "mailboxes": len(passes) - len(whole)}
+        audit(user, "database restored", "all passes", **detail)
+    return whole

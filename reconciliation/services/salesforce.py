@@ -14,6 +14,7 @@ from connectors.salesforce.login import PRODUCTION, TEST, grant_of
 from connectors.salesforce.rights import WANTED, KeyDefinition, key_lines
 from connectors.salesforce.settings import API_VERSION, EXTERNAL_ID_FIELD, SalesforceSettings
 from reconciliation.models import Connection
+from reconciliation.models.connection import FLOWS
 from reconciliation.services.certificates import KeyPair
 
 Flow = Connection.Flow
@@ -41,7 +42,7 @@ class SalesforceChange:
 
 def salesforce_settings(stored: Mapping[str, Any], change: SalesforceChange) -> dict[str, Any]:
     """Returns the settings with what was entered. Raises SalesforceRefused."""
-    if change.flow not in Flow.values:
+    if change.flow not in FLOWS[Connection.System.SALESFORCE]:
         raise SalesforceRefused(f"There is no way to log in called {change.flow[:40]!r}.")
     field = change.external_id_field.strip()
     if field and (len(field) > LONGEST_FIELD or not _FIELD_NAME.fullmatch(field)):

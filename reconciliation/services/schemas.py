@@ -9,6 +9,8 @@ OBJECTS = {
     "workbooks": ("organisation", "person"),
     "outreach": ("account", "prospect"),
     "salesforce": ("Contact", "Lead", "Account"),
+    "microsoft": ("contact",),
+    "google": ("contact",),
 }
 
 

@@ -16,6 +16,8 @@ from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
 from reconciliation.engine.worlds import forget_other_worlds
 from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.services.mailboxes import mailbox_add
+from reconciliation.services.service_accounts import account_shown
 from reconciliation.services.webhooks import HOOK_SECRET
 
 ORGANISATIONS_PASS = "organisations"
@@ -55,14 +57,17 @@ def _refuse_other_pair(sync_pass: SyncPass, system: str) -> None:
 def pair_up() -> list[SyncPass]:
     """Returns the passes that are new now that another connection is there, switched off (D27: they are switched on by a
     person who has seen their preview); none as long as a CRM or the peer is missing."""
-    known = set(SyncPass.objects.values_list("pk", flat=True))
+    known = set(SyncPass.objects.whole().values_list("pk", flat=True))
     rows = {row.system: row for row in Connection.objects.order_by("-pk")}  # the first of a system, should there be more
     peer, crm, salesforce = (rows.get(s) for s in (Connection.System.OUTREACH, Connection.System.WORKBOOKS, Connection.System.SALESFORCE))
     if peer is not None and crm is not None:
         organisations_pass(crm, peer)
     if peer is not None and salesforce is not None:
         salesforce_passes(salesforce, peer)
-    return list(SyncPass.objects.select_related("crm", "peer", "mapping").exclude(pk__in=known).order_by("pk"))
+    for system in (Connection.System.MICROSOFT, Connection.System.GOOGLE):
+        if salesforce is not None and system in rows:
+            contacts_pass(salesforce, rows[system])
+    return list(SyncPass.objects.whole().select_related("crm", "peer", "mapping").exclude(pk__in=known).order_by("pk"))
 
 
 @transaction.atomic
@@ -74,38 +79,61 @@ def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
     peer = _connection("Outreach (sandbox)", "outreach", description, settle_seconds=2)
     sync_pass = organisations_pass(crm, peer)
     if "salesforce" in description:
-        salesforce_passes(_connection("Salesforce (sandbox)", "salesforce", description, settle_seconds=0), peer)
+        salesforce = _connection("Salesforce (sandbox)", "salesforce", description, settle_seconds=0)
+        salesforce_passes(salesforce, peer)
+        for system, name in MAIL_SYSTEMS.items():
+            if system in description:
+                contacts_pass(salesforce, _connection(name, system, description, settle_seconds=0))
     forgot = forget_other_worlds(sync_pass, str(description["world_id"]))
+    _sandbox_mailboxes(description)
     return sync_pass, forgot
 
 
+MAIL_SYSTEMS = {"microsoft": "Microsoft 365 (sandbox)", "google": "Google (sandbox)"}
+
+
+def _sandbox_mailboxes(description: Mapping[str, Any]) -> None:
+    """Adds the mailboxes that a sandbox plays; what staff made of those that are there stays."""
+    for row in Connection.objects.filter(system__in=MAIL_SYSTEMS, is_sandbox=True):
+        for address in description.get(row.system, {}).get("mailboxes", ()):
+            mailbox_add(row, str(address), None)
+
+
 # What the sandbox says of itself, so that it is taken anew each time; everything else in a connection's settings is staff's.
-SAID = ("database_id", "control_url")
+SAID = ("database_id", "control_url", "tenant")
+FIRST = {  # what a new connection to a sandbox begins with
+    "salesforce": lambda given: {"external_id_field": EXTERNAL_ID_FIELD, "api_version": given["api_version"]},
+    # The pause between calls keeps a quota that nobody has here.
+    "google": lambda given: {"flow": "service_account", "pause": 0, "directory_user": next(iter(given.get("mailboxes", ())), "")},
+}
+SECRETS = ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token")
+OWN_SECRETS = {"microsoft": ("client_id", "client_secret"), "google": ("service_account",)}  # their tokens are asked for
+LOGS_IN_THERE = ("salesforce", *MAIL_SYSTEMS)  # at a host that is apart from the records' elsewhere
 OF_STAFF = (HOOK_SECRET, "jwt_key")  # secrets that a sandbox does not give
 OF_OLD_TOKENS = ("granted_scope", "redirect_uri", "organisation", "organisation_id")
-PAGES = {"workbooks": "organisations/{id}", "outreach": "accounts/{id}", "salesforce": "{object}/{id}"}
+PAGES = {"workbooks": "organisations/{id}", "outreach": "accounts/{id}", "salesforce": "{object}/{id}"} | dict.fromkeys(
+    MAIL_SYSTEMS, "{object}/{id}"
+)
 
 
 def _connection(name: str, system: str, description: Mapping[str, Any], *, settle_seconds: int) -> Connection:
     given = dict(description[system])
     web_url = given.get("web_url", "")
     page = PAGES[system]
-    secrets = {
-        k: given[k]
-        for k in ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token")
-        if k in given
-    }
+    secrets = {k: given[k] for k in OWN_SECRETS.get(system, SECRETS) if k in given}
     row = Connection.objects.filter(system=system, is_sandbox=True).order_by("pk").first()
     if row is None:
-        own = {"external_id_field": EXTERNAL_ID_FIELD, "api_version": given["api_version"]} if system == "salesforce" else {}
+        own = FIRST[system](given) if system in FIRST else {}
         row = Connection(name=name, system=system, is_sandbox=True, settle_seconds=settle_seconds, settings=own)
     row.base_url = given["base_url"]
-    row.login_url = row.base_url if system == "salesforce" else ""
+    row.login_url = row.base_url if system in LOGS_IN_THERE else ""
     if web_url and (not row.page_address_template or row.page_address_template.endswith(f"/browse/{system}/{page}")):
         row.page_address_template = f"{web_url}/{page}"
     said = {k: v for k, v in {**given, **description}.items() if k in SAID and v}
     row.settings = {k: v for k, v in (row.settings or {}).items() if k not in OF_OLD_TOKENS} | said
     row.secrets = {k: v for k, v in (row.secrets or {}).items() if k in OF_STAFF} | secrets
+    if "service_account" in secrets:
+        row.settings["service_account"] = account_shown(secrets["service_account"])
     row.renewal_begun_at = row.refresh_used_at = None  # these tokens are new
     row.save()
     return row

@@ -12,12 +12,14 @@ from reconciliation.core.counting import bent, counted
 from reconciliation.defaults.accounts import ACCOUNTS_PASS
 from reconciliation.engine import gate
 from reconciliation.models import Connection, MappingTable, Run, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.services.fields import fields_are_known, plugin_fields
 from reconciliation.services.mappings import lint_types
 from reconciliation.services.owner_check import owner_columns
 from reconciliation.services.owners import near_matches
 
-OPTIONAL = (ACCOUNTS_PASS,)  # off until somebody wants it, or for good (D32)
+OPTIONAL = (ACCOUNTS_PASS, *MAILBOX_PASSES)  # off until somebody wants it, or for good (D32); mailboxes have previews of their own
+CRMS = (Connection.System.WORKBOOKS, Connection.System.SALESFORCE)
 WHO = {
     Connection.System.WORKBOOKS: "A Workbooks administrator makes the API key.",
     Connection.System.SALESFORCE: "A Salesforce administrator makes the app and the user it works as.",
@@ -91,8 +93,9 @@ AFTER = (
 
 
 def _connect(sync_pass: SyncPass | None) -> Step:
-    found = [sync_pass.crm, sync_pass.peer] if sync_pass else list(Connection.objects.order_by("pk"))
-    crms = [c for c in found if c.system != Connection.System.OUTREACH]
+    known = Connection.objects.filter(system__in=(*CRMS, Connection.System.OUTREACH))
+    found = [sync_pass.crm, sync_pass.peer] if sync_pass else list(known.order_by("pk"))
+    crms = [c for c in found if c.system in CRMS]
     missing = [] if crms else ["No CRM is connected yet: Workbooks, Salesforce, or both."]
     if len(crms) == len(found):
         missing.append("Outreach is not connected yet.")

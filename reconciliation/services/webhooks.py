@@ -276,7 +276,7 @@ def wake(connection: Connection, now: datetime) -> bool:
             return False
         own = {**hooks_of(row), "woke_at": now.isoformat(), "is_owed": False}
         Connection.objects.filter(pk=row.pk).update(settings={**row.settings, HOOKS: own})
-        two_way = SyncPass.objects.filter(peer=row.pk, is_on=True, record_types__isnull=False).values("pk")
+        two_way = SyncPass.objects.whole().filter(peer=row.pk, is_on=True, record_types__isnull=False).values("pk")
         SyncPass.objects.filter(pk__in=list(two_way.values_list("pk", flat=True))).update(run_requested_at=now)
     return True
 

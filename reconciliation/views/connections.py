@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
@@ -21,9 +22,11 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection
 from reconciliation.roles import ADMINISTER
 from reconciliation.selectors import near_expiries
+from reconciliation.services.admin_consent import admin_consent_begin, admin_consent_finish
 from reconciliation.services.audit import audit
 from reconciliation.services.connections import (
     DEFAULTS,
+    LOGIN_DEFAULTS,
     SECRETS,
     SETTLE_SECONDS,
     ConnectionChange,
@@ -32,14 +35,14 @@ from reconciliation.services.connections import (
     connection_save,
     connection_test,
 )
-from reconciliation.services.oauth import ConnectRefused, connect_begin, connect_finish
+from reconciliation.services.mail_systems import MailChange
+from reconciliation.services.oauth import ADMIN_CONSENT, ConnectRefused, connect_begin, connect_finish
 from reconciliation.services.salesforce import SalesforceChange
 from reconciliation.services.webhooks import hooks_state
-from reconciliation.views import salesforce_form
+from reconciliation.views import mail_form, salesforce_form
+from reconciliation.views.led_away import answer_of, brought_back, led_away, redirect_uris
 from reconciliation.views.page import action, page, render, whole_number
 
-FLOWS, MOST_FLOWS = "oauth_flows", 5  # log-ins under way in one browser, by their state
-STATE_CHARACTERS = 100
 SCOPES = {"outreach": OUTREACH_SCOPES, "salesforce": SALESFORCE_SCOPES}
 
 
@@ -57,6 +60,7 @@ class Entry:
     allows_tls_12: bool = False
     allows_private: bool = False
     salesforce: SalesforceChange = SalesforceChange()
+    mail: MailChange | None = None
 
 
 @page(ADMINISTER)
@@ -81,13 +85,19 @@ def add(request: HttpRequest, system: str) -> HttpResponse:
     if request.method == "POST":
         change = _read(request, system)
         try:
-            connection = connection_add(system, salesforce_form.with_files(change, request), request.user)
+            connection = connection_add(system, _with_files(change, request), request.user)
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was added. {refusal}")
             return _form(request, f"Add {label}", system, _typed(change))
         return _added(request, connection)
     name, address = DEFAULTS[system]
-    return _form(request, f"Add {label}", system, Entry(name, address, settle_seconds=SETTLE_SECONDS[system]))
+    login_url, settle = LOGIN_DEFAULTS.get(system, ""), SETTLE_SECONDS[system]
+    return _form(request, f"Add {label}", system, Entry(name, address, login_url, settle_seconds=settle, mail=mail_form.blank(system)))
+
+
+def _with_files(change: ConnectionChange, request: HttpRequest) -> ConnectionChange:
+    """Returns the change with what stands in the files that were chosen. Raises ConnectionRefused."""
+    return mail_form.with_files(salesforce_form.with_files(change, request), request)
 
 
 def _added(request: HttpRequest, connection: Connection) -> HttpResponse:
@@ -106,7 +116,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     connection = get_object_or_404(Connection, pk=pk)
     if request.method == "POST":
         try:
-            change = salesforce_form.with_files(_read(request, connection.system), request)
+            change = _with_files(_read(request, connection.system), request)
             connection_save(connection, change, request.user, wiring=Wiring())
         except ConnectionRefused as refusal:
             messages.error(request, f"Nothing was saved. {refusal}")
@@ -126,6 +136,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         own.get("least_tls") == "1.2",
         bool(own.get("allow_private")),
         salesforce_form.entered(connection),
+        mail_form.entered(connection),
     )
     return _form(request, f"Connection: {connection}", connection.system, entry, connection)
 
@@ -153,6 +164,8 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
         secret_name=connection.secret_name if connection else Connection(system=system).secret_name,
         scopes=scopes,
         redirect_uri=_redirect_uri(request) if scopes else "",
+        is_connectable=connection is not None and connection.needs_consent,
+        mail=mail_form.shown(entry.mail, system, connection, redirect_uris(request)),
         salesforce=salesforce_form.shown(entry.salesforce, entry.login_url or entry.base_url, connection) if is_salesforce else None,
         expiries=expiries,
         expiring=[e for e in expiries if e.is_near],
@@ -172,7 +185,7 @@ def _typed(change: ConnectionChange) -> Entry:
         "allows_private",
     )
     own = change.salesforce or SalesforceChange()
-    return Entry(settle_seconds=max(0, change.settle_seconds), salesforce=own, **{n: getattr(change, n) for n in names})
+    return Entry(settle_seconds=max(0, change.settle_seconds), salesforce=own, mail=change.mail, **{n: getattr(change, n) for n in names})
 
 
 def _read(request: HttpRequest, system: str) -> ConnectionChange:
@@ -197,6 +210,7 @@ def _read(request: HttpRequest, system: str) -> ConnectionChange:
         allows_private="allows_private" in given,
         database_id=given.get("database_id", "").strip()[:40],
         salesforce=salesforce_form.change_of(given) if is_salesforce else None,
+        mail=mail_form.change_of(system, given),
     )
 
 
@@ -231,28 +245,50 @@ def connect(request: HttpRequest, pk: int) -> HttpResponse:
     except ConnectRefused as refusal:
         messages.error(request, str(refusal))
         return redirect("admin:connection_edit", pk)
-    flows = request.session.get(FLOWS, {})
-    latest = sorted(flows.items(), key=lambda item: item[1]["begun_at"])[-(MOST_FLOWS - 1) :]
-    request.session[FLOWS] = {**dict(latest), state: flow.as_dict()}
-    return HttpResponseRedirect(url)
+    return led_away(request, url, state, flow)
+
+
+@action(ADMINISTER)
+def ask_consent(request: HttpRequest, pk: int) -> HttpResponse:
+    """Sends an administrator to the page where the app is let into all mailboxes."""
+    connection = get_object_or_404(Connection, pk=pk)
+    try:
+        url, state, flow = admin_consent_begin(connection, request.user, _redirect_uri(request))
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("admin:connection_edit", pk)
+    return led_away(request, url, state, flow)
 
 
 @page(ADMINISTER)
 @require_GET
 def callback(request: HttpRequest) -> HttpResponse:
-    """Takes what comes back from the consent page. The state is forgotten before anything else: it is good once."""
-    flows = request.session.get(FLOWS, {})
-    remembered = flows.pop(request.GET.get("state", "")[:STATE_CHARACTERS], None)
-    if remembered is not None:
-        request.session[FLOWS] = flows
-        request.session.save()
-    answer = {name: request.GET.get(name, "")[:4000] for name in ("code", "error")}
+    """Takes what comes back from a page of consent. The state is forgotten before anything else: it is good once."""
+    remembered = brought_back(request)
+    finish = _consented if (remembered or {}).get("kind") == ADMIN_CONSENT else _connected
+    return finish(request, remembered)
+
+
+def _consented(request: HttpRequest, remembered: Mapping[str, Any] | None) -> HttpResponse:
+    try:
+        connection = admin_consent_finish(remembered, answer_of(request), request.user)
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
+        return _back_to(remembered)
+    if all(line.is_ok for line in connection_test(connection)):
+        messages.success(request, f"“{connection}” has the consent, and what it needs was tested.")
+    else:
+        messages.warning(request, f"“{connection}” has the consent, but the test below says that something is missing.")
+    return redirect("admin:connection_edit", connection.pk)
+
+
+def _connected(request: HttpRequest, remembered: Mapping[str, Any] | None) -> HttpResponse:
+    answer = answer_of(request)
     try:
         connection, identity = connect_finish(remembered, answer, request.user)
     except ConnectRefused as refusal:
         messages.error(request, str(refusal))
-        known = Connection.objects.filter(pk=remembered["connection_id"]).exists() if remembered else False
-        return redirect("admin:connection_edit", remembered["connection_id"]) if known else redirect("admin:connection_list")
+        return _back_to(remembered)
     who = f" as {identity}" if str(identity) else ""
     lines = connection_test(connection)
     if all(line.is_ok for line in lines):
@@ -262,6 +298,11 @@ def callback(request: HttpRequest) -> HttpResponse:
     return redirect("admin:connection_edit", connection.pk)
 
 
+def _back_to(remembered: Mapping[str, Any] | None) -> HttpResponse:
+    known = Connection.objects.filter(pk=remembered["connection_id"]).exists() if remembered else False
+    return redirect("admin:connection_edit", remembered["connection_id"]) if known and remembered else redirect("admin:connection_list")
+
+
 def _redirect_uri(request: HttpRequest) -> str:
     """Returns the address that the system sends the browser back to, one for all connections."""
-    return request.build_absolute_uri(reverse("admin:connection_callback"))
+    return redirect_uris(request)["connection"]

@@ -19,6 +19,7 @@ from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Binding, CoverageCount, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import coverage_counts, pass_named
 from reconciliation.services.coverage import LISTS, Slice, coverage_count, live_list, live_rows
@@ -31,10 +32,10 @@ PASS, PROSPECTS = "organisations", "prospects"
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    passes = list(SyncPass.objects.select_related("crm", "peer").order_by("pk"))
+    passes = list(SyncPass.objects.whole().select_related("crm", "peer").order_by("pk"))
     sync_pass = next((p for p in passes if p.name == PASS), None)
     counted = CoverageCount.objects.filter(sync_pass=sync_pass).first() if sync_pass else None
-    ours = coverage_counts([p.pk for p in passes])
+    ours = coverage_counts([p.pk for p in passes], {p.pk for p in passes if p.name in MAILBOX_PASSES})
     counts = counted.counts if counted else {}
     theirs = [(name, title, counts.get(name)) for name, title in LISTS.items()]
     return render(
@@ -67,7 +68,9 @@ def _tiles(sync_pass: SyncPass, counts: Mapping[str, str]) -> list[Tile]:
         return Tile(title, counts[name], address, "calm" if counts[name] == "0" else tone)
 
     own = f"sync_pass={sync_pass.pk}"
-    linked = Tile(f"In {sync_pass.peer}: linked", counts["linked"], _linked_address(sync_pass), "")
+    is_of_mailboxes = sync_pass.name in MAILBOX_PASSES
+    where = "mailboxes" if is_of_mailboxes else sync_pass.peer
+    linked = Tile(f"In {where}: linked", counts["linked"], _linked_address(sync_pass), "")
     of_pass = [linked, tile("Errors", "errors", "error_list", tone="bad")]
     if sync_pass.is_two_way:
         of_pass.append(tile("Conflicts to decide", "conflicts", "conflict_list", f"state=open&{own}", "warn"))
@@ -75,7 +78,8 @@ def _tiles(sync_pass: SyncPass, counts: Mapping[str, str]) -> list[Tile]:
             of_pass.append(tile("Wait for a choice", "remaps", "prospect_list", "state=asked", "warn"))
     else:
         of_pass.append(tile("Duplicates to decide", "duplicates", "duplicate_list", tone="warn"))
-    of_pass.append(tile("Without owner", "without_owner", "owner_list", tone="warn"))
+    if not is_of_mailboxes:  # what a mailbox makes is its user's
+        of_pass.append(tile("Without owner", "without_owner", "owner_list", tone="warn"))
     of_pass.append(tile("Fields that differ since linking", "differences", "difference_list", own))
     of_pass.append(tile("Held blanks", "blanks", "difference_list", f"kind=blank&{own}"))
     return [*of_pass, tile("Deleted", "deleted", "tombstone_list", f"restored=no&{own}")]
@@ -85,6 +89,8 @@ def _linked_address(sync_pass: SyncPass) -> str:
     """Returns the list of what a pass has linked, "" where there is none."""
     if sync_pass.name == PASS:
         return reverse("admin:coverage_list", args=["linked"])
+    if sync_pass.name in MAILBOX_PASSES:
+        return reverse("admin:mailbox_list")
     return reverse("admin:prospect_list") + "?state=linked" if sync_pass.name == PROSPECTS else ""
 
 

@@ -106,14 +106,17 @@ def save_creation(request: HttpRequest) -> HttpResponse:
     parent = _parent()
     pairs = zip(request.POST.getlist("field"), request.POST.getlist("value"), strict=False)
     defaults = {name.strip(): value.strip() for name, value in pairs if name.strip() and value.strip()}
-    names = request.POST.get("required", "").replace(",", "\n").splitlines()
-    required = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    required, wanted = (_names(request.POST.get(which, "")) for which in ("required", "wanted"))
     try:
-        is_new = creation_save(parent, Creation(defaults, required, request.POST.get("account", "").strip()), request.user)
+        is_new = creation_save(parent, Creation(defaults, required, wanted, request.POST.get("account", "").strip()), request.user)
         messages.success(request, "Saved. It holds for contacts that are new from the next run on." if is_new else "Nothing was changed.")
     except MailboxRefused as refusal:
         messages.error(request, f"Nothing was saved. {refusal}")
     return redirect(f"{reverse('admin:mailbox_settings')}#creation")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.replace(",", "\n").splitlines() if name.strip()))
 
 
 # --- groups ---------------------------------------------------------------------------------------------------------

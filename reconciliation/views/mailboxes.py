@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 import django_filters
 from django.contrib import messages
@@ -15,7 +16,7 @@ from django.urls import reverse
 
 from reconciliation import jobs
 from reconciliation.core.counting import counted
-from reconciliation.models import Connection, Mailbox, MailboxGroup, Run, SyncPass
+from reconciliation.models import Case, Connection, Mailbox, MailboxGroup, Run, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
@@ -24,6 +25,7 @@ from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
+    IssueGroup,
     MailboxRow,
     complete,
     contacts_pass_row,
@@ -210,12 +212,26 @@ def shown(mailbox: Mailbox, parent: SyncPass | None, request: HttpRequest) -> di
         "row": row,
         "mailbox": mailbox,
         "contents": contents_of(row.sync_pass),
-        "issues": issues_of(row.sync_pass),
+        "issues": [(issue, _address_of(issue, mailbox)) for issue in issues_of(row.sync_pass)],
         "settings": said_of(lines_of(parent, mailbox, views), views) if parent is not None else [],
         "runs": list(Run.objects.filter(sync_pass=row.sync_pass).select_related("sync_pass")[:RUNS_SHOWN]) if row.sync_pass else [],
         "q": text,
         "found": search_in(row.sync_pass, text) if text else [],
     }
+
+
+LISTS = {
+    Case.Kind.ERROR: "error_list",
+    Case.Kind.CONFLICT: "conflict_list",
+    Case.Kind.DELETION: "contact_question_list",
+    Case.Kind.EXISTS: "contact_question_list",
+}
+
+
+def _address_of(issue: IssueGroup, mailbox: Mailbox) -> str:
+    """Returns where the open cases of one kind are worked, "" where they have no list."""
+    name = LISTS.get(Case.Kind(issue.kind))
+    return f"{reverse(f'admin:{name}')}?{urlencode({'mailbox': mailbox.address})}" if name else ""
 
 
 @page()

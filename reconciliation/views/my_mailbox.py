@@ -8,12 +8,16 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from reconciliation.models import Mailbox
 from reconciliation.roles import OWN_MAILBOX
+from reconciliation.services.mailbox_connect import can_connect, is_connected, mailbox_connect_begin, mailbox_connect_finish
 from reconciliation.services.mailbox_links import link_use
 from reconciliation.services.mailbox_overview import contacts_pass_row, mailboxes_listed
 from reconciliation.services.mailbox_states import mailbox_pause, mailbox_resume, mailbox_sync_now
+from reconciliation.services.oauth import ConnectRefused
+from reconciliation.views.led_away import answer_of, brought_back, led_away, redirect_uris
 from reconciliation.views.mailbox_settings import counted_view, own_page, save_choices
 from reconciliation.views.mailboxes import carry_out, shown
 from reconciliation.views.page import action, page, render
@@ -36,13 +40,41 @@ def _mine(request: HttpRequest) -> Mailbox:
 def show(request: HttpRequest) -> HttpResponse:
     mailbox = _mine(request)
     return render(
-        request, "admin/reconciliation/mailbox/mine.html", f"My mailbox: {mailbox.address}", **shown(mailbox, contacts_pass_row(), request)
+        request,
+        "admin/reconciliation/mailbox/mine.html",
+        f"My mailbox: {mailbox.address}",
+        can_connect=can_connect(mailbox),
+        is_connected=is_connected(mailbox),
+        **shown(mailbox, contacts_pass_row(), request),
     )
 
 
 @action(OWN_MAILBOX)
 def do(request: HttpRequest) -> HttpResponse:
     carry_out(request, _mine(request), ACTS)
+    return redirect("admin:my_mailbox")
+
+
+@action(OWN_MAILBOX)
+def connect(request: HttpRequest) -> HttpResponse:
+    """Sends the user of the mailbox to the mail system's page of consent."""
+    try:
+        url, state, flow = mailbox_connect_begin(_mine(request), request.user, redirect_uris(request)["mailbox"])
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("admin:my_mailbox")
+    return led_away(request, url, state, flow)
+
+
+@page(OWN_MAILBOX)
+@require_GET
+def callback(request: HttpRequest) -> HttpResponse:
+    """Takes what comes back from there. The state is forgotten before anything else: it is good once."""
+    try:
+        mailbox = mailbox_connect_finish(brought_back(request), answer_of(request), request.user)
+        messages.success(request, f"Your mailbox {mailbox.address} is connected.")
+    except ConnectRefused as refusal:
+        messages.error(request, str(refusal))
     return redirect("admin:my_mailbox")
 
 

@@ -45,7 +45,7 @@ def show_list(request: HttpRequest) -> HttpResponse:
 
 
 def _passes() -> list[SyncPass]:
-    return list(SyncPass.objects.select_related("crm", "peer", "mapping").order_by("pk"))
+    return list(SyncPass.objects.whole().select_related("crm", "peer", "mapping").order_by("pk"))
 
 
 def _searched(passes: list[SyncPass], text: str) -> Search:

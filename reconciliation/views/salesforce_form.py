@@ -12,7 +12,8 @@ from connectors.salesforce.login import PRODUCTION, TEST, login_address
 from connectors.salesforce.scopes import SCOPES
 from connectors.salesforce.settings import API_VERSION, EXTERNAL_ID_FIELD
 from reconciliation.models import Connection
-from reconciliation.services.certificates import MAKE_BOTH, MOST_BYTES, CertificateRefused, pair_read
+from reconciliation.models.connection import FLOWS
+from reconciliation.services.certificates import MOST_BYTES, CertificateRefused, make_both, pair_read
 from reconciliation.services.connections import ConnectionChange, ConnectionRefused
 from reconciliation.services.salesforce import LoginHost, SalesforceChange, key_fields
 
@@ -74,11 +75,11 @@ def shown(entry: SalesforceChange, login_url: str, connection: Connection | None
     return {
         "hosts": HOSTS,
         "host": LoginHost.of(login_url or "https://"),
-        "flows": Connection.Flow.choices,
+        "flows": [(flow.value, flow.label) for flow in map(Connection.Flow, FLOWS[Connection.System.SALESFORCE])],
         "own": entry,
         "certificate": connection.settings.get("certificate") if connection else None,
         "has_key": bool(connection and connection.secrets.get("jwt_key")),
-        "make_both": MAKE_BOTH,
+        "make_both": make_both("salesforce"),
         "key_fields": key_fields(connection) if connection else [],
         "has_no_key_field": bool(connection) and not entry.external_id_field,
         "scopes": SCOPES,

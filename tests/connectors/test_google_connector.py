@@ -221,7 +221,7 @@ def test_a_connection_is_tried_by_its_log_in_and_its_directory():
     assert lines(opened.check()) == [("Log-in", True, False), ("Directory", True, False)] and wire.calls == [DIRECTORY]
     assert closed.check()[1].is_ok is False and "directory.readonly" in closed.check()[1].remedy
     assert lines(without.check()) == [("Log-in", True, False)] and other.calls == []
-    assert lines(signing.check()) == [("Service account", True, False)] and quiet.calls == []
+    assert lines(signing.check()) == [("Service account", True, False), ("Directory", True, True)] and quiet.calls == []
 
 
 # --- directory and identity ---------------------------------------------------------------------------------------------

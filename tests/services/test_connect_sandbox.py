@@ -10,7 +10,7 @@ from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
 from reconciliation.core.mapping import Direction, Survivorship
 from reconciliation.core.transforms import TRANSFORMS, has_way_back
-from reconciliation.models import Binding, Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass, UserPair
+from reconciliation.models import Binding, Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass, UserPair
 from reconciliation.services.connections import connection_test
 from reconciliation.services.set_up import SetUpRefused, connect_sandbox, pair_up, salesforce_passes
 from tests.sandboxed import make
@@ -41,11 +41,15 @@ def rows(name):
     return {r.peer_field: r for r in FieldRule.objects.filter(table__name=name)}
 
 
-def test_the_command_connects_all_three_and_everything_answers(server):
+SYSTEMS = ("workbooks", "outreach", "salesforce", "microsoft", "google")
+
+
+def test_the_command_connects_them_all_and_everything_answers(server):
     text = command(server)
 
-    assert "Connected Workbooks (sandbox), Outreach (sandbox) and Salesforce (sandbox)" in text and "missing" not in text
-    assert dict(Connection.objects.values_list("system", "state")) == {"workbooks": "ok", "outreach": "ok", "salesforce": "ok"}
+    names = "Connected Workbooks (sandbox), Outreach (sandbox), Salesforce (sandbox), Microsoft 365 (sandbox) and Google (sandbox)"
+    assert names in text and "missing" not in text
+    assert dict(Connection.objects.values_list("system", "state")) == dict.fromkeys(SYSTEMS, "ok")
     salesforce = Connection.objects.get(system="salesforce")
     assert salesforce.is_sandbox and salesforce.is_connected and salesforce.settings["external_id_field"] == "Sync_Key__c"
     assert set(salesforce.schema_cache) == {"Contact", "Lead", "Account"} and "SANDBOX" in str(salesforce.badges)
@@ -54,13 +58,41 @@ def test_the_command_connects_all_three_and_everything_answers(server):
         ("organisations", "workbooks", "outreach", True, 60),
         ("prospects", "salesforce", "outreach", True, 600),
         ("accounts", "salesforce", "outreach", False, 600),
+        ("contacts", "salesforce", "microsoft", False, 1800),
     ]
     types = RecordType.objects.values_list("sync_pass__name", "crm_object", "peer_object", "order", "outbound_create", "mapping__name")
     assert sorted(types) == [
         ("accounts", "Account", "account", 0, False, "Salesforce accounts to Outreach accounts"),
+        ("contacts", "Contact", "contact", 0, True, "Contacts to mailboxes"),
         ("prospects", "Contact", "prospect", 0, False, "Contacts to prospects"),
         ("prospects", "Lead", "prospect", 1, True, "Leads to prospects"),
     ]
+
+
+def test_the_sandboxes_mailboxes_are_added_each_with_its_salesforce_user(server):
+    """S1.3: the pass over them is off, and so is each mailbox's switch."""
+    server.world.reset("demo")
+    command(server)
+    command(server)
+
+    rows = Mailbox.objects.order_by("address").values_list("address", "connection__system", "state", "crm_user_name", "settings")
+    assert [row[:3] for row in rows] == [
+        ("ann@example.test", "microsoft", "new"),
+        ("bob@example.test", "microsoft", "new"),
+        ("gina@example.test", "google", "new"),
+        ("hugo@example.test", "google", "new"),
+    ]
+    assert [row[3].split()[0] for row in rows] == ["Ann", "Bob", "Gina", "Hugo"] and not any(row[4] for row in rows)
+    google = Connection.objects.get(system="google")
+    assert google.settings["pause"] == 0 and google.settings["service_account"]["email"].endswith("gserviceaccount.com")
+    lines = {system: {line["name"]: line["is_ok"] for line in row.checks} for row in Connection.objects.all() for system in [row.system]}
+    assert lines["google"]["Directory"] and lines["google"]["One mailbox"] and lines["microsoft"]["One mailbox"]
+
+    server.world.reset("demo")
+    Mailbox.objects.filter(address="ann@example.test").update(folder_id="x", crm_user_id="of the earlier world", crm_user_chosen=True)
+    command(server)
+    ann = Mailbox.objects.get(address="ann@example.test")
+    assert ann.folder_id == "" and ann.crm_user_id not in ("", "of the earlier world") and not ann.crm_user_chosen
 
 
 def test_told_again_it_makes_nothing_twice_and_leaves_what_staff_chose(server):
@@ -85,7 +117,7 @@ def test_told_again_it_makes_nothing_twice_and_leaves_what_staff_chose(server):
     assert (own.name, own.settle_seconds, own.settings["least_tls"], own.settings["external_id_field"]) == ("Our CRM", 7, "1.2", "")
     peer.refresh_from_db()
     assert (peer.secrets["hook_secret"], peer.settings["hooks"]) == ("s", {"is_on": True})
-    assert "granted_scope" not in own.settings and Connection.objects.count() == 3  # of the tokens before
+    assert "granted_scope" not in own.settings and Connection.objects.count() == len(SYSTEMS)  # of the tokens before
 
 
 def state():

@@ -107,20 +107,26 @@ def test_s1_4_s1_5_real_views_are_offered_and_counted_as_the_mailboxs_user(box, 
 def test_s1_19_how_contacts_are_made_is_checked_against_salesforce(box, ada):
     """S1.19: the creation workflow is configurable per customer."""
     account = box.world.salesforce.create_record("Account", {"Name": "House"})["Id"]
-    good = Creation({"Department": "Sales", "DoNotCall": "yes"}, ("Title",), account)
+    good = Creation({"Department": "Sales", "DoNotCall": "yes"}, ("Title",), ("LeadSource",), account)
 
     assert creation_save(whole(box), good, ada, box.wiring) and not creation_save(whole(box), good, ada, box.wiring)
 
     stored = creation_of(whole(box))
-    assert (stored.account_name, stored.required, stored.defaults) == ("House", ("Title",), {"Department": "Sales", "DoNotCall": "on"})
+    assert (stored.account_name, stored.required, stored.wanted, stored.defaults) == (
+        "House",
+        ("Title",),
+        ("LeadSource",),
+        {"Department": "Sales", "DoNotCall": "on"},
+    )
     refused = (
         (Creation({"Nowhere__c": "x"}), "no field “Nowhere__c”"),
         (Creation({"DoNotCall": "perhaps"}), "yes or no"),
         (Creation({"Department": "x" * 300}), "takes 80 characters"),
         (Creation({}, ("LeadSource",)), "no field of the mailbox is mapped to it"),
         (Creation({}, ("Nowhere__c",)), "have no field"),
-        (Creation({}, (), "001000000000999AAA"), "id of no account"),
-        (Creation({}, (), "' OR 1=1"), "id of no account"),
+        (Creation({}, (), ("Nowhere__c",)), "have no field"),
+        (Creation({}, (), (), "001000000000999AAA"), "id of no account"),
+        (Creation({}, (), (), "' OR 1=1"), "id of no account"),
     )
     for wanted, why in refused:
         with pytest.raises(MailboxRefused, match=why):

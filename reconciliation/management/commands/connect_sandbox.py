@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from connectors.errors import ConnectorError
 from reconciliation.models import Connection
 from reconciliation.services.connections import connection_test
+from reconciliation.services.mailbox_directory import mailboxes_look_after
 from reconciliation.services.owner_check import owners_look
 from reconciliation.services.set_up import SetUpRefused, connect_sandbox
 
@@ -44,5 +45,7 @@ class Command(BaseCommand):
                     self.stderr.write(f"{connection}: {line.name}: {line.sentence} {line.remedy}".rstrip())
         with suppress(ConnectorError):  # said above; Set-up asks again
             owners_look(sync_pass)
+        with suppress(ConnectorError):  # said above; it is looked again every day
+            mailboxes_look_after()
         *others, last = map(str, connections)
         self.stdout.write(f"Connected {', '.join(others)} and {last}; pass “{sync_pass.title}” is ready.")

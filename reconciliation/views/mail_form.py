@@ -1,0 +1,118 @@
+"""The part of a connection's form that is Microsoft's or Google's: how it logs in, and which permissions are ticked there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpRequest
+
+from connectors.google import scopes as google_scopes
+from connectors.microsoft import scopes as microsoft_scopes
+from reconciliation.models import Connection
+from reconciliation.models.connection import FLOWS
+from reconciliation.services.admin_consent import admin_consent_link
+from reconciliation.services.certificates import MOST_BYTES, CertificateRefused, make_both, pair_read
+from reconciliation.services.connections import ConnectionChange, ConnectionRefused
+from reconciliation.services.mail_systems import CERTIFICATE, SECRET, GoogleChange, MailChange, MicrosoftChange
+from reconciliation.services.service_accounts import AccountRefused, account_read
+
+MICROSOFT, GOOGLE = Connection.System.MICROSOFT, Connection.System.GOOGLE
+PAIR_FILES, ACCOUNT_FILE = ("private_key_file", "certificate_file"), "service_account_file"
+WAYS = {
+    (MICROSOFT, Connection.Flow.APP): "The app for all mailboxes (an administrator consents once)",
+    (MICROSOFT, Connection.Flow.WEB): "Each user for their own mailbox (delegated)",
+    (GOOGLE, Connection.Flow.SERVICE): "A service account for all mailboxes (domain-wide delegation)",
+    (GOOGLE, Connection.Flow.WEB): "Each user for their own mailbox (OAuth client)",
+}
+PROOFS = ((SECRET, "Client secret"), (CERTIFICATE, "Certificate"))
+
+
+def change_of(system: str, given: Mapping[str, str]) -> MailChange | None:
+    """Returns what was entered, the files aside; None for a system that is no mail system."""
+    return _READERS[system](given) if system in _READERS else None
+
+
+def _microsoft(given: Mapping[str, str]) -> MailChange:
+    return MicrosoftChange(given.get("flow", "")[:40], given.get("tenant", "").strip()[:253], given.get("proof", "")[:20])
+
+
+def _google(given: Mapping[str, str]) -> MailChange:
+    return GoogleChange(given.get("flow", "")[:40], given.get("directory_user", "").strip()[:254], "lists_directory" in given)
+
+
+_READERS: dict[str, Callable[[Mapping[str, str]], MailChange]] = {MICROSOFT: _microsoft, GOOGLE: _google}
+
+
+def with_files(change: ConnectionChange, request: HttpRequest) -> ConnectionChange:
+    """Returns the change with the keys in the files that were chosen. Raises ConnectionRefused."""
+    if change.mail is None:
+        return change
+    names = PAIR_FILES if isinstance(change.mail, MicrosoftChange) else (ACCOUNT_FILE,)
+    files = [request.FILES[name].read(MOST_BYTES + 1) for name in names if name in request.FILES]
+    return replace(change, mail=_with(change.mail, files)) if files else change
+
+
+def _with(mail: MailChange, files: Sequence[bytes]) -> MailChange:
+    try:
+        if isinstance(mail, MicrosoftChange):
+            return replace(mail, pair=pair_read(files))
+        return replace(mail, account=account_read(files[0]))
+    except (CertificateRefused, AccountRefused) as refusal:
+        raise ConnectionRefused(str(refusal)) from None
+
+
+def entered(connection: Connection) -> MailChange | None:
+    """Returns the settings as the form shows them."""
+    own = connection.settings
+    if connection.system == MICROSOFT:
+        return MicrosoftChange(connection.flow, str(own.get("tenant", "")), str(own.get("proof") or SECRET))
+    if connection.system == GOOGLE:
+        return GoogleChange(connection.flow, str(own.get("directory_user", "")), own.get("lists_directory") is not False)
+    return None
+
+
+def blank(system: str) -> MailChange | None:
+    """Returns what the form of a new connection begins with."""
+    return {MICROSOFT: MicrosoftChange(), GOOGLE: GoogleChange()}.get(Connection.System(system))
+
+
+def shown(entry: MailChange | None, system: str, connection: Connection | None, redirect_uris: Mapping[str, str]) -> dict[str, Any] | None:
+    """Returns what the template needs besides what every connection has; None for a system that is no mail system."""
+    if entry is None:
+        return None
+    is_personal = entry.flow == Connection.Flow.WEB
+    known = connection.settings if connection else {}
+    return {
+        "own": entry,
+        "is_personal": is_personal,
+        "flows": [(flow, WAYS[Connection.System(system), Connection.Flow(flow)]) for flow in FLOWS[system]],
+        "proofs": PROOFS,
+        "certificate": known.get("certificate"),
+        "account": known.get("service_account"),
+        "has_key": bool(connection and connection.has_certificate),
+        "has_account": bool(connection and connection.secrets.get("service_account")),
+        "client_id": str(connection.secrets.get("client_id", "")) if connection else "",
+        "make_both": make_both(system),
+        "consent_link": admin_consent_link(connection, redirect_uris["connection"]) if connection else "",
+        "consented_at": known.get("consented_at"),
+        "consented_by": known.get("consented_by"),
+        "redirect_uris": _redirects(system, is_personal, redirect_uris),
+        **_scopes(system, is_personal),
+    }
+
+
+def _redirects(system: str, is_personal: bool, uris: Mapping[str, str]) -> list[str]:
+    """Returns the addresses to register: where an administrator comes back, and where users of mailboxes do."""
+    for_admin = [uris["connection"]] if is_personal == (system == GOOGLE) else []
+    return [*for_admin, *([uris["mailbox"]] if is_personal else [])]
+
+
+def _scopes(system: str, is_personal: bool) -> dict[str, Any]:
+    """Returns the permissions with what each is for, and the whole of them as it is pasted."""
+    if system == MICROSOFT:
+        found: Sequence[Any] = microsoft_scopes.DELEGATED if is_personal else microsoft_scopes.APP
+        return {"scopes": found, "pasted": " ".join(s.name for s in found), "kind": "Delegated" if is_personal else "Application"}
+    scopes = google_scopes.SCOPES if is_personal else google_scopes.DELEGATED
+    return {"scopes": scopes, "pasted": ",".join(s.name for s in scopes), "kind": ""}

@@ -1,0 +1,228 @@
+"""What long histories of a mailbox have shown: edits that cross, deletions that wait, views that change in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from reconciliation.models import Case, LookAgain, Run
+from tests.boxes import Boxes, boxes
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(params=["microsoft", "google"])
+def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
+    yield boxes(request.param)
+
+
+def only(rows: list[dict]) -> dict:
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def is_at_rest(box: Boxes, address: str = "") -> bool:
+    run = box.run(address)
+    return (run.state, run.created, run.updated, run.failed, run.held) == (Run.State.FINISHED, 0, 0, 0, 0)
+
+
+def test_edits_of_two_fields_on_both_sides_both_stand_after_one_run(box: Boxes) -> None:
+    """I1: what the run read of Salesforce before it wrote there is nobody's later edit."""
+    id_ = box.contact("Lind", "bo@acme.example", FirstName="Bo", Title="Buyer")
+    box.run()
+    box.edit(id_, Title="Head of buying")
+    box.change(only(box.folder())["id"], givenName="Robert")
+
+    box.run()
+
+    item = only(box.folder())
+    assert (item["givenName"], item["jobTitle"]) == ("Robert", "Head of buying")
+    assert (box.show(id_)["FirstName"], box.show(id_)["Title"]) == ("Robert", "Head of buying")
+    assert is_at_rest(box)
+
+
+def test_a_contact_whose_deletion_waits_for_a_person_is_not_looked_at_again_and_again(box: Boxes) -> None:
+    """I5: the question stands; an edit in Salesforce owes it nothing."""
+    for address in box.passes:
+        box.set(address, view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    for address in box.passes:
+        box.run(address)
+    box.drop(only(box.folder())["id"])
+    box.run()
+    box.edit(id_, Title="Buyer")
+
+    box.run()
+
+    assert Case.objects.get(state="open").reason == "others"
+    assert not LookAgain.objects.exists()
+    assert is_at_rest(box)
+
+
+def test_an_item_that_was_taken_out_before_its_contact_was_known_to_be_made_is_not_written(box: Boxes) -> None:
+    """I7, D26: the id and the category that were owed to it would make it shared again."""
+    box.run()
+    id_ = box.put("Contacts", surname="Berg", emails=["ida@berg.example"])
+    box.change(id_, folder="Salesforce Contacts")
+    path = "/services/data/{v}/composite/sobjects/Contact/Sync_Key__c"
+    box.world.faults.add({"system": "salesforce", "kind": "lost_answer", "method": "PATCH", "path": path, "times": 1})
+    box.run()
+    assert len(box.contacts()) == 1
+    box.change(id_, folder="Contacts", categories=[])
+    before = box.rows()
+
+    box.run()
+    box.run()
+
+    assert (box.rows(), len(box.contacts()), box.links()) == (before, 1, {})
+    assert is_at_rest(box)
+
+
+def test_an_item_linked_to_a_contact_that_is_not_in_view_says_so(box: Boxes) -> None:
+    """D8: whether it was met by its address, or its contact was merged into another one."""
+    theirs = box.contact("Lind", "bo@acme.example", owner=box.theirs)
+    mine = box.contact("Moss", "mo@acme.example")
+    box.run()
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    other = box.contact("Nash", "na@acme.example", owner=box.theirs)
+    box.run(box.theirs)
+    box.world.salesforce.merge({"object": "Contact", "winner": other, "losers": [mine]})
+
+    box.run()
+    box.run()
+
+    assert set(box.links()) == {theirs, other}
+    assert all("Salesforce: not in view" in row["categories"] for row in box.folder()), box.folder()
+    assert is_at_rest(box)
+
+
+def test_an_item_that_was_taken_out_and_is_put_back_is_shared_again(box: Boxes) -> None:
+    """S1.11: its user decided anew; it is the same contact."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    item = only(box.folder())["id"]
+    box.change(item, folder="Contacts", categories=[])
+    box.run()
+    assert box.links() == {}
+
+    box.change(item, folder="Salesforce Contacts")
+    box.change(item, jobTitle="Buyer")
+    box.run()
+
+    assert (list(box.links()), len(box.contacts()), box.show(id_)["Title"]) == ([id_], 1, "Buyer")
+    assert "Salesforce" in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_was_owed_a_second_look_and_is_not_in_view_says_so(box: Boxes) -> None:
+    """D8: the second look comes before the feed, and knows nothing of the view."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    given = {"sync_pass": box.passes[box.mine], "side": "crm", "object_type": "Contact", "record_id": id_, "reason": "in_doubt"}
+    LookAgain.objects.create(**given, since=box.clock())
+
+    box.run()
+    box.run()
+
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_who_entered_a_saved_view_comes_though_the_first_look_at_the_view_failed(box: Boxes) -> None:
+    """S1.4, S1.24: what changed is noted once its views were looked at, and not before."""
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
+    views = box.wiring.open_connector(box.parent.crm).views("Contact")
+    box.set(view=next(v.id for v in views if v.title == "Buyers"))
+    box.run()
+    box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 500, "method": "GET", "path": "/services/data/{v}/query"})
+    assert box.run(forward=60).state == Run.State.INTERRUPTED
+    box.world.faults.clear()
+
+    box.run()
+
+    assert only(box.folder())["surname"] == "Lind"
+    assert is_at_rest(box)
+
+
+def test_a_question_about_a_deletion_closes_when_its_link_ends(box: Boxes) -> None:
+    """I9: nobody is asked about what is settled."""
+    for address in box.passes:
+        box.set(address, view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    for address in box.passes:
+        box.run(address)
+    box.drop(only(box.folder())["id"])
+    box.run()
+    box.world.salesforce.delete_record("Contact", id_)
+
+    box.run()
+
+    assert (box.links(), Case.objects.get().state) == ({}, "closed")
+
+
+def test_an_item_that_meets_the_contact_that_another_one_just_followed_to_is_asked_about(box: Boxes) -> None:
+    """I3, C16: a contact has one item, also within one page of changes."""
+    lost = box.contact("Lind", "bo@acme.example")
+    box.run()
+    kept = box.contact("Moss", "mo@acme.example")
+    box.put("Salesforce Contacts", surname="Moss", emails=["mo@acme.example"])
+    first = next(row for row in box.folder() if row["surname"] == "Lind")
+    box.change(first["id"], jobTitle="Buyer")
+    box.world.salesforce.merge({"object": "Contact", "winner": kept, "losers": [lost]})
+
+    run = box.run()
+
+    assert run.state == Run.State.FINISHED, run.note
+    assert (list(box.links()), Case.objects.get(state="open").reason) == ([kept], "exists")
+
+
+def test_an_empty_folder_that_its_user_deleted_is_made_again_once_something_belongs_there(box: Boxes) -> None:
+    """S1.6: no list of changes tells that a label is gone which no contact bore."""
+    box.run()
+    box.drop_folder()
+    box.contact("Lind", "bo@acme.example")
+
+    box.run()
+    box.run()
+
+    assert only(box.folder())["surname"] == "Lind"
+    assert is_at_rest(box)
+
+
+def test_a_category_that_was_written_without_an_answer_is_written_again(box: Boxes) -> None:
+    """D8: nothing else of the pair says that it is owed."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    method, path = {
+        "microsoft": ("PATCH", "/v1.0/users/{id}/contacts/{id}"),
+        "google": ("POST", "/v1/people:batchUpdateContacts"),
+    }[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": method, "path": path, "times": 1})
+    box.run()
+    assert "Salesforce: not in view" not in only(box.folder())["categories"]
+
+    box.run()
+
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_an_item_that_says_more_than_its_contact_out_of_view_is_not_removed(box: Boxes) -> None:
+    """D8 remove, I1: a text that stands nowhere else stays where it was typed."""
+    box.contact("Lind", "bo@acme.example", owner=box.theirs, Title="Buyer")
+    box.set(out_of_view="remove")
+    box.run()
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"], jobTitle="Head of buying")
+
+    box.run()
+    box.run()
+
+    assert only(box.folder())["jobTitle"] == "Head of buying"
+    assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)

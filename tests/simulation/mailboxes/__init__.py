@@ -1,0 +1,1 @@
+"""Histories of the pass over mailboxes: their users, users of Salesforce, faults, deaths, then rest and the invariants."""

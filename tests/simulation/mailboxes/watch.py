@@ -1,0 +1,288 @@
+"""Looks at every write of ours where it arrives, in the played systems, and at the log of their calls."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.mailboxes import INSIDE as BROUGHT_IN
+from connectors.sandbox.wire import Request
+from reconciliation.core.mailbox_settings import ALLOWED, REMOVE
+from reconciliation.models import Binding, Operation, Tombstone
+from tests.boxes import Boxes
+from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, Item, Rows
+from tests.simulation.mailboxes.users import TEXTS, Users
+
+MOST_ENDS = 10  # of a run, before the brake holds it (engine-rules 18); there are never 200 links here
+WRITES = ("POST", "PATCH", "PUT", "DELETE")
+
+
+@dataclass
+class Watch:
+    """What our writes did. `writes` counts them by (side, kind, id), `box` is the mailbox that is run over."""
+
+    boxes: Boxes
+    rows: Rows
+    users: Users
+    broken: list[str]
+    writes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    box: str = ""
+    is_calm: bool = True  # nobody acts during the run
+    is_approved: bool = False  # a person let a plan go ahead
+    began: frozenset[str] = frozenset()  # living contacts of Salesforce at the beginning of the run
+    shown: frozenset[str] = frozenset()  # those in view of the mailbox then
+    personal: dict[tuple[str, int], Item] = field(default_factory=dict)  # of all mailboxes, at the beginning of the run
+    ends: int = 0  # links that the run ended by deleting
+    created: dict[str, str] = field(default_factory=dict)  # item -> contact that was made for it
+    moved: set[str] = field(default_factory=set)  # copies and originals of moves into the folder
+    is_ours: bool = False
+
+    def __post_init__(self) -> None:
+        world, handle = self.boxes.world, self.boxes.world.handle
+
+        def handled(name: str, request: Request) -> Any:
+            self.is_ours = True
+            try:
+                return handle(name, request)
+            finally:
+                self.is_ours = False
+
+        world.handle = handled  # type: ignore[method-assign]
+        self._watch_salesforce()
+        table = self.boxes.mail.store.tables["contact"]
+        put, remove = table.put, getattr(table, "remove", None)
+
+        def kept(row: dict[str, Any], **more: Any) -> Any:
+            before = table.rows.get(row["id" if self.boxes.system == "google" else "n"])
+            if self.is_ours:
+                self._item_written(before, row)
+            return put(row, **more)
+
+        def removed(number: int) -> Any:
+            if self.is_ours:
+                self.broken.append(f"I8: contact {number} of a mailbox was taken away for good by us")
+            return remove(number)
+
+        table.put = kept
+        if remove is not None:
+            table.remove = removed
+
+    def _watch_salesforce(self) -> None:
+        records = self.boxes.world.salesforce.records
+        create, update, delete = records.create, records.update, records.delete
+
+        def created(object_name: str, given: Any, writer: Any) -> Any:
+            made = create(object_name, given, writer)
+            if self.is_ours and object_name == "Contact":
+                self.writes["crm", "create", made["Id"]] += 1
+                self._say(f"we make Contact {made['Id']} {_shown(made)} for {made.get('Sync_Key__c')}")
+                self._second_contact(made)
+            return made
+
+        def updated(object_name: str, id_: str, given: Any, writer: Any) -> Any:
+            if self.is_ours and object_name == "Contact":
+                before = dict(records.tables[object_name].rows[id_])
+                after = update(object_name, id_, given, writer)
+                self.writes["crm", "update", id_] += 1
+                self._say(f"we write Contact {id_} {dict(given)}")
+                same = [n for n, v in given.items() if n in TEXTS and (before.get(n) or None) == (v or None)]
+                if same and not self.users.touched:
+                    self.broken.append(f"I2: Contact {id_} was sent {same} unchanged")
+                return after
+            return update(object_name, id_, given, writer)
+
+        def deleted(object_name: str, id_: str, writer: Any) -> Any:
+            before = dict(records.tables[object_name].rows[id_])
+            delete(object_name, id_, writer)
+            if self.is_ours and object_name == "Contact":
+                self._contact_deleted(before)
+
+        records.create, records.update, records.delete = created, updated, deleted  # type: ignore[method-assign]
+
+    def _say(self, text: str) -> None:
+        self.users.log.append(f"    {text}")
+
+    # --- the beginning and the end of a run -----------------------------------------------------------------------------
+    def begin(self, box: str, *, is_approved: bool, is_calm: bool) -> None:
+        self.box, self.is_approved, self.is_calm, self.ends = box, is_approved, is_calm, 0
+        self.began = frozenset(row["Id"] for row in self.users.contacts())
+        self.shown = frozenset(self.in_view(box))
+        self.users.touched.clear()
+        self.personal = {(i.box, i.number): i for a in self.users.addresses for i in self.rows.all(a) if i.is_personal}
+        self.boxes.world.calls.clear()
+
+    def end(self) -> None:
+        """No personal contact is another one than before, and no call that writes named one (I7)."""
+        now = {(i.box, i.number): i for a in self.users.addresses for i in self.rows.all(a)}
+        named = _named_in_writes(self.boxes)
+        for key, item in self.personal.items():
+            if key in self.users.touched:
+                continue
+            if key not in now or now[key].row != item.row:
+                self.broken.append(f"I7: personal contact {item.id} of {item.box} is not as it was")
+            if item.id in named:
+                self.broken.append(f"I7: a call that writes named personal contact {item.id} of {item.box}")
+        if self.ends > MOST_ENDS and not self.is_approved:
+            self.broken.append(f"18: {self.ends} were deleted in one run, and nobody approved it")
+
+    # --- writes into mailboxes ------------------------------------------------------------------------------------------
+    def _item_written(self, before: dict[str, Any] | None, after: dict[str, Any]) -> None:
+        box = self.box
+        new = self.rows.item(box, after)
+        if before is None:
+            self.writes["peer", "create", new.id] += 1
+            self._say(f"we make {new.id} for {new.marker} {new.texts}")
+            self._second_item(new)
+            if (
+                new.marker.startswith("in:")
+                or Operation.objects.filter(after__place=BROUGHT_IN, after__foreignId=new.marker, state__in=Operation.OPEN).exists()
+            ):
+                self.moved.add(new.id)
+            return
+        old = self.rows.item(box, before)
+        if old.is_personal:
+            self.broken.append(f"I7: personal contact {old.id} of {box} was written")
+        if new.place == IN_BIN and old.place != IN_BIN:
+            self.writes["peer", "delete", old.id] += 1
+            self._say(f"we delete {old.id} for {old.marker}")
+            self._item_deleted(old)
+        else:
+            self.writes["peer", "update", old.id] += 1
+            changed = {n: [old.texts[n], new.texts[n]] for n in new.texts if old.texts[n] != new.texts[n]}
+            self._what_nobody_says(new, [name for name in changed if new.marker])
+            self._say(f"we write {old.id} {changed} {sorted(new.categories)} {new.marker} {new.place}")
+
+    def _what_nobody_says(self, item: Item, names: list[str]) -> None:
+        """An item is sent what its contact says, and nothing that it said before our own write."""
+        crm = self.users.crm(item.marker)
+        for name in names if crm and self.is_calm else ():
+            if str(crm.get(name) or "") != item.texts[name]:
+                self.broken.append(f"I1: {item.id} was sent {name} = {item.texts[name]!r}; its contact says {crm.get(name)!r}")
+
+    def _item_deleted(self, item: Item) -> None:
+        """An item may be deleted when its contact is gone, or left a view that says so; or as the original of a copy."""
+        if Operation.objects.filter(target_id=item.id, after__place=BROUGHT_IN, state__in=Operation.OPEN).exists():
+            self.moved.add(item.id)
+            twins = [i for i in self.rows.all(self.box) if i.place == INSIDE and i.id != item.id and i.texts == item.texts]
+            if not twins:
+                self.broken.append(f"I1: {item.id} was deleted, and no copy of it is in the folder")
+            return
+        if Operation.objects.filter(
+            kind="update", after__place=BROUGHT_IN, after__foreignId=item.marker, state__in=Operation.OPEN
+        ).exists():
+            return  # a copy that came out otherwise than its original, and is taken back
+        self.ends += 1
+        binding = Binding.objects.filter(sync_pass=self.boxes.passes[self.box], peer_id=item.id, is_tombstone=False).first()
+        if binding is None:
+            self.broken.append(f"I8: {item.id} was deleted, and is linked to nothing")
+            return
+        crm = self.users.crm(binding.crm_id)
+        is_gone = not crm or bool(crm.get("IsDeleted"))
+        was_gone = binding.crm_id not in self.began
+        is_hidden = binding.crm_id not in self.in_view(self.box) or binding.crm_id not in self.shown  # a user may change it meanwhile
+        if not is_gone and not was_gone and not (self.setting("out_of_view") == REMOVE and is_hidden):
+            self.broken.append(f"I8: {item.id} was deleted although Contact {binding.crm_id} is there and in view")
+        base = dict(binding.peer_base)
+        for name, value in item.texts.items():
+            typed = self.users.typed.get(value)
+            if (
+                typed is not None
+                and typed.side == self.box
+                and not typed.is_replaced
+                and value not in base.values()
+                and value != str(crm.get(name) or "")
+            ):
+                self.broken.append(f"C12: {item.id} was deleted although {name} = {value!r} was typed there")
+
+    def _second_item(self, item: Item) -> None:
+        if not item.marker or item.marker.startswith("in:"):
+            return
+        others = [i for i in self.rows.all(self.box) if i.marker == item.marker and i.id != item.id]
+        if any(i.is_personal for i in others):
+            self.broken.append(f"D26: {item.id} was made for Contact {item.marker}, which {self.box} took out of the folder")
+        twins = [i.id for i in others if i.place == INSIDE]
+        if twins:
+            self.broken.append(f"I3: {item.id} was made for Contact {item.marker} although {twins[0]} is in the folder")
+
+    # --- writes into Salesforce -----------------------------------------------------------------------------------------
+    def _second_contact(self, made: dict[str, Any]) -> None:
+        """D7: whoever has the address of a contact that we could have found is linked to it, or a person is asked."""
+        email = str(made.get("Email") or "").casefold()
+        for row in self.users.contacts():
+            if row["Id"] != made["Id"] and email and str(row.get("Email") or "").casefold() == email and row["Id"] in self.began:
+                self.broken.append(f"D7: Contact {made['Id']} was made although {row['Id']} has {email}")
+            if row["Id"] != made["Id"] and row.get("Sync_Key__c") and row["Sync_Key__c"] == made.get("Sync_Key__c"):
+                self.broken.append(f"I3: Contact {made['Id']} was made beside {row['Id']} for {made['Sync_Key__c']}")
+
+    def _contact_deleted(self, row: dict[str, Any]) -> None:
+        """A contact may be deleted where its item was, by a user whose setting allows that, and no other mailbox has it."""
+        id_, ours = row["Id"], self.boxes.passes[self.box]
+        self.writes["crm", "delete", id_] += 1
+        self.ends += 1
+        self._say(f"we delete Contact {id_}")
+        binding = Binding.objects.filter(sync_pass=ours, crm_id=id_, is_tombstone=False).first()
+        dropped = self.users.dropped.get(binding.peer_id) if binding is not None else None
+        if self.setting("deletion") != ALLOWED:
+            self.broken.append(f"I8: Contact {id_} was deleted, which {self.box} does not allow")
+        if dropped is None:
+            self.broken.append(f"I8: Contact {id_} was deleted, and nobody deleted its item in {self.box}")
+            return
+        if any(i.id == binding.peer_id and i.place != IN_BIN for i in self.rows.all(self.box)):
+            self.broken.append(f"I8: Contact {id_} was deleted although its item is there")
+        others = Binding.objects.filter(crm_id=id_, is_tombstone=False).exclude(sync_pass=ours)
+        if others.exists():
+            self.broken.append(f"I8: Contact {id_} was deleted although another mailbox holds it")
+        for name in TEXTS:
+            value = str(row.get(name) or "")
+            typed = self.users.typed.get(value)
+            if typed is not None and value not in dropped.item.texts.values() and not typed.is_replaced:
+                self.broken.append(f"C12: Contact {id_} was deleted although {name} = {value!r} was typed in {typed.side}")
+            elif typed is not None:
+                typed.is_replaced = True
+
+    # --- what holds -----------------------------------------------------------------------------------------------------
+    def setting(self, name: str, box: str = "") -> str:
+        mailbox = self.boxes.passes[box or self.box].mailbox
+        mailbox.refresh_from_db(fields=["settings"])
+        return str(mailbox.settings.get(name, ""))
+
+    def in_view(self, box: str) -> set[str]:
+        """Returns the contacts of Salesforce that a mailbox shows."""
+        view = self.setting("view", box)
+        fits: Callable[[dict[str, Any]], bool] = {
+            "mine": lambda row: row.get("OwnerId") == self.boxes.users[box],
+            "everything": lambda row: True,
+        }.get(view, lambda row: row.get("Department") == "Buyer")
+        return {row["Id"] for row in self.users.contacts() if fits(row)}
+
+
+def _named_in_writes(boxes: Boxes) -> set[str]:
+    """Returns the contacts that calls which write have named, by the log of the mail system."""
+    named: set[str] = set()
+    for call in boxes.world.calls:
+        if call["system"] != boxes.system:
+            continue
+        if boxes.system == "google" and call["method"] != "GET" and "token" not in call["path"]:
+            named.update(call.get("resource_names", ()))
+        for part in call.get("parts", ()) if boxes.system == "microsoft" else ():
+            if part["method"] in WRITES:
+                named.update(_of_path(part["path"]))
+                named.update(str(i.get("id")) for i in part.get("items", ()))
+    return named
+
+
+def _of_path(path: str) -> list[str]:
+    return re.findall(r"/contacts/([^/?]+)", path)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in (*TEXTS, "Email", "OwnerId") if row.get(name)}
+
+
+def tombstones_of(boxes: Boxes, box: str) -> dict[str, str]:
+    """Returns CRM id -> why its last link in this mailbox ended."""
+    rows = Tombstone.objects.filter(sync_pass=boxes.passes[box]).order_by("pk")
+    return dict(rows.values_list("crm_id", "why"))
