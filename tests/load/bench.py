@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-import many_mailboxes
 import mailboxes
+import many_mailboxes
 import two_way
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
