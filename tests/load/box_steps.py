@@ -1,6 +1,6 @@
 """Steps of the measures over mailboxes, each a process of its own that prints JSON.
 
-`box_steps.py connect CONTROL SYSTEM COUNT VIEWS` connects Salesforce and the mail system and adds COUNT mailboxes,
+`box_steps.py connect CONTROL SYSTEM COUNT VIEWS` adds COUNT mailboxes to the mail system,
 box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
 `box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
 round, CPU seconds and seconds of each round, and peak resident memory in MiB."""
@@ -21,16 +21,16 @@ def connect(control: str, system: str, count: str, kinds: str = "0") -> None:
     import requests
 
     from reconciliation.engine.connections import open_connector
+    from reconciliation.models import Connection
     from reconciliation.services.mailboxes import mailbox_add, pass_over
     from reconciliation.services.set_up import contacts_pass
 
     with requests.Session() as http:
         http.trust_env = False
-        told = http.get(control, headers={"Accept": "application/json"}, timeout=30).json()
         users = [_user(http, control, n) for n in range(1, int(count) + 1)]
         views = [{**VIEW, "name": f"Kind{n}", "label": f"Kind {n}", "where": f"Title = 'Kind {n}'"} for n in range(int(kinds))]
         http.post(f"{control}/switches", json={"salesforce": {"list_views": views}}, timeout=30).raise_for_status()
-    sides = [_connection(name, told[name]) for name in ("salesforce", system)]
+    sides = [Connection.objects.get(system=name, is_sandbox=True) for name in ("salesforce", system)]
     parent = contacts_pass(*sides)
     saved = [v.id for v in open_connector(sides[0]).views("Contact") if v.title.startswith("Kind ")]
     assert len(saved) == int(kinds), saved
@@ -48,25 +48,6 @@ def _user(http: object, control: str, n: int) -> str:
     answer = http.post(f"{control}/records/salesforce/User", json=values, timeout=30)  # type: ignore[attr-defined]
     answer.raise_for_status()
     return str(answer.json()["Id"])
-
-
-def _connection(system: str, given: dict) -> object:
-    from reconciliation.models import Connection
-
-    names = ("client_id", "client_secret", "access_token", "refresh_token", "service_account")
-    own = {
-        "salesforce": {"external_id_field": "Sync_Key__c"},
-        "microsoft": {"tenant": given.get("tenant")},
-        "google": {"flow": "service_account", "pause": 0},
-    }[system]
-    secrets = {name: given[name] for name in names if name in given}
-    if system == "microsoft":
-        secrets = {name: secrets[name] for name in ("client_id", "client_secret")}
-    if system == "google":
-        secrets = {"service_account": given["service_account"]}
-    base = given["base_url"]
-    values = {"name": f"{system} of the bench", "system": system, "base_url": base, "login_url": base, "is_sandbox": True}
-    return Connection.objects.create(**values, secrets=secrets, settings=own, settle_seconds=0)
 
 
 def run(share: str, shares: str, rounds: str = "1") -> None:
