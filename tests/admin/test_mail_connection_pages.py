@@ -162,7 +162,7 @@ def test_the_service_account_is_uploaded_and_its_scopes_stand_there_to_be_pasted
 
 
 def test_a_user_connects_the_own_mailbox_on_the_own_page(client, server, admin):
-    """S4.4: where no app is let into all mailboxes, each user lets it into theirs."""
+    """S4.3: where no app is let into all mailboxes, each user lets it into theirs."""
     page = text(client.post("/connections/add/microsoft/", microsoft(server, flow="web"), follow=True))
     assert "http://127.0.0.1/my-mailbox/connected/" in page and "Delegated" in page and "offline_access" in page
     row = Connection.objects.get()
