@@ -104,8 +104,8 @@ def make(
     adapter = SandboxAdapter(world)
     description: dict[str, Any] = {"world_id": world.world_id}
     for name, system in world.systems.items():
-        if name == "salesforce" and not with_salesforce:
-            continue
+        if name in ("microsoft", "google") or name == "salesforce" and not with_salesforce:
+            continue  # mailboxes are connected by `tests.boxes`
         description[name] = {"base_url": base_url(name), "web_url": f"http://127.0.0.1:8900/browse/{name}", **system.credentials()}
     sync_pass = _as_if_real(description) if is_real else connect_sandbox(description)[0]
     sync_pass.last_run_time = clock.at

@@ -161,7 +161,7 @@ def _form(request: HttpRequest, title: str, system: str, entry: Entry, connectio
         hosts=", ".join(settings.SYSTEM_HOSTS[system]),
         hooks=hooks_state(connection) if connection and system == Connection.System.OUTREACH else None,
         system_title=Connection.System(system).label,
-        secret_name=connection.secret_name if connection else Connection(system=system).secret_name,
+        secret_name=(connection or Connection(system=system, settings={"flow": entry.mail.flow} if entry.mail else {})).secret_name,
         scopes=scopes,
         redirect_uri=_redirect_uri(request) if scopes else "",
         is_connectable=connection is not None and connection.needs_consent,
