@@ -375,7 +375,6 @@ def address(name):
         "connection_add": lambda: {"system": "outreach"},
         "connection_consent": lambda: {"pk": Connection.objects.get(system="microsoft").pk},
         "connection_connect": lambda: {"pk": Connection.objects.get(system="outreach").pk},
-        "connection_consent": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "hooks_switch": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "delivery_list": lambda: {"pk": Connection.objects.get(system="outreach").pk},
         "delivery_export": lambda: {"pk": Connection.objects.get(system="outreach").pk},
