@@ -276,7 +276,7 @@ def test_axe_finds_nothing_on_any_page(box, staff, live_server):
     page = staff("admin")
     found = []
     for name, (_, method) in PAGES.items():
-        if method != "get" or name in ("dashboard_status", "run_progress", "import_progress") or name.endswith("_export"):
+        if method != "get" or name in ("dashboard_status", "run_progress", "import_progress", "mailbox_view_count") or name.endswith("_export"):
             continue
         page.goto(live_server.url + address(name))
         found += faults(page, name)
