@@ -28,7 +28,6 @@ CHANGING += [
     "is_retry_due",
     "lacks",
     "is_out_of_view",
-    "is_out_of_view",
     "synced_at",
 ]
 

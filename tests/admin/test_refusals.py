@@ -56,6 +56,8 @@ STOCK = {
     "my-mailbox/": (TO_LOG_IN, TO_LOG_IN, 403, 403),  # a mailbox's own user alone: see `test_mailbox_pages`
     "my-mailbox/do/": (TO_LOG_IN, TO_LOG_IN, 405, 403),
     "my-mailbox/settings/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
+    "my-mailbox/connect/": (TO_LOG_IN, TO_LOG_IN, 405, 403),
+    "my-mailbox/connected/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
     "my-mailbox/count/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
     "sign-in/<str:token>/": (200, 200, 200, 200),  # the token is the permission; this one is none, and signs nobody in
     "^(?P<app_label>auth)/$": (TO_LOG_IN, TO_LOG_IN, 404, 404),

@@ -12,7 +12,10 @@ import math
 import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
+import mailboxes
+import many_mailboxes
 import two_way
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
@@ -121,6 +124,12 @@ def pages(few: int, many: int) -> Iterator[Row]:
     yield Row("pages: unbounded counts", sum(len(p["unbounded"]) for p in found[many].values()), 1, at_most=0)
 
 
+def _each(measure: Callable[..., Iterator[Row]], *sizes: Any) -> Iterator[Row]:
+    """Measures both mail systems."""
+    for system in ("microsoft", "google"):
+        yield from measure(system, *sizes)
+
+
 MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row]]]] = {
     "calls": (partial(calls, [0, 1, 1000]), partial(calls, [0, 1, 1000, 10_000])),
     "first-load": (partial(first_load, 2_000, 5), partial(first_load, 20_000, 5)),
@@ -132,6 +141,10 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "two-way-resync": (partial(two_way.resync, 10_000), partial(two_way.resync, 100_000)),
     "two-way-memory": (partial(two_way.memory, 2_000, 20_000), partial(two_way.memory, 10_000, 100_000)),
     "two-way-load": (partial(two_way.first_load, 2_000, 3), partial(two_way.first_load, 20_000, 3)),
+    "mailbox-calls": (partial(_each, mailboxes.calls, 1_000, [0, 1, 100]), partial(_each, mailboxes.calls, 5_000, [0, 1, 100, 1_000])),
+    "mailbox-first": (partial(_each, mailboxes.first_run, 1_000, 50), partial(_each, mailboxes.first_run, 5_000, 50)),
+    "mailbox-quiet": (partial(_each, mailboxes.quiet, 200, 2_000), partial(_each, mailboxes.quiet, 1_000, 20_000)),
+    "mailboxes": (partial(many_mailboxes.many, 10, 100, 2), partial(many_mailboxes.many, 10, 1_000, 2)),
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 

@@ -2,7 +2,8 @@
 a page's worth a second. Rows of one second are searched one by one, so a million of them would measure the sandbox.
 LOAD_PEOPLE=N adds N contacts and the prospects that name them, with equal values. LOAD_MAILBOXES=N adds N Microsoft
 mailboxes with LOAD_CONTACTS personal contacts each. LOAD_GOOGLE_MAILBOXES=N adds N Google mailboxes box1@example.test and so
-on, each with LOAD_MAIL_CONTACTS contacts under the label Salesforce Contacts."""
+on, each with LOAD_MAIL_CONTACTS contacts under the label Salesforce Contacts. LOAD_OWNED=N adds N Salesforce contacts of the user
+whose address LOAD_OWNER is."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ PEOPLE = int(os.environ.get("LOAD_PEOPLE", "0"))
 MAILBOXES, CONTACTS = (int(os.environ.get(name, "0")) for name in ("LOAD_MAILBOXES", "LOAD_CONTACTS"))
 GOOGLE_MAILBOXES, MAIL_CONTACTS = (int(os.environ.get(name, "0")) for name in ("LOAD_GOOGLE_MAILBOXES", "LOAD_MAIL_CONTACTS"))
 LABEL = "Salesforce Contacts"
+OWNED, OWNER = int(os.environ.get("LOAD_OWNED", "0")), os.environ.get("LOAD_OWNER", "")
 
 
 def bound(world: World, size: int) -> None:
@@ -54,6 +56,14 @@ def people(world: World, size: int) -> None:
         world.outreach.create_record("prospects", {**person, **pointer, "updatedAt": seen})
 
 
+def owned(world: World, size: int, address: str) -> None:
+    """Makes Salesforce contacts that one user owns."""
+    user = next(row["Id"] for row in world.salesforce.list_records("User") if row.get("Email") == address)
+    for n in range(1, size + 1):
+        names = {"FirstName": f"First {n}", "LastName": f"Last {n:07d}", "Email": f"p{n}@acme.example", "Title": "Buyer"}
+        world.salesforce.create_record("Contact", {**names, "Phone": f"+44 20 7946 {n % 10000:04d}", "OwnerId": user})
+
+
 def mailboxes(world: World, size: int, contacts: int) -> None:
     """Makes mailboxes with personal contacts in their default folders."""
     for n in range(1, size + 1):
@@ -80,6 +90,8 @@ def fill(world: World, scenario: str) -> None:
     if PEOPLE:
         people(world, PEOPLE)
     mailboxes(world, MAILBOXES, CONTACTS)
+    if OWNED:
+        owned(world, OWNED, OWNER)
 
 
 if __name__ == "__main__":

@@ -187,6 +187,8 @@ def test_d7_link_binds_the_item_to_the_contact_that_staff_chose_and_leaves_diffe
     (item,) = box.folder()
     assert box.links() == {chosen: box.remote_id(item["id"])}
     assert box.show(chosen) == before and item["surname"] == "Lind"
+    box.run()  # it is another user's: marked as not in view (D8), and nothing else
+    assert "Salesforce: not in view" in box.folder()[0]["categories"] and box.show(chosen) == before
     assert (box.run().created, box.runs[-1].updated) == (0, 0), box.events()
 
     case = Case.objects.get(kind="exists")

@@ -143,6 +143,7 @@ def test_a_mailbox_user_sees_no_page_of_staff(mailbox: Mailbox, client: Client) 
     link_send(mailbox, None)
     client.force_login(link_use(sent_link()))  # type: ignore[arg-type]
     own = {"second_factor", "my_mailbox", "my_mailbox_do", "my_mailbox_settings", "my_mailbox_count"}
+    own |= {"my_mailbox_connect", "my_mailbox_callback"}
 
     seen = {}
     for route, _, name in ROUTES:

@@ -1,0 +1,80 @@
+"""Steps of the measures over mailboxes, each a process of its own that prints JSON.
+
+`box_steps.py connect CONTROL SYSTEM COUNT VIEWS` adds COUNT mailboxes to the mail system,
+box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
+`box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
+round, CPU seconds and seconds of each round, and peak resident memory in MiB."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+
+import django
+
+VIEW = {"object": "Contact", "scope": "everything"}
+
+
+def connect(control: str, system: str, count: str, kinds: str = "0") -> None:
+    import requests
+
+    from reconciliation.engine.connections import open_connector
+    from reconciliation.models import Connection
+    from reconciliation.services.mailboxes import mailbox_add, pass_over
+    from reconciliation.services.set_up import contacts_pass
+
+    with requests.Session() as http:
+        http.trust_env = False
+        users = [_user(http, control, n) for n in range(1, int(count) + 1)]
+        views = [{**VIEW, "name": f"Kind{n}", "label": f"Kind {n}", "where": f"Title = 'Kind {n}'"} for n in range(int(kinds))]
+        http.post(f"{control}/switches", json={"salesforce": {"list_views": views}}, timeout=30).raise_for_status()
+    sides = [Connection.objects.get(system=name, is_sandbox=True) for name in ("salesforce", system)]
+    parent = contacts_pass(*sides)
+    saved = [v.id for v in open_connector(sides[0]).views("Contact") if v.title.startswith("Kind ")]
+    assert len(saved) == int(kinds), saved
+    for n, user in enumerate(users, 1):
+        mailbox = mailbox_add(sides[1], f"box{n}@example.test", None, crm_user_id=user)
+        if saved:
+            mailbox.settings = {"view": saved[n % len(saved)]}
+            mailbox.save(update_fields=["settings"])
+        pass_over(parent, mailbox)
+    print(json.dumps(users))
+
+
+def _user(http: object, control: str, n: int) -> str:
+    values = {"Username": f"box{n}@example.test", "FirstName": "Box", "LastName": str(n), "Email": f"box{n}@example.test", "Alias": f"b{n}"}
+    answer = http.post(f"{control}/records/salesforce/User", json=values, timeout=30)  # type: ignore[attr-defined]
+    answer.raise_for_status()
+    return str(answer.json()["Id"])
+
+
+def run(share: str, shares: str, rounds: str = "1") -> None:
+    from reconciliation.engine.context import Order
+    from reconciliation.engine.runner import run_pass
+    from reconciliation.models import SyncPass
+
+    related = ("crm", "peer", "mapping", "parent", "mailbox__group")
+    rows = SyncPass.objects.select_related(*related).filter(mailbox__isnull=False).order_by("pk")
+    passes = list(rows)[int(share) :: int(shares)]
+    spent, seconds, ledgers = [], [], []
+    for _ in range(int(rounds)):
+        cpu, at = _cpu(), time.monotonic()
+        ledgers = [run_pass(sync_pass, Order()).as_dict() for sync_pass in passes]
+        spent.append(_cpu() - cpu)
+        seconds.append(time.monotonic() - at)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sums = {name: sum(ledger[name] for ledger in ledgers) for name in ("seen", "created", "updated", "unchanged", "failed", "held")}
+    states = sorted({ledger["state"] for ledger in ledgers})
+    print(json.dumps({"cpu": spent, "seconds": seconds, "peak": round(peak, 1), "states": states, **sums}))
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    django.setup()
+    {"connect": connect, "run": run}[sys.argv[1]](*sys.argv[2:])
