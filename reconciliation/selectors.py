@@ -12,7 +12,6 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Concat, TruncHour
 from django.utils import timezone
 
-from connectors.contract import Ref
 from reconciliation.core.values import normalise_name
 from reconciliation.engine import gate, stop
 from reconciliation.models import (
@@ -437,13 +436,3 @@ def incomplete() -> QuerySet[Binding]:
 
 
 MOST_MAILBOXES = 50
-
-
-def held_in_mailboxes(ref: Ref) -> list[Binding]:
-    """Returns the links of a contact of the CRM in single mailboxes, at most MOST_MAILBOXES, those that hold first; a query that
-    costs nothing where there is no mailbox."""
-    if ref.object_type != "Contact":
-        return []
-    passes = SyncPass.objects.exclude(mailbox=None).filter(crm__system=ref.system)
-    rows = Binding.objects.filter(sync_pass__in=passes, crm_type=ref.object_type, crm_id=ref.id)
-    return list(rows.select_related("sync_pass__peer", "sync_pass__mailbox").order_by("is_tombstone", "pk")[:MOST_MAILBOXES])

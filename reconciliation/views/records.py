@@ -18,7 +18,7 @@ from reconciliation.core.values import is_same
 from reconciliation.models import Binding, Case, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, OWNER
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import bounded_count, held_in_mailboxes, names_of_users, pass_named
+from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.imports import PASS as IMPORTS_PASS
 from reconciliation.services.owners import near_matches, owners_recheck
@@ -134,7 +134,6 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
         tombstone=stone,
         may_import=may_import,
         matches_of=_matches_of(sync_pass, ref, it),
-        in_mailboxes=held_in_mailboxes(ref),
         taken_back=_taken_back(sync_pass, ref, it) if request.user.has_perm(OPERATE) else None,
     )
 

@@ -57,7 +57,7 @@ def test_a_person_subscribes_and_sends_himself_a_test(server, admin, live_server
     expect(admin.get_by_text("took the message for ada@example.com").first).to_be_visible()
     assert server.recipients == ["ada@example.com"] and complaints == []
     row = Subscription.objects.get()
-    assert row.kinds == ["connection", "late", "brake", "queue"] and str(row.digest_at) == "07:30:00"
+    assert row.kinds == ["connection", "late", "brake", "queue", "mailbox"] and str(row.digest_at) == "07:30:00"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1366, "light"), (390, "dark")])

@@ -11,7 +11,7 @@ from reconciliation.services.case_desk import sit_down
 from reconciliation.services.differences import force, force_plan
 from reconciliation.services.undo import undo, undoable
 from tests.admin.test_log_in import code_of
-from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind
+from tests.admin.test_pages import HOSTILE, PAGES, address, leave_behind, leave_questions
 from tests.browser.hands import enter, faults
 from tests.sandboxed import DUPLICATE, ERROR, PEER_ID, make
 
@@ -272,6 +272,7 @@ def test_a_viewer_sees_and_is_offered_no_button(box, staff, live_server):
 def test_axe_finds_nothing_on_any_page(box, staff, live_server):
     box.run(kind="preview")
     leave_behind(box)
+    leave_questions(box)
     page = staff("admin")
     found = []
     for name, (_, method) in PAGES.items():
