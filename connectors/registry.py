@@ -43,7 +43,7 @@ class Access:
     now: Callable[[], datetime] | None = None  # the clock that tokens end by; None: this machine's
 
     @property
-    def clock(self) -> dict[str, Callable[[], datetime]]:
+    def clock(self) -> dict[str, Any]:
         """What whoever hands out tokens is made with."""
         return {} if self.now is None else {"now": self.now}
 

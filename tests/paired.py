@@ -189,7 +189,7 @@ def wire(world: World, clock: Clock, *, workers: int = 0, switches: Switches | N
 
     def opened(connection: Connection, **options: Any) -> Any:
         options["workers"] = workers
-        return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=lambda s: None, **options)
+        return open_connector(connection, adapter=adapter, db_now=clock, now=clock, clock=clock.seconds, sleep=lambda s: None, **options)
 
     return Wiring(
         now=clock,

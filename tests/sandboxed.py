@@ -114,7 +114,7 @@ def make(
         model.objects.update(last_run_time=clock.at)
 
     def connect(connection: Any, **options: Any) -> Any:
-        return open_connector(connection, adapter=adapter, db_now=clock, clock=clock.seconds, sleep=clock.forward, **options)
+        return open_connector(connection, adapter=adapter, db_now=clock, now=clock, clock=clock.seconds, sleep=clock.forward, **options)
 
     def dial(connection: Any, **options: Any) -> Any:
         return open_http(connection, adapter=adapter, clock=clock.seconds, sleep=clock.forward, **options)

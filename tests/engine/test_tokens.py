@@ -17,6 +17,7 @@ from reconciliation.engine.connections import ConnectionTokens
 from reconciliation.models import Case, Connection
 from reconciliation.selectors import near_expiries
 from reconciliation.services.tokens import tokens_keep_alive
+from tests.boxes import boxes
 from tests.sandboxed import ERROR, make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -241,3 +242,26 @@ def test_a_refresh_tokens_end_follows_from_its_last_use_and_is_warned_of_when_re
     (expiry,) = peer().expiries(timezone.now())
 
     assert expiry.on == (timezone.now() + timedelta(days=14 - unused_days)).date() and expiry.is_near is is_near
+
+
+@pytest.mark.parametrize("system", ["microsoft", "google"])
+def test_tokens_end_by_the_clock_of_the_wiring_and_are_renewed_before_they_are_refused(system):
+    box = boxes(system)
+    box.set(contacts=True)
+    box.run()
+    token = asked_for_tokens(box)
+
+    box.run(forward=600)
+    within = asked_for_tokens(box)
+    box.run(forward=3600)
+    after = asked_for_tokens(box)
+
+    assert token >= 1 and within == 0 and after >= 1
+    assert not [call for call in box.world.calls if call["system"] == system and call["status"] == 401]
+
+
+def asked_for_tokens(box):
+    counts = box.world.counts[box.system]
+    made = sum(n for key, n in counts.items() if "token" in key and "syncToken" not in key)
+    box.world.counts[box.system].clear()
+    return made
