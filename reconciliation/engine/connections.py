@@ -28,16 +28,19 @@ from reconciliation.models import Connection, Mailbox
 
 CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
 NO_SECRETS = ("expires_at", "address", "identity", "scope")  # what stands with the tokens, and may be shown
-PATIENCE_SECONDS = 5.0  # most renewals take less
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 50, 0.1  # most renewals take less
 TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
+
+
+Sleep = Callable[[float], None]
 
 
 class RowTokens(ABC):
     """Tokens in the encrypted column of a row, of a connection or of one of its mailboxes; one refresher at a time over all
     processes."""
 
-    def __init__(self, rows: QuerySet[Any], db_now: Callable[[], Any] = Now) -> None:
-        self._rows, self._db_now = rows, db_now
+    def __init__(self, rows: QuerySet[Any], db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep) -> None:
+        self._rows, self._db_now, self._sleep = rows, db_now, sleep
         self._rests_on = ""
 
     def load(self) -> Tokens:
@@ -70,11 +73,10 @@ class RowTokens(ABC):
     def lock(self) -> Iterator[bool]:
         """As the protocol says. Runs over many mailboxes share one token and meet its end together: each waits a moment for the
         one that renews, and then finds what that one stored."""
-        ends = time.monotonic() + (PATIENCE_SECONDS if self._db_now is Now else 0)  # with a clock of a test nobody is to wait for
-        won = self._take()
-        while not won and time.monotonic() < ends:
-            time.sleep(0.1)
-            won = self._take()
+        won, tries = self._take(), 0
+        while not won and tries < LOCK_TRIES:
+            self._sleep(LOCK_PAUSE_SECONDS)
+            won, tries = self._take(), tries + 1
         until = self._rows.values_list("token_lock_until", flat=True).get() if won else None
         try:
             yield bool(won)
@@ -86,8 +88,8 @@ class RowTokens(ABC):
 class ConnectionTokens(RowTokens):
     """The tokens of one connection."""
 
-    def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now) -> None:
-        super().__init__(Connection.objects.filter(pk=connection_id), db_now)
+    def __init__(self, connection_id: int, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep) -> None:
+        super().__init__(Connection.objects.filter(pk=connection_id), db_now, sleep)
         self._id = connection_id
 
     def _store(self, row: Connection, tokens: Tokens) -> None:
@@ -97,8 +99,8 @@ class ConnectionTokens(RowTokens):
 class MailboxTokens(RowTokens):
     """The tokens of one mailbox."""
 
-    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now) -> None:
-        super().__init__(Mailbox.objects.filter(pk=mailbox_id), db_now)
+    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep) -> None:
+        super().__init__(Mailbox.objects.filter(pk=mailbox_id), db_now, sleep)
 
     def _store(self, row: Mailbox, tokens: Tokens) -> None:
         store_mailbox_tokens(row, tokens)
@@ -128,10 +130,12 @@ class PassingTokens:
         yield True
 
 
-def mailbox_tokens(connection_id: int, address: str, db_now: Callable[[], Any] = Now) -> MailboxTokens | PassingTokens:
+def mailbox_tokens(
+    connection_id: int, address: str, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep
+) -> MailboxTokens | PassingTokens:
     """Returns where the tokens of a mailbox are kept."""
     key = Mailbox.objects.filter(connection=connection_id, address__iexact=address).values_list("pk", flat=True).first()
-    return PassingTokens() if key is None else MailboxTokens(key, db_now)
+    return PassingTokens() if key is None else MailboxTokens(key, db_now, sleep)
 
 
 class CandidateTokens(ConnectionTokens):
@@ -246,10 +250,11 @@ def open_connector(
     """Returns the connector of the row; with `is_candidate` it works with a log-in that was not taken yet, and with `of_mailbox`
     its mailboxes work with these tokens, which nobody keeps. `now` is the clock that tokens end by. Raises NeedsAttention when
     its address or credentials cannot be used."""
+    pause: Sleep = options.get("sleep", time.sleep)
     reach: dict[str, Any] = {"before_send": before_send, "adapter": adapter, **options}
     access = Access(
         open_http=lambda address: open_http(connection, base_url=address, **reach),
-        store=(CandidateTokens if is_candidate else ConnectionTokens)(connection.pk, db_now),
+        store=(CandidateTokens if is_candidate else ConnectionTokens)(connection.pk, db_now, pause),
         base_url=connection.base_url,
         login_url=connection.login_url,
         secrets=connection.secrets or {},
@@ -260,7 +265,7 @@ def open_connector(
         may_reach=lambda host: is_allowed_host(connection.system, host),
         schemas=lambda: _schemas_of(connection),
         mailbox_store=lambda address: (
-            PassingTokens(of_mailbox) if of_mailbox is not None else mailbox_tokens(connection.pk, address, db_now)
+            PassingTokens(of_mailbox) if of_mailbox is not None else mailbox_tokens(connection.pk, address, db_now, pause)
         ),
         now=now,
     )

@@ -268,7 +268,7 @@ def leave_behind(box):
     Tombstone.objects.create(**gone, binding=binding, why="crm", deleted_by=HOSTILE, found_at=box.clock.at, crm_values={"name": HOSTILE})
     mail = Connection.objects.create(name="Mail", system="microsoft", base_url="http://127.0.0.1:1", settings={"tenant": "t"})
     boxes = SyncPass.objects.create(name="contacts", title="Contacts", crm=people, peer=mail, mapping=both.mapping)
-    group = MailboxGroup.objects.create(name=HOSTILE[:44])
+    group = MailboxGroup.objects.create(name=HOSTILE[:100])
     mailbox = Mailbox.objects.create(
         connection=mail, address="ann@example.test", name=HOSTILE[:255], crm_user_id="005", crm_user_name=HOSTILE[:255], group=group,
         state="suspended", state_reason=HOSTILE, checks=[{"name": HOSTILE, "is_ok": False, "sentence": HOSTILE, "remedy": HOSTILE}],

@@ -41,7 +41,7 @@ def test_questions_about_contacts_are_answered_with_the_keyboard_one_after_the_o
     """D7, D26: 1 to 9 open an answer with its writes, Enter carries it out and leads to the next question."""
     ask(box)
     enter(page, live_server.url, "operator")
-    assert page.get_by_role("link", name="Contacts 2", exact=True).is_visible()
+    assert page.get_by_role("link", name="Mailboxes 2", exact=True).is_visible()
     page.goto(f"{live_server.url}/contacts/")
     assert faults(page, f"questions-{box.system}") == []
     exists, deletion = Case.objects.get(kind="exists"), Case.objects.get(kind="deletion")

@@ -31,12 +31,12 @@ def test_tokens_are_kept_with_the_mailbox_and_read_again_with_their_scope(mailbo
     assert (mailbox.settings, mailbox.connection.secrets) == ({"view": "mine"}, {})
 
 
-def test_one_refreshes_at_a_time_and_an_unfinished_renewal_is_told(mailbox, monkeypatch):
-    monkeypatch.setattr("reconciliation.engine.connections.PATIENCE_SECONDS", 0.2)
-    first, second = MailboxTokens(mailbox.pk), MailboxTokens(mailbox.pk)
+def test_one_refreshes_at_a_time_and_an_unfinished_renewal_is_told(mailbox):
+    slept: list[float] = []
+    first, second = (MailboxTokens(mailbox.pk, sleep=slept.append) for _ in range(2))
 
     with first.lock() as mine, second.lock() as theirs:
-        assert (mine, theirs) == (True, False)
+        assert (mine, theirs) == (True, False) and sum(slept) == pytest.approx(5)  # it waited a moment, and gave up
     with second.lock() as free:
         assert free
     assert (first.begin(), second.begin()) == (False, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,48 +38,48 @@ class Item:
         return self.place == OUTSIDE and not (self.is_watched and CATEGORY in self.categories)
 
 
-class Rows:
+class Rows(ABC):
     """Contacts of all mailboxes of one mail system. `ours` returns the folder that our side uses in a mailbox, "" for none."""
 
     def __init__(self, world: World, ours: Callable[[str], str]) -> None:
         self.world, self.ours = world, ours
 
-    def all(self, box: str) -> Iterator[Item]:
-        raise NotImplementedError
+    @abstractmethod
+    def all(self, box: str) -> Iterator[Item]: ...
 
-    def item(self, box: str, row: dict[str, Any]) -> Item:
-        raise NotImplementedError
+    @abstractmethod
+    def item(self, box: str, row: dict[str, Any]) -> Item: ...
 
     # What users do.
-    def add(self, box: str, place: str, texts: dict[str, str], email: str, categories: tuple[str, ...] = ()) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def add(self, box: str, place: str, texts: dict[str, str], email: str, categories: tuple[str, ...] = ()) -> str: ...
 
-    def change(self, item: Item, texts: dict[str, str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def change(self, item: Item, texts: dict[str, str]) -> None: ...
 
-    def mark(self, item: Item, categories: frozenset[str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def mark(self, item: Item, categories: frozenset[str]) -> None: ...
 
-    def move(self, item: Item, place: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def move(self, item: Item, place: str) -> None: ...
 
-    def drop(self, item: Item) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def drop(self, item: Item) -> None: ...
 
-    def purge(self, item: Item) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def purge(self, item: Item) -> None: ...
 
-    def copy(self, item: Item) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def copy(self, item: Item) -> None: ...
 
-    def rename_folder(self, box: str, name: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def rename_folder(self, box: str, name: str) -> None: ...
 
-    def second_folder(self, box: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def second_folder(self, box: str) -> None: ...
 
-    def drop_folder(self, box: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def drop_folder(self, box: str) -> None: ...
 
 
 MICROSOFT = {"FirstName": "givenName", "LastName": "surname", "Title": "jobTitle", "MobilePhone": "mobilePhone"}
