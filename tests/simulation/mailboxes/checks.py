@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.mailboxes import INSIDE as BROUGHT_IN
 from reconciliation.models import Binding, Case, ConflictField, Difference, LookAgain, Operation, Run, SyncPass, Tombstone
+from tests.simulation.common import texts_in
 from tests.simulation.mailboxes.rows import CATEGORY, IN_BIN, INSIDE, NOT_IN_VIEW, Item
 from tests.simulation.mailboxes.users import TEXTS
 from tests.simulation.mailboxes.watch import tombstones_of
@@ -136,22 +137,11 @@ def _nothing_is_lost(story: Story) -> None:
 def _kept() -> Iterator[str]:
     """Yields the values that our tables keep of what gave way, or waits for a person."""
     for origin in Operation.objects.exclude(origin={}).values_list("origin", flat=True):
-        yield from _texts(origin.get("losers"))
+        yield from texts_in(origin.get("losers"))
     for row in ConflictField.objects.values_list("crm_value", "peer_value"):
-        yield from _texts(row)
+        yield from texts_in(row)
     for row in Difference.objects.values_list("crm_value", "peer_value"):
-        yield from _texts(row)
-
-
-def _texts(data: Any) -> Iterator[str]:
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, dict):
-        for value in data.values():
-            yield from _texts(value)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            yield from _texts(value)
+        yield from texts_in(row)
 
 
 def _journal_is_whole(story: Story) -> None:

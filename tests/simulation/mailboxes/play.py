@@ -10,13 +10,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from reconciliation.engine.connections import open_connector
 from reconciliation.engine.context import Order
 from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import run_pass
-from reconciliation.engine.wiring import Switches, Wiring
+from reconciliation.engine.wiring import Switches
 from reconciliation.models import Connection, LookAgain, Mailbox, Operation, PassLease, Run, SyncPass
 from tests.boxes import Boxes, boxes
+from tests.simulation.common import wired
 from tests.simulation.history import Killed
 from tests.simulation.mailboxes import checks
 from tests.simulation.mailboxes.history import ACTS, Act, History, Round, Trouble, history
@@ -57,7 +57,7 @@ class Story:
         self.users = Users(self.boxes, self.rows, self.log, saved)
         self.wire = Wire(world, self.boxes.clock, self.rng, self._act_during_run)
         self.watch = Watch(self.boxes, self.rows, self.users, self.broken)
-        self.boxes.wiring = self._wired()
+        self.boxes.wiring = wired(self.boxes.clock, Adapter(self.wire), self.rng.random, self.switches)
 
     def _folder_of(self, address: str) -> str:
         """Returns the folder that our side uses now: another one only after a call that made it."""
@@ -65,23 +65,6 @@ class Story:
             self._folders = dict(Mailbox.objects.values_list("address", "folder_id"))
             self._folders_at = self.wire.calls
         return str(self._folders[address])
-
-    def _wired(self) -> Wiring:
-        clock, adapter = self.boxes.clock, Adapter(self.wire)
-
-        def connect(row: Any, **options: Any) -> Any:
-            clocks = {"db_now": clock, "clock": clock.seconds, "sleep": clock.forward}
-            return open_connector(row, adapter=adapter, jitter=self.rng.random, **clocks, **options)
-
-        return Wiring(
-            now=clock,
-            monotonic=clock.seconds,
-            db_now=clock,
-            sleep=clock.forward,
-            open_connector=connect,
-            workers=0,
-            switches=self.switches,
-        )
 
     # --- the story ------------------------------------------------------------------------------------------------------
     def play(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, Operation, Tombstone
+from tests.simulation.common import texts_in
 from tests.simulation.two_sided.people import text_of
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ def _later_edits_win(story: Story) -> None:
     people = story.people
     for op in Operation.objects.filter(origin__has_key="losers", state="confirmed").select_related("run"):
         for name, lost in op.origin["losers"].items():
-            loser = people.typed.get(next(_texts(lost), ""))
-            winner = people.typed.get(next(_texts(op.after.get(name)), ""))
+            loser = people.typed.get(next(texts_in(lost), ""))
+            winner = people.typed.get(next(texts_in(op.after.get(name)), ""))
             if loser is None or winner is None or loser.window:  # what nobody could see is kept, which is all one can ask
                 continue
             won_at = people.last_edit(winner.id, op.intended_at.timestamp(), winner.at)
@@ -151,30 +152,19 @@ def _later_edits_win(story: Story) -> None:
 def _was_asked(*values: str) -> bool:
     """Tells whether a person was asked to choose between these values, and did not."""
     rows = ConflictField.objects.filter(state=ConflictField.State.AGREED)
-    return any(set(values) == {*_texts(crm), *_texts(peer)} for crm, peer in rows.values_list("crm_value", "peer_value"))
+    return any(set(values) == {*texts_in(crm), *texts_in(peer)} for crm, peer in rows.values_list("crm_value", "peer_value"))
 
 
 def _kept() -> Iterator[str]:
     """Yields the values that our tables keep of what gave way, or waits for a person."""
     for origin in Operation.objects.exclude(origin={}).values_list("origin", flat=True):
-        yield from _texts(origin.get("losers"))
+        yield from texts_in(origin.get("losers"))
     for row in ConflictField.objects.values_list("crm_value", "peer_value"):
-        yield from _texts(row)
+        yield from texts_in(row)
     for row in Difference.objects.values_list("crm_value", "peer_value"):
-        yield from _texts(row)
+        yield from texts_in(row)
     for row in Tombstone.objects.values_list("crm_values", "peer_values"):
-        yield from _texts(row)
-
-
-def _texts(data: Any) -> Iterator[str]:
-    if isinstance(data, str):
-        yield data
-    elif isinstance(data, dict):
-        for value in data.values():
-            yield from _texts(value)
-    elif isinstance(data, list | tuple):
-        for value in data:
-            yield from _texts(value)
+        yield from texts_in(row)
 
 
 def _journal_is_whole(story: Story) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 from django.db import connection, transaction
 
 from connectors.sandbox.world import World
-from reconciliation.engine.connections import open_connector
 from reconciliation.engine.context import Order
 from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import run_pass
-from reconciliation.engine.wiring import Switches, Wiring
+from reconciliation.engine.wiring import Switches
 from reconciliation.models import LookAgain, PassLease, Run, SyncPass
 from tests.paired import connected, connected_accounts
 from tests.sandboxed import Clock
+from tests.simulation.common import wired
 from tests.simulation.history import Killed, Plan
 from tests.simulation.two_sided import checks
 from tests.simulation.two_sided.cast import COMPANIES, PEOPLE
@@ -58,25 +58,8 @@ class Story:
         self.people = People(self.world, self.clock, self.wire, self.log, self.cast)
         self.watch = Watch(self.people, self.wire, self.broken)
         self.lag = self.rng.choice((0, 0, 3, 10, 25) if self.cast is PEOPLE else (0, 10, 25, 25))
-        self.wiring = self._wired()
+        self.wiring = wired(self.clock, self.wire.adapter(), self.rng.random, self.switches)
         self.clock.forward(3600)
-
-    def _wired(self) -> Wiring:
-        clock, adapter = self.clock, self.wire.adapter()
-
-        def connect(row: Any, **options: Any) -> Any:
-            clocks = {"db_now": clock, "clock": clock.seconds, "sleep": clock.forward}
-            return open_connector(row, adapter=adapter, jitter=self.rng.random, **clocks, **options)
-
-        return Wiring(
-            now=clock,
-            monotonic=clock.seconds,
-            db_now=clock,
-            sleep=clock.forward,
-            open_connector=connect,
-            workers=0,
-            switches=self.switches,
-        )
 
     # --- the story ------------------------------------------------------------------------------------------------------
     def play(self) -> list[str]:
