@@ -433,6 +433,3 @@ def incomplete() -> QuerySet[Binding]:
     """Returns contacts that a mailbox made in the CRM and that lack something (S4.34), newest first."""
     rows = Binding.objects.filter(lacks__isnull=False, is_tombstone=False)
     return rows.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox").order_by("-id")
-
-
-MOST_MAILBOXES = 50

@@ -11,7 +11,7 @@ from django.utils import timezone
 from reconciliation.engine import gate, mailbox_queue
 from reconciliation.models import Mailbox, Run, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.mailbox_overview import MailboxRow, contacts_pass_row
+from reconciliation.services.mailbox_overview import MailboxRow, contacts_pass_wanted
 from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_confirm
@@ -74,9 +74,7 @@ def mailboxes_start(plans: Mapping[int, int], by: AbstractBaseUser) -> tuple[Don
 
 def previews_ask(pks: Sequence[int], by: AbstractBaseUser) -> Done:
     """Asks for a new preview of each of these mailboxes that was never started, by the queue that their runs go through."""
-    parent, changed, refused = contacts_pass_row(), 0, []
-    if parent is None:
-        raise MailboxRefused("Connect Salesforce and a mail system first.")
+    parent, changed, refused = contacts_pass_wanted(), 0, []
     for mailbox in Mailbox.objects.select_related("connection", "group").filter(pk__in=pks).order_by("address", "pk"):
         if why := _why_no_preview(pass_over(parent, mailbox), mailbox):
             refused.append(f"{mailbox.address}: {why}")

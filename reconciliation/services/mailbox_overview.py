@@ -11,12 +11,14 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
+from reconciliation.defaults.contacts import CONTACTS_PASS
 from reconciliation.engine import gate
-from reconciliation.engine.mailbox_terms import effective_of
-from reconciliation.models import Binding, Case, Mailbox, MailboxGroup, Run, SearchKey, SyncPass
+from reconciliation.engine.mailbox_queue import is_switched_on
+from reconciliation.models import Binding, Case, Mailbox, Run, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.selectors import pass_named
+from reconciliation.services.mailboxes import MailboxRefused
 
-CONTACTS_PASS = "contacts"
 PLAN = (Run.State.FINISHED, Run.State.HELD)  # a preview in these states can be looked at
 LATE_AFTER = timedelta(minutes=5)
 MOST_FOUND = 50
@@ -111,7 +113,15 @@ class Tile:
 
 def contacts_pass_row() -> SyncPass | None:
     """Returns the pass over mailboxes, None before a mail system and Salesforce are connected."""
-    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=CONTACTS_PASS).first()
+    return pass_named(CONTACTS_PASS)
+
+
+def contacts_pass_wanted() -> SyncPass:
+    """Returns the pass over mailboxes. Raises MailboxRefused before there is one."""
+    found = contacts_pass_row()
+    if found is None:
+        raise MailboxRefused("Connect Salesforce and a mail system first.")
+    return found
 
 
 def mailboxes_listed() -> QuerySet[Mailbox]:
@@ -124,15 +134,9 @@ def with_issues(parent: SyncPass | None) -> Q:
     return Q(pk__in=cases.values("sync_pass__mailbox"))
 
 
-def switched_on(parent: SyncPass) -> dict[int | None, bool]:
-    """Returns group -> whether Contacts are on for its mailboxes that choose nothing themselves; None is no group."""
-    groups = [None, *MailboxGroup.objects.all()]
-    return {g.pk if g is not None else None: bool(effective_of(parent, Mailbox(group=g))["contacts"].value) for g in groups}
-
-
 def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRow]:
     """Returns one page of mailboxes with how each stands, in a fixed number of queries."""
-    found = {m.pk: MailboxRow(m, parent is not None and bool(effective_of(parent, m)[CONTACTS_PASS].value)) for m in rows}
+    found = {m.pk: MailboxRow(m, parent is not None and is_switched_on(parent, m)) for m in rows}
     if parent is None or not found:
         return list(found.values())
     word = _parent_word(parent)

@@ -12,9 +12,8 @@ from reconciliation.core.counting import counted
 from reconciliation.core.mailbox_settings import SETTINGS
 from reconciliation.models import Mailbox, MailboxGroup, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
-from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_groups import group_remove, group_save
-from reconciliation.services.mailbox_overview import contacts_pass_row, held_in, mailboxes_listed
+from reconciliation.services.mailbox_overview import contacts_pass_row, contacts_pass_wanted, held_in, mailboxes_listed
 from reconciliation.services.mailbox_settings import (
     Creation,
     ViewChoices,
@@ -35,13 +34,6 @@ from reconciliation.views.page import action, page, render
 
 SETTINGS_PAGE = "admin/reconciliation/mailbox/settings.html"
 NO_PASS = "Connect Salesforce and a mail system first."
-
-
-def _parent() -> SyncPass:
-    parent = contacts_pass_row()
-    if parent is None:
-        raise DecisionRefused(NO_PASS)
-    return parent
 
 
 def views_of(parent: SyncPass) -> ViewChoices:
@@ -91,7 +83,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def save(request: HttpRequest) -> HttpResponse:
-    parent = _parent()
+    parent = contacts_pass_wanted()
     wanted = {name: (text, request.POST.get(f"{name}_locked") == "on") for name, text in wanted_of(request).items()}
     try:
         told(request, rules_save(parent, wanted, request.user))
@@ -103,7 +95,7 @@ def save(request: HttpRequest) -> HttpResponse:
 @action(ADMINISTER)
 def save_creation(request: HttpRequest) -> HttpResponse:
     """Saves how new contacts are made in Salesforce (S1.19)."""
-    parent = _parent()
+    parent = contacts_pass_wanted()
     pairs = zip(request.POST.getlist("field"), request.POST.getlist("value"), strict=False)
     defaults = {name.strip(): value.strip() for name, value in pairs if name.strip() and value.strip()}
     required, wanted = (_names(request.POST.get(which, "")) for which in ("required", "wanted"))
@@ -196,7 +188,7 @@ def _save_own(request: HttpRequest, pk: int) -> HttpResponse:
 
 def save_choices(request: HttpRequest, mailbox: Mailbox) -> None:
     """Stores what was chosen for one mailbox. Raises DecisionRefused."""
-    told(request, own_save(_parent(), mailbox, wanted_of(request), request.user))
+    told(request, own_save(contacts_pass_wanted(), mailbox, wanted_of(request), request.user))
 
 
 @page(OPERATE)

@@ -29,6 +29,7 @@ from reconciliation.services.mailbox_overview import (
     MailboxRow,
     complete,
     contacts_pass_row,
+    contacts_pass_wanted,
     contents_of,
     issues_of,
     mailboxes_listed,
@@ -276,19 +277,12 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{reverse('admin:mailbox_detail', args=[pk])}#checks")
 
 
-def _parent() -> SyncPass:
-    parent = contacts_pass_row()
-    if parent is None:
-        raise DecisionRefused("Connect Salesforce and a mail system first.")
-    return parent
-
-
 @action(OPERATE)
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
     if not mailbox.crm_user_id:
         raise DecisionRefused("Choose its Salesforce user first; a preview shows what that user sees.")
-    child = pass_over(_parent(), mailbox)
+    child = pass_over(contacts_pass_wanted(), mailbox)
     audit(request.user, "preview mailbox", mailbox.address)
     jobs.ask_for("preview", child.name, request.user.get_username())
     messages.success(request, "The preview is being made; it appears at the top of the mailbox's runs. Nothing is written.")
@@ -298,7 +292,7 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
 @action(ADMINISTER)
 def start(request: HttpRequest, pk: int) -> HttpResponse:
     """Starts a new mailbox whose preview was looked at."""
-    mailbox, parent = get_object_or_404(mailboxes_listed(), pk=pk), _parent()
+    mailbox, parent = get_object_or_404(mailboxes_listed(), pk=pk), contacts_pass_wanted()
     plan = row_of(mailbox, parent).plan
     if plan is not None and str(plan.pk) != request.POST.get("plan"):
         raise DecisionRefused("There is a newer preview than the one you saw. Look at it, then start the mailbox.")
