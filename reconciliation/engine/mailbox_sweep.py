@@ -3,7 +3,7 @@ the CRM, by the feed that all mailboxes share. A mailbox that is new, or whose v
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from django.db import transaction
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, RecordGone
-from connectors.mailboxes import CATEGORIES, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
+from connectors.mailboxes import CATEGORIES, FOLDER_GONE, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
 from reconciliation.core.operations import Intent
 from reconciliation.engine import (
     brakes,
@@ -37,7 +37,7 @@ PIECE_ROWS = 400
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
-BRING_IN = "bring_in"  # why a contact is looked at again
+BRING_IN, BRINGING = "bring_in", "bringing_in"  # why a contact is looked at again; BRINGING: a run is, or died, at it
 
 Ended = tuple[str, str]
 
@@ -93,24 +93,19 @@ def _find_folder(context: RunContext, mailbox: Mailbox) -> None:
     if context.is_preview:
         mailbox.folder_id = found[0].id if found else ""
         return
-    _make(
-        context,
-        CATEGORY_MADE,
-        CATEGORY,
-        f"Every contact of the folder bears the category “{CATEGORY}”; one that is there is left as it is.",
-    )
+    why = f"Every contact of the folder bears the category “{CATEGORY}”; one that is there is left as it is."
+    _make(context, CATEGORY_MADE, CATEGORY, why, box.make_category)
     if not found:
-        reason = "The mailbox had no such folder."
-        found = [folder for folder in [_make(context, FOLDER_MADE, FOLDER, reason)] if folder is not None]
+        found = [_make(context, FOLDER_MADE, FOLDER, "The mailbox had no such folder.", box.make_folder)]
     if len(found) > 1:
         context.notes.append(f"The mailbox has {len(found)} folders called “{FOLDER}”; the first one is used.")
     mailbox.folder_id = found[0].id
     Mailbox.objects.filter(pk=mailbox.pk).update(folder_id=mailbox.folder_id)
 
 
-def _make(context: RunContext, object_type: str, name: str, reason: str) -> Folder | None:
-    """Makes a folder or category through the journal: a row says so before the call. Returns the folder. What is lost on the way
-    is settled by its name, and making it again finds it by that: neither is ever made twice."""
+def _make(context: RunContext, object_type: str, name: str, reason: str, make: Callable[[str], Any]) -> Any:
+    """Makes a folder or category through the journal: a row says so before the call. Returns what `make` does. What is lost on
+    the way is settled by its name, and making it again finds it by that: neither is ever made twice."""
     context.lease.guard(context.peer.connector.request_timeout)
     now = context.wiring.now()
     with transaction.atomic():
@@ -129,16 +124,15 @@ def _make(context: RunContext, object_type: str, name: str, reason: str) -> Fold
             intended_at=now,
             sent_at=now,
         )
-    box = context.peer.connector
     try:
-        folder = box.make_folder(name) if object_type == FOLDER_MADE else box.make_category(name)
+        made = make(name)
     except ConnectorError as error:
         if not error.may_have_happened:
             row.state, row.error, row.settled_at = Operation.State.REJECTED, error.sentence, context.wiring.now()
             row.save(update_fields=["state", "error", "settled_at"])
         raise
-    _confirm_making(context, row, folder.id if folder is not None else name)
-    return folder
+    _confirm_making(context, row, made.id if isinstance(made, Folder) else name)
+    return made
 
 
 def _confirm_making(context: RunContext, row: Operation, id_: str) -> None:
@@ -189,7 +183,7 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         try:
             page = context.peer.connector.contact_changes(cursor, columns)
         except RecordGone as error:
-            if error.code != "folder" or context.is_preview or was_made_again:
+            if error.code != FOLDER_GONE or context.is_preview or was_made_again:
                 raise
             _make_folder_again(context)
             round_, cursor, was_made_again = Round(), "", True
@@ -471,13 +465,14 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 
 def retry_owed(context: RunContext) -> None:
     """As in every two-way pass; what could not be brought in, and still bears the category, is tried again."""
-    rows = LookAgain.objects.due().filter(sync_pass=context.sync_pass, reason=BRING_IN)
-    ids = list(rows.values_list("record_id", flat=True)[:PIECE_ROWS])
+    rows = LookAgain.objects.due().filter(sync_pass=context.sync_pass)
+    ids = list(rows.filter(reason__in=(BRING_IN, BRINGING)).values_list("record_id", flat=True)[:PIECE_ROWS])
     if ids:
         found = pair_reads.read(context, "peer", ITEM, ids)
-        rows.filter(record_id__in=ids).delete()  # what fails again is noted again
+        rows.filter(record_id__in=ids).update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
         shared = [id_ for id_, r in found.items() if _is_shared(r)]
         _process_items(context, _bring_in(context, shared))
+        rows.filter(record_id__in=ids, reason=BRINGING).delete()
     pair_sweep.retry_owed(context)
 
 

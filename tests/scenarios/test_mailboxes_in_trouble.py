@@ -135,6 +135,27 @@ def test_what_could_not_be_moved_into_the_folder_is_tried_again(box: Boxes) -> N
     assert (only(box.folder())["surname"], only(box.contacts())["LastName"]) == ("Berg", "Berg")
 
 
+def test_a_process_that_dies_while_it_brings_in_what_is_owed_forgets_none_of_it(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S1.12: nothing but the note says that it is to be brought in."""
+    box.run()
+    id_ = box.put("Contacts", givenName="Ida", surname="Berg", emails=["ida@berg.example"])
+    box.change(id_, categories=["Salesforce"])
+    box.refuse_moves(times=1)
+    box.run()
+
+    class Died(BaseException):
+        pass
+
+    with monkeypatch.context() as patch, pytest.raises(Died):
+        patch.setattr("reconciliation.engine.executor.Executor.intend", lambda *a, **k: (_ for _ in ()).throw(Died))
+        box.run()
+    assert box.folder() == []
+
+    box.run()
+    assert (only(box.folder())["surname"], only(box.contacts())["LastName"]) == ("Berg", "Berg")
+    assert not LookAgain.objects.exists()
+
+
 def test_a_contact_that_waits_for_a_second_look_and_is_taken_out_is_not_shared(box: Boxes) -> None:
     """I7: it is personal again, whatever it waited for."""
     box.run()
