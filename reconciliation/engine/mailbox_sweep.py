@@ -33,7 +33,7 @@ from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, LookAgain, Mailbox, Operation, Run
 from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
 
-PIECE_ROWS = 400
+PIECE_ROWS = 600  # full batches of 20, 24 and 200 alike
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
