@@ -41,6 +41,16 @@ def run(it: Place, system: str) -> tuple[dict[str, object], float]:
     return json.loads(text)["mailboxes"][0], cpu
 
 
+def fill(it: Place, system: str) -> None:
+    """Runs until the folder holds everything: a quota may take several runs. What was written is known then."""
+    for _ in range(20):
+        ledger, _ = run(it, system)
+        it.advance(SETTLED)
+        if ledger["state"] == "finished" and not (ledger["created"] or ledger["held"] or ledger["failed"]):
+            return
+    raise SystemExit(f"the folder of {OWNER[system]} was not filled: {ledger}")
+
+
 def settle(it: Place, system: str) -> None:
     """Lets the writes of the last run come back and be known."""
     for _ in range(2):
@@ -76,7 +86,7 @@ def _made(it: Place, system: str) -> int:
 
 def calls(system: str, bound: int, sizes: list[int]) -> Iterator[Row]:
     with mail_place(system, bound) as it:
-        run(it, system)
+        fill(it, system)
         settle(it, system)
         for size in sizes:
             for crm, peer in dict.fromkeys([(size, 0), (0, size)]):
@@ -113,12 +123,12 @@ def quiet(system: str, few: int, many: int) -> Iterator[Row]:
     cpus, counts = {}, {}
     for size in (few, many):
         with mail_place(system, size) as it:
-            run(it, system)
+            fill(it, system)
             settle(it, system)
             spent = []
             for _ in range(3):
                 it.advance(SETTLED)
                 spent.append(run(it, system)[1])
-            cpus[size], counts[size] = min(spent), _made(it, system) / 3
+            cpus[size], counts[size] = min(spent), round(_made(it, system) / 3, 2)
     yield Row(f"{system}, quiet run, {many} contacts to {few}: calls", counts[many], counts[few], at_most=1)
     yield Row(f"{system}, quiet run, {many} contacts to {few}: CPU s", round(cpus[many], 3), round(cpus[few], 3), at_most=1.1)
