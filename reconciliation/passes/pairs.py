@@ -334,11 +334,24 @@ def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms:
         crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
+    _keep_unseen(merge, bound, type_)
     if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
         _ask_instead(merge, RESTORED)
     elif bound.asked:
         _ask_instead(merge, RESTORED, bound.asked)
     return merge
+
+
+def _keep_unseen(merge: Merge, bound: Bound, type_: TypeTerms) -> None:
+    """Lets a value that gives way be kept where its rule would have shown it to the other side, and a direction that is off, or
+    a view that does not show it, kept it from there since before both ever agreed: no base tells that it is one side's alone."""
+    whole = {rule.id: rule for rule in type_.mapping.rules}
+    for writes in (merge.to_peer, merge.to_crm):
+        for name, write in writes.items():
+            rule = write.rule
+            was_agreed = rule.crm in bound.crm_base and rule.peer in bound.peer_base
+            if not was_agreed and rule.direction != whole[rule.id].direction and not is_blank(write.before):
+                writes[name] = replace(write, loser=write.before, has_loser=True)
 
 
 def _states(crm: Record, peer: Record, crm_base: Fields, peer_base: Fields) -> tuple[SideState, SideState]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation.models import Case, LookAgain, Run
+from reconciliation.models import Case, LookAgain, Operation, Run, RunEvent
 from tests.boxes import Boxes, boxes
 
 pytestmark = pytest.mark.django_db
@@ -225,4 +225,30 @@ def test_an_item_that_says_more_than_its_contact_out_of_view_is_not_removed(box:
 
     assert only(box.folder())["jobTitle"] == "Head of buying"
     assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_a_value_that_the_mailbox_was_never_shown_is_kept_when_an_edit_there_replaces_it(box: Boxes) -> None:
+    """I1, S3.12: the blank was to be filled when both were linked, that failed, and nothing comes down any more (D8)."""
+    box.run()
+    id_ = box.contact("Lind", "bo@acme.example", MobilePhone="+1 206 555 0100")
+    item = box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    method, path = {
+        "microsoft": ("PATCH", "/v1.0/users/{id}/contacts/{id}"),
+        "google": ("POST", "/v1/people:batchUpdateContacts"),
+    }[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": method, "path": path, "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert list(box.links()) == [id_] and not only(box.folder()).get("mobilePhone")
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    box.change(item, mobilePhone="+1 206 555 0199")
+
+    for _ in range(3):
+        box.run()
+
+    assert box.show(id_)["MobilePhone"] == "+1 206 555 0199"
+    (lost,) = [op.origin["losers"] for op in Operation.objects.all() if op.origin.get("losers")]
+    assert lost == {"MobilePhone": "+1 206 555 0100"}
+    assert RunEvent.objects.filter(sentence__contains="“+1 206 555 0100”, entered in Salesforce meanwhile, gave way").count() == 1
     assert is_at_rest(box)
