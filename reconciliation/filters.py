@@ -76,6 +76,7 @@ ERROR_REASONS = {
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
     "no_right": "The mailbox's user may not do it",
+    "not_visible": "Its CRM record cannot be seen",
 }
 
 
@@ -94,6 +95,7 @@ ERROR_REMEDIES = {
     "alone": "Look at the values of each record, then retry.",
     "internal": "Send the case to support, then retry.",
     "no_right": "Give the user the right in {crm}, then retry, or take the edit back in the mailbox.",
+    "not_visible": "Let our user see the record in {crm}; where it is gone for good, delete its counterpart, too.",
 }
 
 

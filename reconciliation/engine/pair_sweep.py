@@ -3,7 +3,7 @@ cursor of its own. A feed that an earlier run left unfinished comes first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from connectors.contract import All, Condition, Op, Page, Position, Record, Test
+from connectors.contract import All, Condition, Op, Page, Position, Record, Ref, Test
 from reconciliation.core.conditions import as_condition, holds
 from reconciliation.core.ledger import Outcome
-from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, presence, previews
+from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, pair_trouble, presence, previews
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
 from reconciliation.models.bulk import update_rows
+from reconciliation.passes.pairs import NOT_VISIBLE
 
 PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
 PIECE_ROWS = 360  # as many are decided and written at a time: memory follows what changed in a piece, not in a page
@@ -184,11 +185,21 @@ def retry_owed(context: RunContext) -> None:
         groups.setdefault((row.side, row.object_type), []).append(row)
     for (side, object_type), some in groups.items():
         found = pair_reads.read(context, side, object_type, (row.record_id for row in some))
-        outcomes = process_page(context, side, list(found.values()))
+        outcomes = process_page(context, side, [*found.values(), *_not_visible(context, some, found)])
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
         LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
-        _put_off([row for row in some if row.record_id in waiting], now)
+        put_off = [row for row in some if row.record_id in waiting]
+        _put_off(put_off, now)
+        late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
+        pair_trouble.tell_not_visible(context, side, late)
         context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+
+
+def _not_visible(context: RunContext, rows: list[LookAgain], found: Collection[str]) -> list[Record]:
+    """Returns those records of the CRM that could not be seen before and cannot be now: what became of them is asked again."""
+    system = context.crm.connector.system
+    lost = [row for row in rows if row.side == "crm" and row.reason in (NOT_VISIBLE, "retry") and row.record_id not in found]
+    return [Record(Ref(system, row.object_type, row.record_id), {}, is_deleted=True) for row in lost]
 
 
 def _put_off(rows: list[LookAgain], now: datetime) -> None:

@@ -218,7 +218,8 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
         if id_ in work.decisions:
             continue
         if id_ not in crm:
-            work.decide(PairDecision(record, Outcome.HELD, "not_visible", "Its CRM record cannot be seen by our user; nothing is done."))
+            sentence = "Its CRM record cannot be seen by our user; nothing is done."
+            work.decide(PairDecision(record, Outcome.HELD, rules.NOT_VISIBLE, sentence))
         elif id_ in asked:
             work.decide(rules.excluded(record, "case_open", f"It waits for a person: {asked[id_]}", crm=crm[id_]))
         elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it

@@ -144,6 +144,7 @@ REASONS = {
     "unlinked": "its link has ended",
     "counterpart_gone": "its counterpart was deleted",
     "merged_elsewhere": "merged into a linked record",
+    "not_visible": "its CRM record cannot be seen",
 }
 
 

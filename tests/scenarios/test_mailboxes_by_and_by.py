@@ -60,6 +60,22 @@ def test_a_contact_whose_deletion_waits_for_a_person_is_not_looked_at_again_and_
     assert is_at_rest(box)
 
 
+def test_a_contact_that_may_not_be_deleted_is_not_looked_at_again_and_again(box: Boxes) -> None:
+    """I5: the case stands; the mailbox's list of changes has told of its item."""
+    box.set(view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example", owner=box.theirs)
+    box.run()
+    box.drop(only(box.folder())["id"])
+    box.run()
+    assert Case.objects.get(state="open").reason == "no_right"
+    box.edit(id_, Title="Buyer")
+
+    box.run()
+
+    assert not LookAgain.objects.exists()
+    assert is_at_rest(box)
+
+
 def test_an_item_that_was_taken_out_before_its_contact_was_known_to_be_made_is_not_written(box: Boxes) -> None:
     """I7, D26: the id and the category that were owed to it would make it shared again."""
     box.run()
@@ -251,4 +267,42 @@ def test_a_value_that_the_mailbox_was_never_shown_is_kept_when_an_edit_there_rep
     (lost,) = [op.origin["losers"] for op in Operation.objects.all() if op.origin.get("losers")]
     assert lost == {"MobilePhone": "+1 206 555 0100"}
     assert RunEvent.objects.filter(sentence__contains="“+1 206 555 0100”, entered in Salesforce meanwhile, gave way").count() == 1
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_cannot_be_seen_any_more_is_told_of_and_nothing_is_deleted_for_it(box: Boxes) -> None:
+    """I8, I9: the recycle bin forgot it before anybody looked."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.world.salesforce.delete_record("Contact", id_)
+
+    box.run(forward=17 * 86400, is_full=True)
+    for _ in range(5):
+        box.run()
+
+    case = Case.objects.get(state="open")
+    assert (case.kind, case.reason, case.crm_id) == ("error", "not_visible", id_)
+    assert "was left as it is" in case.sentence
+    assert (only(box.folder())["surname"], list(box.links())) == ("Lind", [id_])
+
+    box.drop(only(box.folder())["id"])
+    box.run()
+    assert not Case.objects.filter(state="open").exists() and box.links() == {}
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_was_hidden_from_us_is_told_of_until_it_is_seen_again(box: Boxes) -> None:
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.world.salesforce.set_switches({"sharing": "private", "modify_all_users": []})
+    box.run(is_full=True)
+    for _ in range(5):
+        box.run()
+    assert Case.objects.get(state="open").reason == "not_visible"
+
+    box.world.salesforce.set_switches({"sharing": "public_read_write", "modify_all_users": None})
+    box.run(forward=86400)
+
+    assert not Case.objects.filter(state="open").exists() and not LookAgain.objects.exists()
+    assert (only(box.folder())["surname"], list(box.links())) == ("Lind", [id_])
     assert is_at_rest(box)

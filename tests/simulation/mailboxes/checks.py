@@ -194,6 +194,8 @@ def _rest_is_silent(story: Story, costs: Mapping[str, Mapping[str, int]]) -> Non
             or LookAgain.objects.filter(sync_pass=story.boxes.passes[box]).exists()
         ):
             continue  # what waits is asked about anew, and may have its answer by now
+        if not story.users.is_there(box):
+            continue  # its user deleted the empty folder, which is made again when everything is compared
         before, rows = sum(story.watch.writes.values()), Operation.objects.count()
         story.run(box, forward=60, is_full=True)
         if sum(story.watch.writes.values()) != before or Operation.objects.count() != rows:
