@@ -464,16 +464,14 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 
 
 def retry_owed(context: RunContext) -> None:
-    """As in every two-way pass; what could not be brought in, and still bears the category, is tried again."""
-    rows = LookAgain.objects.due().filter(sync_pass=context.sync_pass)
-    ids = list(rows.filter(reason__in=(BRING_IN, BRINGING)).values_list("record_id", flat=True)[:PIECE_ROWS])
-    if ids:
-        found = pair_reads.read(context, "peer", ITEM, ids)
-        rows.filter(record_id__in=ids).update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
-        shared = [id_ for id_, r in found.items() if _is_shared(r)]
+    """As in every two-way pass; what lies outside our folder with the category is brought in, whatever it is owed a look for:
+    that it could not be before, or that a write of it was not answered. Its list of changes may have told of it already."""
+    shared = pair_sweep.look_again(context, _is_shared)
+    if shared:
+        rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=shared)
+        rows.update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
         _process_items(context, _bring_in(context, shared))
-        rows.filter(record_id__in=ids, reason=BRINGING).delete()
-    pair_sweep.retry_owed(context)
+        rows.filter(reason=BRINGING).delete()
 
 
 def apply(context: RunContext, preview_id: int) -> Ended:

@@ -175,8 +175,14 @@ def _count_backlog(context: RunContext, feed: Feed) -> None:
 def retry_owed(context: RunContext) -> None:
     """Takes up the records that are owed a second look and are due. One that is held again and again is looked at less and
     less often, so that it keeps none from its turn and costs a quiet run nothing."""
+    look_again(context, lambda record: False)
+
+
+def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[str]:
+    """As `retry_owed`, but for records that are left to the caller: their rows stay, and their ids are returned."""
+    left: list[str] = []
     if context.sync_pass.hold_reason:
-        return
+        return left
     now = context.wiring.now()
     due = LookAgain.objects.due().filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass)
     rows = list(due.order_by("tries", "pk")[:OWED_ROWS])
@@ -185,6 +191,10 @@ def retry_owed(context: RunContext) -> None:
         groups.setdefault((row.side, row.object_type), []).append(row)
     for (side, object_type), some in groups.items():
         found = pair_reads.read(context, side, object_type, (row.record_id for row in some))
+        mine = [id_ for id_, record in found.items() if is_left(record)]
+        left += mine
+        found = {id_: record for id_, record in found.items() if id_ not in mine}
+        some = [row for row in some if row.record_id not in mine]
         outcomes = process_page(context, side, [*found.values(), *_not_visible(context, some, found)])
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
         LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
@@ -193,6 +203,7 @@ def retry_owed(context: RunContext) -> None:
         late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
         pair_trouble.tell_not_visible(context, side, late)
         context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+    return left
 
 
 def _not_visible(context: RunContext, rows: list[LookAgain], found: Collection[str]) -> list[Record]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation.models import Case, LookAgain, Operation, Run, RunEvent
+from reconciliation.models import Case, LookAgain, Operation, Run, RunEvent, Tombstone
 from tests.boxes import Boxes, boxes
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +25,12 @@ def only(rows: list[dict]) -> dict:
 def is_at_rest(box: Boxes, address: str = "") -> bool:
     run = box.run(address)
     return (run.state, run.created, run.updated, run.failed, run.held) == (Run.State.FINISHED, 0, 0, 0, 0)
+
+
+def owe_a_look(box: Boxes, side: str, object_type: str, id_: str) -> None:
+    """Leaves behind what a run does whose write of this record got no answer."""
+    given = {"sync_pass": box.passes[box.mine], "side": side, "object_type": object_type, "record_id": id_, "reason": "in_doubt"}
+    LookAgain.objects.create(**given, since=box.clock())
 
 
 def test_edits_of_two_fields_on_both_sides_both_stand_after_one_run(box: Boxes) -> None:
@@ -136,8 +142,7 @@ def test_a_contact_that_was_owed_a_second_look_and_is_not_in_view_says_so(box: B
     id_ = box.contact("Lind", "bo@acme.example")
     box.run()
     box.edit(id_, OwnerId=box.users[box.theirs])
-    given = {"sync_pass": box.passes[box.mine], "side": "crm", "object_type": "Contact", "record_id": id_, "reason": "in_doubt"}
-    LookAgain.objects.create(**given, since=box.clock())
+    owe_a_look(box, "crm", "Contact", id_)
 
     box.run()
     box.run()
@@ -305,4 +310,37 @@ def test_a_contact_that_was_hidden_from_us_is_told_of_until_it_is_seen_again(box
 
     assert not Case.objects.filter(state="open").exists() and not LookAgain.objects.exists()
     assert (only(box.folder())["surname"], list(box.links())) == ("Lind", [id_])
+    assert is_at_rest(box)
+
+
+def test_an_item_that_was_dragged_out_with_its_category_is_brought_back_also_when_it_was_owed_a_look(box: Boxes) -> None:
+    """Rule 38, I1: the second look comes before the list of changes; the link stands, and an edit goes up."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    owe_a_look(box, "peer", "contact", box.remote_id(item))
+    box.change(item, jobTitle="Head of buying")
+    box.change(item, folder="Contacts", categories=["Salesforce"])
+
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Head of buying")
+    assert list(box.links()) == [id_] and not Tombstone.objects.exists()
+    assert is_at_rest(box)
+
+
+def test_a_plan_of_what_was_owed_a_look_can_be_let_go_ahead(box: Boxes) -> None:
+    """Rule 18: the run that carries it out does not trip over the same brake first."""
+    for n in range(12):
+        box.contact(f"Lind {n}", f"bo{n}@acme.example")
+    box.run()
+    for row in box.folder():
+        owe_a_look(box, "peer", "contact", box.remote_id(row["id"]))
+        box.change(row["id"], folder="Contacts", categories=[])
+    held = box.run()
+    assert held.state == Run.State.HELD and len(box.links()) == 12
+
+    box.run(kind=Run.Kind.APPLY, apply_of=held.pk)
+
+    assert (box.runs[-1].state, box.links()) == (Run.State.FINISHED, {})
     assert is_at_rest(box)
