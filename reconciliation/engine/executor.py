@@ -241,6 +241,11 @@ class Executor:
             if item.error is None:  # whole answers, which a page of a thousand writes would hold all at once
                 item.operation.exchange = {}
 
+    def withdraw(self, operations: Sequence[Operation]) -> None:
+        """Takes back what was intended and not sent."""
+        if operations:
+            self._void(operations)
+
     def _void(self, operations: Sequence[Operation]) -> None:
         Operation.objects.filter(pk__in=[op.pk for op in operations], state=Operation.State.INTENDED).update(
             state=Operation.State.VOID, settled_at=self.wiring.now()

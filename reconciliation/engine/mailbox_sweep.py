@@ -155,8 +155,9 @@ def _settle_making(context: RunContext, found: Sequence[Folder]) -> None:
 
 
 def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
-    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
-    if order.asked_at is not None:  # a thousand that were asked for at once need one read
+    is_unread = context.view is not None and not context.view.is_usable
+    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED and not is_unread else timedelta(0)
+    if order.asked_at is not None and not is_unread:  # a thousand that were asked for at once need one read
         good_for = max(good_for, context.wiring.now() - order.asked_at)
     return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
 
@@ -234,15 +235,31 @@ def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
 
 
 def _rename(context: RunContext, renamed: Any) -> None:
+    """Lets links follow to the new ids of their items. Where two linked items became one, the second link stays behind: its item
+    is not there any more, and the rules for deletions say what becomes of it."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    taken = set(rows.filter(peer_id__in=renamed.values()).values_list("peer_id", flat=True))
     for old, new in renamed.items():
-        Binding.objects.filter(sync_pass=context.sync_pass, peer_id=old, is_tombstone=False).update(peer_id=new)
+        if new not in taken and rows.filter(peer_id=old).update(peer_id=new):
+            taken.add(new)
 
 
 def _process_items(context: RunContext, items: Sequence[Record]) -> None:
     for start in range(0, len(items), PIECE_ROWS):
         piece = _whole(context, items[start : start + PIECE_ROWS])
         _rebind_moved(context, piece)
-        process_page(context, "peer", [r for r in piece if f"peer:{r.ref.id}" not in context.counted])
+        process_page(context, "peer", _not_done_yet(context, "peer", piece))
+
+
+def _not_done_yet(context: RunContext, side: str, records: Sequence[Record]) -> list[Record]:
+    """Returns the records without those that had their outcome earlier in this run and are as they were then, or as we wrote
+    them since. Any other change is told once only: whoever passes it by has lost it."""
+    done = {r.ref.id: context.counted[f"{side}:{r.ref.id}"] for r in records if f"{side}:{r.ref.id}" in context.counted}
+    if not done:
+        return list(records)
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, **{f"{side}_id__in": list(done)})
+    written = dict(rows.values_list(f"{side}_id", f"{side}_version"))
+    return [r for r in records if r.ref.id not in done or r.is_deleted or r.version not in (done[r.ref.id], written.get(r.ref.id))]
 
 
 def _whole(context: RunContext, items: Sequence[Record]) -> list[Record]:
@@ -268,9 +285,12 @@ def _rebind_moved(context: RunContext, items: Sequence[Record]) -> None:
     ]
     here = {r.ref.id for r in items}
     places = mailbox_ends.where_they_are(context, [b.peer_id for b in rows if b.peer_id not in here])
+    ids = [r.ref.id for r in named.values()]
+    taken = set(Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids).values_list("peer_id", flat=True))
     for row in rows:
-        if row.peer_id not in here and places[row.peer_id] != INSIDE and not context.is_preview:
-            row.peer_id = named[row.crm_id].ref.id
+        item = named[row.crm_id].ref.id
+        if row.peer_id not in here and places[row.peer_id] != INSIDE and item not in taken and not context.is_preview:
+            row.peer_id = item
             row.save(update_fields=["peer_id"])
 
 
@@ -379,8 +399,9 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
     fresh = _as_they_are_still(context, fresh)
     while news.ids:
         relevant = _relevant(context, news.ids, fresh)
-        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in fresh])
-        records = [fresh.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
+        known = {id_: fresh[id_] for id_ in relevant if id_ in fresh and news.is_as_read(fresh[id_])}
+        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in known])
+        records = [known.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
         _process_contacts(context, records)
         context.save_pass(feed_at=news.upto)
         context.show_progress()
@@ -419,7 +440,7 @@ def _process_contacts(context: RunContext, records: Iterable[Record]) -> None:
         piece = all_[start : start + PIECE_ROWS]
         shown = context.view.shown(piece)
         bound = note_views(context, piece, shown)
-        open_ = [r for r in piece if f"crm:{r.ref.id}" not in context.counted]
+        open_ = _not_done_yet(context, "crm", piece)
         process_page(context, "crm", [r for r in open_ if r.ref.id in bound or r.ref.id in shown])
 
 

@@ -202,7 +202,7 @@ def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[s
         _put_off(put_off, now)
         late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
         pair_trouble.tell_not_visible(context, side, late)
-        context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+        context.counted.update({f"{side}:{id_}": found[id_].version if id_ in found else "" for id_ in outcomes})
     return left
 
 

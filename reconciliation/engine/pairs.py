@@ -50,6 +50,7 @@ from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import Look, Meeting, PairDecision
 
+Plan = tuple[PairDecision, Intent]
 MOST_TRIES = 5  # a pair that is changed while we write it is read and merged again (engine-rules 31)
 GONE = {"deleted": Tombstone.Why.GONE, "counterpart_gone": Tombstone.Why.PEER, "merged_elsewhere": Tombstone.Why.MERGED}
 
@@ -319,6 +320,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         return
     terms, switches = context.terms, context.wiring.switches
     other = "peer" if work.side == "crm" else "crm"
+    work.searched_at = pair_reads.end_of_journal(), context.wiring.now()
     keys = {r.ref.id: terms.kind.keys(r) for r in records}
     types = [terms.kind.peer_object] if other == "peer" else [t.crm_object for t in terms.types]
     written = (text for r in records for text in terms.kind.spellings(r))
@@ -340,6 +342,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     first_with: dict[str, str] = {}
     accounts = mailbox_meetings.accounts_of(context, records) if terms.kind.is_mailbox and work.side == "peer" else {}
     shown = context.view.shown(records) if is_shown and context.view is not None else None
+    hidden = mailbox_meetings.hidden_of(context, found) if terms.kind.is_mailbox and work.side == "peer" else frozenset()
     for record in records:
         id_ = record.ref.id
         busy = [flying[k] for k in keys[id_] if k in flying and flying[k] != str(record.ref)]
@@ -355,7 +358,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         mine += [r for r in found if r.ref.id == terms.kind.pointer_of(record) and r not in mine] if other == "crm" else []
         free = [r for r in mine if r.ref.id not in holders]
         no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
-        meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no)
+        meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no, hidden=hidden)
         if id_ in accounts:
             meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why, personal=refusals.personal(record))
         if shown is not None and id_ not in shown:
@@ -427,7 +430,7 @@ def _carry_out(context: RunContext, work: PairWork, ids: Collection[str]) -> Non
         _store_quiet(context, work, chosen)
     for decision in chosen:
         work.unwritten[decision.record.ref.id] = len(decision.intents)
-    batches: dict[tuple[str, int, str], list[tuple[PairDecision, object]]] = {}
+    batches: dict[tuple[str, int, str], list[Plan]] = {}
     for decision in [work.decisions[d.record.ref.id] for d in chosen]:  # as they are now: a link may have been refused
         for intent in decision.intents:
             batches.setdefault((intent.side, intent.kind == "create", intent.object_type), []).append((decision, intent))
@@ -515,8 +518,10 @@ def _linked(context: RunContext, decision: PairDecision) -> Binding:
     return binding
 
 
-def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[PairDecision, object]]) -> None:
+def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[Plan]) -> None:
     operations = context.executor.intend([_broken_on_purpose(context, intent) for _, intent in plans])
+    if side == "crm" and plans and plans[0][1].kind == "create" and work.searched_at is not None:
+        plans, operations = _yield_to_others(context, work, plans, operations)
     ready = []
     for (decision, _), operation in zip(plans, operations, strict=True):
         id_ = decision.record.ref.id
@@ -530,6 +535,24 @@ def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[tuple[
         ready.append(operation)
     plan_of = {decision.record.ref.id: decision for decision, _ in plans}
     context.executor.send(side, ready, lambda done: _settle(context, work, side, plan_of, done))
+
+
+def _yield_to_others(
+    context: RunContext, work: PairWork, plans: Sequence[Plan], operations: Sequence[Operation | None]
+) -> tuple[list[Plan], list[Operation | None]]:
+    """Takes back creates of records that another pass, of another mailbox above all, began to make since this one searched: the
+    journal shows both, whoever was first. What it made is found when the record is decided again; what nobody knows of yet waits."""
+    made = pair_reads.made_meanwhile(context, [op.name_key for op in operations if op is not None and op.name_key], work.searched_at)
+    late = [(plan, op) for plan, op in zip(plans, operations, strict=True) if op is not None and op.name_key in made]
+    context.executor.withdraw([op for _, op in late])
+    for (decision, _), op in late:
+        if made[op.name_key]:
+            work.again.add(decision.record.ref.id)
+        else:
+            sentence = "A record with the same key is being made by another pass; the next run finds it."
+            work.decide(replace(decision, outcome=Outcome.HELD, reason="twin_in_doubt", sentence=sentence, intents=()))
+    left = [(plan, op) for plan, op in zip(plans, operations, strict=True) if op is None or op.name_key not in made]
+    return [plan for plan, _ in left], [op for _, op in left]
 
 
 def _broken_on_purpose(context: RunContext, intent: Intent) -> Intent:

@@ -157,13 +157,13 @@ def decide_meeting(item: Record, meeting: Meeting, terms: ContactTerms, users: U
         return excluded(item, "kept_personal", meeting.personal, peer=item)
     named = [r for r in meeting.found if r.ref.id == pointer_of(item)]
     if named and named[0].ref.id not in meeting.holders:
-        return decide_link(item, named[0], item, type_, terms, users)
+        return _link(item, named[0], meeting, type_, terms, users)
     found = named or [r for r in meeting.found if set(keys(r)) & set(keys(item))]
     if found and terms.existing != CREATE:
         free = [r for r in found if r.ref.id not in meeting.holders]
         same = [r for r in free if last_name(r) == last_name(item)]
         if len(found) == len(same) == 1 and terms.existing == LINK:
-            return decide_link(item, same[0], item, type_, terms, users)
+            return _link(item, same[0], meeting, type_, terms, users)
         return _exists(item, found, meeting, type_)
     if meeting.refused and terms.existing != CREATE and not found:
         return excluded(item, "kept_apart", next(iter(meeting.refused.values())), peer=item)
@@ -179,7 +179,16 @@ def _as_chosen(item: Record, contact_id: str, meeting: Meeting, type_: TypeTerms
         return excluded(item, "choice_gone", f"Contact {contact_id} does not bear an e-mail address of this item any more.", peer=item)
     if contact_id in meeting.holders:
         return excluded(item, "choice_held", f"Contact {contact_id} is in the folder already, as another item.", peer=item)
-    return decide_link(item, contact, item, replace(type_, on_first_link="leave"), terms, users)
+    return _link(item, contact, meeting, replace(type_, on_first_link="leave"), terms, users)
+
+
+def _link(item: Record, contact: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
+    """Decides for an item that is this contact. Of one that is not in view no value comes down (D8); it does once it is."""
+    decision = decide_link(item, contact, item, type_, terms, users)
+    if contact.ref.id not in meeting.hidden:
+        return decision
+    bare = [replace(i, after={n: v for n, v in i.after.items() if terms.kind.is_ours(n)}) for i in decision.intents if i.side == "peer"]
+    return replace(decision, intents=(*(i for i in decision.intents if i.side == "crm"), *(i for i in bare if i.after)))
 
 
 def _create_where_allowed(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:

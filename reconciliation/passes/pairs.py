@@ -476,6 +476,7 @@ class Meeting:
     account_id: str = ""
     account_why: str = ""
     personal: str = ""
+    hidden: frozenset[str] = frozenset()  # ids of those found that the mailbox does not show: their values go nowhere (D8)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
