@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max
 
 from connectors.contract import EVERYTHING, MINE, Op, Position, Record, Test, ViewTerms
+from connectors.errors import MappingError, RecordError
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.mailbox_terms import effective_of
@@ -133,18 +134,27 @@ def _version(record: Record) -> str:
 
 def _look_at_views(context: RunContext, feed: CrmFeed, changed: Sequence[Record], lease: leases.Lease) -> None:
     """Brings the members of every view in use up to date: of what changed at once, of everything once a day, since a view may
-    ask for what is no change of the record itself (the name of its account, the day)."""
-    now = context.wiring.now()
+    ask for what is no change of the record itself (the name of its account, the day). A view that the CRM refuses is set
+    aside, with the reason: it is the trouble of those who chose it, and of nobody else."""
     for view, users in _views_in_use(context, feed):
         lease.guard(context.crm.connector.request_timeout)
-        is_new = _describe(context, view) if view.described_at is None or now - view.described_at >= DESCRIBED_FOR else False
-        if view.why_not or not view.where:
-            continue
-        is_new = is_new or not view.is_read_for(users)
-        if is_new or view.compared_at is None or now - view.compared_at >= COMPARED_FOR:
-            _compare(context, feed, view, users)
-        elif changed:
-            _update_members(context, view, users, changed)
+        try:
+            _look_at_view(context, feed, view, users, changed)
+        except (RecordError, MappingError) as error:
+            view.why_not, view.described_at, view.compared_at = error.sentence, context.wiring.now(), None
+            view.save(update_fields=["why_not", "described_at", "compared_at"])
+
+
+def _look_at_view(context: RunContext, feed: CrmFeed, view: CrmView, users: list[str], changed: Sequence[Record]) -> None:
+    now = context.wiring.now()
+    is_new = _describe(context, view) if view.described_at is None or now - view.described_at >= DESCRIBED_FOR else False
+    if view.why_not or not view.where:
+        return
+    is_new = is_new or not view.is_read_for(users)
+    if is_new or view.compared_at is None or now - view.compared_at >= COMPARED_FOR:
+        _compare(context, feed, view, users)
+    elif changed:
+        _update_members(context, view, users, changed)
 
 
 def _views_in_use(context: RunContext, feed: CrmFeed) -> list[tuple[CrmView, list[str]]]:

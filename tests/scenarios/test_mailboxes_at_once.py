@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
+from connectors.contract import ViewTerms
 from connectors.google.mailbox import GoogleMailbox
+from connectors.microsoft.scopes import APP
+from connectors.salesforce.views import ListViews
 from reconciliation.engine import mailbox_meetings, mailbox_sweep, pair_sweep
-from reconciliation.models import Case, LookAgain, Run
+from reconciliation.models import Case, LookAgain, Run, SyncPass, Tombstone
 from tests.boxes import FOLDER, Boxes, boxes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+
+LISTED = "00BAA0000000001AAA"  # the id of a saved view
 
 
 @pytest.fixture(params=["microsoft", "google"])
@@ -186,3 +191,50 @@ def test_an_item_that_names_another_linked_contact_stops_no_run() -> None:
     assert [box.run().state for _ in range(3)] == [Run.State.FINISHED] * 3
 
     assert sorted(row["familyName"] for row in box.folder()) == ["Adams", "Brown"]
+
+
+@pytest.mark.parametrize("permissions", ["those we ask for", "those and mail"])
+def test_a_contact_moved_to_another_folder_is_not_deleted_whatever_the_app_may_see(permissions: str) -> None:
+    """D26, I8: without a right to mail the bin cannot be seen; a folder beside the default one is not it."""
+    box = boxes("microsoft")
+    if permissions == "those we ask for":
+        box.world.microsoft.set_switches({"permissions": " ".join(p.name for p in APP)})
+    box.set(deletion="allowed")
+    ids = [box.contact("Adams", "a@acme.example"), box.contact("Brown", "b@acme.example")]
+    box.run()
+    box.run()
+    rows = {row["surname"]: row["id"] for row in box.folder()}
+    box.world.microsoft.create_record("contactFolder", {"mailbox": box.mine, "displayName": "Friends"})
+    box.change(rows["Adams"], folder="Friends", categories=[])
+    box.drop(rows["Brown"])
+
+    box.run()
+    box.run()
+
+    assert [row["LastName"] for row in box.contacts()] == ["Adams"]
+    assert dict(Tombstone.objects.values_list("crm_id", "why")) == {ids[0]: "taken_out", ids[1]: "mailbox"}
+
+
+def test_a_view_that_salesforce_refuses_is_the_trouble_of_its_mailbox_alone(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its user may choose what stands nowhere, or a view that asks for a field our user may not see."""
+    box.contact("Brown", "b@acme.example", owner=box.theirs)
+    for address in (box.mine, box.theirs):
+        box.run(address)
+    real = ListViews.terms_of
+
+    def terms_of(self: ListViews, object_type: str, view_id: str) -> ViewTerms:
+        if view_id == LISTED:
+            return ViewTerms(object_type, "everything", "Gone__c = 'x'", "f1")
+        return real(self, object_type, view_id)
+
+    monkeypatch.setattr(ListViews, "terms_of", terms_of)
+    for chosen in ("abc", LISTED):
+        box.set(box.theirs, view=chosen)
+        box.contact(f"Adams {chosen}"[:20], f"{chosen}@acme.example")
+
+        mine, theirs = box.run(), box.run(box.theirs)
+
+        assert (mine.state, mine.created) == (Run.State.FINISHED, 1), mine.note
+        assert theirs.state == Run.State.FINISHED and "The view cannot be used" in theirs.note
+        assert len(box.folder(box.theirs)) == 1
+    assert not SyncPass.objects.exclude(hold_reason="").exists()
