@@ -3,12 +3,13 @@ the CRM, by the feed that all mailboxes share. A mailbox that is new, or whose v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, RecordGone
@@ -31,7 +32,8 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_view import view_of
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, LookAgain, Mailbox, Operation, Run
-from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
+from reconciliation.models.bulk import update_rows
+from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM, ITEM_GONE
 
 PIECE_ROWS = 600  # full batches of 20, 24 and 200 alike
 NEWS_ROWS = 2000
@@ -314,14 +316,25 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
 
     def settle(done: list[Done]) -> None:
         brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
+        moved = [item for item in done if item.error is None and item.record is not None]
+        _note_versions(context, {asked[item.operation.pk]: item.record.version for item in moved})
         failed = [item for item in done if item.error is not None and not isinstance(item.error, RecordGone)]
         context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in failed)
         _owe_bringing_in(context, [item.operation.target_id for item in failed])
 
     operations = context.executor.intend(intents)
+    asked = {op.pk: id_ for id_, op in zip(ids, operations, strict=True) if op is not None}
     _owe_bringing_in(context, [id_ for id_, op in zip(ids, operations, strict=True) if op is None])  # somebody else is at it
     context.executor.send("peer", [op for op in operations if op is not None], settle)
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
+
+
+def _note_versions(context: RunContext, versions: Mapping[str, str]) -> None:
+    """Notes the versions that our moves made of linked items: they date nobody's edit."""
+    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, peer_id__in=versions, is_tombstone=False))
+    for row in rows:
+        row.peer_version = versions[row.peer_id] or row.peer_version
+    update_rows(rows, ["peer_version"])
 
 
 def _plan_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
@@ -487,12 +500,22 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 def retry_owed(context: RunContext) -> None:
     """As in every two-way pass; what lies outside our folder with the category is brought in, whatever it is owed a look for:
     that it could not be before, or that a write of it was not answered. Its list of changes may have told of it already."""
+    _process_gone(context, _waiting_for_items(context))
     shared = pair_sweep.look_again(context, _is_shared)
     if shared:
         rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=shared)
         rows.update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
         _process_items(context, _bring_in(context, shared))
         rows.filter(reason=BRINGING).delete()
+
+
+def _waiting_for_items(context: RunContext) -> list[str]:
+    """Returns the linked items that were not in the folder when their contact was looked at, and that no list of changes told of
+    since: it did before the link was known, where a contact was made and our side died."""
+    now = context.wiring.now()
+    due = LookAgain.objects.due().filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass, side="crm", reason=ITEM_GONE)
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=due.values("record_id"))
+    return list(links.values_list("peer_id", flat=True)[:PIECE_ROWS])
 
 
 def apply(context: RunContext, preview_id: int) -> Ended:

@@ -225,7 +225,7 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
             work.decide(rules.excluded(record, "case_open", f"It waits for a person: {asked[id_]}", crm=crm[id_]))
         elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it
             sentence = "Its item is not in the folder just now; the mailbox's list of changes tells why."
-            work.decide(PairDecision(record, Outcome.HELD, "item_gone", sentence, crm=crm[id_]))
+            work.decide(PairDecision(record, Outcome.HELD, contacts.ITEM_GONE, sentence, crm=crm[id_]))
         elif id_ not in peer:
             what = f"{context.terms.kind.peer_object.capitalize()} {work.bindings[id_].peer_id}"
             sentence = f"{what} is not there any more; nothing was deleted here."
@@ -243,6 +243,9 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer
     if bound.is_hidden:  # what is not in view comes down no more; edits of the mailbox still go up (D8)
         type_, terms = replace(type_, inbound_update=False), replace(terms, is_hidden=True)
     decision = rules.decide_pair(record, crm, peer, bound, type_, terms, users)
+    if rules.goes_by_time(decision) and crm.updated_by and crm.version != bound.crm_version:
+        own = getattr(context.crm.connector, "own_user_id", "")  # another pass of ours, or another mailbox's, may have written it
+        decision = rules.decide_pair(record, crm, peer, bound, type_, replace(terms, own_user=own), users)
     told = work.followed.get(record.ref.id, "") or (returned.SENTENCE if record.ref.id in work.returned else "")
     return replace(decision, sentence=f"{told} {decision.sentence}".strip()) if told else decision
 

@@ -129,6 +129,7 @@ class PairTerms:
     margin_seconds: float = 60.0
     restore: Restore | None = None
     integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
+    own_user: str = ""  # we, in the CRM, as far as that was asked for
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -333,6 +334,8 @@ def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms:
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
     if crm.updated_by and crm.updated_by in terms.integration_users:
         crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
+    if crm.updated_by and crm.updated_by == terms.own_user and not terms.dates_by_echo:
+        crm_side = replace(crm_side, changed_at=None, undated="We wrote it last, for another record; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
     _keep_unseen(merge, bound, type_)
@@ -341,6 +344,13 @@ def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms:
     elif bound.asked:
         _ask_instead(merge, RESTORED, bound.asked)
     return merge
+
+
+def goes_by_time(decision: PairDecision) -> bool:
+    """Tells whether an edit gives way to one of the other side that is later."""
+    merge = decision.merge
+    writes = [] if merge is None else [*merge.to_crm.values(), *merge.to_peer.values()]
+    return any(write.has_loser and write.rule.survivorship is Survivorship.LATEST for write in writes)
 
 
 def _keep_unseen(merge: Merge, bound: Bound, type_: TypeTerms) -> None:

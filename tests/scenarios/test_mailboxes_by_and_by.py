@@ -344,3 +344,56 @@ def test_a_plan_of_what_was_owed_a_look_can_be_let_go_ahead(box: Boxes) -> None:
 
     assert (box.runs[-1].state, box.links()) == (Run.State.FINISHED, {})
     assert is_at_rest(box)
+
+
+def test_our_own_move_into_the_folder_makes_an_older_edit_of_the_item_win_nothing(box: Boxes) -> None:
+    """D10: the edit of Salesforce is later than the item's; when that was made nobody knows any more, so a person is asked."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    box.change(item, jobTitle="Head of buying")
+    box.change(item, folder="Contacts", categories=["Salesforce"])
+    box.clock.forward(600)
+    box.edit(id_, Title="Purchaser")
+
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Purchaser")
+    assert Case.objects.get(state="open").kind == "conflict"
+
+
+def test_our_own_write_for_another_mailbox_makes_an_edit_of_salesforce_no_later(box: Boxes) -> None:
+    """D10: both edits are of one minute, so a person is asked; that we brought a third one to Salesforce later changes nothing."""
+    for address in box.passes:
+        box.set(address, view="everything")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    for address in box.passes:
+        box.run(address)
+    box.change(only(box.folder())["id"], jobTitle="Head of buying")
+    box.edit(id_, Title="Purchaser")
+    box.change(only(box.folder(box.theirs))["id"], givenName="Bo")
+
+    box.run(box.theirs)
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Purchaser")
+    assert (only(box.folder())["givenName"], box.show(id_)["FirstName"]) == ("Bo", "Bo")
+    assert Case.objects.get(state="open").kind == "conflict"
+
+
+def test_an_item_that_was_deleted_before_we_knew_of_its_contact_is_decided_about(box: Boxes) -> None:
+    """I4: no list of changes tells of its deletion: it was linked to nothing before, and is not in a whole list."""
+    box.run()
+    item = box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    box.world.faults.add({"system": "salesforce", "kind": "lost_answer", "method": "PATCH", "times": 1})
+    box.run(is_full=True)
+    assert len(box.contacts()) == 1 and box.links() == {}
+    box.drop(item)
+
+    for _ in range(3):
+        box.run()
+
+    assert not LookAgain.objects.exists()
+    assert (len(box.contacts()), list(box.links())) == (1, [box.contacts()[0]["Id"]])
+    assert only(box.folder())["surname"] == "Lind"  # deletion is forbidden: it was made again
+    assert is_at_rest(box)
