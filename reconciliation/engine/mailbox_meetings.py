@@ -53,8 +53,8 @@ def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> N
         for id_ in some:
             decision = work.decisions[id_]
             kinds = {intent.kind for intent in decision.intents if intent.side == "crm"}
-            if decision.outcome is Outcome.CREATED and not may.read:
-                sentence = f"The mailbox's user may not see {decision.record.ref.object_type} {target}; it is not shown in the folder."
+            if not may.read and not kinds and not decision.is_link:
+                sentence = f"The mailbox's user may not see Contact {target}; nothing of it is shown in the folder."
                 work.decide(excluded(decision.record, "not_readable", sentence, crm=decision.crm))
             elif decision.is_link and not may.read:
                 sentence = f"The mailbox's user may not see Contact {target}, which has its address; nothing is shown or changed."
@@ -67,7 +67,8 @@ def _asks_for(context: RunContext, decision: PairDecision) -> list[str]:
     """Returns the CRM records that a decision needs a right to."""
     targets = [i.target_id for i in decision.intents if i.side == "crm" and i.target_id]
     is_made = decision.outcome is Outcome.CREATED and decision.intents and decision.intents[0].side == "peer"
-    is_shown = decision.crm is not None and (is_made or decision.is_link)
+    is_written = any(i.side == "peer" and i.kind == "update" for i in decision.intents)
+    is_shown = decision.crm is not None and (is_made or is_written or decision.is_link)
     if is_shown and decision.crm.fields.get("OwnerId") != context.terms.user_id:
         targets.append(decision.crm.ref.id)
     return targets

@@ -21,6 +21,7 @@ from reconciliation.engine import (
     gate,
     mailbox_ends,
     mailbox_terms,
+    pair_cases,
     pair_previews,
     pair_reads,
     pair_sweep,
@@ -56,6 +57,7 @@ class Round:
 def sweep(context: RunContext, order: Order) -> Ended:
     """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
     ends = None if order.budget is None else context.wiring.monotonic() + order.budget
+    pair_cases.take_up_answered(context)
     fresh = _read_feed(context, order)
     _set_view(context)  # anew: the feed may have read what it asks for
     if order.is_full:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,11 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Case, RememberedPair
+from reconciliation.models import Case, LookAgain, RememberedPair
 from reconciliation.passes.pairs import NOT_VISIBLE, PairDecision
 from reconciliation.store import encode_fields
 
+QUESTION = "case:"  # what a contact waits for that may be an item of the folder, before the key of the case
 POINTER = "pointer"  # the peer does not take the id of the record that it belongs to; the record itself went through
 
 
@@ -113,6 +114,25 @@ def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[s
         if case.crm_fields == encode_fields(by_id[id_].fields):
             found[id_] = case.sentence
     return found
+
+
+def asked_about(context: RunContext, ids: Collection[str]) -> dict[str, str]:
+    """Returns those of these contacts which may be an item of the folder, as a person is asked (D7) -> what they wait for: the folder
+    would hold them twice."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.EXISTS, state=Case.State.OPEN)
+    found = {}
+    for pk, candidates in rows.values_list("pk", "candidates") if ids else ():
+        found.update(dict.fromkeys({c["peer_id"] for c in candidates} & set(ids), f"{QUESTION}{pk}"))
+    return found
+
+
+def take_up_answered(context: RunContext) -> None:
+    """Has the next run look at contacts that waited for a question which is open no more."""
+    rows = LookAgain.objects.filter(sync_pass=context.sync_pass, waits_for__startswith=QUESTION)
+    asked = {text: text.removeprefix(QUESTION) for text in rows.values_list("waits_for", flat=True)}
+    if asked:
+        open_ = set(Case.objects.filter(pk__in=asked.values(), state=Case.State.OPEN).values_list("pk", flat=True))
+        LookAgain.objects.take_up([text for text, pk in asked.items() if int(pk) not in open_])
 
 
 def asked_about_deletion(context: RunContext, work: PairWork, ids: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from connectors.contract import All, Condition, Op, Page, Position, Record, Ref, Test
+from connectors.mailboxes import BIN, PLACE
 from reconciliation.core.conditions import as_condition, holds
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, pair_trouble, presence, previews
@@ -195,9 +196,10 @@ def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[s
         left += mine
         found = {id_: record for id_, record in found.items() if id_ not in mine}
         some = [row for row in some if row.record_id not in mine]
-        outcomes = process_page(context, side, [*found.values(), *_not_visible(context, some, found)])
+        outcomes = process_page(context, side, [*found.values(), *_missing(context, side, some, found)])
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
-        LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
+        # What waits for another record, or a person, was noted anew.
+        LookAgain.objects.due().filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
         put_off = [row for row in some if row.record_id in waiting]
         _put_off(put_off, now)
         late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
@@ -206,11 +208,15 @@ def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[s
     return left
 
 
-def _not_visible(context: RunContext, rows: list[LookAgain], found: Collection[str]) -> list[Record]:
-    """Returns those records of the CRM that could not be seen before and cannot be now: what became of them is asked again."""
-    system = context.crm.connector.system
-    lost = [row for row in rows if row.side == "crm" and row.reason in (NOT_VISIBLE, "retry") and row.record_id not in found]
-    return [Record(Ref(system, row.object_type, row.record_id), {}, is_deleted=True) for row in lost]
+def _missing(context: RunContext, side: str, rows: list[LookAgain], found: Collection[str]) -> list[Record]:
+    """Returns those records, as deleted ones, that are not there: what became of them is asked again where that was not known, and
+    what was decided about a mailbox's record that is gone is still to be done."""
+    is_mailbox = context.terms.kind.is_mailbox
+    if side == "peer" and not is_mailbox:
+        return []
+    system, fields = pair_reads.side_of(context, side).connector.system, {PLACE: BIN} if side == "peer" else {}
+    lost = [row for row in rows if row.record_id not in found and (is_mailbox or row.reason in (NOT_VISIBLE, "retry"))]
+    return [Record(Ref(system, row.object_type, row.record_id), dict(fields), is_deleted=True) for row in lost]
 
 
 def _put_off(rows: list[LookAgain], now: datetime) -> None:

@@ -21,7 +21,7 @@ from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
-from reconciliation.passes.pairs import KEPT, NOT_VISIBLE, PairDecision
+from reconciliation.passes.pairs import ASKED, KEPT, NOT_VISIBLE, PairDecision
 from reconciliation.store import decode_fields
 
 NOT_OWED = {
@@ -79,7 +79,7 @@ def owe(context: RunContext, work: PairWork) -> None:
     """Notes the records that are held for a while, or kept away by the link of another: no edit brings them back, since the
     cursor goes by."""
     held = {i: d for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in NOT_OWED}
-    held |= {i: d for i, d in work.decisions.items() if d.reason == KEPT and d.kept_on}
+    held |= {i: d for i, d in work.decisions.items() if d.reason in (KEPT, ASKED) and d.kept_on}
     now = context.wiring.now()
     rows = [
         LookAgain(
@@ -89,7 +89,7 @@ def owe(context: RunContext, work: PairWork) -> None:
             record_id=id_,
             reason=d.reason,
             since=now,
-            waits_for=d.kept_on if d.reason == KEPT else "",
+            waits_for=d.kept_on if d.reason in (KEPT, ASKED) else "",
         )
         for id_, d in held.items()
     ]

@@ -344,6 +344,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
     users = pair_reads.user_pairs(context, *sides)
     first_with: dict[str, str] = {}
     accounts = mailbox_meetings.accounts_of(context, records) if terms.kind.is_mailbox and work.side == "peer" else {}
+    asked = pair_cases.asked_about(context, [r.ref.id for r in records]) if is_shown else {}
     shown = context.view.shown(records) if is_shown and context.view is not None else None
     hidden = mailbox_meetings.hidden_of(context, found) if terms.kind.is_mailbox and work.side == "peer" else frozenset()
     for record in records:
@@ -366,6 +367,10 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
             meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why, personal=refusals.personal(record))
         if shown is not None and id_ not in shown:
             work.decide(rules.excluded(record, "not_in_view", "It is not in the view that the mailbox shows.", crm=record))
+            continue
+        if id_ in asked:
+            sentence = "An item of the folder may be this contact: a person is asked. It is not made there before that."
+            work.decide(rules.excluded(record, rules.ASKED, sentence, crm=record, kept_on=asked[id_]))
             continue
         _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]

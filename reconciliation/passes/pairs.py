@@ -27,6 +27,7 @@ from reconciliation.core.values import is_blank
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
 SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
 NOT_VISIBLE = "not_visible"
+ASKED = "asked"  # a person is asked whether another record is this one
 RESTORED = "Our database was restored from a backup: nobody can tell which side is newer."
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 ENDS = ("deleted", "counterpart_gone", "merged_elsewhere")  # reasons of decisions that end a link

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
-from connectors.contract import ViewTerms
+from connectors.contract import NO_ACCESS, ViewTerms
 from connectors.google.mailbox import GoogleMailbox
 from connectors.microsoft.scopes import APP
+from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.views import ListViews
 from reconciliation.engine import mailbox_meetings, mailbox_sweep, pair_sweep
+from reconciliation.engine.executor import Executor
 from reconciliation.models import Case, LookAgain, Run, SyncPass, Tombstone
+from reconciliation.services.contact_questions import exists_answers
 from tests.boxes import FOLDER, Boxes, boxes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -238,3 +241,74 @@ def test_a_view_that_salesforce_refuses_is_the_trouble_of_its_mailbox_alone(box:
         assert theirs.state == Run.State.FINISHED and "The view cannot be used" in theirs.note
         assert len(box.folder(box.theirs)) == 1
     assert not SyncPass.objects.exclude(hold_reason="").exists()
+
+
+def test_a_contact_that_an_item_may_be_is_not_made_beside_it_and_comes_down_once_a_person_said_it_is_another(box: Boxes) -> None:
+    """D7: while the question is open, in the run that asks it and later."""
+    box.set(view="everything", existing="ask")
+    box.run()
+    box.put(FOLDER, surname="Adams", emails=["a@acme.example"])
+    id_ = box.contact("Adams", "a@acme.example")
+    for _ in range(3):
+        box.run()
+    (question,) = Case.objects.filter(state="open")
+    assert (len(box.folder()), question.kind) == (1, "exists")
+    assert [answer.refusal for answer in exists_answers(question) if answer.name == "link contact"] == [""]
+
+    question.state, question.decision = "resolved", "keep_personal"
+    question.save()
+    for _ in range(2):
+        box.run()
+
+    assert list(box.links()) == [id_] and len(box.folder()) == 2
+
+
+def test_what_was_held_about_a_record_that_is_gone_is_still_done(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else was writing just then: on either side the deletion goes across in the next run."""
+    box.set(deletion="allowed")
+    ids = [box.contact(f"A{n}", f"a{n}@acme.example") for n in range(3)]
+    box.run()
+    box.run()
+    box.world.salesforce.delete_record("Contact", ids[0])
+    box.drop(next(row["id"] for row in box.folder() if row["surname"] == "A1"))
+    real = Executor.intend
+    busy: list[int] = []
+
+    def intend(self: Executor, intents: Any) -> Any:
+        if any(intent.kind == "delete" for intent in intents) and len(busy) < 2:
+            busy.append(1)
+            return [None for _ in intents]
+        return real(self, intents)
+
+    monkeypatch.setattr(Executor, "intend", intend)
+    for _ in range(3):
+        box.run()
+
+    assert len(busy) == 2
+    assert [row["surname"] for row in box.folder()] == ["A2"] == [row["LastName"] for row in box.contacts()]
+
+
+def test_a_shared_contact_whose_move_is_refused_twice_is_brought_in_the_third_time(box: Boxes) -> None:
+    """S1.12."""
+    box.run()
+    box.put("Contacts", surname="Own", emails=["own@acme.example"], categories=["Salesforce"])
+    box.refuse_moves(times=2)
+
+    for _ in range(5):
+        box.run()
+
+    assert [row["surname"] for row in box.folder()] == ["Own"] and len(box.contacts()) == 1
+
+
+def test_whoever_may_see_a_contact_no_more_gets_no_edit_of_it(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.set(view="everything")
+    id_ = box.contact("Adams", "a@acme.example", owner=box.theirs, Title="Buyer")
+    box.run()
+    box.run()
+    monkeypatch.setattr(SalesforceConnector, "may_change", lambda self, user, ids: dict.fromkeys(ids, NO_ACCESS))
+    box.edit(id_, Title="Secret")
+
+    run = box.run()
+
+    assert (run.state, box.folder()[0]["jobTitle"]) == (Run.State.FINISHED, "Buyer")
+    assert "may not see" in box.events()[0][2]

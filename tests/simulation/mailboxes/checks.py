@@ -100,7 +100,7 @@ def _nobody_is_left_out(story: Story, box: str) -> None:
     crm_bound, peer_bound = (set(bound.values_list(n, flat=True)) for n in ("crm_id", "peer_id"))
     cases = list(_open_cases(story, box).values_list("crm_id", "peer_id"))
     told = {id_ for pair in cases for id_ in pair if id_}
-    told |= {i["id"] for candidates in _open_cases(story, box).values_list("candidates", flat=True) for i in candidates or [] if "id" in i}
+    told |= {i["peer_id"] for candidates in _open_cases(story, box).values_list("candidates", flat=True) for i in candidates or []}
     stones = tombstones_of(story.boxes, box)
     for id_ in story.watch.in_view(box) - crm_bound - told:
         if stones.get(id_) not in STAYS_AWAY:
