@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from reconciliation.models import Case, LookAgain, Operation, Run, RunEvent, Tombstone
+from reconciliation.models import Binding, Case, LookAgain, Operation, Run, RunEvent, Tombstone
 from tests.boxes import Boxes, boxes
 
 pytestmark = pytest.mark.django_db
@@ -396,4 +396,25 @@ def test_an_item_that_was_deleted_before_we_knew_of_its_contact_is_decided_about
     assert not LookAgain.objects.exists()
     assert (len(box.contacts()), list(box.links())) == (1, [box.contacts()[0]["Id"]])
     assert only(box.folder())["surname"] == "Lind"  # deletion is forbidden: it was made again
+    assert is_at_rest(box)
+
+
+def test_an_item_noted_as_out_of_another_view_is_not_removed_from_the_present_one(box: Boxes) -> None:
+    """D8, I8: its contact left the view, and its user chose another one before anybody looked again."""
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
+    saved = next(v.id for v in box.wiring.open_connector(box.parent.crm).views("Contact") if v.title == "Buyers")
+    box.set(out_of_view="remove")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    Binding.objects.update(is_out_of_view=True, is_retry_due=True)  # as the run left it that saw the contact leave the view
+    owe_a_look(box, "crm", "Contact", id_)
+    box.set(view=saved)
+
+    for _ in range(3):
+        box.run()
+
+    assert only(box.folder())["id"] == item
+    assert "Salesforce: not in view" not in only(box.folder())["categories"]
     assert is_at_rest(box)
