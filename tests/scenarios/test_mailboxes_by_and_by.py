@@ -418,3 +418,24 @@ def test_an_item_noted_as_out_of_another_view_is_not_removed_from_the_present_on
     assert only(box.folder())["id"] == item
     assert "Salesforce: not in view" not in only(box.folder())["categories"]
     assert is_at_rest(box)
+
+
+def test_an_original_that_we_put_into_the_bin_ourselves_is_nobodys_deletion() -> None:
+    """I8, rule 38: a move by copy and delete got no answer; the copy is there, and its contact is not deleted for the original."""
+    box = boxes("microsoft")
+    box.set(view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.change(only(box.folder())["id"], folder="Contacts", categories=["Salesforce"])
+    path = "/v1.0/users/{id}/contacts/{id}"
+    box.world.faults.add({"system": "microsoft", "kind": "lost_answer", "method": "DELETE", "path": path, "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert len(box.rows()) == 1  # the copy: the original is in the bin
+
+    for _ in range(3):
+        box.run()
+
+    assert [row["Id"] for row in box.contacts()] == [id_]
+    assert box.links() == {id_: box.remote_id(only(box.folder())["id"])}
+    assert is_at_rest(box)
