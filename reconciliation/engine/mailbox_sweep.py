@@ -413,13 +413,15 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
 
 
 def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
-    """Returns those records that this run did not write since it read them: what they said before would pass for an edit that
-    takes ours back."""
+    """Returns those records that this run neither wrote nor compared since it read them: what they said before would pass for an
+    edit that takes ours back, or that of a user who was there in between."""
     if not fresh:
         return fresh
     rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
-    written = set(rows.values_list("target_id", flat=True))
-    return {id_: record for id_, record in fresh.items() if id_ not in written}
+    later = set(rows.values_list("target_id", flat=True))
+    links = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, synced_at__gte=context.run.started_at)
+    later.update(links.values_list("crm_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in later}
 
 
 def _deleted(context: RunContext, id_: str) -> Record:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from reconciliation.engine import mailbox_sweep
 from reconciliation.models import Binding, Case, LookAgain, Operation, Run, RunEvent, Tombstone
 from tests.boxes import Boxes, boxes
 
@@ -438,4 +440,26 @@ def test_an_original_that_we_put_into_the_bin_ourselves_is_nobodys_deletion() ->
 
     assert [row["Id"] for row in box.contacts()] == [id_]
     assert box.links() == {id_: box.remote_id(only(box.folder())["id"])}
+    assert is_at_rest(box)
+
+
+def test_an_edit_of_salesforce_during_a_run_that_makes_its_item_again_stands(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1: the item is made from the contact as it is; what the feed read at the beginning of the run is nobody's later edit."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, Title="Buyer")
+    box.drop(only(box.folder())["id"])
+    mailbox_side = mailbox_sweep._mailbox_side
+
+    def edited_first(*given: Any) -> bool:
+        box.edit(id_, LastName="Lund")
+        return mailbox_side(*given)
+
+    monkeypatch.setattr(mailbox_sweep, "_mailbox_side", edited_first)
+    box.run()
+    monkeypatch.undo()
+
+    assert only(box.folder())["surname"] == "Lund"
+    box.run()
+    assert (only(box.folder())["surname"], box.show(id_)["LastName"]) == ("Lund", "Lund")
     assert is_at_rest(box)
