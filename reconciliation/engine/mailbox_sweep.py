@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, RecordGone
-from connectors.mailboxes import CATEGORIES, FOLDER_GONE, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
+from connectors.mailboxes import BIN, CATEGORIES, FOLDER_GONE, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
 from reconciliation.core.operations import Intent
 from reconciliation.engine import (
     brakes,
@@ -31,6 +31,7 @@ from reconciliation.engine import (
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_view import view_of
+from reconciliation.engine.pair_recovery import BRING_IN
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, LookAgain, Mailbox, Operation, Run
 from reconciliation.models.bulk import update_rows
@@ -40,7 +41,8 @@ PIECE_ROWS = 600  # full batches of 20, 24 and 200 alike
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
-BRING_IN, BRINGING = "bring_in", "bringing_in"  # why a contact is looked at again; BRINGING: a run is, or died, at it
+BRINGING = "bringing_in"  # why a contact is looked at again: a run is, or died, at bringing it in
+MOVES = (BRING_IN, BRINGING)
 
 Ended = tuple[str, str]
 
@@ -318,8 +320,7 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
 
     def settle(done: list[Done]) -> None:
         brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
-        moved = [item for item in done if item.error is None and item.record is not None]
-        _note_versions(context, {asked[item.operation.pk]: item.record.version for item in moved})
+        _follow_moves(context, {asked[i.operation.pk]: i.record for i in done if i.error is None and i.record is not None})
         failed = [item for item in done if item.error is not None and not isinstance(item.error, RecordGone)]
         context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in failed)
         _owe_bringing_in(context, [item.operation.target_id for item in failed])
@@ -331,12 +332,16 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
 
 
-def _note_versions(context: RunContext, versions: Mapping[str, str]) -> None:
-    """Notes the versions that our moves made of linked items: they date nobody's edit."""
-    rows = list(Binding.objects.filter(sync_pass=context.sync_pass, peer_id__in=versions, is_tombstone=False))
+def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> None:
+    """Lets links follow to where we moved their items, with the move itself: the original in the bin is no deletion of its
+    user's. The versions that our moves made date nobody's edit."""
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    taken = set(links.filter(peer_id__in=[r.ref.id for r in moved.values()]).values_list("peer_id", flat=True)) - moved.keys()
+    rows = [row for row in links.filter(peer_id__in=moved) if moved[row.peer_id].ref.id not in taken]
     for row in rows:
-        row.peer_version = versions[row.peer_id] or row.peer_version
-    update_rows(rows, ["peer_version"])
+        record = moved[row.peer_id]
+        row.peer_id, row.peer_version = record.ref.id, record.version or row.peer_version
+    update_rows(rows, ["peer_id", "peer_version"])
 
 
 def _plan_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
@@ -385,7 +390,11 @@ def _gone_of(context: RunContext, round_: Round) -> list[str]:
 
 
 def _process_gone(context: RunContext, ids: Sequence[str]) -> None:
-    """Decides for linked items that left the folder, once it was asked where each lies: no list of changes says it (I8)."""
+    """Decides for linked items that left the folder, once it was asked where each lies: no list of changes says it (I8). What a
+    move of ours was not answered about may be gone by that."""
+    moving = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", reason__in=MOVES)
+    under_way = set(moving.values_list("record_id", flat=True)) if ids else set()
+    ids = [id_ for id_ in ids if id_ not in under_way]
     again: list[str] = []
     for start in range(0, len(ids), PIECE_ROWS):
         places = mailbox_ends.where_they_are(context, ids[start : start + PIECE_ROWS])
@@ -427,13 +436,15 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
 
 
 def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
-    """Returns those records that this run did not write since it read them: what they said before would pass for an edit that
-    takes ours back."""
+    """Returns those records that this run neither wrote nor compared since it read them: what they said before would pass for an
+    edit that takes ours back, or that of a user who was there in between."""
     if not fresh:
         return fresh
     rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
-    written = set(rows.values_list("target_id", flat=True))
-    return {id_: record for id_, record in fresh.items() if id_ not in written}
+    later = set(rows.values_list("target_id", flat=True))
+    links = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, synced_at__gte=context.run.started_at)
+    later.update(links.values_list("crm_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in later}
 
 
 def _deleted(context: RunContext, id_: str) -> Record:
@@ -503,12 +514,29 @@ def retry_owed(context: RunContext) -> None:
     """As in every two-way pass; what lies outside our folder with the category is brought in, whatever it is owed a look for:
     that it could not be before, or that a write of it was not answered. Its list of changes may have told of it already."""
     _process_gone(context, _waiting_for_items(context))
-    shared = pair_sweep.look_again(context, _is_shared)
-    if shared:
-        rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=shared)
+    ids = pair_sweep.look_again(context, _is_to_be_brought)
+    if ids:
+        rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=ids)
         rows.update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
-        _process_items(context, _bring_in(context, shared))
-        rows.filter(reason=BRINGING).delete()
+        _process_items(context, _bring_in(context, ids))
+        done = rows.filter(reason=BRINGING)
+        gone = list(done.values_list("record_id", flat=True))
+        done.delete()
+        _process_gone(context, _linked(context, gone))  # what its list of changes told was passed over as long as a move was at it
+
+
+def _is_to_be_brought(row: LookAgain, record: Record | None) -> bool:
+    """Tells whether an item is to be brought in: it is shared, or a move of ours that was not answered may have got as far as
+    putting the original into the bin; the mailbox finds the copy then."""
+    if row.side != "peer" or (record is not None and _is_shared(record)):
+        return row.side == "peer"
+    place = BIN if record is None else record.fields.get(PLACE, INSIDE)
+    return place == BIN and row.reason in MOVES
+
+
+def _linked(context: RunContext, ids: Sequence[str]) -> list[str]:
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids)
+    return list(rows.values_list("peer_id", flat=True))
 
 
 def _waiting_for_items(context: RunContext) -> list[str]:

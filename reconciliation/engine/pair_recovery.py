@@ -23,6 +23,7 @@ from reconciliation.passes.pairs import ADOPTED
 from reconciliation.store import decode_fields
 
 OWED_A_RUN = 1000
+BRING_IN = "bring_in"  # why an item of a mailbox is looked at again: it is to be moved into our folder
 
 
 def recover(context: RunContext, left: WorkLeft) -> None:
@@ -40,7 +41,7 @@ def _look_again_at_updates(context: RunContext) -> None:
     """What was sent and not answered is compared anew, whether it was done or not."""
     rows = Operation.objects.filter(run__sync_pass=context.sync_pass, state=Operation.State.SENT).exclude(run=context.run)
     for op in rows.exclude(kind=Operation.Kind.CREATE):
-        _look_again(context, Ref.parse(op.source_ref), "in_doubt")
+        _look_again(context, Ref.parse(op.source_ref), BRING_IN if PLACE in op.after else "in_doubt")
 
 
 def _settle_creates(context: RunContext) -> None:

@@ -176,11 +176,12 @@ def _count_backlog(context: RunContext, feed: Feed) -> None:
 def retry_owed(context: RunContext) -> None:
     """Takes up the records that are owed a second look and are due. One that is held again and again is looked at less and
     less often, so that it keeps none from its turn and costs a quiet run nothing."""
-    look_again(context, lambda record: False)
+    look_again(context, lambda row, record: False)
 
 
-def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[str]:
-    """As `retry_owed`, but for records that are left to the caller: their rows stay, and their ids are returned."""
+def look_again(context: RunContext, is_left: Callable[[LookAgain, Record | None], bool]) -> list[str]:
+    """As `retry_owed`, but for records that are left to the caller: their rows stay, and their ids are returned. Each is shown
+    as it is now, None where it is gone."""
     left: list[str] = []
     if context.sync_pass.hold_reason:
         return left
@@ -192,7 +193,7 @@ def look_again(context: RunContext, is_left: Callable[[Record], bool]) -> list[s
         groups.setdefault((row.side, row.object_type), []).append(row)
     for (side, object_type), some in groups.items():
         found = pair_reads.read(context, side, object_type, (row.record_id for row in some))
-        mine = [id_ for id_, record in found.items() if is_left(record)]
+        mine = [row.record_id for row in some if is_left(row, found.get(row.record_id))]
         left += mine
         found = {id_: record for id_, record in found.items() if id_ not in mine}
         some = [row for row in some if row.record_id not in mine]

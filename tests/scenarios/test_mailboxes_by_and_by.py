@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from reconciliation.models import Case, LookAgain, Operation, Run, RunEvent, Tombstone
+from reconciliation.engine import mailbox_sweep
+from reconciliation.models import Binding, Case, LookAgain, Operation, Run, RunEvent, Tombstone
 from tests.boxes import Boxes, boxes
 
 pytestmark = pytest.mark.django_db
@@ -396,4 +398,68 @@ def test_an_item_that_was_deleted_before_we_knew_of_its_contact_is_decided_about
     assert not LookAgain.objects.exists()
     assert (len(box.contacts()), list(box.links())) == (1, [box.contacts()[0]["Id"]])
     assert only(box.folder())["surname"] == "Lind"  # deletion is forbidden: it was made again
+    assert is_at_rest(box)
+
+
+def test_an_item_noted_as_out_of_another_view_is_not_removed_from_the_present_one(box: Boxes) -> None:
+    """D8, I8: its contact left the view, and its user chose another one before anybody looked again."""
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
+    saved = next(v.id for v in box.wiring.open_connector(box.parent.crm).views("Contact") if v.title == "Buyers")
+    box.set(out_of_view="remove")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    Binding.objects.update(is_out_of_view=True, is_retry_due=True)  # as the run left it that saw the contact leave the view
+    owe_a_look(box, "crm", "Contact", id_)
+    box.set(view=saved)
+
+    for _ in range(3):
+        box.run()
+
+    assert only(box.folder())["id"] == item
+    assert "Salesforce: not in view" not in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_an_original_that_we_put_into_the_bin_ourselves_is_nobodys_deletion() -> None:
+    """I8, rule 38: a move by copy and delete got no answer; the copy is there, and its contact is not deleted for the original."""
+    box = boxes("microsoft")
+    box.set(view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.change(only(box.folder())["id"], folder="Contacts", categories=["Salesforce"])
+    path = "/v1.0/users/{id}/contacts/{id}"
+    box.world.faults.add({"system": "microsoft", "kind": "lost_answer", "method": "DELETE", "path": path, "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert len(box.rows()) == 1  # the copy: the original is in the bin
+
+    for _ in range(3):
+        box.run()
+
+    assert [row["Id"] for row in box.contacts()] == [id_]
+    assert box.links() == {id_: box.remote_id(only(box.folder())["id"])}
+    assert is_at_rest(box)
+
+
+def test_an_edit_of_salesforce_during_a_run_that_makes_its_item_again_stands(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1: the item is made from the contact as it is; what the feed read at the beginning of the run is nobody's later edit."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, Title="Buyer")
+    box.drop(only(box.folder())["id"])
+    mailbox_side = mailbox_sweep._mailbox_side
+
+    def edited_first(*given: Any) -> bool:
+        box.edit(id_, LastName="Lund")
+        return mailbox_side(*given)
+
+    monkeypatch.setattr(mailbox_sweep, "_mailbox_side", edited_first)
+    box.run()
+    monkeypatch.undo()
+
+    assert only(box.folder())["surname"] == "Lund"
+    box.run()
+    assert (only(box.folder())["surname"], box.show(id_)["LastName"]) == ("Lund", "Lund")
     assert is_at_rest(box)

@@ -13,7 +13,7 @@ from connectors.sandbox.wire import Request
 from reconciliation.core.mailbox_settings import ALLOWED, REMOVE
 from reconciliation.models import Binding, Operation, Tombstone
 from tests.boxes import Boxes
-from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, PEER, Item, Rows
+from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, OUTSIDE, PEER, Item, Rows
 from tests.simulation.mailboxes.users import TEXTS, Users
 
 MARGIN = 59  # seconds by which an edit must be later to win, but for a second: Salesforce counts whole ones
@@ -234,7 +234,8 @@ class Watch:
         if not item.marker or item.marker.startswith("in:"):
             return
         others = [i for i in self.rows.all(self.box) if i.marker == item.marker and i.id != item.id]
-        if any(i.is_personal for i in others):
+        is_moved = any(i.place == OUTSIDE and not i.is_personal for i in others)  # its user took a copy out, and not the original
+        if any(i.is_personal for i in others) and not is_moved:
             self.broken.append(f"D26: {item.id} was made for Contact {item.marker}, which {self.box} took out of the folder")
         twins = [i.id for i in others if i.place == INSIDE]
         if twins:
