@@ -1,4 +1,4 @@
-"""Ratios on loopback, in one run: `make bench`, `make bench-full` for the large sizes, `make bench-peers` beside dlt.
+"""Ratios on loopback, in one run: `make bench`, `make bench-full` for the large sizes, `make bench-peers` beside dlt and vdirsyncer.
 
 Calls against the least that is possible, CPU against a floor without logic, a quiet pass and memory at many records
 against few, latency against what concurrency allows, pages at many rows against few. `--json` prints numbers only.
@@ -17,7 +17,7 @@ from typing import Any
 import mailboxes
 import many_mailboxes
 import two_way
-from peers import peers
+from peers import contacts, peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
 
 RUNPASS = ["manage.py", "runpass", "organisations", "--json"]
@@ -161,8 +161,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--peers", action="store_true", help="measure beside dlt, and nothing else")
-    parser.add_argument("--peer-python", default="", help="a python that has dlt; without it one is made below var/")
+    parser.add_argument("--peers", action="store_true", help="measure beside dlt and vdirsyncer, and nothing else")
+    parser.add_argument("--peer-python", default="", help="a python that has both; without it one is made below var/")
     parser.add_argument("--only", choices=MEASURES)
     chosen = parser.parse_args()
     kept: list[Row] = []
@@ -170,6 +170,7 @@ def main() -> None:
         print(f"{'measure':<64}{'ours':>11}{'least':>11}{'ratio':>9}  aim")
     if chosen.peers:
         show(peers(20_000, 5, chosen.peer_python), chosen.json, kept)
+        show(contacts(1_000, 1_000, 5_000, chosen.peer_python), chosen.json, kept)
     else:
         for name, both in MEASURES.items():
             if chosen.only in (None, name):

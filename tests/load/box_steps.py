@@ -3,7 +3,8 @@
 `box_steps.py connect CONTROL SYSTEM COUNT VIEWS` adds COUNT mailboxes to the mail system,
 box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
 `box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
-round, CPU seconds and seconds of each round, and peak resident memory in MiB."""
+round, CPU seconds and seconds of each round, and peak resident memory in MiB.
+`box_steps.py one ADDRESS` runs it over that mailbox once: CPU seconds and seconds of the run, and its state."""
 
 from __future__ import annotations
 
@@ -70,6 +71,21 @@ def run(share: str, shares: str, rounds: str = "1") -> None:
     print(json.dumps({"cpu": spent, "seconds": seconds, "peak": round(peak, 1), "states": states, **sums}))
 
 
+def one(address: str) -> None:
+    """Runs the pass over one mailbox and prints what the run alone cost: CPU seconds, seconds, and the state it ended in."""
+    from reconciliation.engine.context import Order
+    from reconciliation.engine.runner import run_pass
+    from reconciliation.models import Connection, Mailbox
+    from reconciliation.services.mailboxes import pass_over
+    from reconciliation.services.set_up import contacts_pass
+
+    mailbox = Mailbox.objects.select_related("connection").get(address=address)
+    over = pass_over(contacts_pass(Connection.objects.get(system="salesforce"), mailbox.connection), mailbox)
+    cpu, at = _cpu(), time.monotonic()
+    state = run_pass(over, Order()).state
+    print(json.dumps({"cpu": _cpu() - cpu, "seconds": time.monotonic() - at, "state": state}))
+
+
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -77,4 +93,4 @@ def _cpu() -> float:
 
 if __name__ == "__main__":
     django.setup()
-    {"connect": connect, "run": run}[sys.argv[1]](*sys.argv[2:])
+    {"connect": connect, "run": run, "one": one}[sys.argv[1]](*sys.argv[2:])
