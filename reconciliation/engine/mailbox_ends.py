@@ -64,8 +64,8 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         is_merged = decision.reason == "merged_elsewhere"
         why = decision.sentence if is_merged else f"Contact {binding.crm_id} was deleted in {context.terms.crm_name}."
-        reason, answer = rules.MERGED if is_merged else rules.REMOVED, context.terms.ends.get(binding.peer_id, "")
-        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, answer))
+        reason = rules.MERGED if is_merged else rules.REMOVED
+        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, context.terms))
 
 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
@@ -84,8 +84,7 @@ def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> No
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
-        answer = context.terms.ends.get(binding.peer_id, "")
-        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, answer))
+        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, context.terms))
 
 
 def _wait_for_view(work: PairWork, ids: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from connectors.mailboxes import BEYOND, CATEGORIES, FOREIGN_ID, PLACE
 from connectors.mailboxes import CONTACT as ITEM
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import ALLOWED, CREATE, FORBIDDEN, KEEP, LINK
+from reconciliation.core.mapping import FieldRule
 from reconciliation.core.merging import changed_fields
 from reconciliation.core.operations import Candidate, CaseOpening, Intent
 from reconciliation.core.transforms import Users
@@ -306,7 +307,7 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
         return _ask(
             item, "others", f"It was deleted here. {mailboxes} this contact; deleting it in Salesforce takes it from there, too.", common
         )
-    changed = changed_fields(bound.crm_base, crm.fields, tuple(bound.crm_base))
+    changed = _alone(bound.crm_base, crm.fields, [r.crm for r in _rules(terms) if r.flows_to_peer])
     if changed:
         return _ask(item, "edited_in_crm", f"It was deleted here, and edited in Salesforce since: {', '.join(sorted(changed))}.", common)
     return _deleted_here(item, bound, crm, "It was deleted in the mailbox's folder, where deleting is allowed.", common)
@@ -318,12 +319,13 @@ def _deleted_here(item: Record, bound: Bound, crm: Record, why: str, common: Map
     return PairDecision(item, Outcome.UPDATED, DELETED_HERE, sentence, intents=(intent,), **common)
 
 
-def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, answer: str = "") -> PairDecision:
+def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, terms: ContactTerms) -> PairDecision:
     """Decides for a link whose CRM record is gone, or left a view that says *remove* (S1.26, D8): the item goes to Deleted
-    Items, unless somebody edited it since: the edit is kept, and a person asked (C12), whose `answer` may be known."""
+    Items, unless somebody edited it since: the edit is kept, and a person asked (C12), whose answer may be known."""
+    answer = terms.ends.get(bound.peer_id, "")
     if item is None:
         return excluded(record, "deleted", f"{why} It is not in the folder any more.", peer_id=bound.peer_id)
-    changed = changed_fields(bound.peer_base, item.fields, tuple(bound.peer_base))
+    changed = _alone(bound.peer_base, item.fields, [r.peer for r in _rules(terms) if r.flows_to_crm])
     if answer == KEEP_HERE:
         return excluded(record, TAKEN_OUT, f"{why} The item stays in the mailbox, personal, as staff decided.", peer_id=bound.peer_id)
     if changed and answer != DELETE:
@@ -335,6 +337,17 @@ def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, 
         )
     intent = _deletion("peer", item, str(bound.crm), bound.peer_base, why)
     return PairDecision(record, Outcome.UPDATED, reason, why, peer=item, intents=(intent,), peer_id=bound.peer_id)
+
+
+def _rules(terms: ContactTerms) -> tuple[FieldRule, ...]:
+    return next((t.mapping.rules for t in terms.types if t.crm_object == CONTACT), ())
+
+
+def _alone(base: Fields, now: Fields, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the fields of one side whose value the other side lacks: edited since the last agreement, or never agreed on, where
+    what was to be written at the first link did not arrive."""
+    never = [n for n in names if n not in base and not is_blank(now.get(n))]
+    return (*changed_fields(base, now, tuple(base)), *never)
 
 
 def _deletion(side: str, target: Record, source_ref: str, base: Fields, why: str) -> Intent:

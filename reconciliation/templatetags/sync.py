@@ -197,5 +197,7 @@ FORCE_PAGES = {"prospects": "admin:prospect_sync", "accounts": "admin:account_sy
 @register.filter
 def force_address(binding: Any) -> str:
     """Returns where both sides of a link are shown with what forcing writes, "" for one of a one-way pass."""
+    if binding.sync_pass.mailbox_id is not None:  # one id may stand in several mailboxes: the link itself is named
+        return f"{reverse('admin:mailbox_copy', args=[binding.pk])}?force=1"
     page_name = FORCE_PAGES.get(binding.sync_pass.name)
     return f"{reverse(page_name, args=[binding.peer_id])}?force=1" if page_name else ""

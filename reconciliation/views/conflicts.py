@@ -82,7 +82,9 @@ def show_list(request: HttpRequest) -> HttpResponse:
     for case in rows:
         case.listed = _fields_of(case)
         case.sentence = _why(case, case.listed)
-    return render(request, "admin/reconciliation/conflict/list.html", f"Conflicts: {chosen.heading}", filter=chosen, rows=rows)
+    of_mailboxes = any(case.sync_pass.mailbox_id is not None for case in rows)
+    title = f"Conflicts: {chosen.heading}"
+    return render(request, "admin/reconciliation/conflict/list.html", title, filter=chosen, rows=rows, of_mailboxes=of_mailboxes)
 
 
 @page()
@@ -224,7 +226,10 @@ def here(request: HttpRequest, pk: int) -> JsonResponse:
 def refresh(request: HttpRequest) -> HttpResponse:
     """Looks at both sides of open conflicts again, as the hourly check does."""
     jobs.ask_for("refresh_conflicts", request.user.get_username())
-    messages.success(request, "Open conflicts are being compared with both systems; those that agree by now close themselves.")
+    messages.success(
+        request,
+        "Open conflicts are being compared with both systems; those that agree by now close themselves. Mailboxes do so in their next run.",
+    )
     return redirect("admin:conflict_list")
 
 

@@ -463,3 +463,44 @@ def test_an_edit_of_salesforce_during_a_run_that_makes_its_item_again_stands(box
     box.run()
     assert (only(box.folder())["surname"], box.show(id_)["LastName"]) == ("Lund", "Lund")
     assert is_at_rest(box)
+
+
+def test_an_item_whose_values_never_reached_its_contact_is_not_removed_with_it(box: Boxes) -> None:
+    """C12, I1: both were linked, the blank of Salesforce was to be filled, that was refused, and then the contact is deleted."""
+    box.run()
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"], jobTitle="Head of buying")
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 500, "method": "POST", "path": "*", "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert list(box.links()) == [id_] and not box.show(id_)["Title"]
+    box.world.salesforce.delete_record("Contact", id_)
+
+    for _ in range(2):
+        box.run()
+
+    assert only(box.folder())["jobTitle"] == "Head of buying"
+    assert Case.objects.get(state="open").reason == "edited_here"
+
+
+def test_an_item_that_we_removed_earlier_is_not_taken_for_the_one_that_was_just_to_be_made(box: Boxes) -> None:
+    """I8: it lies in the bin and bears the contact's id; taken for its item, it made the contact look as deleted by its user."""
+    box.set(deletion="allowed", out_of_view="remove")
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    for _ in range(2):
+        box.run(forward=60)
+    assert box.folder() == [] and box.links() == {}
+    box.edit(id_, OwnerId=box.users[box.mine])
+    path = {"microsoft": "/v1.0/users/{id}/contactFolders/{id}/contacts", "google": "/v1/people:batchCreateContacts"}[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": "POST", "path": path, "times": 9})
+    box.run(forward=60)
+    box.world.faults.clear()
+
+    for _ in range(4):
+        box.run()
+
+    assert [row["Id"] for row in box.contacts()] == [id_]
+    assert only(box.folder())["surname"] == "Lind" and list(box.links()) == [id_]
+    assert is_at_rest(box)

@@ -185,12 +185,13 @@ def _cases_name_their_cause(story: Story) -> None:
 
 def _rest_is_silent(story: Story, costs: Mapping[str, Mapping[str, int]]) -> None:
     """I5: nothing new, two calls; nothing written, also when everything is compared again."""
+    news: set[str] = set()
     for box in story.users.addresses:
         if sum(costs[box].values()) > 2 and _is_simple(story, box):
             story.broken.append(f"acceptance 3: a quiet run over {box} cost {costs[box]}")
         if not story.users.is_there(box):
             continue  # its user deleted the empty folder, which is made again when everything is compared
-        waiting = _waiting(story, box)
+        waiting = _waiting(story, box, news)
         before, last = Counter(story.watch.writes), Operation.objects.order_by("pk").last()
         story.run(box, forward=60, is_full=True)
         written = {id_ for _, _, id_ in story.watch.writes - before}
@@ -198,15 +199,18 @@ def _rest_is_silent(story: Story, costs: Mapping[str, Mapping[str, int]]) -> Non
             pair = {op.target_id, op.source_ref.rpartition(":")[2]} - {""}
             written |= pair
             waiting |= pair if pair & waiting else set()  # what was made for one that waited
+        news |= written & waiting
         if written - waiting:
             story.broken.append(f"I5: a run over {box} at rest wrote {sorted(written - waiting)} when everything was compared")
 
 
-def _waiting(story: Story, box: str) -> set[str]:
-    """Returns the records of a mailbox, of both sides, that are asked about, or looked at again, and may have an answer by now."""
+def _waiting(story: Story, box: str, news: set[str]) -> set[str]:
+    """Returns the records of a mailbox, of both sides, that are asked about, or looked at again, and may have an answer by now, or
+    of which another mailbox just brought news."""
     sync_pass = story.boxes.passes[box]
     waiting = {id_ for pair in _open_cases(story, box).values_list("crm_id", "peer_id") for id_ in pair if id_}
     waiting |= set(LookAgain.objects.filter(sync_pass=sync_pass).values_list("record_id", flat=True))
+    waiting |= news
     links = Binding.objects.filter(sync_pass=sync_pass).values_list("crm_id", "peer_id")
     return waiting | {id_ for pair in links if waiting & set(pair) for id_ in pair}
 

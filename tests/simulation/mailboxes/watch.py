@@ -235,7 +235,8 @@ class Watch:
             return
         others = [i for i in self.rows.all(self.box) if i.marker == item.marker and i.id != item.id]
         is_moved = any(i.place == OUTSIDE and not i.is_personal for i in others)  # its user took a copy out, and not the original
-        if any(i.is_personal for i in others) and not is_moved:
+        is_copied = item.marker in self.users.copies  # the link went on to another copy of its user
+        if any(i.is_personal for i in others) and not is_moved and not is_copied:
             self.broken.append(f"D26: {item.id} was made for Contact {item.marker}, which {self.box} took out of the folder")
         twins = [i.id for i in others if i.place == INSIDE]
         if twins:
