@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.mailboxes import INSIDE as BROUGHT_IN
 from reconciliation.models import Binding, Case, ConflictField, Difference, LookAgain, Operation, Run, SyncPass, Tombstone
+from reconciliation.passes.pairs import NOT_VISIBLE
 from tests.simulation.common import texts_in
 from tests.simulation.mailboxes.rows import CATEGORY, IN_BIN, INSIDE, NOT_IN_VIEW, PEER, Item
 from tests.simulation.mailboxes.users import TEXTS
@@ -219,4 +220,6 @@ def _is_simple(story: Story, box: str) -> bool:
     """Tells whether nothing waits in the mailbox that is asked about in every run, and its list of changes is told as it is."""
     if story.history.moods.get("delta_replays"):
         return False
+    if LookAgain.objects.filter(sync_pass=story.boxes.passes[box], reason=NOT_VISIBLE).exists():
+        return False  # what cannot be seen is looked for again, ever less often
     return not SyncPass.objects.get(pk=story.boxes.passes[box].pk).bindings.filter(is_retry_due=True).exists()
