@@ -31,7 +31,7 @@ from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.conflict_refresh import conflicts_refresh
 from reconciliation.services.conflict_tidy import conflicts_ask, conflicts_tidy
-from reconciliation.services.conflicts import conflicts_settle
+from reconciliation.services.conflicts import conflicts_settle, keys_by_pass
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.hook_receiver import take_up_spooled
@@ -228,6 +228,11 @@ def _tidy_conflicts(parent: SyncPass, started_by: str) -> str:
 def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason: str = "", tries: int = 0) -> str:
     """Takes one side's values of a field for many records, as they were shown."""
     user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name=name)
+    if sync_pass.is_over_mailboxes:
+        by_mailbox = keys_by_pass(keys)
+        for child, own in by_mailbox.items():
+            ask_for("settle_conflicts", child, own, take, user_id, reason)
+        return f"{counted(len(by_mailbox), 'mailbox', 'mailboxes')} asked for"
 
     def work() -> str:
         settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)

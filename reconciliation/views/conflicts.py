@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -243,6 +244,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _carry_out(request, sync_pass, take, field)
     rows = bulk_rows(sync_pass, field, TAKES[take]) if sync_pass is not None and field and take in ("crm", "peer") else []
     names = names_of(sync_pass) if sync_pass is not None else None
+    if names is not None and sync_pass is not None and sync_pass.is_over_mailboxes:
+        names = replace(names, peer="the mailbox")  # they may be of two mail systems
     return render(
         request,
         "admin/reconciliation/conflict/bulk.html",
