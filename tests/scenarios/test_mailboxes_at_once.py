@@ -15,7 +15,7 @@ from connectors.salesforce.connector import SalesforceConnector
 from connectors.salesforce.views import ListViews
 from reconciliation.engine import mailbox_meetings, mailbox_sweep, pair_sweep
 from reconciliation.engine.executor import Executor
-from reconciliation.models import Case, LookAgain, Run, SyncPass, Tombstone
+from reconciliation.models import Case, ConflictField, LookAgain, Run, SyncPass, Tombstone
 from reconciliation.services.contact_questions import exists_answers
 from tests.boxes import FOLDER, Boxes, boxes
 
@@ -312,3 +312,24 @@ def test_whoever_may_see_a_contact_no_more_gets_no_edit_of_it(box: Boxes, monkey
 
     assert (run.state, box.folder()[0]["jobTitle"]) == (Run.State.FINISHED, "Buyer")
     assert "may not see" in box.events()[0][2]
+
+
+@pytest.mark.parametrize("first", ["crm", "mailbox"])
+def test_a_conflict_says_why_no_rule_decided_though_the_pair_is_looked_at_from_both_sides(box: Boxes, first: str) -> None:
+    """D10: both edits lie within the margin; a second look at them, which dates neither, does not change the reason."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    box.clock.forward(6)
+    item = box.folder()[0]["id"]
+    edits: list[Callable[[], None]] = [
+        lambda: box.edit(id_, Title="From Salesforce"),
+        lambda: box.change(item, jobTitle="From the mailbox"),
+    ]
+    for edit in edits if first == "crm" else reversed(edits):
+        box.clock.forward(4)
+        edit()
+
+    for _ in range(2):
+        box.run(forward=10)
+
+    assert ConflictField.objects.get().why == "Both were changed within 60 seconds of each other."
