@@ -453,7 +453,8 @@ def _explained(decision: PairDecision, terms: PairTerms) -> PairDecision:
     merge = decision.merge
     if merge is None:
         return decision
-    notes = [w.sentence for w in merge.warnings] + [f"{r.peer}: held back, blank" for r in merge.held_blanks]
+    blanks = [] if decision.outcome is Outcome.CREATED else merge.held_blanks  # what is made holds no value that a blank could erase
+    notes = [w.sentence for w in merge.warnings] + [f"{r.peer}: held back, blank" for r in blanks]
     for write in [*merge.to_crm.values(), *merge.to_peer.values()]:
         if write.has_loser:
             whose = terms.crm_name if write.side == "crm" else terms.peer_name

@@ -93,8 +93,12 @@ class MailboxRow:
     @property
     def next_run(self) -> str:
         """When it runs next, where that is no time: "" where it is one."""
-        if not self.mailbox.is_running or not self.is_on or self.parent_word:
-            return "not while it is so"
+        if self.parent_word:
+            return "not while the pass stands still"
+        if not self.mailbox.is_running or not self.is_on:
+            return f"not while it is {self.word}"
+        if not self.mailbox.crm_user_id:
+            return "not before its user is known"
         if self.sync_pass is not None and self.sync_pass.run_requested_at:
             return "as soon as a worker is free"
         return "" if self.sync_pass is not None and self.sync_pass.next_due_at else "within a minute"

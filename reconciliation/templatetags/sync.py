@@ -175,7 +175,7 @@ def in_words(reason: str) -> str:
     return REASONS.get(reason, str(reason).replace("_", " "))
 
 
-LACKING = {"AccountId": "an account: its company matches none", "Email": "an e-mail address"}
+LACKING = {"AccountId": "an account: it names no company, or one that matches none", "Email": "an e-mail address"}
 
 
 @register.filter
