@@ -356,7 +356,7 @@ def test_each_part_of_an_update_stands_for_itself():
 
     results = box.write("contact", [update(n) for n in range(1, 8)])
 
-    expected = ["done", StaleVersion, RecordGone, Rejected, ServerTrouble, MailboxRefused, OutcomeUnknown]
+    expected = ["done", StaleVersion, RecordGone, Rejected, ServerTrouble, Rejected, OutcomeUnknown]
     assert kinds(results) == expected
     assert [r.error.may_have_happened for r in results[1:]] == [False, False, False, True, False, True]
     assert wire.calls == [GET, UPDATE, GET]  # the stale one is looked at once more: somebody did change it

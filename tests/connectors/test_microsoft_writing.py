@@ -238,7 +238,7 @@ def test_trouble_while_reading_a_list_means_that_nothing_was_written():
         (Said(502, HTML), ServerTrouble, True),
         (Said(504, ""), ServerTrouble, True),
         (TAKEN, Rejected, False),
-        (error("ErrorAccessDenied", 403), MailboxRefused, False),
+        (error("ErrorAccessDenied", 403), Rejected, False),  # of this contact: the other one went through
         (error("ErrorInvalidUser", 404), MailboxRefused, False),
         (Said(201, HTML), OutcomeUnknown, True),
         (Said(201, {"id": 7}), OutcomeUnknown, True),
@@ -259,6 +259,14 @@ def test_each_part_of_a_call_stands_for_itself(said, kind, in_doubt):
     assert type(bad.error) is kind and bad.error.may_have_happened is in_doubt and bad.error.system == "microsoft"
     assert good.error is None and good.record.version == 'W/"v2"' and graph.asked.count(POST) == 1  # never repeated
     assert bad.exchange.status == said.status and GRAPH in bad.exchange.url
+
+
+def test_what_is_forbidden_of_every_contact_of_a_call_is_the_mailboxs_refusal():
+    denied = error("ErrorAccessDenied", 403)
+    box, _ = mailbox({POST: denied, at("PATCH"): denied})
+
+    with pytest.raises(MailboxRefused):
+        box.write("contact", [create(), update()])
 
 
 @pytest.mark.parametrize(
