@@ -248,6 +248,8 @@ def _exists(item: Record, found: list[Record], meeting: Meeting, type_: TypeTerm
         sentence = (
             f"Contact {found[0].ref.id} has this e-mail address and is in the folder already; this item looks like a second one of it."
         )
+    elif len(found) == 1 and last_name(found[0]) == last_name(item):
+        sentence = f"Contact {found[0].ref.id} has this e-mail address and last name; the setting says to ask."
     elif len(found) == 1:
         sentence = f"Contact {found[0].ref.id} has this e-mail address and another last name, {found[0].fields.get('LastName')!s:.80}."
     else:

@@ -253,6 +253,7 @@ def test_a_contact_that_an_item_may_be_is_not_made_beside_it_and_comes_down_once
         box.run()
     (question,) = Case.objects.filter(state="open")
     assert (len(box.folder()), question.kind) == (1, "exists")
+    assert question.sentence == f"Contact {id_} has this e-mail address and last name; the setting says to ask."
     assert [answer.refusal for answer in exists_answers(question) if answer.name == "link contact"] == [""]
 
     question.state, question.decision = "resolved", "keep_personal"
