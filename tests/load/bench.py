@@ -1,4 +1,4 @@
-"""Ratios on loopback, in one run: `make bench`, `make bench-full` for the large sizes, `make bench-peers` beside dlt.
+"""Ratios on loopback, in one run: `make bench`, `make bench-full` for the large sizes, `make bench-peers` beside dlt and vdirsyncer.
 
 Calls against the least that is possible, CPU against a floor without logic, a quiet pass and memory at many records
 against few, latency against what concurrency allows, pages at many rows against few. `--json` prints numbers only.
@@ -17,6 +17,7 @@ from typing import Any
 import mailboxes
 import many_mailboxes
 import two_way
+from mail_peers import mail_peers
 from peers import peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
 
@@ -148,6 +149,11 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 
+PEERS: dict[str, Callable[[str], Iterator[Row]]] = {
+    "dlt": partial(peers, 20_000, 5),
+    "vdirsyncer": lambda _: mail_peers(1_000, 20_000, 3),
+}
+
 
 def show(rows: Iterator[Row], as_json: bool, kept: list[Row]) -> None:
     for row in rows:
@@ -161,15 +167,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--peers", action="store_true", help="measure beside dlt, and nothing else")
+    parser.add_argument("--peers", action="store_true", help="measure beside dlt and vdirsyncer, and nothing else")
     parser.add_argument("--peer-python", default="", help="a python that has dlt; without it one is made below var/")
-    parser.add_argument("--only", choices=MEASURES)
+    parser.add_argument("--only", choices=[*MEASURES, *PEERS])
     chosen = parser.parse_args()
     kept: list[Row] = []
     if not chosen.json:
-        print(f"{'measure':<64}{'ours':>11}{'least':>11}{'ratio':>9}  aim")
+        print(f"{'measure':<64}{'ours':>11}{'theirs' if chosen.peers else 'least':>11}{'ratio':>9}  aim")
     if chosen.peers:
-        show(peers(20_000, 5, chosen.peer_python), chosen.json, kept)
+        for name, measure in PEERS.items():
+            if chosen.only in (None, name):
+                show(measure(chosen.peer_python), chosen.json, kept)
     else:
         for name, both in MEASURES.items():
             if chosen.only in (None, name):

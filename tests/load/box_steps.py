@@ -3,7 +3,9 @@
 `box_steps.py connect CONTROL SYSTEM COUNT VIEWS` adds COUNT mailboxes to the mail system,
 box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
 `box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
-round, CPU seconds and seconds of each round, and peak resident memory in MiB."""
+round, CPU seconds and seconds of each round, and peak resident memory in MiB.
+`box_steps.py worker ADDRESS OTHER` runs the pass over OTHER's mailbox, as a worker that is not new, and then over ADDRESS's once
+for each line it is given: the ledger and the CPU seconds of that run."""
 
 from __future__ import annotations
 
@@ -70,6 +72,23 @@ def run(share: str, shares: str, rounds: str = "1") -> None:
     print(json.dumps({"cpu": spent, "seconds": seconds, "peak": round(peak, 1), "states": states, **sums}))
 
 
+def worker(address: str, other: str) -> None:
+    from reconciliation.engine.context import Order
+    from reconciliation.engine.runner import run_pass
+    from reconciliation.models import SyncPass
+    from reconciliation.services.mailbox_runs import passes_due
+
+    def once(whose: str) -> None:
+        cpu = _cpu()
+        [sync_pass] = passes_due(SyncPass.objects.select_related("crm", "peer", "mapping").get(name="contacts"), whose)
+        ledger = run_pass(sync_pass, Order()).as_dict()
+        print(json.dumps({"cpu": _cpu() - cpu, "ledger": ledger}), flush=True)
+
+    once(other)
+    for _ in sys.stdin:
+        once(address)
+
+
 def _cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
@@ -77,4 +96,4 @@ def _cpu() -> float:
 
 if __name__ == "__main__":
     django.setup()
-    {"connect": connect, "run": run}[sys.argv[1]](*sys.argv[2:])
+    {"connect": connect, "run": run, "worker": worker}[sys.argv[1]](*sys.argv[2:])

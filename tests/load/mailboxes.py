@@ -67,7 +67,7 @@ def least(system: str, crm: int, peer: int) -> int:
     return lists + items + rights + math.ceil(crm / WRITES[system]) + math.ceil(peer / COMPOSITE)
 
 
-def _made(it: Place, system: str) -> int:
+def calls_made(it: Place, system: str) -> int:
     made = it.calls()
     return made.get("salesforce", 0) + made.get(system, 0)
 
@@ -83,7 +83,7 @@ def calls(system: str, bound: int, sizes: list[int]) -> Iterator[Row]:
                 it.advance(1)
                 it.calls()
                 run(it, system)
-                total = _made(it, system)
+                total = calls_made(it, system)
                 settle(it, system)
                 what = f"{system}, {crm} changed in Salesforce, {peer} in the mailbox: calls"
                 yield Row(what, total, least(system, crm, peer), at_most=1.05, beyond=2)  # a token of each side
@@ -96,7 +96,7 @@ def first_run(system: str, size: int, latency_ms: int) -> Iterator[Row]:
         began = time.monotonic()
         ledger, cpu = run(it, system)
         seconds = time.monotonic() - began
-        made = _made(it, system)
+        made = calls_made(it, system)
         ideal = made / AT_ONCE[system] * latency_ms / 1000
         assert ledger["created"] == size, ledger
         yield Row(f"{system}, first run of {size} contacts at {latency_ms} ms: s", round(seconds, 2), round(ideal, 2), at_most=1.5)
@@ -115,6 +115,6 @@ def quiet(system: str, few: int, many: int) -> Iterator[Row]:
             for _ in range(3):
                 it.advance(SETTLED)
                 spent.append(run(it, system)[1])
-            cpus[size], counts[size] = min(spent), _made(it, system) / 3
+            cpus[size], counts[size] = min(spent), calls_made(it, system) / 3
     yield Row(f"{system}, quiet run, {many} contacts to {few}: calls", counts[many], counts[few], at_most=1)
     yield Row(f"{system}, quiet run, {many} contacts to {few}: CPU s", round(cpus[many], 3), round(cpus[few], 3), at_most=1.1)

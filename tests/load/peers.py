@@ -1,5 +1,5 @@
-"""Reading beside dlt, a well-kept loader: `make bench-peers`. It gets a virtual environment of its own, below var/, unless
-`--peer-python` names a python that has it."""
+"""Reading beside dlt, a well-kept loader, and what the peers of `make bench-peers` are installed from. Each gets a virtual
+environment of its own, below var/; for dlt `--peer-python` may name a python that has it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from collections.abc import Iterator
 
 from worlds import ROOT, Place, Row, bound_place, measured
 
-DLT = "dlt[sqlalchemy]==1.31.0"
+DLT = ("dlt[sqlalchemy]==1.31.0", "requests")
+VDIRSYNCER = ("vdirsyncer==0.21.0", "Radicale==3.9.0")  # the second is what the first talks to
 
 
 def peers(size: int, rounds: int, python: str) -> Iterator[Row]:
     """The same changed and bound organisations: dlt reads and stores them in SQLite; we read, compare with the last
     agreement, and store. Whole processes on both sides, start-up included in the CPU and not in the seconds. The
     sandbox's own time is a part of the seconds; the second row leaves it out."""
-    python = python or _python()
+    python = python or python_with(DLT, "bench-peer")
     ours, dlts = [], []
     with bound_place(size) as it, tempfile.TemporaryDirectory() as folder:
         _dlt(it, size, python, folder)  # what changed is there already on both sides
@@ -53,10 +54,12 @@ def _dlt(it: Place, size: int, python: str, folder: str) -> tuple[float, float, 
     return told["seconds"], told["seconds"] - (it.sandbox_cpu() - before), cpu
 
 
-def _python() -> str:
-    folder = ROOT / "var" / "bench-peer"
+def python_with(packages: tuple[str, ...], name: str) -> str:
+    """Returns a python that has the packages; its environment is made when it is asked for first."""
+    folder = ROOT / "var" / name
     python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", DLT, "requests"], check=True)
+    if not (folder / "is-complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", *packages], check=True)
+        (folder / "is-complete").touch()
     return str(python)
