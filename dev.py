@@ -168,7 +168,7 @@ def bench_full(*arguments):
 
 
 def bench_peers(*arguments):
-    """Measure reading beside dlt"""
+    """Measure beside dlt and vdirsyncer"""
     run_bench("--peers", *arguments)
 
 

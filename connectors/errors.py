@@ -129,7 +129,7 @@ class NeedsAttention(ConnectionTrouble):
 class MailboxRefused(NeedsAttention):
     """One mailbox among many of a connection cannot be used. `is_gone`: it was deleted, or its user left."""
 
-    remedy = "Open the mailbox's page; allow our app to use it, or end its sync."
+    remedy = "Allow our app to use this mailbox, then resume it on its page, or leave it paused."
 
     def __init__(self, detail: str, *, is_gone: bool = False, **common: Any) -> None:
         super().__init__(detail, **common)

@@ -9,16 +9,17 @@ the mailbox whatever is written, and `BEYOND` tells of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from connectors.contract import Attribute, CallCount, Check, Connector, Record, Schema, Write, WriteResult
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, MailboxRefused, Rejected
 
 CONTACT = "contact"
 CATEGORIES, FOREIGN_ID, PLACE, BEYOND = "categories", "foreignId", "place", "beyond"
 FOLDER_GONE = "folder"  # the code of RecordGone when our own folder is not there any more
+FORBIDDEN = 403
 INSIDE, OUTSIDE, BIN = "inside", "outside", "bin"  # what PLACE holds: in our folder, elsewhere in the mailbox, deleted
 
 _ADDRESS = ("Street", "City", "State", "PostalCode", "Country")
@@ -184,6 +185,21 @@ class OpensMailboxes(Protocol):
     def counts(self) -> CallCount:
         """Returns the calls made so far, of all mailboxes together."""
         ...
+
+
+def told_of_records(results: Sequence[WriteResult]) -> list[WriteResult]:
+    """Returns the results of one call with what was forbidden of single contacts as these contacts' own refusal: a mailbox that
+    lets us read, and write others, is not closed to us (D11). Where all of several are forbidden it is."""
+    forbidden = [r for r in results if isinstance(r.error, MailboxRefused) and r.error.status == FORBIDDEN and not r.error.is_gone]
+    if not forbidden or len(forbidden) == len(results) > 1:
+        return list(results)
+    return [replace(r, error=_of_record(r.error)) if isinstance(r.error, MailboxRefused) and r in forbidden else r for r in results]
+
+
+def _of_record(error: MailboxRefused) -> Rejected:
+    said = error.detail.partition(": ")[2] or error.detail
+    detail = f"does not let us write this contact: {said}"
+    return Rejected(detail, system=error.system, status=error.status, code=error.code, exchange=error.exchange)
 
 
 def write_or_bring_in(

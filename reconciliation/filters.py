@@ -14,7 +14,7 @@ from django.utils import timezone
 from reconciliation.core.values import normalise_name
 from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
-from reconciliation.selectors import bounded_count, prospect_marks
+from reconciliation.selectors import bounded_count, prospect_marks, runs_of_passes
 from reconciliation.services.case_desk import colleagues
 
 
@@ -25,9 +25,24 @@ class RunFilter(django_filters.FilterSet):
         field_name="started_at", lookup_expr="date__gte", label="Since", widget=forms.DateInput(attrs={"type": "date"})
     )
     mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
+    of = django_filters.ChoiceFilter(
+        method="by_kind", choices=[("mailboxes", "Of each mailbox")], empty_label="Of passes, mailboxes summed", label="Which"
+    )
 
     def by_mailbox(self, rows: QuerySet[Run], name: str, value: str) -> QuerySet[Run]:
         return of_mailboxes(rows, value)
+
+    def by_kind(self, rows: QuerySet[Run], name: str, value: str) -> QuerySet[Run]:
+        return rows.filter(sync_pass__mailbox__isnull=False)
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether runs over mailboxes are left out, and shown as a sum."""
+        return not self.data.get("of") and not self.data.get("mailbox")
+
+    def filter_queryset(self, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        rows = super().filter_queryset(queryset)
+        return runs_of_passes(rows) if self.is_summed else rows
 
     class Meta:
         model = Run
@@ -76,6 +91,7 @@ ERROR_REASONS = {
     "alone": "Failed alone while others went through",
     "internal": "Could not be worked out",
     "no_right": "The mailbox's user may not do it",
+    "not_visible": "Its CRM record cannot be seen",
 }
 
 
@@ -94,6 +110,7 @@ ERROR_REMEDIES = {
     "alone": "Look at the values of each record, then retry.",
     "internal": "Send the case to support, then retry.",
     "no_right": "Give the user the right in {crm}, then retry, or take the edit back in the mailbox.",
+    "not_visible": "Let our user see the record in {crm}; where it is gone for good, delete its counterpart, too.",
 }
 
 
@@ -178,7 +195,7 @@ MOST_FOUND = 200  # by an e-mail address or a former name
 
 
 class ConflictFilter(CaseFilter):
-    field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in Outreach")
+    field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in the other system")
     sync_pass = django_filters.ChoiceFilter(method="by_pass", choices=[], empty_label="Any pass", label="Pass")
     mailbox = django_filters.CharFilter(method="by_mailbox", label="Mailbox starts with")
     age = django_filters.ChoiceFilter(method="by_age", choices=list(AGES.items()), empty_label="Any age", label="Open for")

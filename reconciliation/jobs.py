@@ -30,7 +30,8 @@ from reconciliation.services import differences, errors, forgetting, retention
 from reconciliation.services.alert_watch import watch
 from reconciliation.services.case_refresh import cases_refresh
 from reconciliation.services.conflict_refresh import conflicts_refresh
-from reconciliation.services.conflicts import conflicts_settle
+from reconciliation.services.conflict_tidy import conflicts_ask, conflicts_tidy
+from reconciliation.services.conflicts import conflicts_settle, keys_by_pass
 from reconciliation.services.duplicate_bulk import duplicates_link
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.hook_receiver import take_up_spooled
@@ -205,6 +206,9 @@ def refresh_conflicts(started_by: str = "") -> str:
     """Closes conflicts whose sides agree by now: hourly, and when somebody asks (D10)."""
     done = []
     for sync_pass in SyncPass.objects.select_related("crm", "peer", "mapping").filter(is_on=True).exclude(record_types=None).distinct():
+        if sync_pass.is_over_mailboxes:
+            done.append(_tidy_conflicts(sync_pass, started_by))
+            continue
         try:
             result = conflicts_refresh(sync_pass, started_by)
         except (Busy, ConnectorError, WritesStopped) as reason:  # the next hour tries again
@@ -214,9 +218,21 @@ def refresh_conflicts(started_by: str = "") -> str:
     return "; ".join(done) or "off"
 
 
+def _tidy_conflicts(parent: SyncPass, started_by: str) -> str:
+    """Closes conflicts of mailboxes that are over; when a person asks, the mailboxes look at theirs before their turn."""
+    result, asked = conflicts_tidy(parent), conflicts_ask(parent) if started_by else 0
+    said = f"{parent.name}: {result.looked_at} looked at, {result.closed} closed"
+    return f"{said}, {counted(asked, 'mailbox', 'mailboxes')} asked for" if asked else said
+
+
 def settle_conflicts(name: str, keys: list[str], take: str, user_id: int, reason: str = "", tries: int = 0) -> str:
     """Takes one side's values of a field for many records, as they were shown."""
     user, sync_pass = User.objects.get(pk=user_id), SyncPass.objects.get(name=name)
+    if sync_pass.is_over_mailboxes:
+        by_mailbox = keys_by_pass(keys)
+        for child, own in by_mailbox.items():
+            ask_for("settle_conflicts", child, own, take, user_id, reason)
+        return f"{counted(len(by_mailbox), 'mailbox', 'mailboxes')} asked for"
 
     def work() -> str:
         settled, refused = conflicts_settle(keys, "crm" if take == "crm" else "peer", user, reason=reason)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Concat, TruncHour
+from django.db.models import Case as Choice
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce, Concat, TruncHour
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
@@ -122,11 +123,37 @@ def open_reasons(kind: str) -> list[tuple[str, int, int]]:
 
 
 def open_conflict_fields() -> list[dict[str, Any]]:
-    """Returns the fields in conflict with their pass and how many records wait, most first, over at most MOST_COUNTED."""
+    """Returns the fields in conflict with their pass and how many records wait, most first, over at most MOST_COUNTED; mailboxes
+    are summed under the pass that goes over them."""
     newest = ConflictField.objects.filter(state=ConflictField.State.OPEN).order_by("-pk").values("pk")[:MOST_COUNTED]
     rows = ConflictField.objects.filter(pk__in=newest, case__state=Case.State.OPEN)
-    grouped = rows.values("peer_field", "case__sync_pass__name", "case__sync_pass__title").annotate(n=Count("pk"))
-    return list(grouped.order_by("-n", "peer_field")[:100])
+    own, whole = "case__sync_pass", "case__sync_pass__parent"
+    names = {"pass_name": Coalesce(f"{whole}__name", f"{own}__name"), "pass_title": Coalesce(f"{whole}__title", f"{own}__title")}
+    peers = {"peer_system": Choice(When(**{f"{whole}__isnull": True}, then=F(f"{own}__peer__system")), default=Value(""))}
+    grouped = rows.values("peer_field", **names, **peers).annotate(n=Count("pk"))
+    found = list(grouped.order_by("-n", "peer_field")[:100])
+    for row in found:
+        row["peer"] = Connection.System(row["peer_system"]).label if row["peer_system"] else "the mailbox"
+    return found
+
+
+# What the schedule, or a person in a hurry, lets go over a mailbox: with many mailboxes there is room for nothing else in a list.
+OF_SINGLE_MAILBOXES = Q(sync_pass__mailbox__isnull=False, kind__in=(Run.Kind.SCHEDULED, Run.Kind.MANUAL, Run.Kind.PREVIEW))
+LATELY = timedelta(hours=1)
+
+
+def runs_of_passes(rows: QuerySet[Run] | None = None) -> QuerySet[Run]:
+    """Returns runs without those over single mailboxes; what people decided in one stands among them."""
+    return (Run.objects.all() if rows is None else rows).select_related("sync_pass__mailbox").exclude(OF_SINGLE_MAILBOXES)
+
+
+def mailbox_runs_lately() -> dict[str, int]:
+    """Returns what the runs over mailboxes of the last hour came to together, in one query."""
+    sums = {name: Sum(name, default=0) for name in ("seen", "created", "updated", "duplicates", "failed", "held")}
+    ended_badly = Count("pk", filter=Q(state__in=(Run.State.FAILED, Run.State.INTERRUPTED)))
+    rows = Run.objects.filter(OF_SINGLE_MAILBOXES, started_at__gte=timezone.now() - LATELY)
+    mailboxes = Count("sync_pass", distinct=True)
+    return rows.order_by().aggregate(runs=Count("pk"), mailboxes=mailboxes, interrupted=ended_badly, **sums)
 
 
 def names_in_pairs(sync_pass: SyncPass, ids: Iterable[Any]) -> dict[tuple[str, str], str]:

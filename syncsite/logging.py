@@ -3,6 +3,7 @@ road of staff set `run_id`, the middleware sets `request_id`."""
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,9 @@ from datetime import UTC, datetime
 run_id: ContextVar[str] = ContextVar("run_id", default="")
 # The request this thread answers; "" in the task cluster.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+# A one-time link is a key as long as nobody used it; Django's own lines name the path of a request.
+_KEYS = re.compile(r"(/sign-in/)[^/\s\"'?]+")
 
 
 @contextmanager
@@ -36,14 +40,18 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return _without_keys(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         parts = [("run", run_id.get()), ("request", request_id.get())]
         record.run = "".join(f"[{name} {value}] " for name, value in parts if value)
-        return super().format(record)
+        return _without_keys(super().format(record))
 
     def __init__(self) -> None:
         super().__init__("{asctime} {levelname} {name} {run}{message}", style="{")
+
+
+def _without_keys(line: str) -> str:
+    return _KEYS.sub(r"\1•••", line)

@@ -46,7 +46,7 @@ from connectors.google.persons import Persons
 from connectors.google.settings import SYSTEM, GoogleSettings
 from connectors.google.slots import Entry
 from connectors.http import Answer, unreadable
-from connectors.mailboxes import CATEGORIES, CONTACT, FOLDER_GONE
+from connectors.mailboxes import CATEGORIES, CONTACT, FOLDER_GONE, told_of_records
 
 BATCH_CREATE, BATCH_UPDATE, BATCH_DELETE = "/people:batchCreateContacts", "/people:batchUpdateContacts", "/people:batchDeleteContacts"
 REFUSALS_OF_ALL = 3  # contacts refused one by one, by the call and not by name, while none went through: the call is at fault
@@ -116,7 +116,7 @@ class Writer:
         results = [settled[at] for at in range(len(writes))]
         if trouble is not None and all(result.error is trouble for result in results):
             raise trouble
-        return results
+        return told_of_records(results) if trouble is None else results
 
     def _checked(self, writes: Sequence[Write], settled: dict[int, WriteResult]) -> list[Row]:
         rows, seen = [], set()

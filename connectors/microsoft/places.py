@@ -36,12 +36,12 @@ class Places:
 
     def _learn(self) -> None:
         """Asks for the two folders that have names of their own. The app may lack the right to see the bin, which is a
-        folder of mail."""
+        folder of mail. The default folder's parent is the mailbox itself: what lies below it, and not below the bin, is there."""
         root = self._client.root
         bin_, default = self._client.read_all(
             [
                 Part("GET", address(f"{root}/mailFolders/deleteditems", select="id"), "/users/{user}/mailFolders/{folder}"),
-                Part("GET", address(f"{root}/contactFolders/contacts", select="id"), _FOLDER),
+                Part("GET", address(f"{root}/contactFolders/contacts", select="id,parentFolderId"), _FOLDER),
             ]
         )
         for reply in (bin_, default):
@@ -50,16 +50,18 @@ class Places:
         if not default.is_good:
             raise self._client.error_of(default, is_read=True)
         bin_id, default_id = (reply.body.get("id") if reply.is_good and isinstance(reply.body, dict) else None for reply in (bin_, default))
+        mailbox_id = default.body.get("parentFolderId") if isinstance(default.body, dict) else None
         with self._lock:
-            if isinstance(default_id, str):
-                self._known[default_id] = OUTSIDE
+            for id_ in (default_id, mailbox_id):
+                if isinstance(id_, str):
+                    self._known[id_] = OUTSIDE
             if isinstance(bin_id, str):
                 self._known[bin_id] = BIN
             self._has_bin = isinstance(bin_id, str)
 
     def _walk(self, folder_id: str) -> str:
-        """Goes up from a folder until one is known. What leads to none lies outside, or in the bin where that is the one
-        folder that we may not see."""
+        """Goes up from a folder until one is known. What leads neither to the mailbox nor to its contacts lies outside, or in
+        the bin where that is the one folder that we may not see."""
         at = folder_id
         for _ in range(DEEPEST):
             try:

@@ -27,7 +27,7 @@ _COLOUR = re.compile(r"none|preset(\d|1\d|2[0-4])")
 class MicrosoftSettings:
     """One connection's terms. Sizes count records."""
 
-    page_size: int = 200  # contacts on a page of changes
+    page_size: int = 600  # contacts on a page of changes: as many as a run decides at a time
     users_a_page: int = 999
     concurrency: int = 4  # requests of one mailbox at once; a $batch takes as many as it has parts
     global_concurrency: int = 16  # the same of the app over all its mailboxes, in one process: its limit is disputed

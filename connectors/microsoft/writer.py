@@ -12,7 +12,7 @@ from typing import Any
 
 from connectors.contract import Record, Value, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
-from connectors.mailboxes import FOREIGN_ID, INSIDE
+from connectors.mailboxes import FOREIGN_ID, INSIDE, told_of_records
 from connectors.microsoft import codec
 from connectors.microsoft.client import GraphClient, Part, Reply, segment
 from connectors.microsoft.faults import folder_gone
@@ -55,7 +55,7 @@ class Writer:
                     raise
                 break
             settled |= {row.at: self._result(row.write, answer) for row, answer in zip(part, answers, strict=True)}
-        results = [settled[at] for at in range(len(writes))]
+        results = told_of_records([settled[at] for at in range(len(writes))])
         troubles = [result.error for result in results if isinstance(result.error, ConnectionTrouble)]
         if troubles and len(troubles) == len(results) and not any(trouble.may_have_happened for trouble in troubles):
             raise max(troubles, key=lambda trouble: trouble.retry_after or 0.0)

@@ -30,6 +30,7 @@ MAILBOX_USERS = (("Ann", "Archer"), ("Bob", "Baker"), ("Gina", "Grant"), ("Hugo"
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
 MAILBOXES = (("ann@example.test", "Ann", "Archer"), ("bob@example.test", "Bob", "Baker"))
+CONTACTS_OF_EACH = 8  # of those, in Salesforce
 MOST_ROWS = 5_000_000
 LONGEST_CELL = 64 * 1024 * 1024  # a row with a long field is refused by Workbooks' rule, not by the CSV reader's
 TITLES = ("Buyer", "Head of Purchasing", "Operations Manager", "Engineer", None)
@@ -223,6 +224,7 @@ def _demo(world: World) -> None:
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
+    _mailbox_users_contacts(world)
     _personal_contacts(world)
     _personal_contacts_of_gina(world)
 
@@ -303,6 +305,31 @@ def _salesforce(world: World) -> None:
             world.salesforce.create_record("Contact", {**values, "Title": "Former colleague", **_stamps(world, rng)})
         if n >= 120 or n in (3, 4, 5):
             world.salesforce.create_record("Lead", {**values, "Company": company or "Unknown", "LeadSource": rng.choice(("Web", "Other"))})
+
+
+def _mailbox_users_contacts(world: World) -> None:
+    """Gives each user of a mailbox contacts to find in its folder, with more than a name and an e-mail address."""
+    rng = random.Random(world.seed + 3)
+    owners = {user["Name"]: user["Id"] for user in world.salesforce.list_records("User")}
+    for n, (owner, number) in enumerate((owner, number) for owner in MAILBOX_USERS for number in range(CONTACTS_OF_EACH)):
+        first, last = _PEOPLE[(3 * n) % 16], _LAST[(5 * n + n // 16) % 16]
+        company = f"{last} {rng.choice(('Partners', 'Logistics', 'Foods'))}"
+        account = world.salesforce.create_record("Account", {"Name": company, **_stamps(world, rng)})
+        values = {
+            "FirstName": first,
+            "LastName": last,
+            "Email": f"{first}.{last}.{n}@{_host(company)}".lower(),
+            "Title": rng.choice(TITLES),
+            "Department": rng.choice(("Purchasing", "Operations", None)),
+            "Phone": f"+44 20 7946 {n:04d}",
+            "MobilePhone": f"+44 7700 900{n:03d}" if number % 2 else None,
+            "MailingStreet": f"{n + 1} Market Street",
+            "MailingCity": "Leeds",
+            "MailingCountry": "United Kingdom",
+            "AccountId": account["Id"],
+            "OwnerId": owners[" ".join(owner)],
+        }
+        world.salesforce.create_record("Contact", {**values, **_stamps(world, rng)})
 
 
 def _stamps(world: World, rng: random.Random) -> dict[str, str]:

@@ -124,6 +124,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("mailboxes/settings/creation/", mailbox_settings.save_creation, "mailbox_creation_save"),
     ("mailboxes/groups/add/", mailbox_settings.add_group, "mailbox_group_add"),
     ("mailboxes/groups/<int:pk>/", mailbox_settings.show_group, "mailbox_group"),
+    ("mailboxes/copies/<int:pk>/sync/", prospects.sync_copy, "mailbox_copy"),
     ("mailboxes/<int:pk>/", mailboxes.show, "mailbox_detail"),
     ("mailboxes/<int:pk>/do/", mailboxes.do, "mailbox_do"),
     ("mailboxes/<int:pk>/test/", mailboxes.test, "mailbox_test"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -65,6 +65,14 @@ class Mapping:
 
     version: int
     rules: tuple[FieldRule, ...]
+
+    def with_blanks(self, allowed: bool) -> tuple[FieldRule, ...]:
+        """Returns the rules, in order, that let blanks go across both ways, or neither way."""
+        return self._with_blanks[allowed]
+
+    @cached_property
+    def _with_blanks(self) -> dict[bool, tuple[FieldRule, ...]]:
+        return {on: tuple(replace(rule, blank_to_peer=on, blank_to_crm=on) for rule in self.rules) for on in (True, False)}
 
     def newer_than(self, version: int) -> frozenset[int]:
         """Returns the ids of the rules that came or changed after a version of the table."""

@@ -129,13 +129,13 @@ def forced_fields(
     merge = Merge()
     pair = _Pair(crm, peer, users, 0.0)
     target: Side = "peer" if source == "crm" else "crm"
-    for rule in mapping.rules:
+    for rule, bare in zip(mapping.rules, mapping.with_blanks(also_blanks), strict=True):
         if fields is not None and rule.peer not in fields:
             continue
         if rule.survivorship is Survivorship.RESTRICTIVE:
             _most_restrictive(merge, replace(rule, direction=Direction.TO_PEER if target == "peer" else Direction.TO_CRM), pair)
         else:
-            _copy(merge, replace(rule, blank_to_peer=also_blanks, blank_to_crm=also_blanks), target, pair)
+            _copy(merge, bare, target, pair)
     return merge
 
 

@@ -72,8 +72,8 @@ def waiting_plan(context: RunContext) -> int | None:
 
 
 def settings_of(sync_pass: SyncPass) -> BrakeSettings:
-    """Returns the thresholds of a pass: the defaults, and what an admin set."""
-    return BrakeSettings(**sync_pass.settings.get("brakes", {}))
+    """Returns the thresholds of a pass: the defaults, and what an admin set; every mailbox has those of its pass."""
+    return BrakeSettings(**sync_pass.whole.settings.get("brakes", {}))
 
 
 def approve(context: RunContext, parked: list[Operation]) -> None:

@@ -3,7 +3,7 @@ when the sides agree (D10)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from connectors.contract import Record
 from reconciliation.core.merging import Conflict
@@ -50,9 +50,11 @@ def _bring_up_to_date(context: RunContext, binding: Binding, decision: PairDecis
     now = context.wiring.now()
     if conflicts:
         case = _case(context, binding, decision, conflicts)
+        known = {row.peer_field: row for row in ConflictField.objects.filter(case=case, state=ConflictField.State.OPEN)}
         for conflict in conflicts:
             values = _field(binding, conflict, decision.crm, decision.peer)
-            ConflictField.objects.update_or_create(case=case, peer_field=conflict.rule.peer, defaults=values)
+            if conflict.why == RESTORED or not _is_told(known.get(conflict.rule.peer), values):
+                ConflictField.objects.update_or_create(case=case, peer_field=conflict.rule.peer, defaults=values)
     standing = {c.rule.peer for c in conflicts}
     gone = ConflictField.objects.filter(case=case, state=ConflictField.State.OPEN).exclude(peer_field__in=standing)
     gone.update(state=ConflictField.State.AGREED, decided_at=now)
@@ -60,6 +62,12 @@ def _bring_up_to_date(context: RunContext, binding: Binding, decision: PairDecis
         Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
             state=Case.State.CLOSED, decision="solved", note="Both sides hold the same by now.", closed_at=now
         )
+
+
+def _is_told(row: ConflictField | None, values: Mapping[str, object]) -> bool:
+    """Tells whether the field waits already with these two values. Whoever looks a second time, from the other side above all, has
+    seen both and dates neither: why no rule decided is what was found at first."""
+    return row is not None and (row.crm_value, row.peer_value) == (values["crm_value"], values["peer_value"])
 
 
 def sentence(names: Iterable[str]) -> str:

@@ -58,7 +58,7 @@ class RunContext:
     reason: str = ""  # why a person decided this
     notes: list[str] = field(default_factory=list)  # what people read of the run beside its ledger
     expected: int | None = None  # how many records the run will have seen, once counted
-    counted: set[str] = field(default_factory=set)  # organisations that had their outcome before the sweep began
+    counted: dict[str, str] = field(default_factory=dict)  # what had its outcome before the sweep began -> its version then
     is_preview: bool = False
     is_pilot: bool = False
     only_ids: tuple[str, ...] = ()  # a pilot of hand-picked organisations

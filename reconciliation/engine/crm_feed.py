@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db.models import Max
 
 from connectors.contract import EVERYTHING, MINE, Op, Position, Record, Test, ViewTerms
+from connectors.errors import MappingError, RecordError
 from reconciliation.engine import lease as leases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.mailbox_terms import effective_of
@@ -30,8 +31,13 @@ class News:
 
     ids: list[str] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
+    versions: dict[str, str] = field(default_factory=dict)  # the last one that the feed names of each
     upto: int = 0
     is_whole: bool = True  # False: the feed does not reach back to where the mailbox stood
+
+    def is_as_read(self, record: Record) -> bool:
+        """Tells whether the feed speaks of the record as it was read; another worker may have added to the feed since."""
+        return self.versions.get(record.ref.id) == _version(record)
 
 
 def feed_of(sync_pass: SyncPass, object_type: str) -> CrmFeed:
@@ -128,17 +134,27 @@ def _version(record: Record) -> str:
 
 def _look_at_views(context: RunContext, feed: CrmFeed, changed: Sequence[Record], lease: leases.Lease) -> None:
     """Brings the members of every view in use up to date: of what changed at once, of everything once a day, since a view may
-    ask for what is no change of the record itself (the name of its account, the day)."""
-    now = context.wiring.now()
+    ask for what is no change of the record itself (the name of its account, the day). A view that the CRM refuses is set
+    aside, with the reason: it is the trouble of those who chose it, and of nobody else."""
     for view, users in _views_in_use(context, feed):
         lease.guard(context.crm.connector.request_timeout)
-        is_new = _describe(context, view) if view.described_at is None or now - view.described_at >= DESCRIBED_FOR else False
-        if view.why_not or not view.where:
-            continue
-        if is_new or view.compared_at is None or now - view.compared_at >= COMPARED_FOR:
-            _compare(context, feed, view, users)
-        elif changed:
-            _update_members(context, view, users, changed)
+        try:
+            _look_at_view(context, feed, view, users, changed)
+        except (RecordError, MappingError) as error:
+            view.why_not, view.described_at, view.compared_at = error.sentence, context.wiring.now(), None
+            view.save(update_fields=["why_not", "described_at", "compared_at"])
+
+
+def _look_at_view(context: RunContext, feed: CrmFeed, view: CrmView, users: list[str], changed: Sequence[Record]) -> None:
+    now = context.wiring.now()
+    is_new = _describe(context, view) if view.described_at is None or now - view.described_at >= DESCRIBED_FOR else False
+    if view.why_not or not view.where:
+        return
+    is_new = is_new or not view.is_read_for(users)
+    if is_new or view.compared_at is None or now - view.compared_at >= COMPARED_FOR:
+        _compare(context, feed, view, users)
+    elif changed:
+        _update_members(context, view, users, changed)
 
 
 def _views_in_use(context: RunContext, feed: CrmFeed) -> list[tuple[CrmView, list[str]]]:
@@ -182,7 +198,8 @@ def _compare(context: RunContext, feed: CrmFeed, view: CrmView, users: Sequence[
     _store(view, now, [id_ for id_ in before if id_ not in now])
     at = context.wiring.now()
     insert_rows([FeedChange(feed=feed, record_id=id_, owner_id=now.get(id_, ""), at=at) for id_ in moved])
-    CrmView.objects.filter(pk=view.pk).update(compared_at=at)
+    view.compared_at, view.users = at, list(users)
+    view.save(update_fields=["compared_at", "users"])
 
 
 def _update_members(context: RunContext, view: CrmView, users: Sequence[str], changed: Sequence[Record]) -> None:
@@ -208,9 +225,11 @@ def news_for(sync_pass: SyncPass, object_type: str, *, most: int) -> News:
     rows = FeedChange.objects.filter(feed=feed, pk__gt=sync_pass.feed_at or 0).order_by("pk")[:most]
     news = News(upto=sync_pass.feed_at or 0, is_whole=sync_pass.feed_at is not None and not _is_cut_off(feed, sync_pass.feed_at))
     seen: dict[str, None] = {}
-    for pk, record_id, is_deleted in rows.values_list("pk", "record_id", "is_deleted"):
+    for pk, record_id, version, is_deleted in rows.values_list("pk", "record_id", "version", "is_deleted"):
         news.upto = pk
         seen[record_id] = None
+        if version:  # blank: it entered or left a view, and is as it was
+            news.versions[record_id] = version
         (news.deleted.add if is_deleted else news.deleted.discard)(record_id)
     news.ids = list(seen)
     return news

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from django.db import IntegrityError, transaction
@@ -20,7 +21,7 @@ from reconciliation.core.overwritten import unseen_values
 from reconciliation.core.spellings import has_forgotten
 from reconciliation.engine import stop
 from reconciliation.engine.lease import Lease, LeaseLost
-from reconciliation.engine.threads import spread
+from reconciliation.engine.threads import crew
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Operation, Run
 from reconciliation.models.bulk import insert_rows, update_rows
@@ -43,6 +44,7 @@ class Done:
 
 
 Settle = Callable[[list[Done]], None]
+Answer = Callable[[], list[Done]]  # waits for what became of one call
 
 
 @dataclass(slots=True)
@@ -51,6 +53,29 @@ class Side:
 
     connection: Connection
     connector: Connector
+
+
+class _Waves:
+    """Operations that wait for their turn, so many at a time."""
+
+    def __init__(self, operations: Sequence[Operation], size: int) -> None:
+        self._waiting, self._size = iter(operations), size
+
+    def take(self) -> list[Operation]:
+        return list(islice(self._waiting, self._size))
+
+    def rest(self) -> Iterator[Operation]:
+        return self._waiting
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the waves of one send have shown of the connection so far. `apart` is the write set apart last, while no other
+    went through after it."""
+
+    went_through: int = 0
+    apart: Done | None = None
+    trouble: ConnectionTrouble | None = None
 
 
 class Executor:
@@ -126,37 +151,68 @@ class Executor:
         object_type = operations[0].object_type
         is_create = operations[0].kind == Operation.Kind.CREATE
         size = target.connector.batch_size(object_type, is_create=is_create)
-        waiting = iter(operations)
-        trouble: ConnectionTrouble | None = None
-        went_through = 0
-        apart: Done | None = None  # the write set apart last, while no other went through after it
         width = max(1, min(target.connector.concurrency, self.wiring.workers or 1))
-        while wave := list(islice(waiting, size * width * (4 if width > 1 else 1))):
-            if trouble is not None:
-                self._void(wave)
-                continue
+        waves = _Waves(operations, size * width * (4 if size == 1 < width else 1))
+        call = partial(_call, target.connector, object_type)
+        progress = _Progress()
+        if self.wiring.workers > 1 and len(operations) > size:
+            with crew(width) as start:
+                self._send_ahead(waves, target, size, lambda part: start(call, part).result, progress, settle)
+        else:
+            while wave := self._next(waves, target, progress):
+                self._look_at([d for part in _slices(wave, size) for d in call(part)], progress, settle)
+        if progress.trouble is not None:
+            raise progress.trouble
+
+    def _send_ahead(
+        self, waves: _Waves, target: Side, size: int, start: Callable[[list[Operation]], Answer], progress: _Progress, settle: Settle
+    ) -> None:
+        """Settles each wave while the next is on its way: the database does not wait for the network, nor the network for
+        it."""
+        under_way: list[Answer] = []
+        try:
+            while wave := self._next(waves, target, progress):
+                before, under_way = under_way, [start(part) for part in _slices(wave, size)]
+                self._look_at(_answers(before), progress, settle)
+        except stop.WritesStopped:
+            self._look_at(_answers(under_way), progress, settle)
+            raise
+        self._look_at(_answers(under_way), progress, settle)
+
+    def _next(self, waves: _Waves, target: Side, progress: _Progress) -> list[Operation]:
+        """Returns the next wave, claimed; none when there is no more, or the connection failed: then the rest is void. Raises
+        WritesStopped, LeaseLost."""
+        wave = waves.take()
+        if wave and progress.trouble is not None:
+            self._void([*wave, *waves.rest()])
+            return []
+        if wave:
             self.lease.guard(target.connector.request_timeout)
             try:
-                claimed = self._claim(wave)
+                self._claim(wave)
             except stop.WritesStopped:
-                self._void([*wave, *waiting])
+                self._void([*wave, *waves.rest()])
                 raise
-            slices = [claimed[i : i + size] for i in range(0, len(claimed), size)]
-            done = [d for part in self._call_all(target.connector, object_type, slices, width) for d in part]
-            succeeded = sum(d.error is None for d in done)
-            went_through += succeeded
-            # Two in a row with nothing between them are no record's own trouble.
-            if apart is None or succeeded:
-                done = _set_apart(done, went_through)
-            self._settle(done, settle)
-            trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble) and not d.is_alone), None)
-            if trouble is not None and apart is not None and not succeeded:
-                _join_again(apart)
-            apart = next((d for d in done if d.is_alone), None if succeeded else apart)
-        if trouble is not None:
-            raise trouble
+        return wave
 
-    def _claim(self, wave: list[Operation]) -> list[Operation]:
+    def _look_at(self, done: list[Done], progress: _Progress, settle: Settle) -> None:
+        """Settles a wave and notes what it says of the connection."""
+        if not done:
+            return
+        succeeded = sum(d.error is None for d in done)
+        progress.went_through += succeeded
+        apart = progress.apart
+        # Two in a row with nothing between them are no record's own trouble.
+        if apart is None or succeeded:
+            done = _set_apart(done, progress.went_through)
+        self._settle(done, settle)
+        trouble = next((d.error for d in done if isinstance(d.error, ConnectionTrouble) and not d.is_alone), None)
+        if trouble is not None and apart is not None and not succeeded:
+            _join_again(apart)
+        progress.trouble = progress.trouble or trouble
+        progress.apart = next((d for d in done if d.is_alone), None if succeeded else apart)
+
+    def _claim(self, wave: list[Operation]) -> None:
         """Marks the wave as sent. Raises LeaseLost when a newer holder has voided our intents (engine-rules 21), and
         WritesStopped while the switch is on, which the same statement asks."""
         now = self.wiring.now()
@@ -170,10 +226,6 @@ class Executor:
                 raise LeaseLost(self.lease.name)
         for op in wave:
             op.state, op.sent_at = Operation.State.SENT, now
-        return wave
-
-    def _call_all(self, connector: Connector, object_type: str, slices: list[list[Operation]], width: int) -> Iterator[list[Done]]:
-        yield from spread(min(width, self.wiring.workers))(lambda part: _call(connector, object_type, part), slices)
 
     def _settle(self, done: list[Done], settle: Settle) -> None:
         now = self.wiring.now()
@@ -189,10 +241,23 @@ class Executor:
             if item.error is None:  # whole answers, which a page of a thousand writes would hold all at once
                 item.operation.exchange = {}
 
+    def withdraw(self, operations: Sequence[Operation]) -> None:
+        """Takes back what was intended and not sent."""
+        if operations:
+            self._void(operations)
+
     def _void(self, operations: Sequence[Operation]) -> None:
         Operation.objects.filter(pk__in=[op.pk for op in operations], state=Operation.State.INTENDED).update(
             state=Operation.State.VOID, settled_at=self.wiring.now()
         )
+
+
+def _slices(wave: list[Operation], size: int) -> list[list[Operation]]:
+    return [wave[start : start + size] for start in range(0, len(wave), size)]
+
+
+def _answers(under_way: Sequence[Answer]) -> list[Done]:
+    return [done for answer in under_way for done in answer()]
 
 
 def _losers(intent: Intent) -> dict[str, object]:

@@ -61,7 +61,7 @@ def _whose(connection: Connection) -> list[str]:
 
 def preview_wanted(sync_pass: SyncPass) -> str:
     """Returns why an admin must look at a preview before anything is written, "" when one was looked at (C33)."""
-    if not is_closed(sync_pass):
+    if not is_closed(sync_pass) or sync_pass.is_over_mailboxes:  # each mailbox has a preview of its own to be looked at
         return ""
     seen = sync_pass.preview_seen
     if not seen:
@@ -76,7 +76,7 @@ def other_holder(sync_pass: SyncPass) -> SyncPass | None:
     mailbox has records of its own."""
     if sync_pass.mailbox_id is not None:
         return None
-    same_records = SyncPass.objects.filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
+    same_records = SyncPass.objects.whole().filter(peer=sync_pass.peer_id, mapping__peer_object=sync_pass.mapping.peer_object, is_on=True)
     return same_records.exclude(pk=sync_pass.pk).select_related("crm", "mapping").first()
 
 

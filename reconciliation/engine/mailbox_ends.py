@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 
 from connectors.contract import Record, Ref
 from connectors.mailboxes import BIN, INSIDE, OUTSIDE, PLACE
+from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
@@ -63,13 +64,19 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         is_merged = decision.reason == "merged_elsewhere"
         why = decision.sentence if is_merged else f"Contact {binding.crm_id} was deleted in {context.terms.crm_name}."
-        reason, answer = rules.MERGED if is_merged else rules.REMOVED, context.terms.ends.get(binding.peer_id, "")
-        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, answer))
+        reason = rules.MERGED if is_merged else rules.REMOVED
+        work.decide(rules.decide_removal(decision.record, bound, items.get(binding.peer_id), why, reason, context.terms))
 
 
 def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
-    """Lets the items of contacts that left the view leave the folder, where the setting says so (D8)."""
+    """Lets the items of contacts that left the view leave the folder, where the setting says so (D8). That a contact is out of
+    view may have been noted of another view than the present one."""
     hidden = [i for i in ids if i in work.bindings and work.bindings[i].is_out_of_view and _holds(work, i)]
+    if hidden and (context.view is None or not context.view.is_usable):
+        _wait_for_view(work, [i for i in hidden if not work.records[i].is_deleted])
+        return
+    shown = context.view.shown([work.records[i] for i in hidden]) if hidden else set()
+    hidden = [i for i in hidden if i not in shown]
     differs = set(Difference.objects.filter(binding__in=[work.bindings[i].pk for i in hidden]).values_list("binding", flat=True))
     hidden = [i for i in hidden if work.bindings[i].pk not in differs]  # what only the item says would be lost: it stays, marked
     items = read_inside(context, [work.bindings[i].peer_id for i in hidden]) if hidden else {}
@@ -77,8 +84,14 @@ def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> No
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
-        answer = context.terms.ends.get(binding.peer_id, "")
-        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, answer))
+        work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, context.terms))
+
+
+def _wait_for_view(work: PairWork, ids: Sequence[str]) -> None:
+    """What is in view is not known just now: nothing is concluded from that (I8)."""
+    for id_ in ids:
+        sentence = "Whether it is still out of view is not known just now; it is looked at again."
+        work.decide(PairDecision(work.records[id_], Outcome.HELD, "view_unknown", sentence))
 
 
 def _holds(work: PairWork, id_: str) -> bool:

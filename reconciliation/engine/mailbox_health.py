@@ -11,13 +11,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
 
 from connectors.errors import ConnectorError, MailboxRefused, NeedsAttention
+from reconciliation.engine.audit import audit
 from reconciliation.models import Connection, Mailbox, SyncPass
 
 LEAST_MANY, MANY_SHARE = 10, 0.1
 LATELY = timedelta(days=1)
+DONE = {Mailbox.State.SUSPENDED: "suspend mailbox", Mailbox.State.LEFT: "mailbox left"}  # in the audit log
 OF_THE_APP = ("invalid_client", "unauthorized_client")  # what is refused then is our registration
 
 
@@ -42,12 +45,19 @@ def note_failure(sync_pass: SyncPass, error: ConnectorError, now: datetime) -> b
         # So many at once did not leave or lose their consent: somebody changed what the connection may do. It is told once,
         # on the connection, and every mailbox goes on by itself when that is mended.
         return False
-    said = {"state_reason": _sentence(error), "state_by": "", "state_at": now}
     if isinstance(error, MailboxRefused) and error.is_gone:
-        rows.update(state=Mailbox.State.LEFT, **said)
+        _leave_alone(sync_pass, rows, Mailbox.State.LEFT, error, now)
     else:
-        rows.filter(failed_runs__gte=settings.MAILBOX_FAILURES).update(state=Mailbox.State.SUSPENDED, **said)
+        _leave_alone(sync_pass, rows.filter(failed_runs__gte=settings.MAILBOX_FAILURES), Mailbox.State.SUSPENDED, error, now)
     return True
+
+
+def _leave_alone(sync_pass: SyncPass, rows: QuerySet[Mailbox], state: Mailbox.State, error: ConnectorError, now: datetime) -> None:
+    """Lets no run go over the mailbox any more and writes it down, where it is still to be: nobody but the product did it."""
+    reason = _sentence(error)
+    with transaction.atomic():
+        if rows.update(state=state, state_reason=reason, state_by="", state_at=now):
+            audit(None, DONE[state], sync_pass.mailbox_address, reason=reason, connection=str(sync_pass.peer))
 
 
 def _sentence(error: ConnectorError) -> str:

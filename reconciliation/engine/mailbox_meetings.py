@@ -30,6 +30,13 @@ def accounts_of(context: RunContext, items: Sequence[Record]) -> dict[str, Accou
     return {id_: account_for(name, exact.get(name, ()), containing.get(name, ())) for id_, name in companies.items()}
 
 
+def hidden_of(context: RunContext, contacts: Sequence[Record]) -> frozenset[str]:
+    """Returns the ids of those contacts that are not in the mailbox's view, all of them where the view cannot be used."""
+    view = context.view
+    shown = view.shown(contacts) if view is not None and view.is_usable else set()
+    return frozenset(c.ref.id for c in contacts) - shown
+
+
 def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
     """Takes back decisions to change what the mailbox's user may not change, and to show what that user may not see: each is
     an issue of the mailbox."""
@@ -46,9 +53,12 @@ def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> N
         for id_ in some:
             decision = work.decisions[id_]
             kinds = {intent.kind for intent in decision.intents if intent.side == "crm"}
-            if decision.outcome is Outcome.CREATED and not may.read:
-                sentence = f"The mailbox's user may not see {decision.record.ref.object_type} {target}; it is not shown in the folder."
+            if not may.read and not kinds and not decision.is_link:
+                sentence = f"The mailbox's user may not see Contact {target}; nothing of it is shown in the folder."
                 work.decide(excluded(decision.record, "not_readable", sentence, crm=decision.crm))
+            elif decision.is_link and not may.read:
+                sentence = f"The mailbox's user may not see Contact {target}, which has its address; nothing is shown or changed."
+                work.decide(excluded(decision.record, "not_readable", sentence, peer=decision.peer))
             elif ("update" in kinds and not may.edit) or ("delete" in kinds and not may.delete):
                 work.decide(_not_allowed(context, decision, target, "delete" if "delete" in kinds else "edit"))
 
@@ -56,7 +66,9 @@ def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> N
 def _asks_for(context: RunContext, decision: PairDecision) -> list[str]:
     """Returns the CRM records that a decision needs a right to."""
     targets = [i.target_id for i in decision.intents if i.side == "crm" and i.target_id]
-    is_shown = decision.outcome is Outcome.CREATED and decision.crm is not None and decision.intents and decision.intents[0].side == "peer"
+    is_made = decision.outcome is Outcome.CREATED and decision.intents and decision.intents[0].side == "peer"
+    is_written = any(i.side == "peer" and i.kind == "update" for i in decision.intents)
+    is_shown = decision.crm is not None and (is_made or is_written or decision.is_link)
     if is_shown and decision.crm.fields.get("OwnerId") != context.terms.user_id:
         targets.append(decision.crm.ref.id)
     return targets
@@ -65,7 +77,9 @@ def _asks_for(context: RunContext, decision: PairDecision) -> list[str]:
 def _not_allowed(context: RunContext, decision: PairDecision, target: str, verb: str) -> PairDecision:
     sentence = f"The mailbox's user may not {verb} Contact {target} in {context.terms.crm_name}; nothing was changed there."
     remedy = f"Give the user the right to {verb} it and press Retry, or take the edit back in the mailbox."
-    opening = CaseOpening("error", NO_RIGHT, sentence, remedy)
-    return replace(
-        decision, outcome=Outcome.FAILED, reason=NO_RIGHT, sentence=sentence, intents=(), merge=None, is_link=False, case=opening
+    refused = replace(
+        decision, outcome=Outcome.FAILED, reason=NO_RIGHT, sentence=sentence, case=CaseOpening("error", NO_RIGHT, sentence, remedy)
     )
+    if decision.is_link:  # it is this contact all the same: without the link the folder would get a second one of it
+        return replace(refused, intents=tuple(i for i in decision.intents if i.side == "peer"))
+    return replace(refused, intents=(), merge=None)

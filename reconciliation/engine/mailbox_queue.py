@@ -6,7 +6,7 @@ nudges here, too: one that is lost frees its mailbox after LOST_AFTER, one that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,6 +21,7 @@ TASK = "reconciliation.mailbox_jobs.run_mailbox"
 LOST_AFTER = timedelta(minutes=5)
 LOOKED_AT_LEAST = 10  # due rows a query brings, beside some for each that there is room for
 OFF_FOR = timedelta(minutes=5)  # a mailbox that has the pass switched off is looked at again after so long
+ROWS_A_STATEMENT = 200
 PER_CHANNEL = 2  # tasks: one at work, one that waits for it
 FOLLOWS = ("interval_seconds", "time_budget_seconds", "full_every_days", "overlap_seconds")
 # A mailbox that was never started runs as well, once it is known whose it is: as a preview, which somebody looks at (C33).
@@ -53,6 +54,28 @@ def follow(child: SyncPass) -> None:
         SyncPass.objects.filter(pk=child.pk).update(**changed)
         for name, value in changed.items():
             setattr(child, name, value)
+
+
+def follow_all(parent: SyncPass, now: datetime) -> int:
+    """Lets every mailbox's row have what people set of the pass as a whole, at once, and returns how many changed. One whose next
+    turn lies further away than the interval now is comes to its own place in it; what waits because of trouble goes on waiting."""
+    values = {name: getattr(parent, name) for name in FOLLOWS}
+    children = SyncPass.objects.filter(parent=parent)
+    changed = children.exclude(**values).update(**values)
+    interval = timedelta(seconds=parent.interval_seconds)
+    late = children.filter(RUNS, next_due_at__gt=now + interval, trouble_count=0).exclude(FIRST)
+    for rows in _in_parts(late.only("pk")):
+        for row in rows:
+            row.next_due_at = next_turn(row, now, parent.interval_seconds)
+        SyncPass.objects.bulk_update(rows, ["next_due_at"])
+    return changed
+
+
+def _in_parts(rows: QuerySet[SyncPass]) -> Iterator[list[SyncPass]]:
+    """Yields the rows that were found, some at a time: a thousand parameters are too many for one statement."""
+    found = list(rows)
+    for start in range(0, len(found), ROWS_A_STATEMENT):
+        yield found[start : start + ROWS_A_STATEMENT]
 
 
 def is_switched_on(parent: SyncPass, mailbox: Mailbox) -> bool:

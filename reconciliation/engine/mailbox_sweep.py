@@ -3,16 +3,17 @@ the CRM, by the feed that all mailboxes share. A mailbox that is new, or whose v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from connectors.contract import Record, Ref
 from connectors.errors import ConnectorError, RecordGone
-from connectors.mailboxes import CATEGORIES, FOLDER_GONE, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
+from connectors.mailboxes import BIN, CATEGORIES, FOLDER_GONE, FOREIGN_ID, INSIDE, OUTSIDE, PLACE, ContactChanges, Folder
 from reconciliation.core.operations import Intent
 from reconciliation.engine import (
     brakes,
@@ -20,6 +21,7 @@ from reconciliation.engine import (
     gate,
     mailbox_ends,
     mailbox_terms,
+    pair_cases,
     pair_previews,
     pair_reads,
     pair_sweep,
@@ -29,15 +31,18 @@ from reconciliation.engine import (
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_view import view_of
+from reconciliation.engine.pair_recovery import BRING_IN
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, LookAgain, Mailbox, Operation, Run
-from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM
+from reconciliation.models.bulk import update_rows
+from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM, ITEM_GONE
 
-PIECE_ROWS = 400
+PIECE_ROWS = 600  # full batches of 20, 24 and 200 alike
 NEWS_ROWS = 2000
 FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
-BRING_IN, BRINGING = "bring_in", "bringing_in"  # why a contact is looked at again; BRINGING: a run is, or died, at it
+BRINGING = "bringing_in"  # why a contact is looked at again: a run is, or died, at bringing it in
+MOVES = (BRING_IN, BRINGING)
 
 Ended = tuple[str, str]
 
@@ -54,6 +59,7 @@ class Round:
 def sweep(context: RunContext, order: Order) -> Ended:
     """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
     ends = None if order.budget is None else context.wiring.monotonic() + order.budget
+    pair_cases.take_up_answered(context)
     fresh = _read_feed(context, order)
     _set_view(context)  # anew: the feed may have read what it asks for
     if order.is_full:
@@ -155,8 +161,9 @@ def _settle_making(context: RunContext, found: Sequence[Folder]) -> None:
 
 
 def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
-    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
-    if order.asked_at is not None:  # a thousand that were asked for at once need one read
+    is_unread = context.view is not None and not context.view.is_usable
+    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED and not is_unread else timedelta(0)
+    if order.asked_at is not None and not is_unread:  # a thousand that were asked for at once need one read
         good_for = max(good_for, context.wiring.now() - order.asked_at)
     return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
 
@@ -234,15 +241,31 @@ def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
 
 
 def _rename(context: RunContext, renamed: Any) -> None:
+    """Lets links follow to the new ids of their items. Where two linked items became one, the second link stays behind: its item
+    is not there any more, and the rules for deletions say what becomes of it."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    taken = set(rows.filter(peer_id__in=renamed.values()).values_list("peer_id", flat=True))
     for old, new in renamed.items():
-        Binding.objects.filter(sync_pass=context.sync_pass, peer_id=old, is_tombstone=False).update(peer_id=new)
+        if new not in taken and rows.filter(peer_id=old).update(peer_id=new):
+            taken.add(new)
 
 
 def _process_items(context: RunContext, items: Sequence[Record]) -> None:
     for start in range(0, len(items), PIECE_ROWS):
         piece = _whole(context, items[start : start + PIECE_ROWS])
         _rebind_moved(context, piece)
-        process_page(context, "peer", [r for r in piece if f"peer:{r.ref.id}" not in context.counted])
+        process_page(context, "peer", _not_done_yet(context, "peer", piece))
+
+
+def _not_done_yet(context: RunContext, side: str, records: Sequence[Record]) -> list[Record]:
+    """Returns the records without those that had their outcome earlier in this run and are as they were then, or as we wrote
+    them since. Any other change is told once only: whoever passes it by has lost it."""
+    done = {r.ref.id: context.counted[f"{side}:{r.ref.id}"] for r in records if f"{side}:{r.ref.id}" in context.counted}
+    if not done:
+        return list(records)
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, **{f"{side}_id__in": list(done)})
+    written = dict(rows.values_list(f"{side}_id", f"{side}_version"))
+    return [r for r in records if r.ref.id not in done or r.is_deleted or r.version not in (done[r.ref.id], written.get(r.ref.id))]
 
 
 def _whole(context: RunContext, items: Sequence[Record]) -> list[Record]:
@@ -268,9 +291,12 @@ def _rebind_moved(context: RunContext, items: Sequence[Record]) -> None:
     ]
     here = {r.ref.id for r in items}
     places = mailbox_ends.where_they_are(context, [b.peer_id for b in rows if b.peer_id not in here])
+    ids = [r.ref.id for r in named.values()]
+    taken = set(Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids).values_list("peer_id", flat=True))
     for row in rows:
-        if row.peer_id not in here and places[row.peer_id] != INSIDE and not context.is_preview:
-            row.peer_id = named[row.crm_id].ref.id
+        item = named[row.crm_id].ref.id
+        if row.peer_id not in here and places[row.peer_id] != INSIDE and item not in taken and not context.is_preview:
+            row.peer_id = item
             row.save(update_fields=["peer_id"])
 
 
@@ -294,14 +320,28 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
 
     def settle(done: list[Done]) -> None:
         brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
+        _follow_moves(context, {asked[i.operation.pk]: i.record for i in done if i.error is None and i.record is not None})
         failed = [item for item in done if item.error is not None and not isinstance(item.error, RecordGone)]
         context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in failed)
         _owe_bringing_in(context, [item.operation.target_id for item in failed])
 
     operations = context.executor.intend(intents)
+    asked = {op.pk: id_ for id_, op in zip(ids, operations, strict=True) if op is not None}
     _owe_bringing_in(context, [id_ for id_, op in zip(ids, operations, strict=True) if op is None])  # somebody else is at it
     context.executor.send("peer", [op for op in operations if op is not None], settle)
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
+
+
+def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> None:
+    """Lets links follow to where we moved their items, with the move itself: the original in the bin is no deletion of its
+    user's. The versions that our moves made date nobody's edit."""
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    taken = set(links.filter(peer_id__in=[r.ref.id for r in moved.values()]).values_list("peer_id", flat=True)) - moved.keys()
+    rows = [row for row in links.filter(peer_id__in=moved) if moved[row.peer_id].ref.id not in taken]
+    for row in rows:
+        record = moved[row.peer_id]
+        row.peer_id, row.peer_version = record.ref.id, record.version or row.peer_version
+    update_rows(rows, ["peer_id", "peer_version"])
 
 
 def _plan_bringing_in(context: RunContext, ids: Sequence[str]) -> None:
@@ -350,7 +390,11 @@ def _gone_of(context: RunContext, round_: Round) -> list[str]:
 
 
 def _process_gone(context: RunContext, ids: Sequence[str]) -> None:
-    """Decides for linked items that left the folder, once it was asked where each lies: no list of changes says it (I8)."""
+    """Decides for linked items that left the folder, once it was asked where each lies: no list of changes says it (I8). What a
+    move of ours was not answered about may be gone by that."""
+    moving = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", reason__in=MOVES)
+    under_way = set(moving.values_list("record_id", flat=True)) if ids else set()
+    ids = [id_ for id_ in ids if id_ not in under_way]
     again: list[str] = []
     for start in range(0, len(ids), PIECE_ROWS):
         places = mailbox_ends.where_they_are(context, ids[start : start + PIECE_ROWS])
@@ -379,8 +423,9 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
     fresh = _as_they_are_still(context, fresh)
     while news.ids:
         relevant = _relevant(context, news.ids, fresh)
-        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in fresh])
-        records = [fresh.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
+        known = {id_: fresh[id_] for id_ in relevant if id_ in fresh and news.is_as_read(fresh[id_])}
+        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in known])
+        records = [known.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
         _process_contacts(context, records)
         context.save_pass(feed_at=news.upto)
         context.show_progress()
@@ -391,13 +436,15 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
 
 
 def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
-    """Returns those records that this run did not write since it read them: what they said before would pass for an edit that
-    takes ours back."""
+    """Returns those records that this run neither wrote nor compared since it read them: what they said before would pass for an
+    edit that takes ours back, or that of a user who was there in between."""
     if not fresh:
         return fresh
     rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
-    written = set(rows.values_list("target_id", flat=True))
-    return {id_: record for id_, record in fresh.items() if id_ not in written}
+    later = set(rows.values_list("target_id", flat=True))
+    links = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, synced_at__gte=context.run.started_at)
+    later.update(links.values_list("crm_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in later}
 
 
 def _deleted(context: RunContext, id_: str) -> Record:
@@ -419,7 +466,7 @@ def _process_contacts(context: RunContext, records: Iterable[Record]) -> None:
         piece = all_[start : start + PIECE_ROWS]
         shown = context.view.shown(piece)
         bound = note_views(context, piece, shown)
-        open_ = [r for r in piece if f"crm:{r.ref.id}" not in context.counted]
+        open_ = _not_done_yet(context, "crm", piece)
         process_page(context, "crm", [r for r in open_ if r.ref.id in bound or r.ref.id in shown])
 
 
@@ -464,16 +511,41 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 
 
 def retry_owed(context: RunContext) -> None:
-    """As in every two-way pass; what could not be brought in, and still bears the category, is tried again."""
-    rows = LookAgain.objects.due().filter(sync_pass=context.sync_pass)
-    ids = list(rows.filter(reason__in=(BRING_IN, BRINGING)).values_list("record_id", flat=True)[:PIECE_ROWS])
+    """As in every two-way pass; what lies outside our folder with the category is brought in, whatever it is owed a look for:
+    that it could not be before, or that a write of it was not answered. Its list of changes may have told of it already."""
+    _process_gone(context, _waiting_for_items(context))
+    ids = pair_sweep.look_again(context, _is_to_be_brought)
     if ids:
-        found = pair_reads.read(context, "peer", ITEM, ids)
-        rows.filter(record_id__in=ids).update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
-        shared = [id_ for id_, r in found.items() if _is_shared(r)]
-        _process_items(context, _bring_in(context, shared))
-        rows.filter(record_id__in=ids, reason=BRINGING).delete()
-    pair_sweep.retry_owed(context)
+        rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=ids)
+        rows.update(reason=BRINGING)  # what fails again is noted again, and a death keeps them all
+        _process_items(context, _bring_in(context, ids))
+        done = rows.filter(reason=BRINGING)
+        gone = list(done.values_list("record_id", flat=True))
+        done.delete()
+        _process_gone(context, _linked(context, gone))  # what its list of changes told was passed over as long as a move was at it
+
+
+def _is_to_be_brought(row: LookAgain, record: Record | None) -> bool:
+    """Tells whether an item is to be brought in: it is shared, or a move of ours that was not answered may have got as far as
+    putting the original into the bin; the mailbox finds the copy then."""
+    if row.side != "peer" or (record is not None and _is_shared(record)):
+        return row.side == "peer"
+    place = BIN if record is None else record.fields.get(PLACE, INSIDE)
+    return place == BIN and row.reason in MOVES
+
+
+def _linked(context: RunContext, ids: Sequence[str]) -> list[str]:
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids)
+    return list(rows.values_list("peer_id", flat=True))
+
+
+def _waiting_for_items(context: RunContext) -> list[str]:
+    """Returns the linked items that were not in the folder when their contact was looked at, and that no list of changes told of
+    since: it did before the link was known, where a contact was made and our side died."""
+    now = context.wiring.now()
+    due = LookAgain.objects.due().filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass, side="crm", reason=ITEM_GONE)
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=due.values("record_id"))
+    return list(links.values_list("peer_id", flat=True)[:PIECE_ROWS])
 
 
 def apply(context: RunContext, preview_id: int) -> Ended:

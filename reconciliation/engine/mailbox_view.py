@@ -55,5 +55,5 @@ def view_of(sync_pass: SyncPass, wanted: str, user_id: str, object_type: str) ->
     if wanted in (MINE, EVERYTHING):
         return View(wanted, user_id)
     row = view_row(sync_pass, wanted, object_type)
-    why = row.why_not or ("" if row.described_at else "It was not read yet.")
+    why = row.why_not or ("" if row.described_at and row.is_read_for([user_id]) else "It was not read yet.")
     return View(row.scope, user_id, row.pk, row.where, row.fingerprint, why)

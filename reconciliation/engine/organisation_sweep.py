@@ -125,7 +125,7 @@ def retry_owed(context: RunContext) -> None:
     outcomes = process_page(context, ready)
     owed = [id_ for id_, decision in outcomes.items() if decision.outcome is Outcome.HELD]
     rows.filter(crm_id__in=[id_ for id_ in ids if id_ not in owed]).update(is_retry_due=False)
-    context.counted.update(outcomes)
+    context.counted.update(dict.fromkeys(outcomes, ""))
 
 
 def apply(context: RunContext, preview_id: int) -> tuple[str, str]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
 
 from connectors.contract import Record
+from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Case, RememberedPair
-from reconciliation.passes.pairs import PairDecision
+from reconciliation.models import Case, LookAgain, RememberedPair
+from reconciliation.passes.pairs import NOT_VISIBLE, PairDecision
 from reconciliation.store import encode_fields
 
+QUESTION = "case:"  # what a contact waits for that may be an item of the folder, before the key of the case
 POINTER = "pointer"  # the peer does not take the id of the record that it belongs to; the record itself went through
 
 
@@ -102,6 +104,7 @@ def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[s
     only be refused again. An edit, and Retry, let them be tried."""
     by_id = {r.ref.id: r for r in records}
     rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN)
+    rows = rows.exclude(reason=NOT_VISIBLE)  # it holds nothing that could be refused
     if not rows.exists():  # as nearly always: not worth asking for two thousand records
         return {}
     rows = rows.filter(crm_id__in=by_id) if side == "crm" else rows.filter(peer_id__in=by_id)
@@ -113,18 +116,39 @@ def waiting(context: RunContext, side: str, records: Sequence[Record]) -> dict[s
     return found
 
 
+def asked_about(context: RunContext, ids: Collection[str]) -> dict[str, str]:
+    """Returns those of these contacts which may be an item of the folder, as a person is asked (D7) -> what they wait for: the folder
+    would hold them twice."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.EXISTS, state=Case.State.OPEN)
+    found = {}
+    for pk, candidates in rows.values_list("pk", "candidates") if ids else ():
+        found.update(dict.fromkeys({c["peer_id"] for c in candidates} & set(ids), f"{QUESTION}{pk}"))
+    return found
+
+
+def take_up_answered(context: RunContext) -> None:
+    """Has the next run look at contacts that waited for a question which is open no more."""
+    rows = LookAgain.objects.filter(sync_pass=context.sync_pass, waits_for__startswith=QUESTION)
+    asked = {text: text.removeprefix(QUESTION) for text in rows.values_list("waits_for", flat=True)}
+    if asked:
+        open_ = set(Case.objects.filter(pk__in=asked.values(), state=Case.State.OPEN).values_list("pk", flat=True))
+        LookAgain.objects.take_up([text for text, pk in asked.items() if int(pk) not in open_])
+
+
 def asked_about_deletion(context: RunContext, work: PairWork, ids: Sequence[str]) -> dict[str, str]:
-    """Returns record id -> sentence of the open question what becomes of its deleted counterpart, for links of mailboxes: no
-    list of changes tells more of it, and looking again and again would not either."""
+    """Returns record id -> sentence of the open case about its deleted counterpart, for links of mailboxes: a question what
+    becomes of it, or a deletion that was refused. No list of changes tells more of it, and looking again would not either."""
     if not ids or not context.terms.kind.is_mailbox:
         return {}
     by_peer = {work.bindings[id_].peer_id: id_ for id_ in ids}
-    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.DELETION, state=Case.State.OPEN, peer_id__in=by_peer)
-    return {by_peer[peer_id]: sentence for peer_id, sentence in rows.values_list("peer_id", "sentence")}
+    rows = Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN, peer_id__in=by_peer)
+    rows = rows.filter(kind__in=(Case.Kind.DELETION, Case.Kind.ERROR))
+    return {by_peer[c.peer_id]: c.sentence for c in rows if c.kind == Case.Kind.DELETION or c.crm_fields.get(PLACE, INSIDE) != INSIDE}
 
 
 def close_solved(context: RunContext, work: PairWork) -> None:
     """Closes the error and remap cases of records that went through, and questions of mailboxes that answered themselves."""
+    _close_seen(context, work)
     went = [d for d in work.decisions.values() if d.outcome in (Outcome.CREATED, Outcome.UPDATED) or d.reason in ("linked", "equal")]
     ids = [d.record.ref.id for d in went]
     if not ids:
@@ -134,4 +158,18 @@ def close_solved(context: RunContext, work: PairWork) -> None:
     of_mailboxes = Q(kind__in=(Case.Kind.EXISTS, Case.Kind.DELETION))
     rows.filter(Q(kind=Case.Kind.ERROR) | Q(kind=Case.Kind.REMAP, reason="several") | of_mailboxes).update(
         state=Case.State.CLOSED, decision="solved", note="A later run went through.", closed_at=context.wiring.now()
+    )
+
+
+def _close_seen(context: RunContext, work: PairWork) -> None:
+    """Closes the cases of links whose CRM record could not be seen and is seen again, or is known by now to be gone."""
+    rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, reason=NOT_VISIBLE, state=Case.State.OPEN)
+    if not rows.exists():
+        return
+    known = {d.crm.ref.id for d in work.decisions.values() if d.crm is not None}
+    if work.side == "crm":
+        known |= {id_ for id_, d in work.decisions.items() if d.reason not in (NOT_VISIBLE, "interrupted")}
+    ended = {b.crm_id for b in work.bindings.values() if b.is_tombstone}
+    rows.filter(crm_id__in=known | ended).update(
+        state=Case.State.CLOSED, decision="solved", note="It can be seen again, or its link ended.", closed_at=context.wiring.now()
     )

@@ -3,11 +3,11 @@ kept for a day."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from connectors.contract import Record, Ref
 from reconciliation.core.transforms import USER_PAIR
@@ -95,6 +95,25 @@ def creates_in_doubt(context: RunContext, records: Iterable[Record]) -> set[str]
         rows = rows.filter(run__sync_pass=context.sync_pass)
     # Few are open at any time, and they have an index; asking for every record of the page would cost more than finding them.
     return {refs[ref] for ref in rows.values_list("source_ref", flat=True) if ref in refs}
+
+
+def end_of_journal() -> int:
+    """Returns the key of the journal's last row."""
+    return Operation.objects.aggregate(last=Max("pk"))["last"] or 0
+
+
+def made_meanwhile(context: RunContext, keys: Collection[str], since: tuple[int, datetime]) -> dict[str, bool]:
+    """Returns those keys that creates of other runs in the CRM bear, which are under way or were settled since then (a row of the
+    journal, and the time of day): whether it was made, False where that is not known yet."""
+    if not keys:
+        return {}
+    rows = Operation.objects.filter(connection=context.crm.connection, kind=Operation.Kind.CREATE, name_key__in=set(keys))
+    made = Q(state=Operation.State.CONFIRMED) & (Q(pk__gt=since[0]) | Q(settled_at__gte=since[1]))
+    rows = rows.filter(made | Q(state__in=Operation.OPEN)).exclude(run=context.run)
+    found: dict[str, bool] = {}
+    for key, state in rows.values_list("name_key", "state"):
+        found[key] = found.get(key, True) and state == Operation.State.CONFIRMED
+    return found
 
 
 def by_keys(

@@ -16,13 +16,14 @@ from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import cases, pair_bases, pair_cases, pair_reads, pair_trouble, recovery
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Binding, Case, LookAgain, Operation
+from reconciliation.models import Binding, Case, LookAgain, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
 from reconciliation.passes.organisations import CLOCKS_DIFFER
 from reconciliation.passes.pairs import ADOPTED
 from reconciliation.store import decode_fields
 
 OWED_A_RUN = 1000
+BRING_IN = "bring_in"  # why an item of a mailbox is looked at again: it is to be moved into our folder
 
 
 def recover(context: RunContext, left: WorkLeft) -> None:
@@ -40,7 +41,7 @@ def _look_again_at_updates(context: RunContext) -> None:
     """What was sent and not answered is compared anew, whether it was done or not."""
     rows = Operation.objects.filter(run__sync_pass=context.sync_pass, state=Operation.State.SENT).exclude(run=context.run)
     for op in rows.exclude(kind=Operation.Kind.CREATE):
-        _look_again(context, Ref.parse(op.source_ref), "in_doubt")
+        _look_again(context, Ref.parse(op.source_ref), BRING_IN if PLACE in op.after else "in_doubt")
 
 
 def _settle_creates(context: RunContext) -> None:
@@ -103,7 +104,19 @@ def _keys(context: RunContext, op: Operation) -> tuple[str, ...]:
     return context.terms.kind.keys(record) or ((op.name_key,) if op.name_key else ())
 
 
+def _not_of_before(context: RunContext, op: Operation, found: Sequence[Record]) -> list[Record]:
+    """Returns those that this create can have made: an item that an earlier one made, or whose link ended, bears the marker of its
+    contact still, in the bin above all."""
+    ids = [r.ref.id for r in found]
+    made = Operation.objects.filter(connection=op.connection, kind=Operation.Kind.CREATE, state=Operation.State.CONFIRMED)
+    known = set(made.filter(object_type=op.object_type, target_id__in=ids).values_list("target_id", flat=True))
+    known.update(Tombstone.objects.filter(sync_pass=context.sync_pass, peer_id__in=ids).values_list("peer_id", flat=True))
+    return [r for r in found if r.ref.id not in known]
+
+
 def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
+    if found and side == "peer" and context.terms.kind.is_mailbox:
+        found = _not_of_before(context, op, found)
     taken, own = pair_reads.holders(context, side, [r.ref.id for r in found]), Ref.parse(op.source_ref).id
     # One that the sweep of its own side met first is bound to our source already: it was made all the same.
     free = sorted((r for r in found if taken.get(r.ref.id, own) == own), key=lambda r: (r.is_deleted, r.ref.id not in taken, r.ref.id))

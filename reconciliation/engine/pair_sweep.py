@@ -3,7 +3,7 @@ cursor of its own. A feed that an earlier run left unfinished comes first."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,14 +11,16 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from connectors.contract import All, Condition, Op, Page, Position, Record, Test
+from connectors.contract import All, Condition, Op, Page, Position, Record, Ref, Test
+from connectors.mailboxes import BIN, PLACE
 from reconciliation.core.conditions import as_condition, holds
 from reconciliation.core.ledger import Outcome
-from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, presence, previews
+from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, pair_trouble, presence, previews
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
 from reconciliation.models.bulk import update_rows
+from reconciliation.passes.pairs import NOT_VISIBLE
 
 PAGE_ROWS = {"crm": 2000, "peer": 1000}  # as many as one answer holds: a full comparison costs pages, nothing else
 PIECE_ROWS = 360  # as many are decided and written at a time: memory follows what changed in a piece, not in a page
@@ -174,8 +176,15 @@ def _count_backlog(context: RunContext, feed: Feed) -> None:
 def retry_owed(context: RunContext) -> None:
     """Takes up the records that are owed a second look and are due. One that is held again and again is looked at less and
     less often, so that it keeps none from its turn and costs a quiet run nothing."""
+    look_again(context, lambda row, record: False)
+
+
+def look_again(context: RunContext, is_left: Callable[[LookAgain, Record | None], bool]) -> list[str]:
+    """As `retry_owed`, but for records that are left to the caller: their rows stay, and their ids are returned. Each is shown
+    as it is now, None where it is gone."""
+    left: list[str] = []
     if context.sync_pass.hold_reason:
-        return
+        return left
     now = context.wiring.now()
     due = LookAgain.objects.due().filter(Q(due_at=None) | Q(due_at__lte=now), sync_pass=context.sync_pass)
     rows = list(due.order_by("tries", "pk")[:OWED_ROWS])
@@ -184,11 +193,31 @@ def retry_owed(context: RunContext) -> None:
         groups.setdefault((row.side, row.object_type), []).append(row)
     for (side, object_type), some in groups.items():
         found = pair_reads.read(context, side, object_type, (row.record_id for row in some))
-        outcomes = process_page(context, side, list(found.values()))
+        mine = [row.record_id for row in some if is_left(row, found.get(row.record_id))]
+        left += mine
+        found = {id_: record for id_, record in found.items() if id_ not in mine}
+        some = [row for row in some if row.record_id not in mine]
+        outcomes = process_page(context, side, [*found.values(), *_missing(context, side, some, found)])
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
-        LookAgain.objects.filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
-        _put_off([row for row in some if row.record_id in waiting], now)
-        context.counted.update(f"{side}:{id_}" for id_ in outcomes)
+        # What waits for another record, or a person, was noted anew.
+        LookAgain.objects.due().filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
+        put_off = [row for row in some if row.record_id in waiting]
+        _put_off(put_off, now)
+        late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
+        pair_trouble.tell_not_visible(context, side, late)
+        context.counted.update({f"{side}:{id_}": found[id_].version if id_ in found else "" for id_ in outcomes})
+    return left
+
+
+def _missing(context: RunContext, side: str, rows: list[LookAgain], found: Collection[str]) -> list[Record]:
+    """Returns those records, as deleted ones, that are not there: what became of them is asked again where that was not known, and
+    what was decided about a mailbox's record that is gone is still to be done."""
+    is_mailbox = context.terms.kind.is_mailbox
+    if side == "peer" and not is_mailbox:
+        return []
+    system, fields = pair_reads.side_of(context, side).connector.system, {PLACE: BIN} if side == "peer" else {}
+    lost = [row for row in rows if row.record_id not in found and (is_mailbox or row.reason in (NOT_VISIBLE, "retry"))]
+    return [Record(Ref(system, row.object_type, row.record_id), dict(fields), is_deleted=True) for row in lost]
 
 
 def _put_off(rows: list[LookAgain], now: datetime) -> None:

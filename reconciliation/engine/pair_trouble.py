@@ -21,7 +21,7 @@ from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
-from reconciliation.passes.pairs import KEPT, PairDecision
+from reconciliation.passes.pairs import ASKED, KEPT, NOT_VISIBLE, PairDecision
 from reconciliation.store import decode_fields
 
 NOT_OWED = {
@@ -79,7 +79,7 @@ def owe(context: RunContext, work: PairWork) -> None:
     """Notes the records that are held for a while, or kept away by the link of another: no edit brings them back, since the
     cursor goes by."""
     held = {i: d for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in NOT_OWED}
-    held |= {i: d for i, d in work.decisions.items() if d.reason == KEPT and d.kept_on}
+    held |= {i: d for i, d in work.decisions.items() if d.reason in (KEPT, ASKED) and d.kept_on}
     now = context.wiring.now()
     rows = [
         LookAgain(
@@ -89,7 +89,7 @@ def owe(context: RunContext, work: PairWork) -> None:
             record_id=id_,
             reason=d.reason,
             since=now,
-            waits_for=d.kept_on if d.reason == KEPT else "",
+            waits_for=d.kept_on if d.reason in (KEPT, ASKED) else "",
         )
         for id_, d in held.items()
     ]
@@ -107,6 +107,21 @@ def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str)
     common = {"sync_pass": context.sync_pass, "side": side, "reason": reason, "since": context.wiring.now()}
     rows = [LookAgain(object_type=ref.object_type, record_id=ref.id, **common) for ref in refs]
     insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
+
+
+def tell_not_visible(context: RunContext, side: str, ids: Iterable[str]) -> None:
+    """Opens a case for links whose CRM record could not be seen in run after run. It was deleted so long ago that the recycle
+    bin forgot it, or our user may not see it: nothing is deleted for that (I8), and nobody else would ever hear of it."""
+    for binding in Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, **{f"{side}_id__in": set(ids)}):
+        about = {"crm_type": binding.crm_type, "crm_id": binding.crm_id, "peer_id": binding.peer_id}
+        sentence = (
+            f"{binding.crm_type} {binding.crm_id} cannot be seen by our user: it was deleted for good, or hidden from us. It is linked "
+            f"to {binding.peer_type} {binding.peer_id}, which was left as it is."
+        )
+        remedy = "Let our user see it; this case closes by itself then. If it is gone for good, delete its counterpart, too."
+        opening = CaseOpening("error", NOT_VISIBLE, sentence, remedy)
+        record = Record(Ref(context.crm.connector.system, binding.crm_type, binding.crm_id), {})
+        cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=about, name=binding.name)
 
 
 def release(sync_pass: SyncPass) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connectors.contract import Record
 from connectors.errors import ConnectorError
@@ -25,6 +26,7 @@ class PairWork:
     asked: dict[str, frozenset[str]] = field(default_factory=dict)  # the peer's fields that are open questions since a restore
     returned: set[str] = field(default_factory=set)  # the CRM's record was deleted and is there again
     owner_of: dict[tuple[str, str, str], str] = field(default_factory=dict)  # (connection side, object type, writer key) -> record id
+    searched_at: tuple[int, datetime] | None = None  # the journal's last row, and when, before counterparts were searched for
     again: set[str] = field(default_factory=set)  # somebody changed one of the sides meanwhile: read and decide again
     tried: set[str] = field(default_factory=set)  # read and decided again once already
     unwritten: dict[str, int] = field(default_factory=dict)  # how many writes of the decision did not go through yet

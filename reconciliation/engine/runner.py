@@ -139,7 +139,7 @@ def _run(sync_pass: SyncPass, run: Run, lease: leases.Lease, sides: list[Side], 
             previews.begin(context)
         else:
             work.recover(context, left)
-            if left.retries and not context.is_pilot:
+            if left.retries and not context.is_pilot and not order.apply_of:  # it does what its plan says, which may wait for just that
                 work.retry_owed(context)
         state, note = work.apply(context, order.apply_of) if order.apply_of else work.sweep(context, order)
         if held:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -27,6 +28,22 @@ def spread(width: int) -> Spread:
             yield from pool.map(lambda context, part: context.run(_alone, call, part), contexts, parts)
 
     return over
+
+
+Start = Callable[[Callable[[Part], Result], Part], Future[Result]]
+
+
+@contextmanager
+def crew(width: int) -> Iterator[Start]:
+    """Yields what starts a call in one of `width` threads, while the caller goes on. Calls that no thread has begun when
+    the block ends by an error are dropped; those under way are waited for."""
+    pool = ThreadPoolExecutor(max_workers=width)
+    try:
+        yield lambda call, part: pool.submit(copy_context().run, _alone, call, part)
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def _alone(call: Callable[[Part], Result], part: Part) -> Result:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.contrib.auth.models import User
 from django.db import models
 
+from connectors.contract import MINE
 from reconciliation.models.connection import Connection
 from reconciliation.models.encrypted import EncryptedJSONField
 
@@ -127,9 +130,14 @@ class CrmView(models.Model):
     why_not = models.TextField(blank=True)  # why it cannot be used, "" where it can
     described_at = models.DateTimeField(null=True)
     compared_at = models.DateTimeField(null=True)  # all its members were read
+    users = models.JSONField(default=list)  # CRM users whose own records were read then, of a view of scope "mine"
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["connection", "object_type", "view_id"], name="one_row_per_crm_view")]
+
+    def is_read_for(self, users: Iterable[str]) -> bool:
+        """Tells whether the members that these users see are known."""
+        return self.scope != MINE or not self.where or set(users) <= set(self.users)
 
     def __str__(self) -> str:
         return self.title or self.view_id

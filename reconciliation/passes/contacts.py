@@ -16,6 +16,7 @@ from connectors.mailboxes import BEYOND, CATEGORIES, FOREIGN_ID, PLACE
 from connectors.mailboxes import CONTACT as ITEM
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import ALLOWED, CREATE, FORBIDDEN, KEEP, LINK
+from reconciliation.core.mapping import FieldRule
 from reconciliation.core.merging import changed_fields
 from reconciliation.core.operations import Candidate, CaseOpening, Intent
 from reconciliation.core.transforms import Users
@@ -37,7 +38,7 @@ CONTACT, ACCOUNT = "Contact", "AccountId"
 FOLDER, CATEGORY, NOT_IN_VIEW = "Salesforce Contacts", "Salesforce", "Salesforce: not in view"
 EMAILS = ("email1", "email2", "email3")
 TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
-DELETED_HERE = "deleted_here"
+DELETED_HERE, ITEM_GONE = "deleted_here", "item_gone"
 MERGED, LEFT_VIEW, HIDDEN = "merged", "left_view", "deleted_out_of_view"
 NO_RIGHT, OUTSIDE_NOW, INCOMPLETE = "no_right", "outside", "incomplete"
 ANOTHER = ""  # a person's word on an item: it is a contact of its own
@@ -157,13 +158,13 @@ def decide_meeting(item: Record, meeting: Meeting, terms: ContactTerms, users: U
         return excluded(item, "kept_personal", meeting.personal, peer=item)
     named = [r for r in meeting.found if r.ref.id == pointer_of(item)]
     if named and named[0].ref.id not in meeting.holders:
-        return decide_link(item, named[0], item, type_, terms, users)
+        return _link(item, named[0], meeting, type_, terms, users)
     found = named or [r for r in meeting.found if set(keys(r)) & set(keys(item))]
     if found and terms.existing != CREATE:
         free = [r for r in found if r.ref.id not in meeting.holders]
         same = [r for r in free if last_name(r) == last_name(item)]
         if len(found) == len(same) == 1 and terms.existing == LINK:
-            return decide_link(item, same[0], item, type_, terms, users)
+            return _link(item, same[0], meeting, type_, terms, users)
         return _exists(item, found, meeting, type_)
     if meeting.refused and terms.existing != CREATE and not found:
         return excluded(item, "kept_apart", next(iter(meeting.refused.values())), peer=item)
@@ -179,7 +180,16 @@ def _as_chosen(item: Record, contact_id: str, meeting: Meeting, type_: TypeTerms
         return excluded(item, "choice_gone", f"Contact {contact_id} does not bear an e-mail address of this item any more.", peer=item)
     if contact_id in meeting.holders:
         return excluded(item, "choice_held", f"Contact {contact_id} is in the folder already, as another item.", peer=item)
-    return decide_link(item, contact, item, replace(type_, on_first_link="leave"), terms, users)
+    return _link(item, contact, meeting, replace(type_, on_first_link="leave"), terms, users)
+
+
+def _link(item: Record, contact: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
+    """Decides for an item that is this contact. Of one that is not in view no value comes down (D8); it does once it is."""
+    decision = decide_link(item, contact, item, type_, terms, users)
+    if contact.ref.id not in meeting.hidden:
+        return decision
+    bare = [replace(i, after={n: v for n, v in i.after.items() if terms.kind.is_ours(n)}) for i in decision.intents if i.side == "peer"]
+    return replace(decision, intents=(*(i for i in decision.intents if i.side == "crm"), *(i for i in bare if i.after)))
 
 
 def _create_where_allowed(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:
@@ -297,7 +307,7 @@ def decide_gone(item: Record, bound: Bound, known: Deletion, terms: ContactTerms
         return _ask(
             item, "others", f"It was deleted here. {mailboxes} this contact; deleting it in Salesforce takes it from there, too.", common
         )
-    changed = changed_fields(bound.crm_base, crm.fields, tuple(bound.crm_base))
+    changed = _alone(bound.crm_base, crm.fields, [r.crm for r in _rules(terms) if r.flows_to_peer])
     if changed:
         return _ask(item, "edited_in_crm", f"It was deleted here, and edited in Salesforce since: {', '.join(sorted(changed))}.", common)
     return _deleted_here(item, bound, crm, "It was deleted in the mailbox's folder, where deleting is allowed.", common)
@@ -309,12 +319,13 @@ def _deleted_here(item: Record, bound: Bound, crm: Record, why: str, common: Map
     return PairDecision(item, Outcome.UPDATED, DELETED_HERE, sentence, intents=(intent,), **common)
 
 
-def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, answer: str = "") -> PairDecision:
+def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, reason: str, terms: ContactTerms) -> PairDecision:
     """Decides for a link whose CRM record is gone, or left a view that says *remove* (S1.26, D8): the item goes to Deleted
-    Items, unless somebody edited it since: the edit is kept, and a person asked (C12), whose `answer` may be known."""
+    Items, unless somebody edited it since: the edit is kept, and a person asked (C12), whose answer may be known."""
+    answer = terms.ends.get(bound.peer_id, "")
     if item is None:
         return excluded(record, "deleted", f"{why} It is not in the folder any more.", peer_id=bound.peer_id)
-    changed = changed_fields(bound.peer_base, item.fields, tuple(bound.peer_base))
+    changed = _alone(bound.peer_base, item.fields, [r.peer for r in _rules(terms) if r.flows_to_crm])
     if answer == KEEP_HERE:
         return excluded(record, TAKEN_OUT, f"{why} The item stays in the mailbox, personal, as staff decided.", peer_id=bound.peer_id)
     if changed and answer != DELETE:
@@ -326,6 +337,17 @@ def decide_removal(record: Record, bound: Bound, item: Record | None, why: str, 
         )
     intent = _deletion("peer", item, str(bound.crm), bound.peer_base, why)
     return PairDecision(record, Outcome.UPDATED, reason, why, peer=item, intents=(intent,), peer_id=bound.peer_id)
+
+
+def _rules(terms: ContactTerms) -> tuple[FieldRule, ...]:
+    return next((t.mapping.rules for t in terms.types if t.crm_object == CONTACT), ())
+
+
+def _alone(base: Fields, now: Fields, names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the fields of one side whose value the other side lacks: edited since the last agreement, or never agreed on, where
+    what was to be written at the first link did not arrive."""
+    never = [n for n in names if n not in base and not is_blank(now.get(n))]
+    return (*changed_fields(base, now, tuple(base)), *never)
 
 
 def _deletion(side: str, target: Record, source_ref: str, base: Fields, why: str) -> Intent:

@@ -26,6 +26,8 @@ from reconciliation.core.values import is_blank
 
 LINKED, CREATED, ADOPTED = "linked", "created", "adopted"
 SAME_EMAIL, KEPT, KEPT_APART = "same_email", "kept", "kept_apart"
+NOT_VISIBLE = "not_visible"
+ASKED = "asked"  # a person is asked whether another record is this one
 RESTORED = "Our database was restored from a backup: nobody can tell which side is newer."
 BOTH_SIDES: tuple[Side, Side] = ("crm", "peer")
 ENDS = ("deleted", "counterpart_gone", "merged_elsewhere")  # reasons of decisions that end a link
@@ -128,6 +130,7 @@ class PairTerms:
     margin_seconds: float = 60.0
     restore: Restore | None = None
     integration_users: frozenset[str] = frozenset()  # users of the CRM who are programs: their time is no person's (D10)
+    own_user: str = ""  # we, in the CRM, as far as that was asked for
     # Seeded defects: every mapped field is sent, changed or not; the peer is compared with the CRM's base; our own writes
     # date the edits of users.
     sends_whole_record: bool = False
@@ -332,13 +335,35 @@ def merge_pair(crm: Record, peer: Record, bound: Bound, type_: TypeTerms, terms:
         peer_side = replace(peer_side, changed_at=None) if peer.version and peer.version == bound.peer_version else peer_side
     if crm.updated_by and crm.updated_by in terms.integration_users:
         crm_side = replace(crm_side, changed_at=None, undated="Another program edited it last; nobody knows when the person did.")
+    if crm.updated_by and crm.updated_by == terms.own_user and not terms.dates_by_echo:
+        crm_side = replace(crm_side, changed_at=None, undated="We wrote it last, for another record; nobody knows when the person did.")
     fresh = type_.mapping.newer_than(bound.mapping_version)
     merge = merge_fields(type_.flowing, crm=crm_side, peer=peer_side, users=users, margin_seconds=terms.margin_seconds, fresh=fresh)
+    _keep_unseen(merge, bound, type_)
     if terms.restore is not None and (bound.synced_at is None or bound.synced_at < terms.restore.at):
         _ask_instead(merge, RESTORED)
     elif bound.asked:
         _ask_instead(merge, RESTORED, bound.asked)
     return merge
+
+
+def goes_by_time(decision: PairDecision) -> bool:
+    """Tells whether an edit gives way to one of the other side that is later."""
+    merge = decision.merge
+    writes = [] if merge is None else [*merge.to_crm.values(), *merge.to_peer.values()]
+    return any(write.has_loser and write.rule.survivorship is Survivorship.LATEST for write in writes)
+
+
+def _keep_unseen(merge: Merge, bound: Bound, type_: TypeTerms) -> None:
+    """Lets a value that gives way be kept where its rule would have shown it to the other side, and a direction that is off, or
+    a view that does not show it, kept it from there since before both ever agreed: no base tells that it is one side's alone."""
+    whole = {rule.id: rule for rule in type_.mapping.rules}
+    for writes in (merge.to_peer, merge.to_crm):
+        for name, write in writes.items():
+            rule = write.rule
+            was_agreed = rule.crm in bound.crm_base and rule.peer in bound.peer_base
+            if not was_agreed and rule.direction != whole[rule.id].direction and not is_blank(write.before):
+                writes[name] = replace(write, loser=write.before, has_loser=True)
 
 
 def _states(crm: Record, peer: Record, crm_base: Fields, peer_base: Fields) -> tuple[SideState, SideState]:
@@ -428,7 +453,8 @@ def _explained(decision: PairDecision, terms: PairTerms) -> PairDecision:
     merge = decision.merge
     if merge is None:
         return decision
-    notes = [w.sentence for w in merge.warnings] + [f"{r.peer}: held back, blank" for r in merge.held_blanks]
+    blanks = [] if decision.outcome is Outcome.CREATED else merge.held_blanks  # what is made holds no value that a blank could erase
+    notes = [w.sentence for w in merge.warnings] + [f"{r.peer}: held back, blank" for r in blanks]
     for write in [*merge.to_crm.values(), *merge.to_peer.values()]:
         if write.has_loser:
             whose = terms.crm_name if write.side == "crm" else terms.peer_name
@@ -462,6 +488,7 @@ class Meeting:
     account_id: str = ""
     account_why: str = ""
     personal: str = ""
+    hidden: frozenset[str] = frozenset()  # ids of those found that the mailbox does not show: their values go nowhere (D8)
 
 
 def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:

@@ -1,9 +1,12 @@
-"""Looks at both sides of open conflicts again: what agrees by now closes by itself (D10). Hourly, and when somebody asks."""
+"""Looks at both sides of open conflicts again: what agrees by now closes by itself (D10). Hourly, and when somebody asks.
+
+Conflicts of mailboxes are left to the runs over them, in `conflict_tidy`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import transaction
 
@@ -60,8 +63,8 @@ def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refres
     if desk.binding is not None and not desk.is_whole:
         return  # deleted, or hidden from our user: the pass finds out which, and ends the link
     if desk.binding is None:
-        _close_fields(context, desk, list(desk.rows.values()))
-        result.closed += _close(context, desk, ENDED)
+        close_fields(list(desk.rows.values()), context.wiring.now())
+        result.closed += close(desk.case, ENDED, context.wiring.now())
         return
     ended, agreed, standing = [], [], []
     for row in desk.rows.values():
@@ -81,20 +84,21 @@ def _look_at_one(context: RunContext, desk: Desk, tables: Tables, result: Refres
         binding.peer_base = {**binding.peer_base, row.peer_field: encode(peer)}
     if agreed:
         binding.save(update_fields=["crm_base", "peer_base"])
-    _close_fields(context, desk, [*agreed, *ended])
+    close_fields([*agreed, *ended], context.wiring.now())
     if not standing:
-        result.closed += _close(context, desk, AGREED if agreed or not ended else UNMAPPED)
+        result.closed += close(desk.case, AGREED if agreed or not ended else UNMAPPED, context.wiring.now())
 
 
-def _close_fields(context: RunContext, desk: Desk, rows: Sequence[ConflictField]) -> None:
+def close_fields(rows: Sequence[ConflictField], at: datetime) -> None:
+    """Notes that nothing is to be decided about these fields any more."""
     open_ = ConflictField.objects.filter(pk__in=[row.pk for row in rows], state=ConflictField.State.OPEN)
-    open_.update(state=ConflictField.State.AGREED, decided_at=context.wiring.now())
+    open_.update(state=ConflictField.State.AGREED, decided_at=at)
 
 
-def _close(context: RunContext, desk: Desk, why: str) -> int:
+def close(case: Case, why: str, at: datetime) -> int:
     """Closes a case without open fields; one of which a person decided some counts as decided."""
-    was_decided = ConflictField.objects.filter(case=desk.case).exclude(decided_by="").exists()
+    was_decided = ConflictField.objects.filter(case=case).exclude(decided_by="").exists()
     state = Case.State.RESOLVED if was_decided else Case.State.CLOSED
-    return Case.objects.filter(pk=desk.case.pk, state=Case.State.OPEN).update(
-        state=state, decision="conflict ended" if why == ENDED else "conflict agreed", note=why, closed_at=context.wiring.now()
+    return Case.objects.filter(pk=case.pk, state=Case.State.OPEN).update(
+        state=state, decision="conflict ended" if why == ENDED else "conflict agreed", note=why, closed_at=at
     )

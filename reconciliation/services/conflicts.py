@@ -245,13 +245,26 @@ class BulkRow:
 
 
 def bulk_rows(sync_pass: SyncPass, peer_field: str, take: Take) -> list[BulkRow]:
-    """Returns the open conflicts of a field, oldest first, at most MOST_AT_ONCE. Reads nothing remote."""
-    rows = ConflictField.objects.filter(state=ConflictField.State.OPEN, peer_field=peer_field, case__sync_pass=sync_pass)
-    rows = rows.filter(case__state=Case.State.OPEN).select_related("case").order_by("pk")[:MOST_AT_ONCE]
+    """Returns the open conflicts of a field, oldest first, at most MOST_AT_ONCE; of a pass over mailboxes those of all of them.
+    Reads nothing remote."""
+    rows = ConflictField.objects.filter(state=ConflictField.State.OPEN, peer_field=peer_field)
+    whose = {"case__sync_pass__parent" if sync_pass.is_over_mailboxes else "case__sync_pass": sync_pass}
+    rows = rows.filter(case__state=Case.State.OPEN, **whose).select_related("case__sync_pass__mailbox", "case__sync_pass__peer")
     tables, found = tables_of(sync_pass), []
-    for row in rows:
-        row.case.sync_pass = sync_pass
+    for row in rows.order_by("pk")[:MOST_AT_ONCE]:
+        row.case.sync_pass.crm = sync_pass.crm
         found.append(BulkRow(row, row.case, offer(row, row.case, tables.rule_of(row, row.case), take, tables)))
+    return found
+
+
+def keys_by_pass(keys: Sequence[str]) -> dict[str, list[str]]:
+    """Returns what a form sent back by the name of the pass whose conflict it is: of a pass over mailboxes each mailbox has its
+    own lease, so each is decided by itself."""
+    by_field = {int(key.partition("|")[0]): key for key in keys[:MOST_AT_ONCE]}
+    rows = ConflictField.objects.filter(pk__in=by_field).order_by("pk").values_list("pk", "case__sync_pass__name")
+    found: dict[str, list[str]] = {}
+    for pk, name in rows:
+        found.setdefault(name, []).append(by_field[pk])
     return found
 
 

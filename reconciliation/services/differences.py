@@ -32,9 +32,11 @@ from reconciliation.passes.organisations import ACCOUNT, ORGANISATION
 from reconciliation.services import pair_differences
 from reconciliation.services.audit import audit
 from reconciliation.services.pair_differences import Forced, PairLine
+from reconciliation.services.pull import RELATED
 from reconciliation.store import encode, encode_fields, mapping_of, organisation_columns
 
 MOST_AT_ONCE = 500
+MORE_MAILBOXES = "One mailbox is read at a time, and this one was not. Choose its fields alone, by the filter for mailboxes."
 STALE = "Changed since it was shown: {} holds another value now. Look at it again."
 
 
@@ -81,7 +83,7 @@ class _Desk:
 def chosen(keys: Sequence[int]) -> list[Difference]:
     """Returns these rows with what a plan needs, newest first."""
     found = Difference.objects.filter(pk__in=list(keys)[:MOST_AT_ONCE])
-    rows = list(found.select_related("binding", "sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").order_by("-pk"))
+    rows = list(found.select_related("binding", *RELATED).order_by("-pk"))
     for row in rows:
         row.binding.sync_pass = row.sync_pass
     return rows
@@ -99,9 +101,13 @@ def force_plan(rows: Sequence[Difference], *, source: str = "", wiring: Wiring |
     """Returns a line per field, from what both systems hold now. `source` ("crm", "peer") says from which side, where a pass
     goes both ways; without it, it is the CRM's value, or the blank that is held back. Reads only. Raises ConnectorError."""
     lines: list[Line | PairLine] = []
+    is_read = False  # each mailbox is a system of its own to ask, and a page asks one
     for sync_pass, some in by_pass(rows):
-        if sync_pass.is_two_way:
+        if sync_pass.mailbox_id is not None and is_read:
+            lines += pair_differences.refused(sync_pass, some, source, MORE_MAILBOXES)
+        elif sync_pass.is_two_way:
             lines += pair_differences.plan(sync_pass, some, source, wiring)
+            is_read = is_read or sync_pass.mailbox_id is not None
         else:
             lines += _organisations_plan(sync_pass, some, wiring or Wiring())
     return lines

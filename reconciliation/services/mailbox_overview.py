@@ -44,6 +44,11 @@ class MailboxRow:
         return self.mailbox.state == Mailbox.State.NEW and waits
 
     @property
+    def is_previewed_first(self) -> bool:
+        """Whether its first run only plans; a played mail system is written to at once."""
+        return self.sync_pass is not None or not self.mailbox.connection.is_sandbox
+
+    @property
     def word(self) -> str:
         """Its state in one word or two."""
         if self.running is not None:
@@ -80,7 +85,7 @@ class MailboxRow:
         if self.is_first and self.plan is not None:
             return "Look at what its first run would do, then start it."
         if self.is_first:
-            return "Its first run is a preview; nothing is written."
+            return "Its first run is a preview; nothing is written." if self.is_previewed_first else "It has not run yet."
         if self.sync_pass is not None and self.sync_pass.trouble_count:
             return self.last_run.note if self.last_run is not None else ""
         return ""
@@ -88,8 +93,12 @@ class MailboxRow:
     @property
     def next_run(self) -> str:
         """When it runs next, where that is no time: "" where it is one."""
-        if not self.mailbox.is_running or not self.is_on or self.parent_word:
-            return "not while it is so"
+        if self.parent_word:
+            return "not while the pass stands still"
+        if not self.mailbox.is_running or not self.is_on:
+            return f"not while it is {self.word}"
+        if not self.mailbox.crm_user_id:
+            return "not before its user is known"
         if self.sync_pass is not None and self.sync_pass.run_requested_at:
             return "as soon as a worker is free"
         return "" if self.sync_pass is not None and self.sync_pass.next_due_at else "within a minute"

@@ -130,7 +130,7 @@ def both_sides(sync_pass: SyncPass, wiring: Wiring | None) -> Iterator[tuple[Con
     wiring = wiring or Wiring()
     crm = wiring.open_connector(sync_pass.crm)
     try:
-        peer = wiring.open_connector(sync_pass.peer)
+        peer = wiring.open_peer(sync_pass)
         try:
             yield crm, peer
         finally:

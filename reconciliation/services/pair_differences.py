@@ -74,6 +74,11 @@ def plan(sync_pass: SyncPass, rows: Sequence[Difference], source: str, wiring: W
     return [_line(sync_pass, row, side, plans.get((row.binding_id, side), ENDED)) for row in rows for side in [source_of(row, source)]]
 
 
+def refused(sync_pass: SyncPass, rows: Sequence[Difference], source: str, why: str) -> list[PairLine]:
+    """Returns a line per field that is not read at all, with the sentence that says why."""
+    return [_line(sync_pass, row, source_of(row, source), why) for row in rows]
+
+
 def _choice(source: Side, fields: set[str]) -> Choice:
     return Choice(source=source, is_forced=True, fields=frozenset(fields), also_blanks=True)
 

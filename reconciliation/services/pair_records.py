@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case as Choice
+from django.db.models import Exists, OuterRef, Q, Value, When
 
 from connectors.contract import Connector, Record, Ref
 from connectors.errors import ConnectorError
@@ -17,6 +18,7 @@ from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Case, FieldRule, Policy, RecordType, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.models.sync_pass import TWO_WAY as PAIR_PASSES
 from reconciliation.store import decode
 
@@ -30,20 +32,24 @@ def pair_passes() -> list[SyncPass]:
     return list(SyncPass.objects.filter(name__in=PAIR_PASSES).select_related("crm", "peer", "mapping").order_by("pk"))
 
 
-def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | None:
-    """Returns the two-way pass that knows such a record: by its link, or since no other pass has this kind of record. An
-    account or a prospect that only the one-way pass knows is left to that. `passes` are those that were read already."""
-    asked = pair_passes() if passes is None else [p for p in passes if p.name in PAIR_PASSES]
-    of_crm = [p.pk for p in asked if p.crm.system == ref.system]
-    of_peer = [p.pk for p in asked if p.peer.system == ref.system and KINDS[p.kind].peer_object == ref.object_type]
-    if not of_crm and not of_peer:
-        return None
+def passes_about(ref: Ref) -> list[SyncPass]:
+    """Returns every pass that people know, in one query; `knows_record` says of each whether it is a two-way pass that knows
+    such a record: by its link, or since no other pass has this kind of record."""
     own = RecordType.objects.filter(sync_pass=OuterRef("pk"), crm_object=ref.object_type)
     linked = Binding.objects.filter(sync_pass=OuterRef("pk"), peer_id=ref.id)
     seen = SearchKey.objects.filter(sync_pass=OuterRef("pk"), ref=str(ref))
-    known = SyncPass.objects.filter(Q(Exists(own), pk__in=of_crm) | (Q(pk__in=of_peer) & (Exists(linked) | Exists(seen))))
-    found = set(known.values_list("pk", flat=True))
-    return next((p for p in asked if p.pk in found), None)
+    of_peer = [name for name in PAIR_PASSES if KINDS[name].peer_object == ref.object_type]  # an item of a mailbox has no page
+    knows = Q(Exists(own), name__in=(*PAIR_PASSES, *MAILBOX_PASSES), crm__system=ref.system)
+    knows |= Q(name__in=of_peer, peer__system=ref.system) & (Exists(linked) | Exists(seen))
+    rows = SyncPass.objects.whole().select_related("crm", "peer", "mapping").order_by("pk")
+    return list(rows.annotate(knows_record=Choice(When(knows, then=Value(True)), default=Value(False))))
+
+
+def pass_of(ref: Ref, passes: Iterable[SyncPass] | None = None) -> SyncPass | None:
+    """Returns the two-way pass that knows such a record, the one over mailboxes where no other does. An account or a prospect
+    that only the one-way pass knows is left to that. `passes` are those of `passes_about`, read already."""
+    known = [p for p in (passes_about(ref) if passes is None else passes) if p.knows_record]  # type: ignore[attr-defined]  # annotated
+    return next(iter(sorted(known, key=lambda p: p.is_over_mailboxes)), None)
 
 
 def ref_of(system: str, object_type: str, record_id: str) -> Ref | None:
@@ -120,7 +126,8 @@ def explain_pair(sync_pass: SyncPass, ref: Ref, *, wiring: Wiring | None = None)
     about = Q(crm_id=ref.id) if is_crm else Q(peer_id=ref.id)
     cases = Case.objects.filter(about, sync_pass=sync_pass).select_related("decided_by", "sync_pass__crm").order_by("-id")[:10]
     it = PairNow(ref, sync_pass, "", binding, row, cases=list(cases))
-    rules = list(row.mapping.rules.filter(is_enabled=True)) if row is not None else []
+    has_two_sides = row is not None and not sync_pass.is_over_mailboxes  # what each mailbox holds stands on the page of that copy
+    rules = list(row.mapping.rules.filter(is_enabled=True)) if has_two_sides else []
     _read(it, rules, wiring or Wiring())
     it.fields = [_field(it, rule) for rule in rules]
     it.sentence = _sentence(it)
@@ -181,6 +188,8 @@ def _sentence(it: PairNow) -> str:
     for case in it.cases:
         if case.is_open:
             return f"It waits for a person: {case.sentence}"
+    if sync_pass.is_over_mailboxes:
+        return "Each mailbox has a copy of its own; how each stands is shown below."
     if it.is_linked:
         moved = [f.rule.peer_field for f in it.fields if f.crm_moved or f.peer_moved]
         if moved:

@@ -12,26 +12,29 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Exists
+from django.db.models import Exists, QuerySet
 
 from connectors.contract import Connector, Record
 from connectors.errors import ConnectorError, StaleVersion
+from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.mapping import FieldRule, Survivorship
 from reconciliation.core.mapping import Mapping as Rules
 from reconciliation.core.merging import FieldWrite, Merge, Side, SideState, forced_fields, is_changed, values_of
 from reconciliation.core.operations import Intent
 from reconciliation.core.settling import do_agree
 from reconciliation.core.transforms import USER_PAIR
+from reconciliation.core.values import isolated
 from reconciliation.engine import pair_bases, pair_differences
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.executor import Side as Connected
 from reconciliation.engine.pair_bases import bound_of
 from reconciliation.engine.pair_reads import columns
-from reconciliation.engine.pair_terms import KINDS, terms_of
+from reconciliation.engine.pair_terms import KINDS
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Operation, Policy, SyncPass, UserPair
+from reconciliation.engine.works import work_of
+from reconciliation.models import Binding, Mailbox, Operation, Policy, SyncPass, UserPair
 from reconciliation.passes.pairs import PairTerms, TypeTerms, merge_pair
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
@@ -41,6 +44,10 @@ from reconciliation.store import decode_fields, encode
 MOST_TRIES = 3
 CHANGED = "A value changed while you were looking at it. Look at the differences again, then sync. Nothing was done."
 NOT_LINKED = "This record is linked to nothing, so there is nothing to pull."
+LEFT = "{} has left: nothing is written to its mailbox, or taken from it, any more. Nothing was done."
+OUTSIDE = "The contact lies outside the folder in {} by now: it is personal, and is not touched. Nothing was done."
+NO_RIGHT = "The user of {} may not edit {} {} in {}. Nothing was done."
+RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "sync_pass__parent", "sync_pass__mailbox__group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +143,8 @@ class _Pair:
 
 def bound(sync_pass: SyncPass, peer_id: str) -> Binding:
     """Returns the link of a record of the peer. Raises DecisionRefused where there is none."""
-    binding = linked(sync_pass.name, peer_id)
+    rows = _links().filter(sync_pass=sync_pass, peer_type=KINDS[sync_pass.kind].peer_object, peer_id=peer_id)
+    binding = rows.first()
     if binding is None:
         raise DecisionRefused(NOT_LINKED)
     return binding
@@ -144,11 +152,19 @@ def bound(sync_pass: SyncPass, peer_id: str) -> Binding:
 
 def linked(pass_name: str, peer_id: str) -> Binding | None:
     """Returns the link of a record of the peer with its pass, and as `allows_remap` the dedupe policy, in one query."""
+    return _links().filter(sync_pass__name=pass_name, peer_type=KINDS[pass_name].peer_object, peer_id=peer_id).first()
+
+
+def _links() -> QuerySet[Binding]:
+    """Returns the links that hold, each with its pass, its systems and its mailbox."""
     choosing = Policy.objects.filter(pk=1, same_email=Policy.SameEmail.CHOOSE)
-    rows = Binding.objects.filter(
-        sync_pass__name=pass_name, peer_type=KINDS[pass_name].peer_object, peer_id=peer_id, is_tombstone=False
-    ).annotate(allows_remap=Exists(choosing))
-    return rows.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").first()
+    return Binding.objects.filter(is_tombstone=False).annotate(allows_remap=Exists(choosing)).select_related(*RELATED)
+
+
+def called(binding: Binding) -> str:
+    """Returns what sentences call a record of the peer. The id of an item in a mailbox means nothing to people."""
+    address = binding.sync_pass.mailbox_address
+    return f"{binding.peer_type} {isolated(binding.name)} in {address}" if address else f"{binding.peer_type} {binding.peer_id}"
 
 
 def pull_plan(sync_pass: SyncPass, peer_id: str, choice: Choice, *, wiring: Wiring | None = None) -> PullPlan:
@@ -158,13 +174,22 @@ def pull_plan(sync_pass: SyncPass, peer_id: str, choice: Choice, *, wiring: Wiri
 
 def plan_of(binding: Binding, choice: Choice, *, wiring: Wiring | None = None) -> PullPlan:
     """Returns as `pull_plan` for a link that was read just now."""
-    with both_sides(binding.sync_pass, wiring) as (crm, peer):
-        pair = _read(binding.sync_pass, binding, crm, peer)
-    return _plan(binding.sync_pass, pair, choice)[0]
+    sync_pass = binding.sync_pass
+    with both_sides(sync_pass, wiring) as (crm, peer):
+        pair = _read(sync_pass, binding, crm, peer, _terms(sync_pass, crm, peer))
+    return _plan(sync_pass, pair, choice)[0]
 
 
-def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector) -> _Pair:
-    terms = terms_of(sync_pass, Connected(sync_pass.crm, crm), Connected(sync_pass.peer, peer), Wiring())
+def _terms(sync_pass: SyncPass, crm: Connector, peer: Connector) -> PairTerms:
+    """Returns the terms of the pass as they stand now, outside a run."""
+    sides = Connected(sync_pass.crm, crm), Connected(sync_pass.peer, peer)
+    return work_of(sync_pass).terms(sync_pass, *sides, Wiring())  # type: ignore[no-any-return]  # those of a two-way pass
+
+
+def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector, terms: PairTerms) -> _Pair:
+    mailbox = sync_pass.mailbox
+    if mailbox is not None and mailbox.state == Mailbox.State.LEFT:
+        raise DecisionRefused(LEFT.format(mailbox.address))
     type_ = terms.type_of(binding.crm_type)
     if type_ is None:
         raise DecisionRefused(f"{binding.crm_type}s are not synced: see Record types. Nothing was done.")
@@ -174,9 +199,15 @@ def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector
         way_out = " Find matches shows what can take its place." if sync_pass.name == PASS else ""
         raise DecisionRefused(f"{binding.crm_type} {binding.crm_id} is gone in {sync_pass.crm.get_system_display()}.{way_out}")
     if not theirs:
-        raise DecisionRefused(f"{binding.peer_type.capitalize()} {binding.peer_id} is gone in {sync_pass.peer.get_system_display()}.")
+        raise DecisionRefused(f"{_capital(called(binding))} is gone in {sync_pass.peer.get_system_display()}.")
+    if mailbox is not None and theirs[0].fields.get(PLACE, INSIDE) != INSIDE:
+        raise DecisionRefused(OUTSIDE.format(mailbox.address))
     users, names = _users(sync_pass) if any(r.transform == USER_PAIR for r in type_.mapping.rules) else ({}, {})
     return _Pair(binding, ours[0], theirs[0], type_, terms, users, names)
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _users(sync_pass: SyncPass) -> tuple[dict[str, str], dict[tuple[str, str], str]]:
@@ -282,7 +313,8 @@ def pull(
     binding = bound(sync_pass, peer_id)
     towards = sync_pass.peer if choice.source == "crm" else sync_pass.crm
     how = "Force update" if choice.is_forced else "Pull data"
-    what = f"{how} of {binding.peer_type} {peer_id} {binding.name} towards {towards.get_system_display()}."
+    whose = called(binding) if sync_pass.mailbox_id else f"{called(binding)} {binding.name}"
+    what = f"{how} of {whose} towards {towards.get_system_display()}."
     name = by.get_username() if by is not None else "command line"
     with at_work(sync_pass, by=name, what=what, reason=reason, wiring=wiring) as context:
         return pull_within(context, peer_id, choice, by=by, seen=seen)
@@ -294,6 +326,7 @@ def pull_within(
     """As `pull`, in a run that is under way: many links are one run, and one undo."""
     if seen is not None and choice.is_forced:
         choice = replace(choice, fields=frozenset(seen))
+    subject = called(bound(context.sync_pass, peer_id))
     for _ in range(MOST_TRIES):
         done = _pull_once(context, peer_id, choice, seen)
         if done is not None:
@@ -302,8 +335,7 @@ def pull_within(
         raise DecisionRefused(CHANGED)
     fields, operation = done
     said = {"run": context.run.pk, "fields": list(fields), "source": choice.source, "forced": choice.is_forced}
-    kind = KINDS[context.sync_pass.kind].peer_object
-    audit(by, "force update" if choice.is_forced else "pull data", f"{kind} {peer_id}", **said)
+    audit(by, "force update" if choice.is_forced else "pull data", subject, **said)
     return Pulled(fields, context.run.pk, operation.pk if operation is not None else None)
 
 
@@ -313,7 +345,7 @@ def _pull_once(
     """Returns the fields and the write, None where somebody changed the record between our read and our write."""
     sync_pass = context.sync_pass
     binding = bound(sync_pass, peer_id)  # the link may have been moved while this waited
-    pair = _read(sync_pass, binding, context.crm.connector, context.peer.connector)
+    pair = _read(sync_pass, binding, context.crm.connector, context.peer.connector, context.terms)
     plan, writes = _plan(sync_pass, pair, choice)
     if seen is not None and any(seen.get(name) != stamp for name, stamp in plan.seen.items()):
         raise DecisionRefused(CHANGED)
@@ -323,6 +355,7 @@ def _pull_once(
     if not writes:
         _agree(context, type_, pair, {}, None, choice)
         return (), None
+    _refuse_without_right(context, binding, choice)
     (operation,) = context.executor.intend([_intent(context, pair, choice, writes)])
     if operation is None:
         raise DecisionRefused("Somebody else is writing this record just now; try again in a moment. Nothing was done.")
@@ -342,6 +375,17 @@ def _pull_once(
         said = errors[0].sentence if isinstance(errors[0], ConnectorError) else str(errors[0])
         raise DecisionRefused(f"It was refused: {said}. Nothing was changed.")
     return tuple(write.rule.peer for write in writes.values()), operation
+
+
+def _refuse_without_right(context: RunContext, binding: Binding, choice: Choice) -> None:
+    """Raises DecisionRefused where a mailbox's value would change what the mailbox's user may not change in the CRM: no run
+    does that, so no click does."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is None or choice.source == "crm":
+        return
+    may = context.crm.connector.may_change(context.terms.user_id, [binding.crm_id])[binding.crm_id]
+    if not may.edit:
+        raise DecisionRefused(NO_RIGHT.format(mailbox.address, binding.crm_type, binding.crm_id, context.terms.crm_name))
 
 
 def _intent(context: RunContext, pair: _Pair, choice: Choice, writes: Mapping[str, FieldWrite]) -> Intent:
@@ -433,13 +477,14 @@ def pull_plans(sync_pass: SyncPass, asked: Sequence[tuple[Binding, Choice]], *, 
     for n, (binding, _) in enumerate(asked):
         by_type.setdefault(binding.crm_type, []).append(n)
     with both_sides(sync_pass, wiring) as (crm, peer):
+        terms = _terms(sync_pass, crm, peer)
         for some in by_type.values():
             ours = _ReadAhead(crm, frozenset(asked[n][0].crm_id for n in some))
             theirs = _ReadAhead(peer, frozenset(asked[n][0].peer_id for n in some))
             for n in some:
                 binding, choice = asked[n]
                 try:
-                    plans[n] = _plan(sync_pass, _read(sync_pass, binding, ours, theirs), choice)[0]  # type: ignore[arg-type]
+                    plans[n] = _plan(sync_pass, _read(sync_pass, binding, ours, theirs, terms), choice)[0]  # type: ignore[arg-type]
                 except DecisionRefused as refusal:
                     plans[n] = str(refusal)
     return [plans[n] for n in range(len(asked))]

@@ -16,7 +16,7 @@ from reconciliation.models import AuditEntry, Case, FieldRule, Operation, RunEve
 from reconciliation.models.journal import LOSERS
 from reconciliation.models.prefix import starts_with
 from reconciliation.passes.organisations import ORGANISATION
-from reconciliation.services.pair_records import PAIR_PASSES, aliases
+from reconciliation.services.pair_records import aliases
 from reconciliation.store import decode
 
 MOST_OF_A_KIND = 500  # looked at of each source; older ones stand in the journal and in the runs
@@ -51,7 +51,7 @@ class Timeline:
 
 def timeline(sync_pass: SyncPass, ref: Ref) -> Timeline:
     """Returns everything we did with a record and everything people decided about it."""
-    is_pair = sync_pass.name in PAIR_PASSES
+    is_pair = sync_pass.is_two_way
     refs = aliases(sync_pass, ref) if is_pair else [ref]
     operations = list(_operations(*refs)[:MOST_OF_A_KIND])
     events = list(RunEvent.objects.filter(crm_ref__in=[str(r) for r in refs]).order_by("-id")[:MOST_OF_A_KIND])
@@ -165,7 +165,7 @@ class FieldHistory:
 
 def field_history(sync_pass: SyncPass, ref: Ref, name: str) -> FieldHistory:
     """Returns each value that we wrote to the field on either side, from the journal."""
-    is_pair = sync_pass.name in PAIR_PASSES
+    is_pair = sync_pass.is_two_way
     tables = list(sync_pass.whole.record_types.values_list("mapping", flat=True)) or [sync_pass.mapping_id]
     rules = {rule.pk: rule for rule in FieldRule.objects.filter(table__in=tables).order_by("table__record_types__order", "pk")}
     pair = next((r for r in rules.values() if name == r.peer_field), None) or next((r for r in rules.values() if name == r.crm_field), None)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.utils import timezone
 
+from reconciliation.engine import mailbox_queue
 from reconciliation.models import SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_off, pass_switch_on
@@ -73,6 +75,8 @@ def schedule_set(sync_pass: SyncPass, wanted: Schedule, by: AbstractBaseUser | N
             full_every_days=wanted.full_every_days,
             settings={**stored, "brakes": {**stored.get("brakes", {}), **brakes}},
         )
+        if sync_pass.is_over_mailboxes:
+            mailbox_queue.follow_all(SyncPass.objects.get(pk=sync_pass.pk), timezone.now())
     changes = {f.name: [getattr(before, f.name), getattr(wanted, f.name)] for f in fields(Schedule)}
     changed = {n: both for n, both in changes.items() if both[0] != both[1] and n != "is_on"}  # that has its own entry
     if changed:

@@ -4,7 +4,7 @@ be left and found again at any time, on any day, by anybody."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from django.db.models import QuerySet
 
@@ -17,48 +17,35 @@ from reconciliation.services.fields import fields_are_known, plugin_fields
 from reconciliation.services.mappings import lint_types
 from reconciliation.services.owner_check import owner_columns
 from reconciliation.services.owners import near_matches
+from reconciliation.services.setup_mailboxes import MAIL_AFTER, mailbox_steps
+from reconciliation.services.steps import Act, Step
 
-OPTIONAL = (ACCOUNTS_PASS, *MAILBOX_PASSES)  # off until somebody wants it, or for good (D32); mailboxes have previews of their own
+# Off until somebody wants it, or for good (D32); mailboxes only where nothing else is there to set up.
+OPTIONAL = (ACCOUNTS_PASS, *MAILBOX_PASSES)
 CRMS = (Connection.System.WORKBOOKS, Connection.System.SALESFORCE)
+MAIL = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 WHO = {
     Connection.System.WORKBOOKS: "A Workbooks administrator makes the API key.",
     Connection.System.SALESFORCE: "A Salesforce administrator makes the app and the user it works as.",
     Connection.System.OUTREACH: "An Outreach administrator allows the connection.",
+    Connection.System.MICROSOFT: "A Microsoft 365 administrator allows the app.",
+    Connection.System.GOOGLE: "A Google Workspace administrator allows the service account, or the app.",
 }
 DONE, NOW, LATER = "done", "to do", "later"
 MOST_LISTED = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
-    """A button of a step: a link, or a form that posts; `question` asks before it does."""
-
-    label: str
-    page: str
-    is_post: bool = False
-    question: str = ""
-    argument: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step: what is done, what is missing, who can give it, and the buttons that do it."""
-
-    key: str
-    title: str
-    is_done: bool
-    sentence: str
-    missing: tuple[str, ...] = ()
-    who: str = ""
-    acts: tuple[Act, ...] = ()
-    state: str = ""
-
-
 def setup_pass() -> SyncPass | None:
-    """Returns the pass that is being set up: the first that was never on, else the first. Passes that may stay off for
-    good are none of set-up."""
-    passes = [p for p in _passes() if p.name not in OPTIONAL]
+    """Returns the pass that is being set up: the first that was never on, else the first."""
+    passes = _wanted(_passes())
     return next((p for p in passes if p.switched_on_at is None and not p.is_on), passes[0] if passes else None)
+
+
+def _wanted(passes: Iterable[SyncPass]) -> list[SyncPass]:
+    """Returns the passes that set-up is about. Those that may stay off for good are none of it, unless mailboxes are all that
+    is connected: then that is what was wanted."""
+    found = list(passes)
+    return [p for p in found if p.name not in OPTIONAL] or [p for p in found if p.is_over_mailboxes]
 
 
 def plugin_pass() -> SyncPass | None:
@@ -73,11 +60,13 @@ def _passes() -> QuerySet[SyncPass]:
 
 def setup_steps(sync_pass: SyncPass | None) -> list[Step]:
     """Returns the steps in their order; the first that is not done is the one to do now."""
-    steps = [_connect(sync_pass)]
     if sync_pass is None:
-        steps += [Step(key, title, False, "") for key, title in AFTER]
+        known = list(Connection.objects.filter(system__in=(*CRMS, Connection.System.OUTREACH, *MAIL)).order_by("pk"))
+        steps = [_connect(known, _lacking(known))]
+        steps += [Step(key, title, False, "") for key, title in (MAIL_AFTER if _is_for_mail(known) else AFTER)]
     else:
-        steps += [make(sync_pass) for make in STEPS[sync_pass.crm.system]]
+        steps = [_connect(_connections_of(sync_pass))]
+        steps += _steps_of(sync_pass)
     first = next((step.key for step in steps if not step.is_done), "")
     return [replace(s, state=DONE if s.is_done else NOW if s.key == first else LATER) for s in steps]
 
@@ -92,13 +81,45 @@ AFTER = (
 )
 
 
-def _connect(sync_pass: SyncPass | None) -> Step:
-    known = Connection.objects.filter(system__in=(*CRMS, Connection.System.OUTREACH))
-    found = [sync_pass.crm, sync_pass.peer] if sync_pass else list(known.order_by("pk"))
-    crms = [c for c in found if c.system in CRMS]
-    missing = [] if crms else ["No CRM is connected yet: Workbooks, Salesforce, or both."]
-    if len(crms) == len(found):
-        missing.append("Outreach is not connected yet.")
+def _steps_of(sync_pass: SyncPass) -> list[Step]:
+    if not sync_pass.is_over_mailboxes:
+        return [make(sync_pass) for make in STEPS[sync_pass.crm.system]]
+    mailboxes, switch, started = mailbox_steps(sync_pass)
+    return [_mapping(sync_pass), mailboxes, switch, _on(sync_pass), started]
+
+
+def _is_for_mail(known: Iterable[Connection]) -> bool:
+    """Tells whether what is connected so far is on the way to mailboxes, and to nothing else."""
+    systems = {c.system for c in known}
+    return bool(systems.intersection(MAIL)) and not systems.intersection((Connection.System.WORKBOOKS, Connection.System.OUTREACH))
+
+
+def _connections_of(sync_pass: SyncPass) -> list[Connection]:
+    """Returns the connections that a pass needs; mail systems share one pass."""
+    if not sync_pass.is_over_mailboxes:
+        return [sync_pass.crm, sync_pass.peer]
+    return [sync_pass.crm, *Connection.objects.filter(system__in=MAIL).order_by("pk")]
+
+
+def _lacking(known: Collection[Connection]) -> list[str]:
+    """Returns what must be connected before there is a pass at all."""
+    systems = {c.system for c in known}
+    has_crm, has_mail = bool(systems.intersection(CRMS)), bool(systems.intersection(MAIL))
+    if has_mail and _is_for_mail(known):
+        return ["Salesforce is not connected yet: mailboxes take their contacts from it."]
+    if has_mail and has_crm:
+        return ["Workbooks goes with Outreach, mailboxes go with Salesforce: connect one of the two."]
+    missing = [] if has_crm else ["No CRM is connected yet: Workbooks, Salesforce, or both."]
+    if Connection.System.OUTREACH not in systems:
+        missing.append(NO_PEER if Connection.System.WORKBOOKS not in systems else "Outreach is not connected yet.")
+    return missing
+
+
+NO_PEER = "Nothing beside a CRM is connected yet: Outreach, or for mailboxes Microsoft 365 or Google."
+
+
+def _connect(found: list[Connection], lacking: Iterable[str] = ()) -> Step:
+    crms, missing = [c for c in found if c.system in CRMS], list(lacking)
     for connection in found:
         if connection.state == Connection.State.UNTESTED:
             missing.append(f"{connection} has not been tested.")
@@ -113,7 +134,7 @@ def _connect(sync_pass: SyncPass | None) -> Step:
         not missing,
         " and ".join(str(c) for c in found) + (" answer." if not missing else ".") if found else "Nothing is connected yet.",
         tuple(missing),
-        " ".join(WHO[system] for system in dict.fromkeys([*(c.system for c in crms), Connection.System.OUTREACH])),
+        " ".join(WHO[system] for system in dict.fromkeys(c.system for c in found) or [Connection.System.OUTREACH]),
         tuple(acts),
     )
 
@@ -214,10 +235,13 @@ def _on(sync_pass: SyncPass) -> Step:
     who = "An admin of this application."
     if sync_pass.is_on:
         return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {counted(sync_pass.interval_seconds, 'second')}.", (), who)
-    act = Act("Switch on", "setup_switch_on", is_post=True, question=QUESTION[sync_pass.crm.system])
+    act = Act(
+        "Switch on", "setup_switch_on", is_post=True, question=QUESTION[MAILBOXES if sync_pass.is_over_mailboxes else sync_pass.crm.system]
+    )
     return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
 
 
+MAILBOXES = "mailboxes"
 QUESTION = {
     Connection.System.WORKBOOKS: (
         "From this moment the pass takes every organisation that is new and switched on, by itself. Organisations that have an "
@@ -226,6 +250,10 @@ QUESTION = {
     Connection.System.SALESFORCE: (
         "From this moment the pass brings every edit from either side to the other, by itself. Records that nobody edits wait; "
         "an import takes them."
+    ),
+    MAILBOXES: (
+        "From this moment the contacts of every mailbox that was started, and has Contacts switched on, go both ways by themselves. "
+        "A mailbox that was never started makes a preview, and waits until somebody has looked at it."
     ),
 }
 # What each kind of pass needs, in order; connecting comes first.
@@ -236,7 +264,7 @@ STEPS = {
 
 
 def is_set_up(passes: Collection[SyncPass], connections: Iterable[Connection]) -> bool:
-    """Tells whether the way was gone to its end: every pass that is not optional is on, every connection was tested. What
+    """Tells whether the way was gone to its end: every pass that was wanted is on, every connection was tested. What
     fails later is no matter of set-up: alerts tell of it."""
-    wanted = [p for p in passes if p.name not in OPTIONAL]
+    wanted = _wanted(passes)
     return bool(wanted) and all(p.is_on for p in wanted) and all(c.state != Connection.State.UNTESTED for c in connections)

@@ -125,9 +125,9 @@ REASONS = {
     "name_match": "an account has this name",
     "id_blanked": "its Outreach Id was blanked",
     "bound_elsewhere": "its account is linked elsewhere",
-    "created": "new in Outreach",
+    "created": "new, and made",
     "updated": "changed fields were sent",
-    "linked": "linked to an account",
+    "linked": "linked to what was there",
     "linked_again": "linked again after a restore",
     "adopted": "our own account was found again",
     "equal": "both sides agree",
@@ -144,6 +144,28 @@ REASONS = {
     "unlinked": "its link has ended",
     "counterpart_gone": "its counterpart was deleted",
     "merged_elsewhere": "merged into a linked record",
+    "not_visible": "its CRM record cannot be seen",
+    "exists": "a contact has its e-mail address",
+    "asked": "an item may be this contact",
+    "case_open": "waits for a person",
+    "other_writer": "somebody else was writing it",
+    "not_in_view": "not in the view",
+    "left_view": "left the view",
+    "not_readable": "the mailbox's user may not see it",
+    "no_right": "the mailbox's user may not do it",
+    "item_gone": "its item is not in the folder",
+    "taken_out": "taken out of the folder",
+    "made_again": "made again in the folder",
+    "removed": "its contact was deleted",
+    "deleted_here": "deleted in the mailbox, and there",
+    "deleted_in_crm": "deleted on both sides",
+    "deleted_out_of_view": "deleted here, out of view",
+    "deletion_others": "other mailboxes hold it",
+    "deletion_edited_here": "edited here since it was deleted",
+    "deletion_edited_in_crm": "edited there since it was deleted",
+    "kept_personal": "kept personal by staff",
+    "kept_apart": "kept apart by staff",
+    "twin_in_doubt": "one like it is just being made",
 }
 
 
@@ -153,7 +175,7 @@ def in_words(reason: str) -> str:
     return REASONS.get(reason, str(reason).replace("_", " "))
 
 
-LACKING = {"AccountId": "an account: its company matches none", "Email": "an e-mail address"}
+LACKING = {"AccountId": "an account: it names no company, or one that matches none", "Email": "an e-mail address"}
 
 
 @register.filter
@@ -196,5 +218,7 @@ FORCE_PAGES = {"prospects": "admin:prospect_sync", "accounts": "admin:account_sy
 @register.filter
 def force_address(binding: Any) -> str:
     """Returns where both sides of a link are shown with what forcing writes, "" for one of a one-way pass."""
+    if binding.sync_pass.mailbox_id is not None:  # one id may stand in several mailboxes: the link itself is named
+        return f"{reverse('admin:mailbox_copy', args=[binding.pk])}?force=1"
     page_name = FORCE_PAGES.get(binding.sync_pass.name)
     return f"{reverse(page_name, args=[binding.peer_id])}?force=1" if page_name else ""

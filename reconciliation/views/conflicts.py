@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -82,7 +83,9 @@ def show_list(request: HttpRequest) -> HttpResponse:
     for case in rows:
         case.listed = _fields_of(case)
         case.sentence = _why(case, case.listed)
-    return render(request, "admin/reconciliation/conflict/list.html", f"Conflicts: {chosen.heading}", filter=chosen, rows=rows)
+    of_mailboxes = any(case.sync_pass.mailbox_id is not None for case in rows)
+    title = f"Conflicts: {chosen.heading}"
+    return render(request, "admin/reconciliation/conflict/list.html", title, filter=chosen, rows=rows, of_mailboxes=of_mailboxes)
 
 
 @page()
@@ -224,7 +227,10 @@ def here(request: HttpRequest, pk: int) -> JsonResponse:
 def refresh(request: HttpRequest) -> HttpResponse:
     """Looks at both sides of open conflicts again, as the hourly check does."""
     jobs.ask_for("refresh_conflicts", request.user.get_username())
-    messages.success(request, "Open conflicts are being compared with both systems; those that agree by now close themselves.")
+    messages.success(
+        request,
+        "Open conflicts are being compared with both systems; those that agree by now close themselves. Mailboxes do so in their next run.",
+    )
     return redirect("admin:conflict_list")
 
 
@@ -238,6 +244,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _carry_out(request, sync_pass, take, field)
     rows = bulk_rows(sync_pass, field, TAKES[take]) if sync_pass is not None and field and take in ("crm", "peer") else []
     names = names_of(sync_pass) if sync_pass is not None else None
+    if names is not None and sync_pass is not None and sync_pass.is_over_mailboxes:
+        names = replace(names, peer="the mailbox")  # they may be of two mail systems
     return render(
         request,
         "admin/reconciliation/conflict/bulk.html",

@@ -8,9 +8,17 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation import jobs
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import failed_import_rows, last_day, near_expiries, open_case_counts, pass_states, standing_alerts
+from reconciliation.selectors import (
+    failed_import_rows,
+    last_day,
+    near_expiries,
+    open_case_counts,
+    pass_states,
+    runs_of_passes,
+    standing_alerts,
+)
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_overview import tiles
@@ -21,7 +29,7 @@ from reconciliation.views.page import action, page, render
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    runs = Run.objects.select_related("sync_pass")[:8]
+    runs = runs_of_passes()[:8]
     bars, passes, connections = last_day(), pass_states(), list(Connection.objects.all())
     return render(
         request,
@@ -39,6 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
         any_failed=any(b.failed for b in bars),
         runs=runs,
         failed_rows=failed_import_rows(),
+        has_mailboxes=any(state.sync_pass.is_over_mailboxes for state in passes),
         mailbox_tiles=lambda: tiles(next((s.sync_pass for s in passes if s.sync_pass.is_over_mailboxes), None)),
     )
 

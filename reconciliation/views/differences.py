@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import django_filters
@@ -31,19 +32,20 @@ COLUMNS = (
     Column("CRM object", lambda d: d.binding.crm_type),
     Column("CRM id", lambda d: d.binding.crm_id),
     Column("mailbox", lambda d: d.sync_pass.mailbox_address),
-    Column("Outreach object", lambda d: d.binding.peer_type),
-    Column("Outreach id", lambda d: d.binding.peer_id),
+    Column("other system", lambda d: d.sync_pass.peer.get_system_display()),
+    Column("object there", lambda d: d.binding.peer_type),
+    Column("id there", lambda d: d.binding.peer_id),
     Column("field in the CRM", lambda d: d.crm_field),
-    Column("field in Outreach", lambda d: d.peer_field),
+    Column("field there", lambda d: d.peer_field),
     Column("the CRM holds", lambda d: shown(d.crm_value)),
-    Column("Outreach holds", lambda d: shown(d.peer_value)),
+    Column("the other system holds", lambda d: shown(d.peer_value)),
     Column("since", lambda d: d.noted_at),
 )
 
 
 class DifferenceFilter(django_filters.FilterSet):
     kind = django_filters.ChoiceFilter(choices=Difference.Kind.choices, empty_label=None, label="Which")
-    field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in Outreach")
+    field = django_filters.ChoiceFilter(field_name="peer_field", choices=[], empty_label="Any field", label="Field in the other system")
     name = django_filters.CharFilter(method="by_name", label="Name starts with")
     sync_pass = django_filters.ModelChoiceFilter(
         queryset=SyncPass.objects.whole().order_by("pk"), method="by_pass", empty_label="Any pass", label="Pass"
@@ -98,7 +100,6 @@ def show_list(request: HttpRequest) -> HttpResponse:
     count = bounded_count(listed.qs)
     rows = paginate(request, listed.qs)
     _with_passes(rows)
-    crms = {row.sync_pass.crm.get_system_display() for row in rows}
     title = f"{'Held blanks' if is_blank else 'Differences since linking'}: {count}"
     return render(
         request,
@@ -108,9 +109,24 @@ def show_list(request: HttpRequest) -> HttpResponse:
         rows=rows,
         count=count,
         is_blank=is_blank,
-        crm=crms.pop() if len(crms) == 1 else "the CRM",
+        sides=_sides(row.sync_pass for row in rows),
         most=MOST_AT_ONCE,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """What a page calls the two systems of its rows."""
+
+    crm: str
+    peer: str
+
+
+def _sides(passes: Iterable[SyncPass]) -> _Sides:
+    """Returns the names of both systems, where all rows are between the same two."""
+    pairs = {(p.crm.get_system_display(), p.peer.get_system_display()) for p in passes}
+    crms, peers = {crm for crm, _ in pairs}, {peer for _, peer in pairs}
+    return _Sides(crms.pop() if len(crms) == 1 else "the CRM", peers.pop() if len(peers) == 1 else "the other system")
 
 
 @page(OPERATE)
@@ -135,6 +151,7 @@ def _show_plan(request: HttpRequest) -> HttpResponse:
         refused=[line for line in lines if line.refusal],
         other_way=asked.urlencode() if any(line.difference.sync_pass.is_two_way for line in lines) else "",
         is_from_peer=source == "peer",
+        sides=_sides(line.difference.sync_pass for line in lines),
         most=MOST_AT_ONCE,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from connectors.contract import Ref
 from reconciliation import jobs
 from reconciliation.core.counting import are
 from reconciliation.core.matching import Rule
@@ -20,6 +22,7 @@ from reconciliation.models import Binding, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import last_remap, mark_prospects, pass_named, prospects_listed, prospects_pass_and_policy, prospects_unlinked
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.mailbox_copies import copy_linked
 from reconciliation.services.matches import PASS, Matches, ProspectGone, find_matches, pass_at_work, prospects_pass, prospects_terms
 from reconciliation.services.policy import refuse_unless_remap
 from reconciliation.services.pull import NOT_LINKED, Choice, linked, plan_of, pull
@@ -242,11 +245,21 @@ def sync_account(request: HttpRequest, peer_id: int) -> HttpResponse:
     return _sync(request, ACCOUNTS, str(peer_id))
 
 
+@page(OPERATE)
+def sync_copy(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same for the copy of a Salesforce contact in one mailbox: what differs, why it stays, and forcing it."""
+    return _told(request, "admin:mailbox_list", lambda: copy_linked(pk))
+
+
 def _sync(request: HttpRequest, pass_name: str, peer_id: str) -> HttpResponse:
+    back = "admin:prospect_list" if pass_name == PASS else "admin:record_list"
+    return _told(request, back, lambda: _link(pass_name, peer_id))
+
+
+def _told(request: HttpRequest, back: str, link: Callable[[], Binding]) -> HttpResponse:
     do = _carry_out if request.method == "POST" else _show_sync
-    back = reverse("admin:prospect_list" if pass_name == PASS else "admin:record_list")
-    back = request.get_full_path() if request.method == "POST" else back
-    return or_told(request, back, lambda: do(request, _link(pass_name, peer_id)))
+    where = request.get_full_path() if request.method == "POST" else reverse(back)
+    return or_told(request, where, lambda: do(request, link()))
 
 
 def _link(pass_name: str, peer_id: str) -> Binding:
@@ -289,12 +302,18 @@ def _show_sync(request: HttpRequest, binding: Binding) -> HttpResponse:
         peer=peer,
         target=peer if plan.choice.source == "crm" else crm,
         is_prospect=is_prospect,
+        home=_home(binding),
         remap=last_remap(plan.binding) if is_prospect else None,
         crm_url=plan.binding.crm_url.replace("{object}", plan.binding.crm_type),
         sitting=sitting,
         way_on=_way_on(sitting),
         allows_remap=is_prospect and binding.allows_remap,
     )
+
+
+def _home(binding: Binding) -> Ref:
+    """Returns the record whose page a synchronisation leads back to. An item of a mailbox has none: its contact has."""
+    return Ref.parse(binding.crm_ref if binding.sync_pass.mailbox_id is not None else binding.peer_ref)
 
 
 def _carry_out(request: HttpRequest, binding: Binding) -> HttpResponse:
@@ -319,7 +338,8 @@ def _carry_out(request: HttpRequest, binding: Binding) -> HttpResponse:
         messages.info(request, "Both sides agree by now; nothing was written.")
     if sitting.following:
         return redirect(_way_on(sitting))
-    return redirect("admin:record_detail", sync_pass.peer.system, binding.peer_type, peer_id)
+    home = _home(binding)
+    return redirect("admin:record_detail", home.system, home.object_type, home.id)
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------

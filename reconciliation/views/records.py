@@ -21,8 +21,9 @@ from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, names_of_users, pass_named
 from reconciliation.selectors import without_owner as rows_without_owner
 from reconciliation.services.imports import PASS as IMPORTS_PASS
+from reconciliation.services.mailbox_copies import Copies, copies_of
 from reconciliation.services.owners import near_matches, owners_recheck
-from reconciliation.services.pair_records import PAIR_PASSES, PairNow, explain_pair, pass_of, ref_of, search_pairs
+from reconciliation.services.pair_records import PairNow, explain_pair, pass_of, passes_about, ref_of, search_pairs
 from reconciliation.services.record_history import earliest_known, timeline
 from reconciliation.services.record_history import field_history as history_of_field
 from reconciliation.services.records import Search, home_of, last_tombstone, meant, name_of, next_look, read_now, refs_of, search
@@ -72,10 +73,11 @@ def export_list(request: HttpRequest) -> StreamingHttpResponse:
 
 def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref]:
     """Returns the pass and the record that an address names. Raises Http404 for what is no record of ours."""
-    passes = _passes()
     pair = ref_of(system, object_type, record_id)
+    passes = passes_about(pair) if pair is not None else _passes()
     of_pair = pass_of(pair, passes) if pair is not None else None
     if pair is not None and of_pair is not None:
+        of_pair.goes_to_mailboxes = any(p.is_over_mailboxes for p in passes)  # type: ignore[attr-defined]  # known without a query
         return of_pair, pair
     sync_pass = next((p for p in passes if p.name == PASS), None)
     refs = refs_of(sync_pass, f"{system}:{object_type}:{record_id}") if sync_pass else []
@@ -88,7 +90,7 @@ def _asked(system: str, object_type: str, record_id: str) -> tuple[SyncPass, Ref
 def show(request: HttpRequest, system: str, object_type: str, record_id: str) -> HttpResponse:
     """Where one record stands now: both sides, the conditions, the link, the cases, and when it is looked at next."""
     sync_pass, ref = _asked(system, object_type, record_id)
-    if sync_pass.name in PAIR_PASSES:
+    if sync_pass.is_two_way:
         return _show_pair(request, sync_pass, ref)
     home = home_of(sync_pass, ref)
     if home != ref:
@@ -133,9 +135,17 @@ def _show_pair(request: HttpRequest, sync_pass: SyncPass, ref: Ref) -> HttpRespo
         sync_pass=sync_pass,
         tombstone=stone,
         may_import=may_import,
+        copies=_copies(sync_pass, ref, it),
         matches_of=_matches_of(sync_pass, ref, it),
         taken_back=_taken_back(sync_pass, ref, it) if request.user.has_perm(OPERATE) else None,
     )
+
+
+def _copies(sync_pass: SyncPass, ref: Ref, it: PairNow) -> Copies | None:
+    """Returns in which mailboxes the CRM's record stands, None where no pass goes to mailboxes."""
+    if not sync_pass.goes_to_mailboxes:  # type: ignore[attr-defined]  # set by `_asked`
+        return None
+    return copies_of(Ref.parse(it.binding.crm_ref) if it.is_linked and it.binding is not None else ref)
 
 
 def _matches_of(sync_pass: SyncPass, ref: Ref, it: PairNow) -> str:

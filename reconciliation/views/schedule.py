@@ -5,12 +5,14 @@ from __future__ import annotations
 from django import forms
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 
 from reconciliation.engine import gate
 from reconciliation.models import PassLease, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.schedule import Schedule, ScheduleRefused, schedule_of, schedule_set
 from reconciliation.views.page import page, render
@@ -35,16 +37,20 @@ def show(request: HttpRequest) -> HttpResponse:
     for sync_pass, form in rows:
         form.gate = gate.preview_wanted(sync_pass)
     now = timezone.now()
-    leases = PassLease.objects.order_by("name")
-    held = [lease for lease in leases if lease.expires_at and lease.expires_at > now]
+    leases = PassLease.objects.filter(expires_at__gt=now)
+    of_mailboxes = Q()
+    for name in MAILBOX_PASSES:  # a lease for each mailbox at work, beside that of its channel
+        of_mailboxes |= Q(name__startswith=f"pass:{name}:")
+    held = list(leases.exclude(of_mailboxes).order_by("name"))
     return render(
         request,
         "admin/reconciliation/schedule/show.html",
         "Schedule and channels",
         rows=rows,
         held=held,
+        mailboxes_at_work=leases.filter(of_mailboxes).count(),
         channels=settings.PROCESS_CHANNELS,
-        waiting=[p for p in passes if p.is_on and not p.is_paused and p.next_due_at and p.next_due_at < now],
+        waiting=[p for p in passes if p.is_on and not p.is_paused and not p.is_over_mailboxes and p.next_due_at and p.next_due_at < now],
     )
 
 

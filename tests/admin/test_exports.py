@@ -190,7 +190,7 @@ def test_the_filter_of_a_list_is_that_of_its_export(client, world):  # noqa: F81
     assert len(read(client, "/coverage/linked/export.csv")) == 2
     assert {row["what was deleted"] for row in read(client, "/deleted/export.csv?why=crm&restored=no")} == {"Deleted in Workbooks"}
     assert read(client, "/deleted/export.csv?restored=yes") == []
-    assert [row["field in Outreach"] for row in read(client, "/differences/export.csv?field=industry")] == ["industry"]
+    assert [row["field there"] for row in read(client, "/differences/export.csv?field=industry")] == ["industry"]
     assert read(client, "/differences/export.csv?kind=blank") == []
     assert [row["organisation"] for row in read(client, "/coverage/duplicate/export.csv")] == [HOSTILE.replace("\u202e", "\u202e")[:255]]
     assert read(client, "/records/export.csv?q=nosuchrecord") == []

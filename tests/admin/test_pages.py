@@ -84,6 +84,7 @@ PAGES = {
     "prospect_keep_all": ("operator", "post"),
     "prospect_sync": ("operator", "get"),
     "account_sync": ("operator", "get"),
+    "mailbox_copy": ("operator", "get"),
     "import_list": ("viewer", "get"),
     "import_list_export": ("viewer", "get"),
     "import_new": ("operator", "get"),
@@ -220,7 +221,7 @@ OF_A_MAILBOX = ("my_mailbox", "mailbox_link")
 # Pages that lead on instead of showing something: without a remembered flow the callback goes back to the connections.
 # And without Salesforce there are no matches, and nothing to pull down.
 LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospect_matches": "/prospects/", "prospect_sync": "/prospects/"}
-LEADS_ON |= {"account_sync": "/records/", "import_preview": "/imports/new/"}
+LEADS_ON |= {"account_sync": "/records/", "mailbox_copy": "/mailboxes/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
 OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count")
@@ -355,6 +356,7 @@ def address(name):
         "prospect_decide": lambda: {"peer_id": 1},
         "prospect_sync": lambda: {"peer_id": 1},
         "account_sync": lambda: {"peer_id": 1},
+        "mailbox_copy": lambda: {"pk": 999_999},
         "import_detail": lambda: {"pk": Import.objects.earliest("pk").pk},
         "import_detail_export": lambda: {"pk": Import.objects.earliest("pk").pk},
         "import_progress": lambda: {"pk": Import.objects.earliest("pk").pk},

@@ -70,5 +70,5 @@ def test_questions_about_contacts_are_answered_with_the_keyboard_one_after_the_o
     assert page.get_by_text("Take the link back").first.is_visible()
     assert faults(page, f"exists-closed-{box.system}") == []
     page.goto(f"{live_server.url}/incomplete/")
-    assert page.get_by_text("an account: its company matches none").is_visible()
+    assert page.get_by_text("an account: it names no company, or one that matches none").is_visible()
     assert faults(page, f"incomplete-{box.system}") == []

@@ -78,7 +78,7 @@ def test_the_links_are_followed_to_the_letter_with_immutable_ids_on_every_part()
     _, _, graph = changed(cursor=BETWEEN)
 
     assert [part["url"] for part in graph.parts] == [link("ours", "o1").removeprefix(GRAPH), link("others", "x1").removeprefix(GRAPH)]
-    assert {part["headers"]["Prefer"] for part in graph.parts} == {'IdType="ImmutableId", odata.maxpagesize=200'}
+    assert {part["headers"]["Prefer"] for part in graph.parts} == {'IdType="ImmutableId", odata.maxpagesize=600'}
     assert 'IdType="ImmutableId"' in graph.requests[0].headers["Prefer"]
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.redaction import BODY_CHARACTERS, Redactor
+from connectors.redaction import _SIGNS, BODY_CHARACTERS, Redactor
 
 SECRETS = st.text(min_size=8, max_size=60).filter(lambda s: s.strip() == s and "•" not in s)
 
@@ -44,3 +44,34 @@ def test_a_secret_is_masked_in_json_and_html_and_where_a_body_was_cut():
 
 def test_a_long_body_is_cut_and_says_how_long_it_was():
     assert Redactor()("x" * 9000).endswith("… (9000 characters)")
+
+
+FRAGMENTS = [
+    "api_key",
+    "Client_Secret",
+    "code",
+    "SECRET",
+    "paſſword",
+    "=",
+    '"',
+    ": ",
+    "&",
+    " ",
+    "hunter2",
+    "Bearer",
+    "basic",
+    "Set-Cookie",
+    "X-API-Key",
+    "x",
+    "\\",
+]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join))
+def test_looking_for_signs_first_lets_nothing_through_that_the_patterns_mask(text):
+    masked = text
+    for pattern, as_shown, _ in _SIGNS:
+        masked = pattern.sub(as_shown, masked)
+
+    assert Redactor()(text) == masked

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from reconciliation.core.alerts import MOST_SUSPENDED, Facts, SuspendedMailbox, causes
-from reconciliation.models import Alert, Binding, Connection, Mailbox, Message, Run, Subscription, SyncPass
+from reconciliation.models import Alert, AuditEntry, Binding, Connection, Mailbox, Message, Run, Subscription, SyncPass
 from reconciliation.services.alert_facts import pass_facts
 from reconciliation.services.alert_watch import watch
+from reconciliation.services.audit import audit_verify
 from reconciliation.services.mailbox_directory import mailboxes_look_after
 from reconciliation.services.mailbox_states import mailbox_resume
 from tests.boxes import Boxes, boxes
@@ -64,6 +65,19 @@ def test_six_failed_runs_in_a_row_suspend_the_mailbox_and_staff_are_told(box: Bo
     box.clock.forward(60)
     watch(box.clock())
     assert not Alert.objects.get(key=alert.key).is_open
+
+
+@pytest.mark.parametrize(("state", "runs", "action"), [("denied", 7, "suspend mailbox"), ("gone", 1, "mailbox left")])
+def test_what_a_run_does_to_its_mailbox_stands_in_the_audit_log_with_the_reason(box: Boxes, state: str, runs: int, action: str) -> None:
+    box.run()
+    set_state(box, state)
+    for _ in range(runs):
+        box.run()
+
+    entry = AuditEntry.objects.get(action=action)
+    assert (entry.subject, entry.user_id, entry.username) == (box.mine, None, "")
+    assert entry.detail["connection"] == "Microsoft 365" and len(entry.detail["reason"]) > 20
+    assert audit_verify().broken is None
 
 
 def test_a_good_run_begins_the_count_anew(box: Boxes) -> None:

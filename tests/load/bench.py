@@ -17,8 +17,7 @@ from typing import Any
 import mailboxes
 import many_mailboxes
 import two_way
-from mail_peers import mail_peers
-from peers import peers
+from peers import contacts, peers
 from worlds import Place, Row, bound_place, measured, peak_memory, place
 
 RUNPASS = ["manage.py", "runpass", "organisations", "--json"]
@@ -149,11 +148,6 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 
-PEERS: dict[str, Callable[[str], Iterator[Row]]] = {
-    "dlt": partial(peers, 20_000, 5),
-    "vdirsyncer": lambda _: mail_peers(1_000, 20_000, 3),
-}
-
 
 def show(rows: Iterator[Row], as_json: bool, kept: list[Row]) -> None:
     for row in rows:
@@ -168,16 +162,15 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peers", action="store_true", help="measure beside dlt and vdirsyncer, and nothing else")
-    parser.add_argument("--peer-python", default="", help="a python that has dlt; without it one is made below var/")
-    parser.add_argument("--only", choices=[*MEASURES, *PEERS])
+    parser.add_argument("--peer-python", default="", help="a python that has both; without it one is made below var/")
+    parser.add_argument("--only", choices=MEASURES)
     chosen = parser.parse_args()
     kept: list[Row] = []
     if not chosen.json:
-        print(f"{'measure':<64}{'ours':>11}{'theirs' if chosen.peers else 'least':>11}{'ratio':>9}  aim")
+        print(f"{'measure':<64}{'ours':>11}{'least':>11}{'ratio':>9}  aim")
     if chosen.peers:
-        for name, measure in PEERS.items():
-            if chosen.only in (None, name):
-                show(measure(chosen.peer_python), chosen.json, kept)
+        show(peers(20_000, 5, chosen.peer_python), chosen.json, kept)
+        show(contacts(1_000, 1_000, 5_000, chosen.peer_python), chosen.json, kept)
     else:
         for name, both in MEASURES.items():
             if chosen.only in (None, name):

@@ -4,8 +4,7 @@
 box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
 `box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
 round, CPU seconds and seconds of each round, and peak resident memory in MiB.
-`box_steps.py worker ADDRESS OTHER` runs the pass over OTHER's mailbox, as a worker that is not new, and then over ADDRESS's once
-for each line it is given: the ledger and the CPU seconds of that run."""
+`box_steps.py one ADDRESS` runs it over that mailbox once: CPU seconds and seconds of the run, and its state."""
 
 from __future__ import annotations
 
@@ -59,11 +58,11 @@ def run(share: str, shares: str, rounds: str = "1") -> None:
 
     related = ("crm", "peer", "mapping", "parent", "mailbox__group")
     rows = SyncPass.objects.select_related(*related).filter(mailbox__isnull=False).order_by("pk")
-    passes = list(rows)[int(share) :: int(shares)]
+    keys = list(rows.values_list("pk", flat=True))[int(share) :: int(shares)]
     spent, seconds, ledgers = [], [], []
     for _ in range(int(rounds)):
         cpu, at = _cpu(), time.monotonic()
-        ledgers = [run_pass(sync_pass, Order()).as_dict() for sync_pass in passes]
+        ledgers = [run_pass(rows.get(pk=key), Order()).as_dict() for key in keys]  # each read by itself, as a task does
         spent.append(_cpu() - cpu)
         seconds.append(time.monotonic() - at)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -72,21 +71,19 @@ def run(share: str, shares: str, rounds: str = "1") -> None:
     print(json.dumps({"cpu": spent, "seconds": seconds, "peak": round(peak, 1), "states": states, **sums}))
 
 
-def worker(address: str, other: str) -> None:
+def one(address: str) -> None:
+    """Runs the pass over one mailbox and prints what the run alone cost: CPU seconds, seconds, and the state it ended in."""
     from reconciliation.engine.context import Order
     from reconciliation.engine.runner import run_pass
-    from reconciliation.models import SyncPass
-    from reconciliation.services.mailbox_runs import passes_due
+    from reconciliation.models import Connection, Mailbox
+    from reconciliation.services.mailboxes import pass_over
+    from reconciliation.services.set_up import contacts_pass
 
-    def once(whose: str) -> None:
-        cpu = _cpu()
-        [sync_pass] = passes_due(SyncPass.objects.select_related("crm", "peer", "mapping").get(name="contacts"), whose)
-        ledger = run_pass(sync_pass, Order()).as_dict()
-        print(json.dumps({"cpu": _cpu() - cpu, "ledger": ledger}), flush=True)
-
-    once(other)
-    for _ in sys.stdin:
-        once(address)
+    mailbox = Mailbox.objects.select_related("connection").get(address=address)
+    over = pass_over(contacts_pass(Connection.objects.get(system="salesforce"), mailbox.connection), mailbox)
+    cpu, at = _cpu(), time.monotonic()
+    state = run_pass(over, Order()).state
+    print(json.dumps({"cpu": _cpu() - cpu, "seconds": time.monotonic() - at, "state": state}))
 
 
 def _cpu() -> float:
@@ -96,4 +93,4 @@ def _cpu() -> float:
 
 if __name__ == "__main__":
     django.setup()
-    {"connect": connect, "run": run, "worker": worker}[sys.argv[1]](*sys.argv[2:])
+    {"connect": connect, "run": run, "one": one}[sys.argv[1]](*sys.argv[2:])

@@ -18,7 +18,9 @@ DELTA = {"microsoft": 1000, "google": 1000}  # changes of a page
 WRITES = {"microsoft": 20, "google": 200}  # parts of a $batch, contacts of a batchUpdate
 OWNER = {"microsoft": "ann@example.test", "google": "gina@example.test"}
 SETTLED = 400  # seconds, more than the overlap
-AT_ONCE = {"microsoft": 4, "google": 1}  # calls of one mailbox at a time: Graph allows four, People wants writes one by one
+# Calls of one mailbox at a time. Graph works on four requests of a mailbox, and on as many parts of one $batch, so that one of
+# twenty fills the mailbox; People wants writes one by one.
+AT_ONCE = {"microsoft": 1, "google": 1}
 
 
 @contextmanager
@@ -37,6 +39,16 @@ def mail_place(system: str, size: int, latency_ms: int = 0) -> Iterator[Place]:
 def run(it: Place, system: str) -> tuple[dict[str, object], float]:
     text, cpu = measured(["manage.py", "runpass", "contacts", "--mailbox", OWNER[system], "--json"], it.env, good=(0, 1))
     return json.loads(text)["mailboxes"][0], cpu
+
+
+def fill(it: Place, system: str) -> None:
+    """Runs until the folder holds everything: a quota may take several runs. What was written is known then."""
+    for _ in range(20):
+        ledger, _ = run(it, system)
+        it.advance(SETTLED)
+        if ledger["state"] == "finished" and not (ledger["created"] or ledger["held"] or ledger["failed"]):
+            return
+    raise SystemExit(f"the folder of {OWNER[system]} was not filled: {ledger}")
 
 
 def settle(it: Place, system: str) -> None:
@@ -67,14 +79,14 @@ def least(system: str, crm: int, peer: int) -> int:
     return lists + items + rights + math.ceil(crm / WRITES[system]) + math.ceil(peer / COMPOSITE)
 
 
-def calls_made(it: Place, system: str) -> int:
+def _made(it: Place, system: str) -> int:
     made = it.calls()
     return made.get("salesforce", 0) + made.get(system, 0)
 
 
 def calls(system: str, bound: int, sizes: list[int]) -> Iterator[Row]:
     with mail_place(system, bound) as it:
-        run(it, system)
+        fill(it, system)
         settle(it, system)
         for size in sizes:
             for crm, peer in dict.fromkeys([(size, 0), (0, size)]):
@@ -83,23 +95,25 @@ def calls(system: str, bound: int, sizes: list[int]) -> Iterator[Row]:
                 it.advance(1)
                 it.calls()
                 run(it, system)
-                total = calls_made(it, system)
+                total = _made(it, system)
                 settle(it, system)
                 what = f"{system}, {crm} changed in Salesforce, {peer} in the mailbox: calls"
                 yield Row(what, total, least(system, crm, peer), at_most=1.05, beyond=2)  # a token of each side
 
 
 def first_run(system: str, size: int, latency_ms: int) -> Iterator[Row]:
-    """The first run of a mailbox over a slow network, against what its calls take if they follow each other without a pause."""
+    """The first run of a mailbox over a slow network, against what its calls take if they follow each other without a pause;
+    as in a worker of the cluster, which is there already, and as a command."""
     with mail_place(system, size, latency_ms) as it:
         it.calls()
         began = time.monotonic()
         ledger, cpu = run(it, system)
-        seconds = time.monotonic() - began
-        made = calls_made(it, system)
+        cold, seconds = time.monotonic() - began, float(str(ledger["seconds"]))
+        made = _made(it, system)
         ideal = made / AT_ONCE[system] * latency_ms / 1000
         assert ledger["created"] == size, ledger
         yield Row(f"{system}, first run of {size} contacts at {latency_ms} ms: s", round(seconds, 2), round(ideal, 2), at_most=1.5)
+        yield Row(f"{system}, the same with the start of a process: s", round(cold, 2), round(ideal, 2))
         yield Row(f"{system}, first run of {size} contacts: calls", made, least(system, size, 0), at_most=1.05, beyond=8)
         yield Row(f"{system}, first run: CPU ms a contact", round(1000 * cpu / size, 3), 0)
 
@@ -109,12 +123,12 @@ def quiet(system: str, few: int, many: int) -> Iterator[Row]:
     cpus, counts = {}, {}
     for size in (few, many):
         with mail_place(system, size) as it:
-            run(it, system)
+            fill(it, system)
             settle(it, system)
             spent = []
             for _ in range(3):
                 it.advance(SETTLED)
                 spent.append(run(it, system)[1])
-            cpus[size], counts[size] = min(spent), calls_made(it, system) / 3
+            cpus[size], counts[size] = min(spent), round(_made(it, system) / 3, 2)
     yield Row(f"{system}, quiet run, {many} contacts to {few}: calls", counts[many], counts[few], at_most=1)
     yield Row(f"{system}, quiet run, {many} contacts to {few}: CPU s", round(cpus[many], 3), round(cpus[few], 3), at_most=1.1)

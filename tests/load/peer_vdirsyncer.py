@@ -1,13 +1,10 @@
-"""vdirsyncer between two address books of a Radicale, on loopback: what keeping contacts the same costs it.
-
-Both are installed for the bench only, below var/. The CPU is that of vdirsyncer's whole process, as each of its runs is one;
-Radicale's own is left out, as the sandbox's is on our side. Requests are counted in Radicale's log."""
+"""vdirsyncer between two address books of a Radicale on this machine: what a run costs it, in CPU seconds of its process and in
+requests."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
+import resource
 import socket
 import subprocess
 import time
@@ -15,142 +12,125 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from worlds import HTTP, measured
+from worlds import HTTP
 
-USER = "bench"
-BOOKS = ("left", "right")
-READY = 60  # seconds a Radicale may take to answer
-MEMORY = "/dev/shm"  # where it waits for no disc; each of its writes would, and nobody counts them
-RADICALE = """[server]
+REQUIREMENTS = ("vdirsyncer==0.21.0", "radicale==3.9.0")
+USER = ("bench", "bench")
+BOOK = """<?xml version="1.0"?><mkcol xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:carddav"><set><prop><resourcetype><collection/>
+<C:addressbook/></resourcetype></prop></set></mkcol>"""
+SERVER = """[server]
 hosts = 127.0.0.1:{port}
 [auth]
 type = none
 [storage]
-filesystem_folder = {folder}/books
+filesystem_folder = {folder}/store
 [logging]
 level = info
 """
 PAIR = """[general]
 status_path = "{folder}/status/"
 [pair contacts]
-a = "left"
-b = "right"
-collections = [["book", "left", "right"]]
+a = "one"
+b = "two"
+collections = null
 conflict_resolution = "a wins"
 """
-STORAGE = """[storage {side}]
+STORAGE = """[storage {name}]
 type = "carddav"
-url = "{url}"
-username = "{user}"
-password = "{user}"
+url = "{url}{name}/"
+username = "bench"
+password = "bench"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """A running Radicale with two address books, and a vdirsyncer that was told of them."""
+    """Two address books, and the program that keeps them alike."""
 
-    url: str
     folder: Path
-    python: str
+    url: str
+    programs: Path
 
-    def run(self, command: str = "sync") -> tuple[float, int]:
-        """Returns the CPU seconds and the requests of one run of vdirsyncer."""
-        before = self._requests()
-        asked = ["-m", "vdirsyncer", "-v", "WARNING", "-c", f"{self.folder}/config", command]
-        _, cpu = measured(asked, _env(self.folder), python=self.python)
-        return cpu, self._requests() - before
+    def fill(self, name: str, count: int) -> None:
+        """Puts a whole book in place."""
+        self._put(f"{name}/", "".join(_card(n, "Buyer") for n in range(count)))
 
-    def edit(self, side: str, count: int, word: str) -> None:
-        """Changes the job title of the first `count` contacts of one side."""
-        for n in range(1, count + 1):
-            answer = HTTP.put(f"{self.url}{side}/c{n}.vcf", data=card(n, word), auth=(USER, USER), timeout=60)
-            answer.raise_for_status()
+    def edit(self, count: int, word: str) -> None:
+        for n in range(count):
+            self._put(f"one/card-{n}.vcf", _card(n, word))
 
-    def titles(self, side: str, word: str) -> int:
-        """Returns how many contacts of a side have this job title."""
-        return sum(f"TITLE:{word}" in path.read_text() for path in _book(self.folder, side).glob("*.vcf"))
+    def discover(self) -> None:
+        self._run("discover", answers="y\n" * 4)
 
-    def fill(self, side: str, size: int) -> None:
-        """Writes contacts into Radicale's storage, and lets it read them once: it keeps what it has read."""
-        for n in range(1, size + 1):
-            (_book(self.folder, side) / f"c{n}.vcf").write_text(card(n, "Buyer"), newline="")
-        self.read(side)
+    def sync(self) -> tuple[float, int]:
+        """Returns CPU seconds of one run, start of the process included, and its requests."""
+        before, asked = resource.getrusage(resource.RUSAGE_CHILDREN), self._requests()
+        self._run("sync")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, self._requests() - asked
 
-    def copy(self) -> None:
-        """Makes the second address book like the first, with what Radicale keeps of it."""
-        shutil.copytree(*(_book(self.folder, side) for side in BOOKS), dirs_exist_ok=True)
-        self.read(BOOKS[1])
+    def cards(self, name: str) -> str:
+        return HTTP.get(f"{self.url}{name}/", auth=USER, timeout=300).text
 
-    def read(self, side: str) -> None:
-        asked = {"Depth": "1", "Content-Type": "application/xml"}
-        body = '<propfind xmlns="DAV:"><prop><getetag/></prop></propfind>'
-        HTTP.request("PROPFIND", f"{self.url}{side}/", data=body, headers=asked, auth=(USER, USER), timeout=600).raise_for_status()
+    def make(self, name: str) -> None:
+        HTTP.request("MKCOL", f"{self.url}{name}/", data=BOOK, auth=USER, timeout=30).raise_for_status()
+
+    def _put(self, path: str, text: str) -> None:
+        answer = HTTP.put(self.url + path, data=text.encode(), auth=USER, headers={"Content-Type": "text/vcard"}, timeout=600)
+        answer.raise_for_status()
+
+    def _run(self, verb: str, *, answers: str = "") -> None:
+        env = {**os.environ, "VDIRSYNCER_CONFIG": str(self.folder / "config"), "NO_PROXY": "*"}
+        done = subprocess.run([str(self.programs / "vdirsyncer"), verb], env=env, input=answers, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(done.stderr)
 
     def _requests(self) -> int:
-        return (self.folder / "log").read_text().count(" request for '")
-
-
-def card(n: int, title: str) -> str:
-    """Returns contact `n` with the fields that the sandbox's contacts have."""
-    lines = ("BEGIN:VCARD", "VERSION:3.0", f"UID:c{n}", f"FN:First {n} Last {n:07d}", f"N:Last {n:07d};First {n};;;")
-    lines += (f"EMAIL:p{n}@acme.example", f"TEL;TYPE=WORK:+44 20 7946 {n % 10000:04d}", f"TITLE:{title}", "END:VCARD", "")
-    return "\r\n".join(lines)
+        return (self.folder / "server.log").read_text().count(" response status for ")
 
 
 @contextmanager
-def books(python: str, size: int, is_equal: bool = False) -> Iterator[Books]:
-    """Yields two address books that were discovered and never synchronised: `size` contacts in the first, and none in the
-    second or the same."""
-    with TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None) as name:
-        folder, port = Path(name), _free_port()
-        found = Books(f"http://127.0.0.1:{port}/{USER}/", folder, python)
-        _configure(found, port)
-        with (folder / "log").open("w") as log:
-            command = [python, "-m", "radicale", "--config", f"{folder}/radicale"]
-            process = subprocess.Popen(command, env=_env(folder), stdout=log, stderr=subprocess.STDOUT)
+def books(folder: str, programs: Path, size: int, *, both: bool = False) -> Iterator[Books]:
+    """Yields two books, the first of which holds `size` contacts; with `both` the second holds the same ones."""
+    root = Path(folder)
+    port = _free_port()
+    it = Books(root, f"http://127.0.0.1:{port}/{USER[0]}/", programs)
+    (root / "server.ini").write_text(SERVER.format(port=port, folder=folder))
+    (root / "config").write_text(PAIR.format(folder=folder) + "".join(STORAGE.format(name=n, url=it.url) for n in ("one", "two")))
+    with (root / "server.log").open("w") as log:
+        server = subprocess.Popen([str(programs / "radicale"), "--config", str(root / "server.ini")], stdout=log, stderr=log)
         try:
-            _wait(process, port, folder / "log")
-            found.fill(BOOKS[0], size)
-            if is_equal:
-                found.copy()
-            found.run("discover")
-            yield found
+            _wait_for(port)
+            for name in ("one", "two"):
+                it.make(name)
+            for name in ("one", "two") if both else ("one",):
+                it.fill(name, size)
+            it.discover()
+            yield it
         finally:
-            process.terminate()
-            process.wait(20)
+            server.terminate()
+            server.wait(20)
 
 
-def _configure(it: Books, port: int) -> None:
-    for side in BOOKS:
-        _book(it.folder, side).mkdir(parents=True)
-        (_book(it.folder, side) / ".Radicale.props").write_text(json.dumps({"tag": "VADDRESSBOOK"}))
-    (it.folder / "radicale").write_text(RADICALE.format(port=port, folder=it.folder))
-    sides = [STORAGE.format(side=side, url=it.url, user=USER) for side in BOOKS]
-    (it.folder / "config").write_text(PAIR.format(folder=it.folder) + "".join(sides))
-
-
-def _book(folder: Path, side: str) -> Path:
-    return folder / "books" / "collection-root" / USER / side
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    until = time.monotonic() + READY
-    while time.monotonic() < until and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise SystemExit("Radicale did not start: " + log.read_text())
+def _card(n: int, title: str) -> str:
+    lines = (
+        *("BEGIN:VCARD", "VERSION:3.0", f"UID:card-{n}", f"FN:First Last{n}", f"N:Last{n};First;;;", f"TITLE:{title}"),
+        *(f"EMAIL:last{n}@acme.example", f"TEL;TYPE=CELL:+44 7700 {n:06d}", "ORG:Acme", "END:VCARD"),
+    )
+    return "".join(f"{line}\r\n" for line in lines)
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
-def _env(folder: Path) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "HOME": str(folder), "NO_PROXY": "*", "LC_ALL": "C.UTF-8"}
+def _wait_for(port: int) -> None:
+    for _ in range(200):
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise SystemExit("Radicale did not start.")

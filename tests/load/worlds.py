@@ -95,7 +95,8 @@ class Place:
 
 def environment(folder: str) -> dict[str, str]:
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        "PYTHONPYCACHEPREFIX": f"{folder}/compiled",  # as where it is installed: no process compiles what another one has
         "ENV_FILE": "",
         "SECRET_KEY": "bench-only-" + "0123456789abcdef" * 4,
         "FIELD_KEYS": "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=",

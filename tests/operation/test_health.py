@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.test import Client
 from django.utils import timezone
 
 from reconciliation.engine import organisation_sweep, staff
@@ -318,3 +320,15 @@ def test_the_text_form_names_the_run_too():
     with during_run(17):
         assert "[run 17] read" in TextFormatter().format(record)
     assert "[run" not in TextFormatter().format(record)
+
+
+def test_no_log_line_names_a_link_to_sign_in(caplog):
+    """Django tells of a refused request by its path; whoever reads the log must not sign in by it."""
+    Client(enforce_csrf_checks=True).post("/sign-in/SECRET-TOKEN/")
+
+    (record,) = [r for r in caplog.records if "/sign-in/" in r.getMessage()]
+    for formatter in (JsonFormatter(), TextFormatter()):
+        line = formatter.format(record)
+        assert "/sign-in/•••/" in line and "SECRET-TOKEN" not in line
+    rules = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text()
+    assert rules.count("if=$is_logged") == rules.count("listen ") and "~^/sign-in/ 0;" in rules

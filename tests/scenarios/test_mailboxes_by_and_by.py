@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from reconciliation.models import Case, LookAgain, Run
+from reconciliation.engine import mailbox_sweep
+from reconciliation.models import Binding, Case, LookAgain, Operation, Run, RunEvent, Tombstone
 from tests.boxes import Boxes, boxes
 
 pytestmark = pytest.mark.django_db
@@ -25,6 +27,12 @@ def only(rows: list[dict]) -> dict:
 def is_at_rest(box: Boxes, address: str = "") -> bool:
     run = box.run(address)
     return (run.state, run.created, run.updated, run.failed, run.held) == (Run.State.FINISHED, 0, 0, 0, 0)
+
+
+def owe_a_look(box: Boxes, side: str, object_type: str, id_: str) -> None:
+    """Leaves behind what a run does whose write of this record got no answer."""
+    given = {"sync_pass": box.passes[box.mine], "side": side, "object_type": object_type, "record_id": id_, "reason": "in_doubt"}
+    LookAgain.objects.create(**given, since=box.clock())
 
 
 def test_edits_of_two_fields_on_both_sides_both_stand_after_one_run(box: Boxes) -> None:
@@ -56,6 +64,22 @@ def test_a_contact_whose_deletion_waits_for_a_person_is_not_looked_at_again_and_
     box.run()
 
     assert Case.objects.get(state="open").reason == "others"
+    assert not LookAgain.objects.exists()
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_may_not_be_deleted_is_not_looked_at_again_and_again(box: Boxes) -> None:
+    """I5: the case stands; the mailbox's list of changes has told of its item."""
+    box.set(view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example", owner=box.theirs)
+    box.run()
+    box.drop(only(box.folder())["id"])
+    box.run()
+    assert Case.objects.get(state="open").reason == "no_right"
+    box.edit(id_, Title="Buyer")
+
+    box.run()
+
     assert not LookAgain.objects.exists()
     assert is_at_rest(box)
 
@@ -120,8 +144,7 @@ def test_a_contact_that_was_owed_a_second_look_and_is_not_in_view_says_so(box: B
     id_ = box.contact("Lind", "bo@acme.example")
     box.run()
     box.edit(id_, OwnerId=box.users[box.theirs])
-    given = {"sync_pass": box.passes[box.mine], "side": "crm", "object_type": "Contact", "record_id": id_, "reason": "in_doubt"}
-    LookAgain.objects.create(**given, since=box.clock())
+    owe_a_look(box, "crm", "Contact", id_)
 
     box.run()
     box.run()
@@ -225,4 +248,259 @@ def test_an_item_that_says_more_than_its_contact_out_of_view_is_not_removed(box:
 
     assert only(box.folder())["jobTitle"] == "Head of buying"
     assert "Salesforce: not in view" in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_a_value_that_the_mailbox_was_never_shown_is_kept_when_an_edit_there_replaces_it(box: Boxes) -> None:
+    """I1, S3.12: the blank was to be filled when both were linked, that failed, and nothing comes down any more (D8)."""
+    box.run()
+    id_ = box.contact("Lind", "bo@acme.example", MobilePhone="+1 206 555 0100")
+    item = box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    method, path = {
+        "microsoft": ("PATCH", "/v1.0/users/{id}/contacts/{id}"),
+        "google": ("POST", "/v1/people:batchUpdateContacts"),
+    }[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": method, "path": path, "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert list(box.links()) == [id_] and not only(box.folder()).get("mobilePhone")
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    box.change(item, mobilePhone="+1 206 555 0199")
+
+    for _ in range(3):
+        box.run()
+
+    assert box.show(id_)["MobilePhone"] == "+1 206 555 0199"
+    (lost,) = [op.origin["losers"] for op in Operation.objects.all() if op.origin.get("losers")]
+    assert lost == {"MobilePhone": "+1 206 555 0100"}
+    assert RunEvent.objects.filter(sentence__contains="“+1 206 555 0100”, entered in Salesforce meanwhile, gave way").count() == 1
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_cannot_be_seen_any_more_is_told_of_and_nothing_is_deleted_for_it(box: Boxes) -> None:
+    """I8, I9: the recycle bin forgot it before anybody looked."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.world.salesforce.delete_record("Contact", id_)
+
+    box.run(forward=17 * 86400, is_full=True)
+    for _ in range(5):
+        box.run()
+
+    case = Case.objects.get(state="open")
+    assert (case.kind, case.reason, case.crm_id) == ("error", "not_visible", id_)
+    assert "was left as it is" in case.sentence
+    assert (only(box.folder())["surname"], list(box.links())) == ("Lind", [id_])
+
+    box.drop(only(box.folder())["id"])
+    box.run()
+    assert not Case.objects.filter(state="open").exists() and box.links() == {}
+    assert is_at_rest(box)
+
+
+def test_a_contact_that_was_hidden_from_us_is_told_of_until_it_is_seen_again(box: Boxes) -> None:
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.world.salesforce.set_switches({"sharing": "private", "modify_all_users": []})
+    box.run(is_full=True)
+    for _ in range(5):
+        box.run()
+    assert Case.objects.get(state="open").reason == "not_visible"
+
+    box.world.salesforce.set_switches({"sharing": "public_read_write", "modify_all_users": None})
+    box.run(forward=86400)
+
+    assert not Case.objects.filter(state="open").exists() and not LookAgain.objects.exists()
+    assert (only(box.folder())["surname"], list(box.links())) == ("Lind", [id_])
+    assert is_at_rest(box)
+
+
+def test_an_item_that_was_dragged_out_with_its_category_is_brought_back_also_when_it_was_owed_a_look(box: Boxes) -> None:
+    """Rule 38, I1: the second look comes before the list of changes; the link stands, and an edit goes up."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    owe_a_look(box, "peer", "contact", box.remote_id(item))
+    box.change(item, jobTitle="Head of buying")
+    box.change(item, folder="Contacts", categories=["Salesforce"])
+
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Head of buying")
+    assert list(box.links()) == [id_] and not Tombstone.objects.exists()
+    assert is_at_rest(box)
+
+
+def test_a_plan_of_what_was_owed_a_look_can_be_let_go_ahead(box: Boxes) -> None:
+    """Rule 18: the run that carries it out does not trip over the same brake first."""
+    for n in range(12):
+        box.contact(f"Lind {n}", f"bo{n}@acme.example")
+    box.run()
+    for row in box.folder():
+        owe_a_look(box, "peer", "contact", box.remote_id(row["id"]))
+        box.change(row["id"], folder="Contacts", categories=[])
+    held = box.run()
+    assert held.state == Run.State.HELD and len(box.links()) == 12
+
+    box.run(kind=Run.Kind.APPLY, apply_of=held.pk)
+
+    assert (box.runs[-1].state, box.links()) == (Run.State.FINISHED, {})
+    assert is_at_rest(box)
+
+
+def test_our_own_move_into_the_folder_makes_an_older_edit_of_the_item_win_nothing(box: Boxes) -> None:
+    """D10: the edit of Salesforce is later than the item's; when that was made nobody knows any more, so a person is asked."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    box.change(item, jobTitle="Head of buying")
+    box.change(item, folder="Contacts", categories=["Salesforce"])
+    box.clock.forward(600)
+    box.edit(id_, Title="Purchaser")
+
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Purchaser")
+    assert Case.objects.get(state="open").kind == "conflict"
+
+
+def test_our_own_write_for_another_mailbox_makes_an_edit_of_salesforce_no_later(box: Boxes) -> None:
+    """D10: both edits are of one minute, so a person is asked; that we brought a third one to Salesforce later changes nothing."""
+    for address in box.passes:
+        box.set(address, view="everything")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    for address in box.passes:
+        box.run(address)
+    box.change(only(box.folder())["id"], jobTitle="Head of buying")
+    box.edit(id_, Title="Purchaser")
+    box.change(only(box.folder(box.theirs))["id"], givenName="Bo")
+
+    box.run(box.theirs)
+    box.run()
+
+    assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Purchaser")
+    assert (only(box.folder())["givenName"], box.show(id_)["FirstName"]) == ("Bo", "Bo")
+    assert Case.objects.get(state="open").kind == "conflict"
+
+
+def test_an_item_that_was_deleted_before_we_knew_of_its_contact_is_decided_about(box: Boxes) -> None:
+    """I4: no list of changes tells of its deletion: it was linked to nothing before, and is not in a whole list."""
+    box.run()
+    item = box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"])
+    box.world.faults.add({"system": "salesforce", "kind": "lost_answer", "method": "PATCH", "times": 1})
+    box.run(is_full=True)
+    assert len(box.contacts()) == 1 and box.links() == {}
+    box.drop(item)
+
+    for _ in range(3):
+        box.run()
+
+    assert not LookAgain.objects.exists()
+    assert (len(box.contacts()), list(box.links())) == (1, [box.contacts()[0]["Id"]])
+    assert only(box.folder())["surname"] == "Lind"  # deletion is forbidden: it was made again
+    assert is_at_rest(box)
+
+
+def test_an_item_noted_as_out_of_another_view_is_not_removed_from_the_present_one(box: Boxes) -> None:
+    """D8, I8: its contact left the view, and its user chose another one before anybody looked again."""
+    buyers = {"object": "Contact", "name": "Buyers", "label": "Buyers", "scope": "everything", "where": "Title = 'Buyer'"}
+    box.world.salesforce.set_switches({"list_views": [buyers]})
+    saved = next(v.id for v in box.wiring.open_connector(box.parent.crm).views("Contact") if v.title == "Buyers")
+    box.set(out_of_view="remove")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    Binding.objects.update(is_out_of_view=True, is_retry_due=True)  # as the run left it that saw the contact leave the view
+    owe_a_look(box, "crm", "Contact", id_)
+    box.set(view=saved)
+
+    for _ in range(3):
+        box.run()
+
+    assert only(box.folder())["id"] == item
+    assert "Salesforce: not in view" not in only(box.folder())["categories"]
+    assert is_at_rest(box)
+
+
+def test_an_original_that_we_put_into_the_bin_ourselves_is_nobodys_deletion() -> None:
+    """I8, rule 38: a move by copy and delete got no answer; the copy is there, and its contact is not deleted for the original."""
+    box = boxes("microsoft")
+    box.set(view="everything", deletion="allowed")
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.change(only(box.folder())["id"], folder="Contacts", categories=["Salesforce"])
+    path = "/v1.0/users/{id}/contacts/{id}"
+    box.world.faults.add({"system": "microsoft", "kind": "lost_answer", "method": "DELETE", "path": path, "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert len(box.rows()) == 1  # the copy: the original is in the bin
+
+    for _ in range(3):
+        box.run()
+
+    assert [row["Id"] for row in box.contacts()] == [id_]
+    assert box.links() == {id_: box.remote_id(only(box.folder())["id"])}
+    assert is_at_rest(box)
+
+
+def test_an_edit_of_salesforce_during_a_run_that_makes_its_item_again_stands(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I1: the item is made from the contact as it is; what the feed read at the beginning of the run is nobody's later edit."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, Title="Buyer")
+    box.drop(only(box.folder())["id"])
+    mailbox_side = mailbox_sweep._mailbox_side
+
+    def edited_first(*given: Any) -> bool:
+        box.edit(id_, LastName="Lund")
+        return mailbox_side(*given)
+
+    monkeypatch.setattr(mailbox_sweep, "_mailbox_side", edited_first)
+    box.run()
+    monkeypatch.undo()
+
+    assert only(box.folder())["surname"] == "Lund"
+    box.run()
+    assert (only(box.folder())["surname"], box.show(id_)["LastName"]) == ("Lund", "Lund")
+    assert is_at_rest(box)
+
+
+def test_an_item_whose_values_never_reached_its_contact_is_not_removed_with_it(box: Boxes) -> None:
+    """C12, I1: both were linked, the blank of Salesforce was to be filled, that was refused, and then the contact is deleted."""
+    box.run()
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.put("Salesforce Contacts", surname="Lind", emails=["bo@acme.example"], jobTitle="Head of buying")
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 500, "method": "POST", "path": "*", "times": 9})
+    box.run()
+    box.world.faults.clear()
+    assert list(box.links()) == [id_] and not box.show(id_)["Title"]
+    box.world.salesforce.delete_record("Contact", id_)
+
+    for _ in range(2):
+        box.run()
+
+    assert only(box.folder())["jobTitle"] == "Head of buying"
+    assert Case.objects.get(state="open").reason == "edited_here"
+
+
+def test_an_item_that_we_removed_earlier_is_not_taken_for_the_one_that_was_just_to_be_made(box: Boxes) -> None:
+    """I8: it lies in the bin and bears the contact's id; taken for its item, it made the contact look as deleted by its user."""
+    box.set(deletion="allowed", out_of_view="remove")
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.edit(id_, OwnerId=box.users[box.theirs])
+    for _ in range(2):
+        box.run(forward=60)
+    assert box.folder() == [] and box.links() == {}
+    box.edit(id_, OwnerId=box.users[box.mine])
+    path = {"microsoft": "/v1.0/users/{id}/contactFolders/{id}/contacts", "google": "/v1/people:batchCreateContacts"}[box.system]
+    box.world.faults.add({"system": box.system, "kind": "status", "status": 500, "method": "POST", "path": path, "times": 9})
+    box.run(forward=60)
+    box.world.faults.clear()
+
+    for _ in range(4):
+        box.run()
+
+    assert [row["Id"] for row in box.contacts()] == [id_]
+    assert only(box.folder())["surname"] == "Lind" and list(box.links()) == [id_]
     assert is_at_rest(box)

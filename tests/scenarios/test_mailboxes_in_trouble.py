@@ -5,9 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from connectors.contract import Exchange
+from connectors.google.client import GoogleClient
+from connectors.http import Answer
+from connectors.microsoft.client import GraphClient, Reply, segment
+from connectors.redaction import Redactor
 from reconciliation.engine import crm_feed
 from reconciliation.models import Case, Connection, FeedChange, LookAgain, Mailbox, Operation, Run, SyncPass
 from reconciliation.services.retention import prune
@@ -359,3 +365,52 @@ def test_folder_and_category_stand_in_the_journal(box: Boxes) -> None:
     assert sorted(Operation.objects.values_list("object_type", "kind", "state")) == [
         ("category", "create", "confirmed"), ("contactFolder", "create", "confirmed"),
     ]  # fmt: skip
+
+
+def forbid(box: Boxes, item: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the mail system refuse every write of one contact, by 403, and no other: no played one knows such a contact."""
+    if box.system == "google":
+        post = GoogleClient.post
+
+        def posted(self: GoogleClient, path: str, body: dict, *, template: str = "") -> Any:
+            is_hit = path.endswith("batchUpdateContacts") and item in body["contacts"]
+            rest = {id_: values for id_, values in body["contacts"].items() if id_ != item} if is_hit else {}
+            answer = post(self, path, {**body, "contacts": rest} if is_hit else body, template=template)
+            if is_hit:
+                status = {"code": 7, "message": "Cannot edit this person."}
+                answer.data["updateResult"][item] = {"requestedResourceName": item, "httpStatusCode": 403, "status": status}
+            return answer
+
+        monkeypatch.setattr(GoogleClient, "post", posted)
+        return
+    write_all = GraphClient.write_all
+
+    def written(self: GraphClient, parts: Any) -> list[Any]:
+        refused = [segment(item) in part.url and part.method == "PATCH" for part in parts]
+        rest = [part for part, no in zip(parts, refused, strict=True) if not no]
+        replies = iter(write_all(self, rest) if rest else ())
+        body = {"error": {"code": "ErrorAccessDenied", "message": "Access is denied."}}
+        answer = Answer(200, {}, None, None, Exchange("POST", "", "", 200, "", 0), Redactor())
+        return [Reply(p, 403, body, None, answer) if no else next(replies) for p, no in zip(parts, refused, strict=True)]
+
+    monkeypatch.setattr(GraphClient, "write_all", written)
+
+
+def test_one_contact_that_may_not_be_written_is_an_error_of_its_own_and_suspends_nothing(
+    box: Boxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D11: the mailbox lets us in, and its other contacts be written."""
+    ids = [box.contact(f"A{n}", f"a{n}@acme.example") for n in range(3)]
+    box.run()
+    box.run()
+    forbid(box, box.links()[ids[0]], monkeypatch)
+    box.edit(ids[0], Title="Never there")
+    for n in range(7):
+        box.edit(ids[1], Title=f"Buyer {n}")
+        box.run()
+
+    mailbox = Mailbox.objects.get(address=box.mine)
+    assert mailbox.state == Mailbox.State.ACTIVE
+    case = Case.objects.get(state="open")
+    assert (case.kind, case.crm_id) == ("error", ids[0]) and "does not let us write this contact" in case.sentence
+    assert "Buyer 6" in [row.get("jobTitle") for row in box.folder()]

@@ -38,7 +38,10 @@ def test_with_nothing_everything_is_to_do():
         ("pilot", "later"),
         ("on", "later"),
     ]
-    assert step("connect").missing == ("No CRM is connected yet: Workbooks, Salesforce, or both.", "Outreach is not connected yet.")
+    assert step("connect").missing == (
+        "No CRM is connected yet: Workbooks, Salesforce, or both.",
+        "Nothing beside a CRM is connected yet: Outreach, or for mailboxes Microsoft 365 or Google.",
+    )
 
 
 def test_the_way_from_connected_to_on(monkeypatch):

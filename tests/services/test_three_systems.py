@@ -71,7 +71,7 @@ def test_with_salesforce_and_outreach_nobody_misses_workbooks_or_its_plugin():
     ("systems", "missing"),
     [
         (("workbooks",), ("Outreach is not connected yet.",)),
-        (("salesforce",), ("Outreach is not connected yet.",)),
+        (("salesforce",), ("Nothing beside a CRM is connected yet: Outreach, or for mailboxes Microsoft 365 or Google.",)),
         (("outreach",), ("No CRM is connected yet: Workbooks, Salesforce, or both.",)),
     ],
 )

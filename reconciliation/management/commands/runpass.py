@@ -7,8 +7,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
-from reconciliation.engine import worlds
+from reconciliation.engine import mailbox_queue, worlds
 from reconciliation.engine.context import Order
 from reconciliation.engine.lease import LeaseHeld
 from reconciliation.engine.runner import run_pass
@@ -73,6 +74,7 @@ class Command(BaseCommand):
             self._refuse("--apply is for one mailbox; name it with --mailbox.")
         order = Order(kind, options["full"], options["budget"], "command line", options["apply"])
         ledgers, is_good, is_held = [], True, False
+        mailbox_queue.follow_all(parent, timezone.now())  # what people set of the pass since the last tick holds for each
         try:
             passes = list(passes_due(parent, options["mailbox"]))
         except LookupError as error:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from connectors.mailboxes import BIN, INSIDE, Sighting
+from connectors.mailboxes import BIN, CATEGORIES, INSIDE, Sighting
+from reconciliation.core import merging
 from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import mailbox_ends, mailbox_sweep, pair_brakes, pair_reads
 from reconciliation.engine.mailbox_view import View
-from reconciliation.models import Mailbox, Tombstone
+from reconciliation.models import Binding, Case, Mailbox, Tombstone
 from reconciliation.passes import contacts
+from reconciliation.passes.pairs import Kind
 
 Patch = pytest.MonkeyPatch
 
@@ -87,6 +89,36 @@ def forgets_what_left_the_view(patch: Patch) -> None:
     patch.setattr(mailbox_sweep, "note_views", lambda context, records, shown: {r.ref.id for r in records})
 
 
+def lets_the_mailbox_win(patch: Patch) -> None:
+    """Whatever the mapping says, and whoever was later."""
+    patch.setattr(merging, "_winner", lambda rule, pair: ("peer", ""))
+
+
+def writes_anew_beside_a_question(patch: Patch) -> None:
+    """Where a person is asked about one contact, every look at another one writes its categories."""
+    missing = Kind.missing
+
+    def never_enough(self: Kind, crm: Any, peer: Any, terms: Any) -> dict[str, Any]:
+        asked = Case.objects.filter(sync_pass__mailbox__address=terms.scope, state="open").exists() if terms.scope else False
+        held = peer.fields.get(CATEGORIES)
+        return missing(self, crm, peer, terms) | ({CATEGORIES: held} if asked and held else {})
+
+    patch.setattr(Kind, "missing", never_enough)
+
+
+def asks_on_small_pages(patch: Patch) -> None:
+    """A list in small pages makes every run ask where its first contact lies."""
+    process_gone = mailbox_sweep._process_gone
+
+    def processed(context: Any, ids: Any) -> None:
+        first = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False).first()
+        if first is not None and context.peer.connection.settings["page_size"] < 50:
+            mailbox_ends.where_they_are(context, [first.peer_id])
+        process_gone(context, ids)
+
+    patch.setattr(mailbox_sweep, "_process_gone", processed)
+
+
 DEFECTS: dict[str, Callable[[Patch], None]] = {
     defect.__name__: defect
     for defect in (
@@ -103,6 +135,14 @@ DEFECTS: dict[str, Callable[[Patch], None]] = {
         goes_by_what_left,
         takes_every_item_for_inside,
         forgets_what_left_the_view,
+        lets_the_mailbox_win,
+        writes_anew_beside_a_question,
+        asks_on_small_pages,
     )
 }
-SWITCHES = ("resends_in_doubt", "keeps_no_losers", "keeps_no_intent")  # those of two-way passes that mailboxes show, too
+SWITCHES = (
+    "resends_in_doubt",
+    "keeps_no_losers",
+    "keeps_no_intent",
+    "dates_edits_by_echo",
+)  # of two-way passes, shown by mailboxes, too

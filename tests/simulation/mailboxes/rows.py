@@ -15,6 +15,13 @@ from tests.boxes import FOLDER
 
 CATEGORY, NOT_IN_VIEW = "Salesforce", "Salesforce: not in view"
 INSIDE, OUTSIDE, IN_BIN = "inside", "outside", "bin"
+PEER = {
+    "FirstName": "givenName",
+    "LastName": "surname",
+    "Title": "jobTitle",
+    "MobilePhone": "mobilePhone",
+    "Email": "email1",
+}
 _MARKER = read_property_id(FOREIGN_PROPERTY)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from tests.boxes import Boxes
@@ -26,6 +27,7 @@ class Typed:
     side: str  # crm, or the address of a mailbox
     id: str
     name: str
+    at: datetime
     is_replaced: bool = False
 
 
@@ -49,6 +51,8 @@ class Users:
     dropped: dict[str, Dropped] = field(default_factory=dict)  # item -> how it was when its user deleted it
     copies: set[str] = field(default_factory=set)  # markers of items that were copied by hand
     touched: set[tuple[str, int]] = field(default_factory=set)  # items that users changed since the present run began
+    texts_at: dict[tuple[str, str], datetime] = field(default_factory=dict)  # (side, id) -> when a user typed there last
+    edited_at: dict[tuple[str, str], datetime] = field(default_factory=dict)  # (side, id) -> when a user changed anything there last
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -114,6 +118,7 @@ class Users:
     def _change_crm(self, id_: str, values: dict[str, Any]) -> None:
         self.log.append(f"  user edits Contact {id_} {values}")
         self.boxes.world.salesforce.update_record("Contact", id_, values)
+        self._edited("crm", id_, is_text=bool(values.keys() & set(TEXTS)))
 
     def crm_blank(self) -> None:
         row = self._contact()
@@ -157,6 +162,7 @@ class Users:
             id_ = self.rng.choice(rows)["Id"]
             self.log.append(f"  user restores Contact {id_}")
             self.boxes.world.salesforce.update_record("Contact", id_, {"IsDeleted": False})
+            self._edited("crm", id_, is_text=False)
 
     def crm_merge(self) -> None:
         rows = self.contacts()
@@ -165,6 +171,7 @@ class Users:
             self.log.append(f"  user merges Contact {loser['Id']} into {winner['Id']}")
             self._drop(str(loser.get(name) or "") for name in TEXTS)
             self.boxes.world.salesforce.merge({"object": "Contact", "winner": winner["Id"], "losers": [loser["Id"]]})
+            self._edited("crm", winner["Id"], is_text=False)
 
     def both_edit(self, box: str) -> None:
         """Two users type into one field of one person, or into two."""
@@ -243,6 +250,7 @@ class Users:
             self._drop([item.texts[name]])
             self._touch(item)
             self.rows.change(item, {name: ""})
+            self._edited(box, item.id, is_text=True)
 
     def box_drag_in(self, box: str) -> None:
         item = self._item(box, lambda i: i.place == OUTSIDE) if self._has_folder(box) else None
@@ -379,7 +387,13 @@ class Users:
 
     def _note(self, side: str, id_: str, texts: dict[str, str]) -> None:
         for name, value in texts.items():
-            self.typed.setdefault(value, Typed(value, side, id_, name))
+            self.typed.setdefault(value, Typed(value, side, id_, name, self.boxes.clock.at))
+        self._edited(side, id_, is_text=True)
+
+    def _edited(self, side: str, id_: str, *, is_text: bool) -> None:
+        self.edited_at[side, id_] = self.boxes.clock.at
+        if is_text:
+            self.texts_at[side, id_] = self.boxes.clock.at
 
     def _drop(self, values: Iterable[str]) -> None:
         """A user saw these values and typed over them, or threw them away with their record."""
@@ -389,6 +403,7 @@ class Users:
 
     def _touch(self, item: Item) -> None:
         self.touched.add((item.box, item.number))
+        self._edited(item.box, item.id, is_text=False)
 
     def _touch_id(self, box: str, id_: str) -> None:
         self.touched.update((box, item.number) for item in self.rows.all(box) if item.id == id_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +13,10 @@ from connectors.sandbox.wire import Request
 from reconciliation.core.mailbox_settings import ALLOWED, REMOVE
 from reconciliation.models import Binding, Operation, Tombstone
 from tests.boxes import Boxes
-from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, Item, Rows
+from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, OUTSIDE, PEER, Item, Rows
 from tests.simulation.mailboxes.users import TEXTS, Users
 
+MARGIN = 59  # seconds by which an edit must be later to win, but for a second: Salesforce counts whole ones
 MOST_ENDS = 10  # of a run, before the brake holds it (engine-rules 18); there are never 200 links here
 WRITES = ("POST", "PATCH", "PUT", "DELETE")
 
@@ -37,6 +38,7 @@ class Watch:
     personal: dict[tuple[str, int], Item] = field(default_factory=dict)  # of all mailboxes, at the beginning of the run
     ends: int = 0  # links that the run ended by deleting
     created: dict[str, str] = field(default_factory=dict)  # item -> contact that was made for it
+    carried: set[tuple[str, str]] = field(default_factory=set)  # (side, text) that we brought there
     moved: set[str] = field(default_factory=set)  # copies and originals of moves into the folder
     is_ours: bool = False
 
@@ -79,6 +81,7 @@ class Watch:
             if self.is_ours and object_name == "Contact":
                 self.writes["crm", "create", made["Id"]] += 1
                 self._say(f"we make Contact {made['Id']} {_shown(made)} for {made.get('Sync_Key__c')}")
+                self.carried.update(("crm", str(made.get(n) or "")) for n in TEXTS)
                 self._second_contact(made)
             return made
 
@@ -88,6 +91,7 @@ class Watch:
                 after = update(object_name, id_, given, writer)
                 self.writes["crm", "update", id_] += 1
                 self._say(f"we write Contact {id_} {dict(given)}")
+                self._edit_beaten("crm", id_, {n: str(before.get(n) or "") for n in TEXTS}, {n: str(given[n] or "") for n in given})
                 same = [n for n, v in given.items() if n in TEXTS and (before.get(n) or None) == (v or None)]
                 if same and not self.users.touched:
                     self.broken.append(f"I2: Contact {id_} was sent {same} unchanged")
@@ -135,6 +139,7 @@ class Watch:
         if before is None:
             self.writes["peer", "create", new.id] += 1
             self._say(f"we make {new.id} for {new.marker} {new.texts}")
+            self.carried.update((box, value) for value in new.texts.values())
             self._second_item(new)
             if (
                 new.marker.startswith("in:")
@@ -153,7 +158,34 @@ class Watch:
             self.writes["peer", "update", old.id] += 1
             changed = {n: [old.texts[n], new.texts[n]] for n in new.texts if old.texts[n] != new.texts[n]}
             self._what_nobody_says(new, [name for name in changed if new.marker])
+            self._edit_beaten(box, new.id, old.texts, {name: new.texts[name] for name in changed})
             self._say(f"we write {old.id} {changed} {sorted(new.categories)} {new.marker} {new.place}")
+
+    def _edit_beaten(self, side: str, id_: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """D10: what a user typed, and the other side never had, gives way to what was typed there only where the mapping says so:
+        the record that was edited later by more than a minute wins, a person is asked otherwise."""
+        ours = self.boxes.passes[self.box]
+        binding = Binding.objects.filter(sync_pass=ours, is_tombstone=False, **{"crm_id" if side == "crm" else "peer_id": id_}).first()
+        if binding is not None and not binding.is_out_of_view and self.is_calm:  # of what is not in view, the item's edit stands (D8)
+            base = binding.crm_base if side == "crm" else {name: binding.peer_base.get(PEER[name]) for name in PEER}
+            other = (self.box, binding.peer_id) if side == "crm" else ("crm", binding.crm_id)
+            for name, value in after.items():
+                lost, won = self.users.typed.get(before.get(name, "")), self.users.typed.get(value)
+                if lost is None or won is None or lost.value == base.get(name):
+                    continue
+                if lost.side == other[0] or (other[0], lost.value) in self.carried:
+                    continue
+                lead = self.users.edited_at.get(other, won.at) - self.users.texts_at.get((side, id_), lost.at)
+                if lead.total_seconds() < MARGIN:
+                    self.broken.append(f"D10: {name} {lost.value!r} of {id_} gave way to {value!r}, whose record leads by {lead}")
+        self.carried.update((side, value) for value in after.values())
+        self._date_what_came(side, id_, after.values())
+
+    def _date_what_came(self, side: str, id_: str, values: Iterable[str]) -> None:
+        """What we bring to Salesforce is as old there as it was where it was typed."""
+        times = [self.users.typed[value].at for value in values if value in self.users.typed and side == "crm"]
+        for known in (self.users.texts_at, self.users.edited_at) if times else ():
+            known[side, id_] = max(*times, known.get((side, id_), times[0]))
 
     def _what_nobody_says(self, item: Item, names: list[str]) -> None:
         """An item is sent what its contact says, and nothing that it said before our own write."""
@@ -166,7 +198,8 @@ class Watch:
         """An item may be deleted when its contact is gone, or left a view that says so; or as the original of a copy."""
         if Operation.objects.filter(target_id=item.id, after__place=BROUGHT_IN, state__in=Operation.OPEN).exists():
             self.moved.add(item.id)
-            twins = [i for i in self.rows.all(self.box) if i.place == INSIDE and i.id != item.id and i.texts == item.texts]
+            twins = [i for i in self.rows.all(self.box) if i.place != IN_BIN and i.id != item.id and i.texts == item.texts]
+            twins = [i for i in twins if i.place == INSIDE or (i.box, i.number) in self.users.touched]  # its user dragged it on
             if not twins:
                 self.broken.append(f"I1: {item.id} was deleted, and no copy of it is in the folder")
             return
@@ -201,7 +234,9 @@ class Watch:
         if not item.marker or item.marker.startswith("in:"):
             return
         others = [i for i in self.rows.all(self.box) if i.marker == item.marker and i.id != item.id]
-        if any(i.is_personal for i in others):
+        is_moved = any(i.place == OUTSIDE and not i.is_personal for i in others)  # its user took a copy out, and not the original
+        is_copied = item.marker in self.users.copies  # the link went on to another copy of its user
+        if any(i.is_personal for i in others) and not is_moved and not is_copied:
             self.broken.append(f"D26: {item.id} was made for Contact {item.marker}, which {self.box} took out of the folder")
         twins = [i.id for i in others if i.place == INSIDE]
         if twins:
@@ -224,7 +259,9 @@ class Watch:
         self.ends += 1
         self._say(f"we delete Contact {id_}")
         binding = Binding.objects.filter(sync_pass=ours, crm_id=id_, is_tombstone=False).first()
-        dropped = self.users.dropped.get(binding.peer_id) if binding is not None else None
+        known = self.users.dropped.get(binding.peer_id) if binding is not None else None
+        copies = [d for d in self.users.dropped.values() if d.item.box == self.box and d.item.marker == id_]  # by our own move
+        dropped = known or next(iter(copies), None)
         if self.setting("deletion") != ALLOWED:
             self.broken.append(f"I8: Contact {id_} was deleted, which {self.box} does not allow")
         if dropped is None:
