@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from mailboxes import OWNER, SETTLED, edit, fill, mail_place, settle
@@ -61,7 +62,7 @@ def contacts(size: int, few: int, many: int, python: str) -> Iterator[Row]:
             yield Row(f"{what}: CPU s, process included", round(whole, 2), round(their_cpu, 2))
     (start, _), (their_few, _), (their_many, their_calls) = (_their_quiet(programs, n) for n in (0, few, many))
     for system in ours:
-        found = {n: _our_quiet(system, n) for n in (few, many)}
+        found = _our_quiet(system, few, many)
         for n, their_cpu in ((few, their_few), (many, their_many)):
             cpu, whole, calls = found[n]
             what = f"{system}, {n} contacts, nothing changed"
@@ -92,17 +93,22 @@ def _our_stages(system: str, size: int) -> list[Cost]:
     return found
 
 
-def _our_quiet(system: str, size: int) -> Cost:
-    """Returns the cheapest of some quiet runs: its CPU seconds in a process that stays."""
-    with mail_place(system, size) as it:
-        fill(it, system)
-        settle(it, system)
-        found = []
+def _our_quiet(system: str, *sizes: int) -> dict[int, Cost]:
+    """Returns for each size the cheapest of some quiet runs, with its CPU seconds in a process that stays. The sizes take turns,
+    so that a busy machine is busy for all of them."""
+    found: dict[int, list[Cost]] = {size: [] for size in sizes}
+    with ExitStack() as stack:
+        places = {size: stack.enter_context(mail_place(system, size)) for size in sizes}
+        for it in places.values():
+            fill(it, system)
+            settle(it, system)
         for _ in range(QUIET_RUNS):
-            it.advance(SETTLED)
-            found.append(_our_run(it, system))
-        later = json.loads(measured(["tests/load/box_steps.py", "one", OWNER[system], str(LATER_RUNS)], it.env)[0])["cpu"]
-    return later, min(whole for _, whole, _ in found), min(calls for _, _, calls in found)
+            for size, it in places.items():
+                it.advance(SETTLED)
+                _, whole, calls = _our_run(it, system)
+                later = measured(["tests/load/box_steps.py", "one", OWNER[system], str(LATER_RUNS)], it.env)[0]
+                found[size].append((json.loads(later)["cpu"], whole, calls))
+    return {size: (min(c[0] for c in runs), min(c[1] for c in runs), min(c[2] for c in runs)) for size, runs in found.items()}
 
 
 def _their_stages(programs: Path, size: int) -> list[tuple[float, int]]:
