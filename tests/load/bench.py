@@ -154,7 +154,7 @@ def show(rows: Iterator[Row], as_json: bool, kept: list[Row]) -> None:
         kept.append(row)
         if not as_json:
             met = {True: "met", False: "MISSED", None: ""}[row.is_met]
-            print(f"{row.what:<64}{row.ours:>11}{row.least:>11}{row.ratio:>9}  {row.aim:<24}{met}", flush=True)
+            print(f"{row.what:<83}{row.ours:>11}{row.least:>11}{row.ratio:>9}  {row.aim:<24}{met}", flush=True)
 
 
 def main() -> None:
@@ -167,10 +167,10 @@ def main() -> None:
     chosen = parser.parse_args()
     kept: list[Row] = []
     if not chosen.json:
-        print(f"{'measure':<64}{'ours':>11}{'least':>11}{'ratio':>9}  aim")
+        print(f"{'measure':<83}{'ours':>11}{'least':>11}{'ratio':>9}  aim")
     if chosen.peers:
         show(peers(20_000, 5, chosen.peer_python), chosen.json, kept)
-        show(contacts(1_000, 1_000, 5_000, chosen.peer_python), chosen.json, kept)
+        show(contacts(1_000, 1_000, 20_000, chosen.peer_python), chosen.json, kept)
     else:
         for name, both in MEASURES.items():
             if chosen.only in (None, name):

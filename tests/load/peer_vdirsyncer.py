@@ -17,6 +17,7 @@ from worlds import HTTP
 
 REQUIREMENTS = ("vdirsyncer==0.21.0", "radicale==3.9.0")
 USER = ("bench", "bench")
+STORE = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # Radicale waits for the disc with each card, which nobody counts
 BOOK = """<?xml version="1.0"?><mkcol xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:carddav"><set><prop><resourcetype><collection/>
 <C:addressbook/></resourcetype></prop></set></mkcol>"""
 SERVER = """[server]
@@ -56,9 +57,9 @@ class Books:
         """Puts a whole book in place."""
         self._put(f"{name}/", "".join(_card(n, "Buyer") for n in range(count)))
 
-    def edit(self, count: int, word: str) -> None:
+    def edit(self, name: str, count: int, word: str) -> None:
         for n in range(count):
-            self._put(f"one/card-{n}.vcf", _card(n, word))
+            self._put(f"{name}/card-{n}.vcf", _card(n, word))
 
     def discover(self) -> None:
         self._run("discover", answers="y\n" * 4)
