@@ -35,7 +35,7 @@ class ConnectorError(Exception):
 
     scope: ClassVar[str] = "record"
     is_passing: ClassVar[bool] = False
-    remedy: ClassVar[str] = "Open the exchange below and send it to support."
+    remedy: str = "Open the exchange below and send it to support."
 
     def __init__(
         self,
@@ -134,6 +134,8 @@ class MailboxRefused(NeedsAttention):
     def __init__(self, detail: str, *, is_gone: bool = False, **common: Any) -> None:
         super().__init__(detail, **common)
         self.is_gone = is_gone
+        if is_gone:
+            self.remedy = "Nothing was deleted. If the person is back, press Resume."
 
 
 class RateLimited(ConnectionTrouble):

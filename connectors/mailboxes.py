@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from connectors.contract import Attribute, CallCount, Check, Connector, Record, Schema, Write, WriteResult
 from connectors.errors import ConnectorError, MailboxRefused, Rejected
@@ -190,10 +190,13 @@ class OpensMailboxes(Protocol):
 def told_of_records(results: Sequence[WriteResult]) -> list[WriteResult]:
     """Returns the results of one call with what was forbidden of single contacts as these contacts' own refusal: a mailbox that
     lets us read, and write others, is not closed to us (D11). Where all of several are forbidden it is."""
-    forbidden = [r for r in results if isinstance(r.error, MailboxRefused) and r.error.status == FORBIDDEN and not r.error.is_gone]
-    if not forbidden or len(forbidden) == len(results) > 1:
-        return list(results)
-    return [replace(r, error=_of_record(r.error)) if isinstance(r.error, MailboxRefused) and r in forbidden else r for r in results]
+    told = [replace(r, error=_of_record(r.error)) if _is_forbidden(r.error) else r for r in results]
+    are_all = len(results) > 1 and all(_is_forbidden(r.error) for r in results)
+    return list(results) if are_all else told
+
+
+def _is_forbidden(error: Exception | None) -> TypeGuard[MailboxRefused]:
+    return isinstance(error, MailboxRefused) and error.status == FORBIDDEN and not error.is_gone
 
 
 def _of_record(error: MailboxRefused) -> Rejected:

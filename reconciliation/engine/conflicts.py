@@ -65,9 +65,9 @@ def _bring_up_to_date(context: RunContext, binding: Binding, decision: PairDecis
 
 
 def _is_told(row: ConflictField | None, values: Mapping[str, object]) -> bool:
-    """Tells whether the field waits already with these two values. Whoever looks a second time, from the other side above all, has
-    seen both and dates neither: why no rule decided is what was found at first."""
-    return row is not None and (row.crm_value, row.peer_value) == (values["crm_value"], values["peer_value"])
+    """Tells whether the field waits already with these two values, by the same rule. Whoever looks a second time, from the other side
+    above all, has seen both and dates neither: why no rule decided is what was found at first."""
+    return row is not None and all(getattr(row, name) == values[name] for name in ("rule_id", "crm_value", "peer_value"))
 
 
 def sentence(names: Iterable[str]) -> str:

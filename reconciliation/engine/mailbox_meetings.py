@@ -53,12 +53,11 @@ def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> N
         for id_ in some:
             decision = work.decisions[id_]
             kinds = {intent.kind for intent in decision.intents if intent.side == "crm"}
-            if not may.read and not kinds and not decision.is_link:
+            if decision.is_link and not may.read:  # the item would be left to nobody, so a person is told
+                work.decide(replace(_not_allowed(context, decision, target, "see"), is_link=False, intents=(), merge=None))
+            elif not may.read and not kinds:
                 sentence = f"The mailbox's user may not see Contact {target}; nothing of it is shown in the folder."
                 work.decide(excluded(decision.record, "not_readable", sentence, crm=decision.crm))
-            elif decision.is_link and not may.read:
-                sentence = f"The mailbox's user may not see Contact {target}, which has its address; nothing is shown or changed."
-                work.decide(excluded(decision.record, "not_readable", sentence, peer=decision.peer))
             elif ("update" in kinds and not may.edit) or ("delete" in kinds and not may.delete):
                 work.decide(_not_allowed(context, decision, target, "delete" if "delete" in kinds else "edit"))
 

@@ -244,7 +244,7 @@ def _rename(context: RunContext, renamed: Any) -> None:
     """Lets links follow to the new ids of their items. Where two linked items became one, the second link stays behind: its item
     is not there any more, and the rules for deletions say what becomes of it."""
     rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
-    taken = set(rows.filter(peer_id__in=renamed.values()).values_list("peer_id", flat=True))
+    taken = set(pair_reads.holders(context, "peer", renamed.values()))
     for old, new in renamed.items():
         if new not in taken and rows.filter(peer_id=old).update(peer_id=new):
             taken.add(new)
@@ -291,8 +291,7 @@ def _rebind_moved(context: RunContext, items: Sequence[Record]) -> None:
     ]
     here = {r.ref.id for r in items}
     places = mailbox_ends.where_they_are(context, [b.peer_id for b in rows if b.peer_id not in here])
-    ids = [r.ref.id for r in named.values()]
-    taken = set(Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids).values_list("peer_id", flat=True))
+    taken = pair_reads.holders(context, "peer", [r.ref.id for r in named.values()])
     for row in rows:
         item = named[row.crm_id].ref.id
         if row.peer_id not in here and places[row.peer_id] != INSIDE and item not in taken and not context.is_preview:
@@ -336,7 +335,7 @@ def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> None:
     """Lets links follow to where we moved their items, with the move itself: the original in the bin is no deletion of its
     user's. The versions that our moves made date nobody's edit."""
     links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
-    taken = set(links.filter(peer_id__in=[r.ref.id for r in moved.values()]).values_list("peer_id", flat=True)) - moved.keys()
+    taken = pair_reads.holders(context, "peer", [r.ref.id for r in moved.values()]).keys() - moved.keys()
     rows = [row for row in links.filter(peer_id__in=moved) if moved[row.peer_id].ref.id not in taken]
     for row in rows:
         record = moved[row.peer_id]
@@ -522,7 +521,8 @@ def retry_owed(context: RunContext) -> None:
         done = rows.filter(reason=BRINGING)
         gone = list(done.values_list("record_id", flat=True))
         done.delete()
-        _process_gone(context, _linked(context, gone))  # what its list of changes told was passed over as long as a move was at it
+        # What its list of changes told was passed over as long as a move was at it.
+        _process_gone(context, list(pair_reads.holders(context, "peer", gone)))
 
 
 def _is_to_be_brought(row: LookAgain, record: Record | None) -> bool:
@@ -532,11 +532,6 @@ def _is_to_be_brought(row: LookAgain, record: Record | None) -> bool:
         return row.side == "peer"
     place = BIN if record is None else record.fields.get(PLACE, INSIDE)
     return place == BIN and row.reason in MOVES
-
-
-def _linked(context: RunContext, ids: Sequence[str]) -> list[str]:
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids)
-    return list(rows.values_list("peer_id", flat=True))
 
 
 def _waiting_for_items(context: RunContext) -> list[str]:

@@ -189,7 +189,8 @@ def _link(item: Record, contact: Record, meeting: Meeting, type_: TypeTerms, ter
     if contact.ref.id not in meeting.hidden:
         return decision
     bare = [replace(i, after={n: v for n, v in i.after.items() if terms.kind.is_ours(n)}) for i in decision.intents if i.side == "peer"]
-    return replace(decision, intents=(*(i for i in decision.intents if i.side == "crm"), *(i for i in bare if i.after)))
+    intents = (*(i for i in decision.intents if i.side == "crm"), *(i for i in bare if i.after))
+    return replace(decision, intents=intents, outcome=Outcome.UPDATED if intents else Outcome.UNCHANGED)
 
 
 def _create_where_allowed(item: Record, meeting: Meeting, type_: TypeTerms, terms: ContactTerms, users: Users) -> PairDecision:

@@ -334,3 +334,22 @@ def test_a_conflict_says_why_no_rule_decided_though_the_pair_is_looked_at_from_b
         box.run(forward=10)
 
     assert ConflictField.objects.get().why == "Both were changed within 60 seconds of each other."
+
+
+def test_an_item_of_a_contact_that_its_user_may_not_see_is_an_issue_and_shows_nothing_of_it(
+    box: Boxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1.27: that it has the address of somebody hidden tells nothing to its user, and is no reason to make a second contact."""
+    box.contact("Adams", "a@acme.example", owner=box.theirs, MobilePhone="+44 1")
+    box.set(view="everything")
+    monkeypatch.setattr(SalesforceConnector, "may_change", lambda self, user, ids: dict.fromkeys(ids, NO_ACCESS))
+    box.run()
+    box.put(FOLDER, surname="Adams", emails=["a@acme.example"])
+
+    for _ in range(2):
+        run = box.run()
+
+    assert not box.links() and len(box.contacts()) == 1
+    assert [phone(row) for row in box.folder()] == [""]
+    case = Case.objects.get(state="open")
+    assert (case.kind, case.reason, run.failed) == ("error", "no_right", 0) and "may not see" in case.sentence
