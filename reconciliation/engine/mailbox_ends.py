@@ -58,8 +58,10 @@ def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) 
     }
     if not ended:
         return
-    items = read_inside(context, [work.bindings[i].peer_id for i in ended])
+    items = _items_of(context, work, ended)
     for id_, decision in ended.items():
+        if work.decisions[id_] is not decision:
+            continue
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         is_merged = decision.reason == "merged_elsewhere"
@@ -79,12 +81,26 @@ def remove_hidden(context: RunContext, work: PairWork, ids: Sequence[str]) -> No
     hidden = [i for i in hidden if i not in shown]
     differs = set(Difference.objects.filter(binding__in=[work.bindings[i].pk for i in hidden]).values_list("binding", flat=True))
     hidden = [i for i in hidden if work.bindings[i].pk not in differs]  # what only the item says would be lost: it stays, marked
-    items = read_inside(context, [work.bindings[i].peer_id for i in hidden]) if hidden else {}
+    items = _items_of(context, work, hidden) if hidden else {}
     for id_ in hidden:
+        if work.decisions[id_].reason == rules.ITEM_GONE:
+            continue
         binding = work.bindings[id_]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
         why = f"Contact {binding.crm_id} left the view, which removes it from the folder."
         work.decide(rules.decide_removal(work.records[id_], bound, items.get(binding.peer_id), why, rules.LEFT_VIEW, context.terms))
+
+
+def _items_of(context: RunContext, work: PairWork, ids: Collection[str]) -> dict[str, Record]:
+    """Returns the items of links that end, as far as they lie in our folder. One that lies elsewhere may be on its way back, since
+    it bears the category: its link waits for what the mailbox's list of changes says of it."""
+    items = read_inside(context, [work.bindings[i].peer_id for i in ids])
+    lost = {work.bindings[i].peer_id: i for i in ids if work.bindings[i].peer_id not in items}
+    for peer_id, place in where_they_are(context, list(lost)).items():
+        if place == OUTSIDE:
+            id_ = lost[peer_id]
+            work.decide(PairDecision(work.records[id_], Outcome.HELD, rules.ITEM_GONE, rules.ITEM_GONE_SENTENCE))
+    return items
 
 
 def _wait_for_view(work: PairWork, ids: Sequence[str]) -> None:

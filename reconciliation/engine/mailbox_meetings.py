@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from connectors.contract import Record
 from reconciliation.core.companies import Account, account_for, company_of
+from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.passes.contacts import NO_RIGHT
+from reconciliation.passes.contacts import ACCOUNT, NO_RIGHT, with_account
 from reconciliation.passes.pairs import Outcome, PairDecision, excluded
 
 
@@ -28,6 +29,23 @@ def accounts_of(context: RunContext, items: Sequence[Record]) -> dict[str, Accou
     rest = [name for name in names if not exact.get(name)]
     containing = connector.accounts_containing(rest, most=2) if rest else {}
     return {id_: account_for(name, exact.get(name, ()), containing.get(name, ())) for id_, name in companies.items()}
+
+
+def complete(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:
+    """Finds the account of contacts that were made from this mailbox without one, once their item names its company (S4.34)."""
+    items = [item for id_ in ids if (item := _lacking_account(work, id_)) is not None]
+    accounts = accounts_of(context, items) if items else {}
+    for id_, account in accounts.items():
+        if account.id:
+            work.decide(with_account(work.decisions[id_], account.id, account.why))
+
+
+def _lacking_account(work: PairWork, id_: str) -> Record | None:
+    """Returns the item of a link whose contact has no account, where it names a company."""
+    binding, decision = work.bindings.get(id_), work.decisions.get(id_)
+    if binding is None or decision is None or ACCOUNT not in (binding.lacks or "").split(","):
+        return None
+    return decision.record if decision.crm is not None and company_of(decision.record) else None
 
 
 def hidden_of(context: RunContext, contacts: Sequence[Record]) -> frozenset[str]:
@@ -59,7 +77,11 @@ def look_at_rights(context: RunContext, work: PairWork, ids: Sequence[str]) -> N
                 sentence = f"The mailbox's user may not see Contact {target}; nothing of it is shown in the folder."
                 work.decide(excluded(decision.record, "not_readable", sentence, crm=decision.crm))
             elif ("update" in kinds and not may.edit) or ("delete" in kinds and not may.delete):
-                work.decide(_not_allowed(context, decision, target, "delete" if "delete" in kinds else "edit"))
+                refused = _not_allowed(context, decision, target, "delete" if "delete" in kinds else "edit")
+                # Who answered a question is told at once; an issue beside it would only say the same.
+                work.decide(replace(refused, case=None) if decision.peer_id in context.terms.ends else refused)
+            elif _asks_to_delete(context, decision) and not may.delete:
+                work.decide(_asked_in_vain(context, decision))
 
 
 def _asks_for(context: RunContext, decision: PairDecision) -> list[str]:
@@ -67,10 +89,22 @@ def _asks_for(context: RunContext, decision: PairDecision) -> list[str]:
     targets = [i.target_id for i in decision.intents if i.side == "crm" and i.target_id]
     is_made = decision.outcome is Outcome.CREATED and decision.intents and decision.intents[0].side == "peer"
     is_written = any(i.side == "peer" and i.kind == "update" for i in decision.intents)
-    is_shown = decision.crm is not None and (is_made or is_written or decision.is_link)
-    if is_shown and decision.crm.fields.get("OwnerId") != context.terms.user_id:
-        targets.append(decision.crm.ref.id)
-    return targets
+    if decision.crm is None:
+        return targets
+    is_shown = (is_made or is_written or decision.is_link) and decision.crm.fields.get("OwnerId") != context.terms.user_id
+    return [*targets, decision.crm.ref.id] if is_shown or _asks_to_delete(context, decision) else targets
+
+
+def _asks_to_delete(context: RunContext, decision: PairDecision) -> bool:
+    """Tells whether a person is asked if the contact shall be deleted in the CRM."""
+    return decision.case is not None and decision.case.kind == "deletion" and context.terms.deletion == ALLOWED
+
+
+def _asked_in_vain(context: RunContext, decision: PairDecision) -> PairDecision:
+    """Says with the question that one of its answers cannot be carried out just now."""
+    sentence = f"{decision.sentence} The mailbox's user may not delete it in {context.terms.crm_name}."
+    remedy = "Make it again, or end the link only; deleting it there needs the user's right to."
+    return replace(decision, sentence=sentence, case=replace(decision.case, sentence=sentence, remedy=remedy))
 
 
 def _not_allowed(context: RunContext, decision: PairDecision, target: str, verb: str) -> PairDecision:

@@ -106,9 +106,10 @@ def seen(
 
 
 def note_missing(context: RunContext, binding: Binding, crm: Record, *, asked: Iterable[str] = ()) -> None:
-    """Notes what a contact that a mailbox made lacks (S4.34)."""
+    """Notes what a contact that a mailbox made lacks (S4.34). Of what was not read now, what was noted before holds."""
     names = contacts.missing_of(crm, context.terms, asked=asked)
-    binding.lacks = ",".join(names)[:255] or None
+    unread = (name for name in (binding.lacks or "").split(",") if name and name not in crm.fields)
+    binding.lacks = ",".join(dict.fromkeys((*names, *unread)))[:255] or None
 
 
 def answered(context: RunContext, side: str, sent: Fields, record: Record) -> Fields | None:

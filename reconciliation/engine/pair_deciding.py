@@ -76,6 +76,8 @@ def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> No
         mailbox_ends.turn_into_removals(context, work, ids)
         if side == "crm" and terms.out_of_view == REMOVE:
             mailbox_ends.remove_hidden(context, work, ids)
+        if side == "peer":
+            mailbox_meetings.complete(context, work, ids)
         mailbox_meetings.look_at_rights(context, work, ids)
 
 
@@ -126,8 +128,7 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
         elif id_ in asked:
             work.decide(rules.excluded(record, "case_open", f"It waits for a person: {asked[id_]}", crm=crm[id_]))
         elif id_ not in peer and context.terms.kind.is_mailbox:  # its own list of changes says in a moment what became of it
-            sentence = "Its item is not in the folder just now; the mailbox's list of changes tells why."
-            work.decide(PairDecision(record, Outcome.HELD, contacts.ITEM_GONE, sentence, crm=crm[id_]))
+            work.decide(PairDecision(record, Outcome.HELD, contacts.ITEM_GONE, contacts.ITEM_GONE_SENTENCE, crm=crm[id_]))
         elif id_ not in peer:
             what = f"{context.terms.kind.peer_object.capitalize()} {work.bindings[id_].peer_id}"
             sentence = f"{what} is not there any more; nothing was deleted here."

@@ -198,7 +198,7 @@ def look_again(context: RunContext, is_left: Callable[[LookAgain, Record | None]
         found = {id_: record for id_, record in found.items() if id_ not in mine}
         some = [row for row in some if row.record_id not in mine]
         outcomes = process_page(context, side, [*found.values(), *_missing(context, side, some, found)])
-        waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason != "conflict"}  # a case has that one
+        waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason not in pair_trouble.WAITS_FOR_A_PERSON}
         # What waits for another record, or a person, was noted anew.
         LookAgain.objects.due().filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
         put_off = [row for row in some if row.record_id in waiting]

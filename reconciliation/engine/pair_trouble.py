@@ -24,14 +24,8 @@ from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.pairs import ASKED, KEPT, NOT_VISIBLE, PairDecision
 from reconciliation.store import decode_fields
 
-NOT_OWED = {
-    "conflict",
-    "interrupted",
-    "brake",
-    "deletion_others",
-    "deletion_edited_in_crm",
-    "deletion_edited_here",
-}  # those come back by themselves, or wait for a person
+WAITS_FOR_A_PERSON = {"conflict", "deletion_others", "deletion_edited_in_crm", "deletion_edited_here"}  # a case has them
+NOT_OWED = {"interrupted", "brake", *WAITS_FOR_A_PERSON}  # the first two come back by themselves
 
 
 def look_at(context: RunContext, work: PairWork) -> None:

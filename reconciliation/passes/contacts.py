@@ -40,6 +40,7 @@ EMAILS = ("email1", "email2", "email3")
 TAKEN_OUT, MADE_AGAIN, REMOVED, DELETED_THERE, EXISTS = "taken_out", "made_again", "removed", "deleted_in_crm", "exists"
 DELETED_HERE, ITEM_GONE = "deleted_here", "item_gone"
 MERGED, LEFT_VIEW, HIDDEN = "merged", "left_view", "deleted_out_of_view"
+ITEM_GONE_SENTENCE = "Its item is not in the folder just now; the mailbox's list of changes tells why."
 NO_RIGHT, OUTSIDE_NOW, INCOMPLETE = "no_right", "outside", "incomplete"
 ANOTHER = ""  # a person's word on an item: it is a contact of its own
 DELETE, PUT_BACK, KEEP_HERE = "delete", "put_back", "keep"  # a person's word on a deletion
@@ -224,6 +225,24 @@ def missing_of(contact: Record, terms: PairTerms, *, asked: Iterable[str] = ()) 
     wanted = dict.fromkeys((ACCOUNT, "Email", *getattr(terms, "wanted", ())))
     known = set(asked)
     return tuple(n for n in wanted if (n in contact.fields or n in known) and is_blank(contact.fields.get(n)))
+
+
+def with_account(decision: PairDecision, account_id: str, why: str) -> PairDecision:
+    """Adds the account of the company that somebody entered later to what a contact of a mailbox gets (S4.34): the workflow of a
+    new one (S1.13) found none when it was made."""
+    crm = decision.crm
+    if crm is None or decision.outcome not in (Outcome.UPDATED, Outcome.UNCHANGED) or not is_blank(crm.fields.get(ACCOUNT)):
+        return decision
+    given, before = {ACCOUNT: account_id}, {ACCOUNT: crm.fields.get(ACCOUNT)}
+    own = next((i for i in decision.intents if i.side == "crm"), None)
+    if own is None:
+        own = Intent(
+            "update", "crm", CONTACT, str(decision.record.ref), given, before, target_id=crm.ref.id, version=crm.version, reason=why
+        )
+        return replace(decision, outcome=Outcome.UPDATED, reason="updated", sentence=why, intents=(own, *decision.intents))
+    more = replace(own, after={**own.after, **given}, before={**own.before, **before})
+    intents = tuple(more if i is own else i for i in decision.intents)
+    return replace(decision, sentence=f"{decision.sentence} {why}".strip(), intents=intents)
 
 
 def _incomplete(decision: PairDecision, lacking: list[str], type_: TypeTerms, terms: ContactTerms) -> PairDecision:

@@ -504,3 +504,32 @@ def test_an_item_that_we_removed_earlier_is_not_taken_for_the_one_that_was_just_
     assert [row["Id"] for row in box.contacts()] == [id_]
     assert only(box.folder())["surname"] == "Lind" and list(box.links()) == [id_]
     assert is_at_rest(box)
+
+
+def test_a_deletion_that_waits_for_a_person_costs_no_look_though_it_was_in_doubt_before(box: Boxes) -> None:
+    """I5: simulation, Microsoft 3044."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.change(only(box.folder())["id"], jobTitle="Buyer")
+    box.world.salesforce.delete_record("Contact", id_)
+    owe_a_look(box, "crm", "Contact", id_)
+
+    box.run()
+
+    assert Case.objects.get(state="open").reason == "edited_here"
+    assert not LookAgain.objects.exists() and is_at_rest(box)
+
+
+def test_the_item_of_a_deleted_contact_that_lies_elsewhere_with_its_category_leaves_nothing_in_the_folder(box: Boxes) -> None:
+    """S1.12, S1.26: it is on its way back, so its link does not end before it is there. Simulation, Google 3036."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.change(only(box.folder())["id"], folder="Contacts")
+    box.world.salesforce.delete_record("Contact", id_)
+    owe_a_look(box, "crm", "Contact", id_)
+
+    box.run()
+    box.run()
+
+    assert box.folder() == [] and not box.links() and box.contacts() == []
+    assert Tombstone.objects.get().why == "gone" and is_at_rest(box)

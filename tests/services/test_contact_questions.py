@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from reconciliation.engine import lease as leases
 from reconciliation.engine.staff import Busy
 from reconciliation.models import AuditEntry, Binding, Case, Operation, RememberedPair, Run
+from reconciliation.passes.contacts import PUT_BACK
 from reconciliation.services import contact_questions as questions
 from reconciliation.services.contact_questions import CREATE, LINK, PERSONAL
 from reconciliation.services.duplicates import Decision, DecisionRefused, stamp_of
@@ -129,6 +130,24 @@ def test_what_its_user_may_not_delete_is_not_deleted_by_staff_either(box: Boxes,
         answer(box, staff, "delete")
 
     assert [c["Id"] for c in box.contacts()] == [id_] and asked().decision == ""
+    assert not Case.objects.filter(state="open", kind="error").exists()  # who answered was told
+
+
+def test_a_question_says_that_its_user_may_not_delete_the_contact(box: Boxes, staff: User) -> None:
+    """Before anybody answers in vain."""
+    box.contact("Lind", "bo@acme.example", owner=box.theirs)
+    for address in (box.mine, box.theirs):
+        box.set(address, deletion="allowed", view="everything")
+        box.run(address)
+    box.world.salesforce.set_switches({"read_only_users": [box.users[box.mine]]})
+
+    box.drop(box.folder()[0]["id"])
+    box.run()
+
+    case = asked()
+    assert case.reason == "others" and "The mailbox's user may not delete it in Salesforce." in case.sentence
+    assert "needs the user's right" in case.remedy
+    assert answer(box, staff, PUT_BACK) and not Case.objects.filter(state="open").exists()
 
 
 def test_c12_an_item_that_was_edited_while_its_contact_was_deleted_is_made_again_in_salesforce(box: Boxes, staff: User) -> None:

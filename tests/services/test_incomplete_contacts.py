@@ -38,3 +38,41 @@ def test_s4_34_a_contact_without_account_or_address_is_listed_until_it_is_comple
 
     assert not incomplete().exists() and Binding.objects.get(pk=row.pk).lacks is None
     assert (box.run().created, box.runs[-1].updated) == (0, 0), box.events()
+
+
+def test_s4_34_what_was_not_read_is_lacking_still(box: Boxes) -> None:
+    """An address that arrives says nothing of the account."""
+    box.run()
+    box.put(FOLDER, surname="Part")
+    box.run()
+    item = next(r for r in box.folder() if r["surname"] == "Part")
+
+    box.change(item["id"], emails=["pa@acme.example"])
+    box.run()
+    box.run()
+
+    assert incomplete().get().lacks == "AccountId"
+
+
+def test_s4_34_a_company_that_is_entered_later_finds_its_account(box: Boxes) -> None:
+    """The workflow of a new contact holds as long as it is without an account; whatever staff entered is left alone."""
+    acme, beta = (box.world.salesforce.create_record("Account", {"Name": name})["Id"] for name in ("Acme", "Beta Works"))
+    box.run()
+    box.put(FOLDER, surname="Part", emails=["pa@acme.example"])
+    box.put(FOLDER, surname="Other", companyName="Nobody", emails=["ot@acme.example"])
+    box.run()
+    lacking = {row.name: row.crm_id for row in incomplete()}
+    assert set(lacking) == {"Part", "Other"}
+    items = {r["surname"]: r["id"] for r in box.folder()}
+    box.edit(lacking["Other"], AccountId=acme)
+
+    box.change(items["Part"], companyName="Beta W")
+    box.change(items["Other"], companyName="Beta W", jobTitle="Buyer")
+    box.run()
+
+    rows = {r["Id"]: r for r in box.contacts()}
+    assert (rows[lacking["Part"]]["AccountId"], rows[lacking["Other"]]["AccountId"]) == (beta, acme)
+    assert rows[lacking["Other"]]["Title"] == "Buyer" and not incomplete().exists()
+    box.run()
+    assert {r["surname"]: r["companyName"] for r in box.folder()} == {"Part": "Beta Works", "Other": "Acme"}
+    assert (box.run().created, box.runs[-1].updated) == (0, 0), box.events()
