@@ -73,7 +73,7 @@ class GoogleConnector(NoRecords):
         """Returns the connection's own: what an administrator consented to, or those that read the directory."""
         if self._account is None:
             return GoogleTokens(self._store, self._app, self._token_http, Consented(self._app), **self._clock)
-        way = Delegation(self._account, self._settings.directory_user, (DIRECTORY.name,))
+        way = Delegation(self._account, self._settings.directory_user, (DIRECTORY.name,), is_for_directory=True)
         return self._delegated(self._store, way)
 
     def _delegated(self, store: TokenStore, way: Delegation) -> GoogleTokens:

@@ -69,6 +69,7 @@ class Delegation:
     subject: str
     scopes: tuple[str, ...]
     may_keep_alive: bool = False
+    is_for_directory: bool = False  # the user's own mailbox is not concerned
 
     def credentials(self, refresh_token: str, token_uri: str) -> Any:
         own = self.account
@@ -92,10 +93,16 @@ class Delegation:
                 f" {' '.join(self.scopes)} ({_WHERE}), which may take a day to act{said}",
                 **common,
             )
-        if refusal.code == "invalid_grant" and not any(word in said.lower() for word in _NOT_THE_USER):
+        is_of_user = refusal.code == "invalid_grant" and not any(word in said.lower() for word in _NOT_THE_USER)
+        if is_of_user and self.is_for_directory:
+            return NeedsAttention(
+                f"knows no active user {self.subject}, in whose name the directory is read; enter one of the organisation under"
+                f" “Directory read as”{said}",
+                **common,
+            )
+        if is_of_user:
             return MailboxRefused(
-                f"knows no active user {self.subject}: suspended, deleted, or not of this organisation. Restore the user, or end the"
-                f" sync of this mailbox{said}",
+                f"knows no active user {self.subject}: suspended, deleted, or not of this organisation{said}",
                 is_gone=True,
                 **common,
             )

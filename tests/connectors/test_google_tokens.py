@@ -188,6 +188,15 @@ def test_a_user_who_is_suspended_or_unknown_is_told_apart_from_the_connection(wo
     assert raised.value.is_gone and ANN in raised.value.detail and words in raised.value.detail and not raised.value.is_passing
 
 
+def test_a_user_unknown_in_whose_name_the_directory_is_read_is_no_mailboxs_trouble():
+    said = {TOKEN: refused("invalid_grant", "Invalid email or User ID")}
+    opened, _ = connector(said, secrets={"service_account": key_file()}, settings={"directory_user": "nobody@customer.example"})
+
+    with pytest.raises(NeedsAttention, match="Directory read as") as raised:
+        list(opened.users())
+    assert not isinstance(raised.value, MailboxRefused) and "nobody@customer.example" in raised.value.detail
+
+
 @pytest.mark.parametrize(
     "words",
     [
