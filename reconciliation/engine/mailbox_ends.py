@@ -13,7 +13,8 @@ from reconciliation.core.mailbox_settings import ALLOWED
 from reconciliation.engine import pair_bases, pair_reads, pair_trouble, tombstones
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, Case, Difference, Mailbox, Tombstone
+from reconciliation.engine.tombstones import Ending
+from reconciliation.models import Binding, Case, ConflictField, Difference, Mailbox, Tombstone
 from reconciliation.passes import contacts as rules
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
@@ -126,15 +127,30 @@ def where_they_are(context: RunContext, ids: Sequence[str]) -> dict[str, str]:
     return {id_: str(found[id_].fields.get(PLACE) or BIN) if id_ in found else BIN for id_ in ids}
 
 
-def end(context: RunContext, binding: Binding, decision: PairDecision) -> None:
-    """Turns the binding into a tombstone. What is to be made again is noted in the same transaction."""
-    why = WHY.get(decision.reason, Tombstone.Why.GONE)
-    tombstones.end_link(context, binding, why, decision.record if decision.record.is_deleted else None)
-    asked = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.DELETION, state=Case.State.OPEN, crm_id=binding.crm_id)
-    note = "Its link ended since; there is nothing left to decide."
-    asked.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
-    if why == Tombstone.Why.MADE_AGAIN:
-        pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, binding.crm_type, binding.crm_id)], "made_again")
+def ending_of(binding: Binding, decision: PairDecision) -> Ending:
+    deleted = decision.record if decision.record.is_deleted else None
+    return Ending(binding, WHY.get(decision.reason, Tombstone.Why.GONE), deleted)
+
+
+def end(context: RunContext, endings: Sequence[Ending]) -> None:
+    """Turns bindings into tombstones and closes what was asked about them. What is to be made again is noted in the same
+    transaction."""
+    if not endings:
+        return
+    tombstones.end_links(context, endings)
+    _close_questions(context, [ending.binding.crm_id for ending in endings])
+    again = [e.binding for e in endings if e.why == Tombstone.Why.MADE_AGAIN]
+    pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, b.crm_type, b.crm_id) for b in again], "made_again")
+
+
+def _close_questions(context: RunContext, crm_ids: Collection[str]) -> None:
+    now, note = context.wiring.now(), "Its link ended since; there is nothing left to decide."
+    rows = Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN, crm_id__in=crm_ids)
+    asked = list(rows.filter(kind__in=(Case.Kind.DELETION, Case.Kind.CONFLICT)).values_list("pk", flat=True))
+    if asked:
+        fields = ConflictField.objects.filter(case__in=asked, state=ConflictField.State.OPEN)
+        fields.update(state=ConflictField.State.AGREED, decided_at=now)
+        rows.filter(pk__in=asked).update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=now)
 
 
 def as_it_lies(item: Record) -> Record:

@@ -43,6 +43,7 @@ FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one r
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
 BRINGING = "bringing_in"  # why a contact is looked at again: a run is, or died, at bringing it in
 MOVES = (BRING_IN, BRINGING)
+MOST_NAMED = 5  # contacts in a note of a run
 
 Ended = tuple[str, str]
 
@@ -319,7 +320,10 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
 
     def settle(done: list[Done]) -> None:
         brought.extend(item.record.ref.id for item in done if item.error is None and item.record is not None)
-        _follow_moves(context, {asked[i.operation.pk]: i.record for i in done if i.error is None and i.record is not None})
+        back = _follow_moves(context, {asked[i.operation.pk]: i.record for i in done if i.error is None and i.record is not None})
+        if back:
+            named = ", ".join(back[:MOST_NAMED]) + (f" and {len(back) - MOST_NAMED:,} more" if len(back) > MOST_NAMED else "")
+            context.notes.append(f"Brought back into the folder, since the category “{CATEGORY}” was left on: {named}.")
         failed = [item for item in done if item.error is not None and not isinstance(item.error, RecordGone)]
         context.notes.extend(f"A contact was not moved into the folder: {item.error}." for item in failed)
         _owe_bringing_in(context, [item.operation.target_id for item in failed])
@@ -331,9 +335,9 @@ def _bring_in(context: RunContext, ids: Sequence[str]) -> list[Record]:
     return list(pair_reads.read(context, "peer", ITEM, brought).values())
 
 
-def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> None:
+def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> list[str]:
     """Lets links follow to where we moved their items, with the move itself: the original in the bin is no deletion of its
-    user's. The versions that our moves made date nobody's edit."""
+    user's. The versions that our moves made date nobody's edit. Returns their names."""
     links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
     taken = pair_reads.holders(context, "peer", [r.ref.id for r in moved.values()]).keys() - moved.keys()
     rows = [row for row in links.filter(peer_id__in=moved) if moved[row.peer_id].ref.id not in taken]
@@ -341,6 +345,7 @@ def _follow_moves(context: RunContext, moved: Mapping[str, Record]) -> None:
         record = moved[row.peer_id]
         row.peer_id, row.peer_version = record.ref.id, record.version or row.peer_version
     update_rows(rows, ["peer_id", "peer_version"])
+    return [row.name for row in rows]
 
 
 def _plan_bringing_in(context: RunContext, ids: Sequence[str]) -> None:

@@ -33,6 +33,7 @@ from reconciliation.engine import (
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_work import PairWork
+from reconciliation.engine.tombstones import Ending
 from reconciliation.models import Binding, Operation, Tombstone
 from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
@@ -65,14 +66,16 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     known: list[Binding] = []
     followed: list[Ref] = []
     moved: list[Ref] = []  # out of the view of the mailbox, or into it, by the link that just reached them
+    ended: list[Ending] = []
+    ended_here: list[Ending] = []  # links of a mailbox
     taken = _held_elsewhere(context, decisions)
     for decision in decisions:
         id_ = decision.record.ref.id
         binding = work.bindings.get(id_)
         if context.terms.kind.is_mailbox and binding is not None and not binding.is_tombstone and _ends_at_once(decision):
-            mailbox_ends.end(context, binding, decision)
+            ended_here.append(mailbox_ends.ending_of(binding, decision))
         elif decision.reason in GONE and binding is not None and not binding.is_tombstone:
-            tombstones.end_link(context, binding, GONE[decision.reason], decision.record if decision.record.is_deleted else None)
+            ended.append(Ending(binding, GONE[decision.reason], decision.record if decision.record.is_deleted else None))
         elif decision.is_link and (holder := taken.get(decision.peer.ref.id)):
             _refuse_link(work, decision, holder)
         elif decision.is_link:
@@ -101,6 +104,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             known.append(binding)
         if not decision.intents and id_ not in work.twins:
             work.done.add(id_)
+    tombstones.end_links(context, ended)
+    mailbox_ends.end(context, ended_here)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
     returned.note(context, work, known)
@@ -183,13 +188,13 @@ def _broken_on_purpose(context: RunContext, intent: Intent) -> Intent:
 
 def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str, PairDecision], done: list[Done]) -> None:
     """Turns what became of the writes into bases and outcomes, in the wave's transaction."""
-    known, new = [], []
+    known, new, ended = [], [], []
     for item in done:
         op = item.operation
         id_ = work.owner_of[(side, op.object_type, op.writer_key)]
         plan = plan_of[id_]
         if op.kind == Operation.Kind.DELETE and (item.error is None or isinstance(item.error, RecordGone)):
-            mailbox_ends.end(context, work.bindings[id_], plan)
+            ended.append(mailbox_ends.ending_of(work.bindings[id_], plan))
             work.done.add(id_)
         elif item.error is None and item.record is not None:
             if op.kind == Operation.Kind.CREATE:
@@ -205,6 +210,7 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
             work.done.add(id_)
         else:
             _not_done(context, work, plan, item)
+    mailbox_ends.end(context, ended)
     pair_bases.save_new(new)
     pair_bases.save_known(known)
     # A default of the system, an owner above all, is nobody's edit: it is listed, and does not go across.

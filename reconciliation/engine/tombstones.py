@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from connectors.contract import Record
 from reconciliation.engine.context import RunContext
@@ -57,15 +58,30 @@ def note_never_linked(context: RunContext, records: Iterable[Record]) -> None:
     )
 
 
-def end_link(context: RunContext, binding: Binding, why: str, deleted: Record | None = None) -> None:
-    """Turns a binding of a two-way pass into a tombstone that remembers the last values and how it came about; `deleted` is the
-    record that says who deleted it and when."""
-    row = Tombstone(**_of(context, binding), why=why)
-    if deleted is not None:
-        row.deleted_by, row.deleted_at = deleted.updated_by[:255], deleted.updated_at
-    insert_rows([row])
-    Binding.objects.filter(pk=binding.pk).end()
-    binding.is_tombstone = True
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A link that ends, and how that came about; `deleted` is the record that says who deleted it and when."""
+
+    binding: Binding
+    why: str
+    deleted: Record | None = None
+
+
+def end_links(context: RunContext, endings: Sequence[Ending]) -> None:
+    """Turns bindings of a two-way pass into tombstones that remember their last values."""
+    if not endings:
+        return
+    insert_rows([_stone(context, ending) for ending in endings])
+    Binding.objects.filter(pk__in=[ending.binding.pk for ending in endings]).end()
+    for ending in endings:
+        ending.binding.is_tombstone = True
+
+
+def _stone(context: RunContext, ending: Ending) -> Tombstone:
+    row = Tombstone(**_of(context, ending.binding), why=ending.why)
+    if ending.deleted is not None:
+        row.deleted_by, row.deleted_at = ending.deleted.updated_by[:255], ending.deleted.updated_at
+    return row
 
 
 def note_undone(context: RunContext, binding: Binding, operation: Operation) -> None:

@@ -28,6 +28,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.engine.pairs import process_page
+from reconciliation.engine.tombstones import Ending
 from reconciliation.models import Binding, Case, Operation, RememberedPair, Tombstone
 from reconciliation.passes.contacts import ANOTHER, CATEGORY, CONTACT, DELETE, DELETED_HERE, FOLDER, ITEM, KEEP_HERE, PUT_BACK
 from reconciliation.passes.pairs import PairDecision
@@ -228,7 +229,7 @@ def _made_in_crm(context: RunContext, case: Case, binding: Binding, item: Record
         raise DecisionRefused(f"Its contact is in {context.terms.crm_name}; nothing is to be made. Nothing was done.")
     with transaction.atomic():  # the item counts as new from here on, whatever comes in between
         context.lease.renew()
-        tombstones.end_link(context, binding, Tombstone.Why.GONE)
+        tombstones.end_links(context, [Ending(binding, Tombstone.Why.GONE)])
         _forget_link(context, binding)
     done = process_page(context, "peer", [item])[case.peer_id]
     if done.outcome in (Outcome.CREATED, Outcome.UPDATED):

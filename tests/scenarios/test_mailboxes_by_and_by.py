@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from reconciliation.engine import mailbox_sweep
 from reconciliation.models import Binding, Case, LookAgain, Operation, Run, RunEvent, Tombstone
@@ -324,8 +326,9 @@ def test_an_item_that_was_dragged_out_with_its_category_is_brought_back_also_whe
     box.change(item, jobTitle="Head of buying")
     box.change(item, folder="Contacts", categories=["Salesforce"])
 
-    box.run()
+    run = box.run()
 
+    assert "Brought back into the folder, since the category “Salesforce” was left on: Lind." in run.note
     assert (only(box.folder())["jobTitle"], box.show(id_)["Title"]) == ("Head of buying", "Head of buying")
     assert list(box.links()) == [id_] and not Tombstone.objects.exists()
     assert is_at_rest(box)
@@ -533,3 +536,39 @@ def test_the_item_of_a_deleted_contact_that_lies_elsewhere_with_its_category_lea
 
     assert box.folder() == [] and not box.links() and box.contacts() == []
     assert Tombstone.objects.get().why == "gone" and is_at_rest(box)
+
+
+def test_the_conflict_of_a_contact_that_its_user_takes_out_is_over_with_the_link(box: Boxes) -> None:
+    """Nothing is left to decide; the last values stand under Deleted."""
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = only(box.folder())["id"]
+    box.edit(id_, Title="Head")
+    box.change(item, jobTitle="Chief")
+    box.run()
+    case = Case.objects.get(state="open", kind="conflict")
+
+    box.change(item, folder="Contacts", categories=[])
+    box.run()
+
+    case.refresh_from_db()
+    assert (case.state, case.decision) == ("closed", "solved") and "Its link ended" in case.note
+    assert not case.fields.filter(state="open").exists() and Tombstone.objects.get().why == "taken_out"
+
+
+def test_links_that_end_together_cost_no_query_each(box: Boxes) -> None:
+    """G: queries a page, not a link: 40 more that end cost less than one query each."""
+    for n in range(45):
+        box.contact(f"Lind {n}", f"bo{n}@acme.example")
+    box.run()
+    items = [row["id"] for row in box.folder()]
+    counts = []
+    for some in (items[:5], items[5:]):
+        for item in some:
+            box.drop(item)
+        with CaptureQueriesContext(connection) as seen:
+            box.run()
+        counts.append(len(seen))
+
+    assert len(box.folder()) == 45 and Tombstone.objects.count() == 45
+    assert counts[1] - counts[0] < 40, counts
