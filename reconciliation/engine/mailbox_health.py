@@ -21,6 +21,7 @@ from reconciliation.models import Connection, Mailbox, SyncPass
 LEAST_MANY, MANY_SHARE = 10, 0.1
 LATELY = timedelta(days=1)
 DONE = {Mailbox.State.SUSPENDED: "suspend mailbox", Mailbox.State.LEFT: "mailbox left"}  # in the audit log
+GONE_RUNS = 2  # in a row: one such answer may be a mailbox that is being moved
 OF_THE_APP = ("invalid_client", "unauthorized_client")  # what is refused then is our registration
 
 
@@ -46,7 +47,7 @@ def note_failure(sync_pass: SyncPass, error: ConnectorError, now: datetime) -> b
         # on the connection, and every mailbox goes on by itself when that is mended.
         return False
     if isinstance(error, MailboxRefused) and error.is_gone:
-        _leave_alone(sync_pass, rows, Mailbox.State.LEFT, error, now)
+        _leave_alone(sync_pass, rows.filter(failed_runs__gte=GONE_RUNS), Mailbox.State.LEFT, error, now)
     else:
         _leave_alone(sync_pass, rows.filter(failed_runs__gte=settings.MAILBOX_FAILURES), Mailbox.State.SUSPENDED, error, now)
     return True
