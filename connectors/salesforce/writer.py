@@ -102,7 +102,7 @@ class Writer:
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """Returns a result for each write, in order. Raises when one trouble met them all."""
         settled: dict[int, WriteResult] = {}
-        batches = self._batches(object_type, self._rows(writes, settled))
+        batches = self._batches(object_type, self._as_seen(object_type, self._rows(writes, settled), settled))
         trouble: ConnectionTrouble | None = None
         for batch in batches:
             if trouble is not None:
@@ -127,6 +127,22 @@ class Writer:
             except ConnectorError as error:
                 settled[at] = WriteResult(write.key, error=error)
         return rows
+
+    def _as_seen(self, object_type: str, rows: list[Row], settled: dict[int, WriteResult]) -> list[Row]:
+        """Returns the rows without deletes of records that somebody changed since their version: deleting knows no condition, so
+        that they are read right before it. One that is not there is left to Salesforce to tell of."""
+        asked = {id_: row for row in rows if row.write.is_delete and row.write.version and (id_ := _id_of(row))}
+        for start in range(0, len(asked), DELETES_A_CALL):
+            part = dict(list(asked.items())[start : start + DELETES_A_CALL])
+            try:
+                found = {record.ref.id: record.version for record in self._read_back(object_type, list(part), ())}
+            except ConnectorError as error:
+                settled |= {row.at: _failed(row, not_sent(error)) for row in part.values()}
+                continue
+            for id_, row in part.items():
+                if id_ in found and read_instant(found[id_]) != read_instant(row.write.version):
+                    settled[row.at] = _failed(row, StaleVersion("was changed meanwhile, and is not deleted", system=SYSTEM))
+        return [row for row in rows if row.at not in settled]
 
     def _batches(self, object_type: str, rows: list[Row]) -> list[Batch]:
         """Returns the calls to make. Rows of one account stand together: apart, they lock each other out."""
@@ -357,6 +373,10 @@ class Writer:
 def _part(method: str, path: str, name: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     part = {"method": method, "url": path, "referenceId": name, "body": dict(body)}
     return {**part, "httpHeaders": dict(headers)} if headers else part
+
+
+def _id_of(row: Row) -> str:
+    return (full_id(row.write.ref.id) or "") if row.write.ref is not None else ""
 
 
 def _whole_second(at: datetime) -> datetime:

@@ -142,7 +142,8 @@ def _read_again(context: RunContext, work: PairWork, ids: Collection[str]) -> di
     found: dict[str, Record] = {}
     for object_type, some in by_type.items():
         found.update(pair_reads.read(context, work.side, object_type, some))
-    return found
+    # What was gone from the start is gone still: it was looked at for that.
+    return {i: work.records[i] for i in ids if i not in found and work.records[i].is_deleted} | found
 
 
 def _open_cases(context: RunContext, work: PairWork) -> None:

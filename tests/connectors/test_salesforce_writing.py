@@ -1,6 +1,7 @@
 """Writing to Salesforce: what goes out, what comes back per record, what is sent again, and what nobody knows."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import requests
@@ -603,6 +604,26 @@ def test_deletes_go_out_together_and_each_is_told():
 
     assert kinds(results) == ["done", RecordGone, Rejected, RecordGone] and results[0].record.is_deleted
     assert org.asked() == {"ids": ",".join(id18(n) for n in range(1, 5)), "allOrNone": "false"} and org.calls == [DELETE]
+
+
+def test_what_somebody_changed_since_its_version_is_not_deleted():
+    """Deleting knows no condition: the records are read right before it, all of a call at once."""
+    later = row(2, at="2036-03-01T10:00:09.000+0000")
+    sf, org = salesforce({QUERY: page(row(1), later), DELETE: Said(200, [line(1), line(3)])})
+    version = sf.read("Contact", [id18(1)], ["LastName"])[0].version
+
+    results = sf.write("Contact", [replace(delete(n), version=version) for n in (1, 2, 3)])
+
+    assert kinds(results) == ["done", StaleVersion, "done"] and org.calls == [QUERY, QUERY, DELETE]
+    assert org.asked()["ids"] == f"{id18(1)},{id18(3)}"
+
+
+def test_what_cannot_be_read_before_is_not_deleted():
+    sf, org = salesforce({QUERY: Said(503, HTML)})
+
+    results = sf.write("Contact", [replace(delete(1), version="2026-03-01T10:00:00.000+0000")])
+
+    assert not results[0].error.may_have_happened and DELETE not in org.calls
 
 
 def test_an_error_of_a_row_names_salesforce_and_holds_no_token():

@@ -353,3 +353,25 @@ def test_an_item_of_a_contact_that_its_user_may_not_see_is_an_issue_and_shows_no
     assert [phone(row) for row in box.folder()] == [""]
     case = Case.objects.get(state="open")
     assert (case.kind, case.reason, run.failed) == ("error", "no_right", 0) and "may not see" in case.sentence
+
+
+def test_a_contact_that_is_edited_right_before_it_would_be_deleted_is_asked_about(box: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C12: Salesforce deletes without a condition; whoever edited it in the last moment is not passed over."""
+    id_ = box.contact("Lind", "bo@acme.example")
+    box.set(deletion="allowed")
+    box.run()
+    box.drop(box.folder()[0]["id"])
+    write = SalesforceConnector.write
+
+    def later(self: SalesforceConnector, object_type: str, writes: Any) -> Any:
+        if any(w.is_delete for w in writes):
+            box.clock.forward(5)
+            box.edit(id_, Title="Head of buying")
+        return write(self, object_type, writes)
+
+    monkeypatch.setattr(SalesforceConnector, "write", later)
+    box.run()
+
+    assert [row["Title"] for row in box.contacts()] == ["Head of buying"]
+    case = Case.objects.get(state="open")
+    assert (case.kind, case.reason) == ("deletion", "edited_in_crm")
