@@ -87,17 +87,17 @@ class Mover:
         """Returns a copy that holds the same as the original, None when it was changed meanwhile. A copy that fell behind
         its original is brought up to it."""
         body = _copy_of(original, marker, category)
-        is_new = copy is None
+        given: Row | None = None  # the copy as it was made
         if copy is None:
-            copy = self._made(body)
+            given, copy = self._made(body)
         elif differing(original, copy, category) and _is_newer(original, copy):
             copy = self._changed(copy, body)
         if copy is None:
             return None
         different = differing(original, copy, category)
-        if not different:
-            return copy
-        if is_new:
+        if not different or (given is not None and not _differ_in(different, original, given, category)):
+            return copy  # what its user typed into it since it was made stands nowhere else
+        if given is not None:
             self._discarded(copy)  # nobody else knows it yet
         raise Rejected(
             f"its copy in our folder does not hold the same ({', '.join(different)[:200]}); the original was left where it is",
@@ -105,7 +105,8 @@ class Mover:
             field=different[0],
         )
 
-    def _made(self, body: Mapping[str, Any]) -> Row:
+    def _made(self, body: Mapping[str, Any]) -> tuple[Row, Row]:
+        """Returns the copy as the answer shows it, and as it is read back."""
         path = f"{self._client.root}/contactFolders/{segment(self._places.ours)}/contacts"
         try:
             answer = self._client.send("POST", path, body, template=FOLDER_TEMPLATE)
@@ -117,7 +118,7 @@ class Mover:
         made = self._read(id_)
         if made is None:
             raise StaleVersion("the copy of the contact vanished before it was read back", system=SYSTEM, exchange=answer.exchange)
-        return made
+        return dict(answer.data), made
 
     def _changed(self, row: Row, body: Mapping[str, Any]) -> Row | None:
         """Returns the contact as it is after a change, None when somebody else changed or deleted it meanwhile."""
@@ -161,6 +162,12 @@ def differing(original: Row, copy: Row, category: str) -> list[str]:
     e-mail addresses are the directory's, and our category and marker are the copy's alone."""
     ours, theirs = _comparable(original, category), _comparable(copy, category)
     return [name for name in ours if ours[name] != theirs[name]]
+
+
+def _differ_in(names: list[str], original: Row, given: Row, category: str) -> bool:
+    """Tells whether an answer held something else than the original in one of these properties, or did not show it: then it was
+    Microsoft that did not take it, and nobody's edit."""
+    return any(name not in given for name in names) or bool(set(names) & set(differing(original, given, category)))
 
 
 def _comparable(row: Row, category: str) -> dict[str, Any]:

@@ -123,6 +123,16 @@ def test_a_copy_that_does_not_hold_the_same_is_taken_back_and_the_original_stays
     assert graph.calls[-1] == f"DELETE {CONTACTS}/N" and f"DELETE {CONTACTS}/A" not in graph.calls and caught.value.field == "spouseName"
 
 
+def test_an_edit_of_the_copy_before_it_is_read_back_stands_in_it():
+    """It held the same when it was made: what differs since was typed into it, and stands nowhere else."""
+    made = Said(201, contact("N", "c0", **{name: value for name, value in copied().body.items() if name not in ("id", "changeKey")}))
+    edited = copied("c2", jobTitle="Head")
+    box, graph = bring(**{f"GET {CONTACTS}/A": original(), f"POST {INSIDE}": made, f"GET {CONTACTS}/N": edited, **DROPPED})
+
+    assert box.bring_in("A", "m-1").fields["jobTitle"] == "Head"
+    assert graph.calls[-1] == f"DELETE {CONTACTS}/A" and f"DELETE {CONTACTS}/N" not in graph.calls
+
+
 def test_a_copy_that_somebody_edited_is_left_and_so_is_the_original():
     box, graph = bring(**{f"GET {CONTACTS}/A": original(), FIND_OURS: page(copied(spouseName="Eve").body)})
 

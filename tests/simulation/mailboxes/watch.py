@@ -194,11 +194,16 @@ class Watch:
             if str(crm.get(name) or "") != item.texts[name]:
                 self.broken.append(f"I1: {item.id} was sent {name} = {item.texts[name]!r}; its contact says {crm.get(name)!r}")
 
+    def _says_the_same(self, copy: Item, item: Item) -> bool:
+        """A copy holds what its original held, beside what its user typed into the copy since."""
+        typed = {t.name for t in self.users.typed.values() if (t.side, t.id) == (copy.box, copy.id) and not t.is_replaced}
+        return all(copy.texts[name] == text for name, text in item.texts.items() if name not in typed)
+
     def _item_deleted(self, item: Item) -> None:
         """An item may be deleted when its contact is gone, or left a view that says so; or as the original of a copy."""
         if Operation.objects.filter(target_id=item.id, after__place=BROUGHT_IN, state__in=Operation.OPEN).exists():
             self.moved.add(item.id)
-            twins = [i for i in self.rows.all(self.box) if i.place != IN_BIN and i.id != item.id and i.texts == item.texts]
+            twins = [i for i in self.rows.all(self.box) if i.place != IN_BIN and i.id != item.id and self._says_the_same(i, item)]
             twins = [i for i in twins if i.place == INSIDE or (i.box, i.number) in self.users.touched]  # its user dragged it on
             if not twins:
                 self.broken.append(f"I1: {item.id} was deleted, and no copy of it is in the folder")
