@@ -20,6 +20,7 @@ from reconciliation.engine import (
     crm_feed,
     gate,
     mailbox_ends,
+    mailbox_ids,
     mailbox_terms,
     pair_cases,
     pair_previews,
@@ -226,7 +227,7 @@ def _make_folder_again(context: RunContext) -> None:
 
 
 def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
-    _rename(context, page.renamed)
+    mailbox_ids.follow(context, page.renamed)
     inside = {record.ref.id: record for record in page.inside}
     if round_.is_whole:
         round_.seen.update(inside)
@@ -239,16 +240,6 @@ def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
     elif shared:
         round_.gone.difference_update(shared)
         _process_items(context, _bring_in(context, shared))
-
-
-def _rename(context: RunContext, renamed: Any) -> None:
-    """Lets links follow to the new ids of their items. Where two linked items became one, the second link stays behind: its item
-    is not there any more, and the rules for deletions say what becomes of it."""
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
-    taken = set(pair_reads.holders(context, "peer", renamed.values()))
-    for old, new in renamed.items():
-        if new not in taken and rows.filter(peer_id=old).update(peer_id=new):
-            taken.add(new)
 
 
 def _process_items(context: RunContext, items: Sequence[Record]) -> None:

@@ -248,6 +248,31 @@ def test_d7_personal_is_never_shared_until_it_is_asked_again(box: Boxes, staff: 
     assert not RememberedPair.objects.exists() and asked().pk == case.pk
 
 
+def test_d7_an_answer_follows_to_the_new_id_of_its_item(staff: User) -> None:
+    """Google gives a contact another id with an edit of its address: what a person said of it, or is asked, is not forgotten."""
+    box = boxes("google")
+    same_address(box)
+    question = asked()
+    rename = box.world.google.by_hand.rename
+    rename({"contact": question.peer_id})
+    box.run()
+    followed = asked()
+    assert (followed.pk, followed.peer_id != question.peer_id) == (question.pk, True)
+    answer(box, staff, PERSONAL)
+
+    rename({"contact": followed.peer_id})
+    box.run()
+    box.change(followed_id(box), jobTitle="Buyer")
+    box.run()
+
+    assert not Case.objects.filter(state="open").exists() and RememberedPair.objects.get().peer_id != followed.peer_id
+    assert len(box.contacts()) == 2 and not box.links()
+
+
+def followed_id(box: Boxes) -> str:
+    return next(str(row["id"]) for row in box.folder())
+
+
 def test_two_who_answer_at_once_do_it_once_and_a_busy_mailbox_says_so(box: Boxes, staff: User, monkeypatch: pytest.MonkeyPatch) -> None:
     _, chosen = same_address(box)
     case = asked()
