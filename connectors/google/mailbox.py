@@ -4,6 +4,7 @@ the category (engine-rules 37)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from connectors.checks import Try, run_checks
@@ -11,7 +12,7 @@ from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema,
 from connectors.errors import NeedsAttention
 from connectors.google.changes import CONNECTIONS, Rounds
 from connectors.google.client import GoogleClient
-from connectors.google.codec import foreign_id, read_contact
+from connectors.google.codec import LISTED, foreign_id, read_contact
 from connectors.google.directory import own_addresses
 from connectors.google.labels import LabelBook
 from connectors.google.persons import Persons
@@ -20,7 +21,9 @@ from connectors.google.tokens import GoogleTokens
 from connectors.google.writer import Writer
 from connectors.http import HttpClient
 from connectors.mailbox_base import NoSweeps
-from connectors.mailboxes import CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
+from connectors.mailboxes import CATEGORIES, CONTACT_SCHEMA, FOREIGN_ID, PLACE, ContactChanges, Folder, write_or_bring_in
+
+TOLD_OF_ALL = {PLACE, CATEGORIES, FOREIGN_ID}  # what the list of all contacts tells, of personal ones too
 
 
 class GoogleMailbox(NoSweeps):
@@ -75,10 +78,12 @@ class GoogleMailbox(NoSweeps):
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         """As the contract says. A contact that has another id by now is returned under the one it was asked for by: it is not
         gone, and a later page of changes tells the new one."""
-        found = self._persons.read(ids)
+        is_listed = bool(columns) and set(columns) <= TOLD_OF_ALL  # of personal contacts nothing else is read (I7)
+        found = self._persons.read(ids, LISTED) if is_listed else self._persons.read(ids)
         self._labels.ensure()
         view, key = self._labels.view, self._settings.client_data_key
-        return [read_contact(person, view, key=key, id_=id_) for id_, person in found.items()]
+        records = [read_contact(person, view, key=key, id_=id_) for id_, person in found.items()]
+        return [replace(r, fields={name: r.fields[name] for name in columns}) for r in records] if is_listed else records
 
     def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
         """As the contract says. Markers cannot be searched for, so every contact is listed, and those of ours are read."""

@@ -40,18 +40,18 @@ class Persons:
         person = self._known.get(id_)
         return person if person is not None and wanted and version(person) == wanted else None
 
-    def read(self, ids: Iterable[str]) -> dict[str, Person]:
+    def read(self, ids: Iterable[str], mask: str = READ_MASK) -> dict[str, Person]:
         """Returns the contacts by the ids asked for; those that are not there are left out. Raises when one of them cannot be
-        told: it must not be taken for gone."""
+        told: it must not be taken for gone. Only what was read whole is remembered."""
         wanted = [id_ for id_ in dict.fromkeys(ids) if is_id(id_)]
         found: dict[str, Person] = {}
         size = self.settings.read_size
         for start in range(0, len(wanted), size):
-            found |= self._read_some(wanted[start : start + size])
+            found |= self._read_some(wanted[start : start + size], mask)
         return found
 
-    def _read_some(self, ids: Sequence[str]) -> dict[str, Person]:
-        params = [*(("resourceNames", id_) for id_ in ids), ("personFields", READ_MASK)]
+    def _read_some(self, ids: Sequence[str], mask: str) -> dict[str, Person]:
+        params = [*(("resourceNames", id_) for id_ in ids), ("personFields", mask)]
         answer = self.client.get(BATCH_GET, params, template=BATCH_GET)
         raw = answer.data.get("responses")
         parts = [read_part(row, is_sound) for row in raw] if isinstance(raw, list) else []
@@ -65,7 +65,8 @@ class Persons:
             if person is None:
                 self.forget(id_)
                 continue
-            self.remember(id_, person)
+            if mask == READ_MASK:
+                self.remember(id_, person)
             found[id_] = person
         return found
 

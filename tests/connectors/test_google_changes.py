@@ -440,6 +440,16 @@ def test_a_contact_deleted_is_left_out_of_a_read_even_where_google_still_names_i
     assert box.read("contact", ["people/c1"], [PLACE]) == []
 
 
+def test_where_a_contact_lies_is_asked_without_reading_it():
+    """I7: it may be a personal one."""
+    box, wire = mailbox({GET: got(person(1))})
+
+    (record,) = box.read("contact", ["people/c1"], [PLACE])
+
+    asked = next(a for a in map(wire.asked, range(len(wire.calls))) if "resourceNames" in a)
+    assert record.fields.keys() == {PLACE} and asked["personFields"] == "memberships,metadata,clientData"
+
+
 def test_a_contact_with_another_id_by_now_is_read_under_the_one_asked_for():
     answer = {"person": person(9), "requestedResourceName": "people/c1", "httpStatusCode": 200}
     box, _ = mailbox({GET: Said(200, {"responses": [answer]})})
