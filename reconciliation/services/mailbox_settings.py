@@ -11,11 +11,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from connectors.contract import SavedView, ViewTerms
-from reconciliation.core.mailbox_settings import EVERYTHING, MINE, SETTINGS, Effective, Setting, is_valid
+from reconciliation.core.counting import counted
+from reconciliation.core.mailbox_settings import EVERYTHING, MINE, REMOVE, SETTINGS, Effective, Setting, is_valid
 from reconciliation.engine.mailbox_queue import wake
 from reconciliation.engine.mailbox_terms import ADMIN, CREATION, effective_of
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
+from reconciliation.models import Binding, Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.passes.contacts import CONTACT
 from reconciliation.services.audit import audit
 from reconciliation.services.mailboxes import MailboxRefused
@@ -228,6 +229,31 @@ def view_count(crm: Connection, view: str, crm_user_id: str, wiring: Wiring | No
         return int(connector.count_members(CONTACT, terms, owners=[crm_user_id] if crm_user_id else []))
     finally:
         connector.close()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewReach:
+    """What a view would show in a mailbox: contacts in it, those that its folder holds now, and what becomes of ones out of view."""
+
+    shown: int
+    held: int
+    out_of_view: str
+
+    @property
+    def sentence(self) -> str:
+        told = f"{counted(self.shown, 'contact')} in this view now"
+        if self.held <= self.shown:
+            return told
+        fewer = counted(self.held - self.shown, "contact")
+        becomes = "would go to Deleted Items" if self.out_of_view == REMOVE else "would stay, marked as not in view"
+        return f"{told}; the folder holds {self.held:,}, so at least {fewer} {becomes}"
+
+
+def view_reach(parent: SyncPass, mailbox: Mailbox, view: str, wiring: Wiring | None = None) -> ViewReach:
+    """Returns what a view would show in this mailbox. Raises as `view_count`."""
+    shown = view_count(parent.crm, view, mailbox.crm_user_id, wiring)
+    held = Binding.objects.filter(sync_pass__parent=parent, sync_pass__mailbox=mailbox, is_tombstone=False).count()
+    return ViewReach(shown, held, str(effective_of(parent, mailbox)["out_of_view"].value))
 
 
 # --- how new contacts are made (S1.19) ------------------------------------------------------------------------------

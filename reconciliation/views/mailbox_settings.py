@@ -25,8 +25,8 @@ from reconciliation.services.mailbox_settings import (
     own_save,
     rules_of,
     rules_save,
-    view_count,
     view_for_all,
+    view_reach,
     views_read,
 )
 from reconciliation.services.mailboxes import MailboxRefused
@@ -202,7 +202,7 @@ def counted_view(request: HttpRequest, mailbox: Mailbox) -> JsonResponse:
     if parent is None or not mailbox.crm_user_id:
         return JsonResponse({"words": "It can be counted once the mailbox's Salesforce user is known."})
     try:
-        n = view_count(parent.crm, request.GET.get("view", "")[:64] or view_for_all(parent, mailbox), mailbox.crm_user_id)
+        reach = view_reach(parent, mailbox, request.GET.get("view", "")[:64] or view_for_all(parent, mailbox))
     except (ConnectorError, MailboxRefused) as error:
         return JsonResponse({"words": f"It cannot be counted: {getattr(error, 'sentence', error)}"})
-    return JsonResponse({"words": f"{counted(n, 'contact')} in this view now"})
+    return JsonResponse({"words": reach.sentence})

@@ -232,11 +232,19 @@ def test_s1_3_s1_4_an_operator_customises_one_mailbox_and_sees_the_count(client,
     assert "Contacts are switched off for it." in text(client.get(where))
     counts = [client.get(f"{where}count/", {"view": view}).json()["words"] for view in ("", "mine", "everything", "00B000000000999")]
     assert counts[:3] == ["1 contact in this view now"] * 2 + ["2 contacts in this view now"] and "cannot be counted" in counts[3]
+    switch(box, contacts=True)
+    box.set(view="everything")
+    box.run()
+    fewer = client.get(f"{where}count/", {"view": "mine"}).json()["words"]
+    assert fewer == "1 contact in this view now; the folder holds 2, so at least 1 contact would stay, marked as not in view"
+    box.set(view="mine", out_of_view="remove")
+    assert client.get(f"{where}count/", {"view": "mine"}).json()["words"].endswith("would go to Deleted Items")
+    switch(box, contacts=False)
 
     page = text(post(client, f"{where}settings/", contacts="on", view="everything"))
 
     assert "Saved: Contacts, Salesforce view." in page and "Everything is compared anew" in page
-    assert mailbox(box).settings == {"contacts": True, "view": "everything"}
+    assert mailbox(box).settings == {"contacts": True, "view": "everything", "out_of_view": "remove"}
     assert box.run().created == 2
     assert "Nothing was changed" in text(post(client, f"{where}settings/", contacts="on", view="everything"))
 
