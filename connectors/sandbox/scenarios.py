@@ -27,6 +27,7 @@ USERS = (
 )
 # Whose mailboxes mirror Salesforce contacts.
 MAILBOX_USERS = (("Ann", "Archer"), ("Bob", "Baker"), ("Gina", "Grant"), ("Hugo", "Hughes"))
+JOINER = ("Ivy", "Ingram")  # of the demo: her first run is looked at before anything is written
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
 MAILBOXES = (("ann@example.test", "Ann", "Archer"), ("bob@example.test", "Bob", "Baker"))
@@ -224,6 +225,7 @@ def _demo(world: World) -> None:
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
+    _joiner(world)
     _mailbox_users_contacts(world)
     _personal_contacts(world)
     _personal_contacts_of_gina(world)
@@ -307,11 +309,20 @@ def _salesforce(world: World) -> None:
             world.salesforce.create_record("Lead", {**values, "Company": company or "Unknown", "LeadSource": rng.choice(("Web", "Other"))})
 
 
+def _joiner(world: World) -> None:
+    first, last = JOINER
+    email = f"{first.lower()}@example.test"
+    world.microsoft.create_record("user", {"mail": email, "givenName": first, "surname": last, "displayName": f"{first} {last}"})
+    values = {"Username": email, "FirstName": first, "LastName": last, "Email": email, "Alias": first.lower()}
+    world.salesforce.create_record("User", values)
+
+
 def _mailbox_users_contacts(world: World) -> None:
     """Gives each user of a mailbox contacts to find in its folder, with more than a name and an e-mail address."""
     rng = random.Random(world.seed + 3)
     owners = {user["Name"]: user["Id"] for user in world.salesforce.list_records("User")}
-    for n, (owner, number) in enumerate((owner, number) for owner in MAILBOX_USERS for number in range(CONTACTS_OF_EACH)):
+    of_each = [(owner, number) for owner in (*MAILBOX_USERS, JOINER) for number in range(CONTACTS_OF_EACH)]
+    for n, (owner, number) in enumerate(of_each):
         first, last = _PEOPLE[(3 * n) % 16], _LAST[(5 * n + n // 16) % 16]
         company = f"{last} {rng.choice(('Partners', 'Logistics', 'Foods'))}"
         account = world.salesforce.create_record("Account", {"Name": company, **_stamps(world, rng)})

@@ -46,6 +46,7 @@ class Mailbox(models.Model):
     state_reason = models.TextField(blank=True)
     state_by = models.CharField(max_length=150, blank=True)
     state_at = models.DateTimeField(null=True, blank=True)
+    is_planned_first = models.BooleanField(default=False)  # in a sandbox, too, its first run only plans
     settings = models.JSONField(default=dict, blank=True)  # what its user chose; admin settings bound it
     folder_id = models.CharField(max_length=255, blank=True)  # of "Salesforce Contacts"
     failed_runs = models.PositiveIntegerField(default=0)  # in a row, of the connection kind (D11)

@@ -46,7 +46,7 @@ class MailboxRow:
     @property
     def is_previewed_first(self) -> bool:
         """Whether its first run only plans; a played mail system is written to at once."""
-        return self.sync_pass is not None or not self.mailbox.connection.is_sandbox
+        return self.sync_pass is not None or self.mailbox.is_planned_first or not self.mailbox.connection.is_sandbox
 
     @property
     def word(self) -> str:

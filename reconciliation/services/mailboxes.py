@@ -20,7 +20,15 @@ class MailboxRefused(DecisionRefused):
     """What a person wants of a mailbox cannot be done; the sentence says why."""
 
 
-def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_user_id: str = "", crm_user_name: str = "") -> Mailbox:
+def mailbox_add(
+    connection: Connection,
+    address: str,
+    by: User | None,
+    *,
+    crm_user_id: str = "",
+    crm_user_name: str = "",
+    is_planned_first: bool = False,
+) -> Mailbox:
     """Returns the new mailbox, which waits for its first preview; told again of the same address, the one that is there.
     Raises MailboxRefused."""
     refuse_other_systems(connection)
@@ -38,6 +46,7 @@ def mailbox_add(connection: Connection, address: str, by: User | None, *, crm_us
             crm_user_id=crm_user_id,
             crm_user_name=crm_user_name,
             crm_user_chosen=bool(crm_user_id),
+            is_planned_first=is_planned_first,
             state_at=timezone.now(),
         )
         audit(by, "mailbox.added", address, connection=str(connection))
@@ -64,7 +73,7 @@ def refuse_other_systems(connection: Connection) -> None:
 
 def pass_over(parent: SyncPass, mailbox: Mailbox) -> SyncPass:
     """Returns the row of the pass for one mailbox, made when it is new: its cursor, lease, links and runs are its own."""
-    is_played = parent.crm.is_sandbox and mailbox.connection.is_sandbox
+    is_played = parent.crm.is_sandbox and mailbox.connection.is_sandbox and not mailbox.is_planned_first
     values = {
         "name": f"{parent.name}:{mailbox.pk}",
         "title": f"{parent.title} of {mailbox.address}"[:100],

@@ -89,14 +89,16 @@ def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
     return sync_pass, forgot
 
 
+AT_ONCE = 2
 MAIL_SYSTEMS = {"microsoft": "Microsoft 365 (sandbox)", "google": "Google (sandbox)"}
 
 
 def _sandbox_mailboxes(description: Mapping[str, Any]) -> None:
-    """Adds the mailboxes that a sandbox plays; what staff made of those that are there stays."""
+    """Adds the mailboxes that a sandbox plays; what staff made of those that are there stays. They start as soon as *Contacts* is
+    switched on, but for those beyond AT_ONCE of each system: their first run is a preview, as over real systems."""
     for row in Connection.objects.filter(system__in=MAIL_SYSTEMS, is_sandbox=True):
-        for address in description.get(row.system, {}).get("mailboxes", ()):
-            mailbox_add(row, str(address), None)
+        for n, address in enumerate(description.get(row.system, {}).get("mailboxes", ())):
+            mailbox_add(row, str(address), None, is_planned_first=n >= AT_ONCE)
 
 
 # What the sandbox says of itself, so that it is taken anew each time; everything else in a connection's settings is staff's.

@@ -12,6 +12,7 @@ from reconciliation.core.mapping import Direction, Survivorship
 from reconciliation.core.transforms import TRANSFORMS, has_way_back
 from reconciliation.models import Binding, Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass, UserPair
 from reconciliation.services.connections import connection_test
+from reconciliation.services.mailboxes import pass_over
 from reconciliation.services.set_up import SetUpRefused, connect_sandbox, pair_up, salesforce_passes
 from tests.sandboxed import make
 
@@ -75,14 +76,19 @@ def test_the_sandboxes_mailboxes_are_added_each_with_its_salesforce_user(server)
     command(server)
     command(server)
 
-    rows = Mailbox.objects.order_by("address").values_list("address", "connection__system", "state", "crm_user_name", "settings")
-    assert [row[:3] for row in rows] == [
-        ("ann@example.test", "microsoft", "new"),
-        ("bob@example.test", "microsoft", "new"),
-        ("gina@example.test", "google", "new"),
-        ("hugo@example.test", "google", "new"),
+    columns = ("address", "connection__system", "state", "is_planned_first", "crm_user_name", "settings")
+    rows = Mailbox.objects.order_by("address").values_list(*columns)
+    assert [row[:4] for row in rows] == [
+        ("ann@example.test", "microsoft", "new", False),
+        ("bob@example.test", "microsoft", "new", False),
+        ("gina@example.test", "google", "new", False),
+        ("hugo@example.test", "google", "new", False),
+        ("ivy@example.test", "microsoft", "new", True),
     ]
-    assert [row[3].split()[0] for row in rows] == ["Ann", "Bob", "Gina", "Hugo"] and not any(row[4] for row in rows)
+    assert [row[4].split()[0] for row in rows] == ["Ann", "Bob", "Gina", "Hugo", "Ivy"] and not any(row[5] for row in rows)
+    parent = SyncPass.objects.get(name="contacts")
+    started = {str(box): pass_over(parent, box).is_on for box in Mailbox.objects.all()}
+    assert [address for address, is_on in started.items() if not is_on] == ["ivy@example.test"]
     google = Connection.objects.get(system="google")
     assert google.settings["pause"] == 0 and google.settings["service_account"]["email"].endswith("gserviceaccount.com")
     lines = {system: {line["name"]: line["is_ok"] for line in row.checks} for row in Connection.objects.all() for system in [row.system]}
