@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
 from reconciliation.engine import gate, stop
+from reconciliation.field_titles import mail_title
 from reconciliation.models import (
     Alert,
     Binding,
@@ -24,6 +25,7 @@ from reconciliation.models import (
     Difference,
     Import,
     ImportRow,
+    Mailbox,
     Operation,
     Policy,
     RemoteUser,
@@ -134,6 +136,7 @@ def open_conflict_fields() -> list[dict[str, Any]]:
     found = list(grouped.order_by("-n", "peer_field")[:100])
     for row in found:
         row["peer"] = Connection.System(row["peer_system"]).label if row["peer_system"] else "the mailbox"
+        row["title"] = row["peer_field"] if row["peer_system"] else mail_title(row["peer_field"])
     return found
 
 
@@ -154,6 +157,12 @@ def mailbox_runs_lately() -> dict[str, int]:
     rows = Run.objects.filter(OF_SINGLE_MAILBOXES, started_at__gte=timezone.now() - LATELY)
     mailboxes = Count("sync_pass", distinct=True)
     return rows.order_by().aggregate(runs=Count("pk"), mailboxes=mailboxes, interrupted=ended_badly, **sums)
+
+
+def names_of_mailbox_users(ids: Iterable[Any]) -> dict[tuple[str, str], str]:
+    """Returns (side, user id) -> name of these users of the CRM, as far as mailboxes are theirs."""
+    rows = Mailbox.objects.filter(crm_user_id__in={str(id_) for id_ in ids if id_}).exclude(crm_user_name="")
+    return {("crm", id_): name for id_, name in rows.values_list("crm_user_id", "crm_user_name")}
 
 
 def names_in_pairs(sync_pass: SyncPass, ids: Iterable[Any]) -> dict[tuple[str, str], str]:

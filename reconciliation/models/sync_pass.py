@@ -112,6 +112,11 @@ class SyncPass(models.Model):
         return self.parent_id is None and self.kind in MAILBOX_PASSES
 
     @property
+    def is_of_mailboxes(self) -> bool:
+        """Whether its other side is a mailbox, or mailboxes."""
+        return self.kind in MAILBOX_PASSES
+
+    @property
     def arrow(self) -> str:
         return "⇄" if self.is_two_way else "→"
 

@@ -19,6 +19,7 @@ from reconciliation.core.settling import CannotSettle, Settlement, Take, settle
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
+from reconciliation.field_titles import crm_title, peer_title
 from reconciliation.models import Case, ConflictField, LookAgain, SyncPass
 from reconciliation.models import FieldRule as RuleRow
 from reconciliation.models.bulk import insert_rows
@@ -95,11 +96,17 @@ def offer(row: ConflictField, case: Case, rule: FieldRule | None, take: Take, ta
 def _planned(case: Case, rule: FieldRule, plan: Settlement, tables: Tables) -> tuple[Write, ...]:
     writes = []
     if plan.writes_crm:
-        writes.append(Write(tables.names.crm, f"{case.crm_type} {case.crm_id}", rule.crm, plan.crm))
+        title = crm_title(case.sync_pass.crm, case.crm_type, rule.crm)
+        writes.append(Write(tables.names.crm, f"{case.crm_type} {case.crm_id}", title, plan.crm))
     if plan.writes_peer:
-        peer = case.sync_pass.mapping.peer_object
-        writes.append(Write(tables.names.peer, f"{peer} {case.peer_id}".strip(), rule.peer, plan.peer))
+        writes.append(Write(tables.names.peer, _peer_record(case), peer_title(case.sync_pass, rule.peer), plan.peer))
     return tuple(writes)
+
+
+def _peer_record(case: Case) -> str:
+    """Returns how a write names the peer's record: an item of a mailbox has no id that says anything to anybody."""
+    mailbox = case.sync_pass.mailbox
+    return f"contact of {mailbox.address}" if mailbox is not None else f"{case.sync_pass.mapping.peer_object} {case.peer_id}".strip()
 
 
 # --- one case -------------------------------------------------------------------------------------------------------

@@ -18,10 +18,11 @@ from reconciliation.core.mapping import FieldRule
 from reconciliation.core.settling import CannotSettle, Take, read_typed
 from reconciliation.core.transforms import USER_PAIR
 from reconciliation.engine.conflicts import sentence as both_changed
+from reconciliation.field_titles import crm_title, peer_title
 from reconciliation.filters import ConflictFilter
 from reconciliation.models import Case, ConflictField, Operation, SyncPass
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import name_last_seen, names_in_pairs, open_conflict_fields
+from reconciliation.selectors import name_last_seen, names_in_pairs, names_of_mailbox_users, open_conflict_fields
 from reconciliation.services.case_desk import colleagues, present, sit_down
 from reconciliation.services.conflict_desk import Choice, Tables, names_of, seen_of, tables_of
 from reconciliation.services.conflict_restore import RELATED as OF_OPERATION
@@ -33,7 +34,7 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, or_told, page, paginate, render, whole_number
 
 KIND = Case.Kind.CONFLICT
-RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "decided_by", "assigned_to", "open_by")
+RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox", "sync_pass__mapping", "decided_by", "assigned_to", "open_by")
 TAKES: Mapping[str, Take] = {"crm": "crm", "peer": "peer", "typed": "typed"}
 
 
@@ -45,14 +46,19 @@ def _fields_of(case: Case) -> list[ConflictField]:
 
 def _why(case: Case, fields: Sequence[ConflictField]) -> str:
     """Returns what waits in an open case, without the fields that were settled since; of a closed one, what it was about."""
-    return both_changed([row.peer_field for row in fields]) if case.is_open and fields else case.sentence
+    return both_changed(_titles(case, fields)) if case.is_open and fields else case.sentence
+
+
+def _titles(case: Case, fields: Sequence[ConflictField]) -> list[str]:
+    return [peer_title(case.sync_pass, row.peer_field) for row in fields]
 
 
 COLUMNS = (
     Column("record", lambda c: c.name),
     Column("type", lambda c: c.crm_type),
     Column("CRM id", lambda c: c.crm_id),
-    Column("Outreach id", lambda c: c.peer_id),
+    Column("id in the other system", lambda c: c.peer_id),
+    Column("mailbox", lambda c: c.sync_pass.mailbox or ""),
     Column("fields", lambda c: ", ".join(row.peer_field for row in _fields_of(c))),
     Column("why", lambda c: _why(c, _fields_of(c))),
     Column("since", lambda c: c.opened_at),
@@ -81,8 +87,8 @@ def show_list(request: HttpRequest) -> HttpResponse:
     chosen = _chosen(request)
     rows = paginate(request, chosen.qs)
     for case in rows:
-        case.listed = _fields_of(case)
-        case.sentence = _why(case, case.listed)
+        fields = _fields_of(case)
+        case.listed, case.sentence = _titles(case, fields), _why(case, fields)
     of_mailboxes = any(case.sync_pass.mailbox_id is not None for case in rows)
     title = f"Conflicts: {chosen.heading}"
     return render(request, "admin/reconciliation/conflict/list.html", title, filter=chosen, rows=rows, of_mailboxes=of_mailboxes)
@@ -104,7 +110,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     case = get_object_or_404(Case.objects.select_related(*RELATED).annotate(**neighbours, **names), pk=pk, kind=KIND)
     tables = tables_of(case.sync_pass)
     rows = list(case.fields.order_by("pk"))
-    users = names_in_pairs(case.sync_pass, {user for row in rows for user in _users(row, tables.rule_of(row, case))})
+    asked = {user for row in rows for user in _users(row, tables.rule_of(row, case))}
+    users = names_of_mailbox_users(asked) if case.sync_pass.is_of_mailboxes else names_in_pairs(case.sync_pass, asked)
     fields = [_field(row, case, tables, users) for row in rows]
     case.sentence = _why(case, [row for row in rows if row.state == ConflictField.State.OPEN])
     address = case.sync_pass.crm.page_address_template
@@ -142,11 +149,11 @@ def _field(row: ConflictField, case: Case, tables: Tables, users: Mapping[tuple[
     values = {name: getattr(row, name) for name in VALUES}
     if rule is not None and rule.transform == USER_PAIR:
         values = {name: users.get((VALUES[name], str(value))) or value for name, value in values.items()}
-    attribute = (case.sync_pass.crm.schema_cache or {}).get(case.crm_type, {}).get(row.crm_field, {})
     is_open = row.state == ConflictField.State.OPEN
     return {
         "row": row,
-        "title": attribute.get("title") or row.crm_field,
+        "title": crm_title(case.sync_pass.crm, case.crm_type, row.crm_field),
+        "peer_title": peer_title(case.sync_pass, row.peer_field),
         **values,
         "crm_by": users.get(("crm", row.crm_changed_by)) or row.crm_changed_by,
         "peer_by": users.get(("peer", row.peer_changed_by)) or row.peer_changed_by,
@@ -253,6 +260,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
         fields=open_conflict_fields(),
         sync_pass=sync_pass,
         field=field,
+        field_title=peer_title(sync_pass, field) if sync_pass is not None else field,
         take=take,
         names=names,
         winner=(names.crm if take == "crm" else names.peer) if names else "",

@@ -12,7 +12,7 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from reconciliation.models import AuditEntry, Connection, Mailbox, MailboxGroup, Run, SyncPass
+from reconciliation.models import AuditEntry, Case, Connection, Mailbox, MailboxGroup, Run, SyncPass
 from tests.admin.test_pages import HOSTILE
 from tests.boxes import FOLDER, boxes
 
@@ -387,3 +387,21 @@ def test_junk_on_ones_own_page_is_refused_said_or_ignored(client, box, ann, junk
     if "/" not in junk:
         assert client.post(f"/sign-in/{junk or 'x'}/").status_code == 200
     assert mailbox(box).settings in ({}, {"view": junk}) and ("<" not in junk or mailbox(box).settings == {})
+
+
+def test_d10_a_conflict_of_a_mailbox_is_told_in_words_and_without_ids_that_say_nothing(client, box):
+    """Fields by their titles, users by their names, the item by its mailbox."""
+    log_in(client, "operator")
+    id_ = box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    box.world.salesforce.update_record("Contact", id_, {"Title": "Head", "LastModifiedById": box.users[box.mine]})
+    item = box.folder()[0]
+    box.change(item["id"], jobTitle="Chief")
+    box.run()
+    case = Case.objects.get(kind="conflict")
+
+    listed, page, many = (text(client.get(where)) for where in ("/conflicts/", f"/conflicts/{case.pk}/", "/conflicts/bulk/"))
+
+    assert "Changed on both sides to different values: Job title." in listed and "jobTitle" not in listed + page
+    assert f"contact of {box.mine}" in page and box.remote_id(item["id"]) not in page
+    assert "<td>Job title</td>" in many and "The CRM’s…" in many
