@@ -12,8 +12,10 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from reconciliation.core.values import normalise_name
+from reconciliation.field_titles import mail_title
 from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.selectors import bounded_count, prospect_marks, runs_of_passes
 from reconciliation.services.case_desk import colleagues
 
@@ -194,6 +196,14 @@ MOST_ROWS = 2_000  # of all mappings together
 MOST_FOUND = 200  # by an e-mail address or a former name
 
 
+def _field_choices(mapped: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Returns the fields of other systems by their titles; one that two systems have under one name bears both."""
+    titles: dict[str, set[str]] = {}
+    for pass_name, field in mapped:
+        titles.setdefault(field, set()).add(mail_title(field) if pass_name in MAILBOX_PASSES else field)
+    return sorted(((field, " / ".join(sorted(some))) for field, some in titles.items()), key=lambda it: it[1].casefold())
+
+
 class ConflictFilter(CaseFilter):
     field = django_filters.ChoiceFilter(method="by_field", choices=[], empty_label="Any field", label="Field in the other system")
     sync_pass = django_filters.ChoiceFilter(method="by_pass", choices=[], empty_label="Any pass", label="Pass")
@@ -202,10 +212,10 @@ class ConflictFilter(CaseFilter):
 
     def __init__(self, data: Any, queryset: QuerySet[Case]) -> None:
         super().__init__(data, queryset)
-        names = ("sync_pass_id", "sync_pass__title", "mapping__rules__peer_field")
+        names = ("sync_pass_id", "sync_pass__title", "sync_pass__name", "mapping__rules__peer_field")
         mapped = list(RecordType.objects.order_by("pk").values_list(*names)[:MOST_ROWS])
-        self.filters["sync_pass"].extra["choices"] = list(dict.fromkeys((pk, title) for pk, title, _ in mapped))
-        self.filters["field"].extra["choices"] = [(name, name) for name in sorted({name for *_, name in mapped if name})]
+        self.filters["sync_pass"].extra["choices"] = list(dict.fromkeys((pk, title) for pk, title, *_ in mapped))
+        self.filters["field"].extra["choices"] = _field_choices((pass_name, field) for *_, pass_name, field in mapped if field)
 
     def by_pass(self, rows: QuerySet[Case], name: str, value: str) -> QuerySet[Case]:
         return of_pass(rows, value)
