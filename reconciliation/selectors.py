@@ -147,7 +147,8 @@ LATELY = timedelta(hours=1)
 
 def runs_of_passes(rows: QuerySet[Run] | None = None) -> QuerySet[Run]:
     """Returns runs without those over single mailboxes; what people decided in one stands among them."""
-    return (Run.objects.all() if rows is None else rows).select_related("sync_pass__mailbox").exclude(OF_SINGLE_MAILBOXES)
+    rows = Run.objects.all() if rows is None else rows
+    return rows.select_related("sync_pass__mailbox", "sync_pass__parent").exclude(OF_SINGLE_MAILBOXES)
 
 
 def mailbox_runs_lately() -> dict[str, int]:
@@ -353,7 +354,7 @@ def name_last_seen(system: str, object_type: str, id_: str) -> Subquery:
     return Subquery(rows.order_by("-seen_at").values("text")[:1])
 
 
-TWO_SIDED = ("prospect", "Contact", "Lead", "Account")  # what a write of a two-way pass is about, beside accounts
+TWO_SIDED = ("prospect", "contact", "Contact", "Lead", "Account")  # what a write of a two-way pass is about, beside accounts
 
 
 def name_writes(operations: Iterable[Operation]) -> None:

@@ -11,6 +11,8 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
+MAIL_PLACES = ("contactFolder", "category")  # what a pass makes in a mailbox beside contacts
+NAMED_SO = ("account", *MAIL_PLACES)  # whose `name` is what they are called
 UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account")
 LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
 VERSION = "version"  # in its exchange: the record's version in the answer
@@ -118,7 +120,7 @@ class Operation(models.Model):
         looked it up (`known_source`)."""
         if known := getattr(self, "known_source", ""):
             return str(known)
-        return str(self.origin.get("name") or (self.after.get("name") if self.object_type == "account" else "") or "")
+        return str(self.origin.get("name") or (self.after.get("name") if self.object_type in NAMED_SO else "") or "")
 
     @property
     def organisation_ref(self) -> str:
@@ -133,6 +135,11 @@ class Operation(models.Model):
     def target_ref(self) -> str:
         """The record that was written, "" while it has no id."""
         return f"{self.connection.system}:{self.object_type}:{self.target_id}" if self.target_id else ""
+
+    @property
+    def is_written_beside(self) -> bool:
+        """Whether what is written is another record than the one it was written for."""
+        return self.object_type not in ("organisation", *MAIL_PLACES)
 
     @property
     def target_name(self) -> str:

@@ -16,15 +16,17 @@ from connectors.errors import ConnectorError
 from reconciliation.core.mapping import Survivorship
 from reconciliation.core.matching import Active
 from reconciliation.core.operations import Intent
-from reconciliation.core.values import is_same
+from reconciliation.core.values import is_same, isolated
 from reconciliation.engine import pair_undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_undone import binding_of, side_of
 from reconciliation.engine.undone import POINTERS
+from reconciliation.field_titles import crm_title, peer_title
 from reconciliation.models import Operation, RecordType, SyncPass
 from reconciliation.passes.accounts import CRM_ACCOUNT, PEER_ACCOUNT
 from reconciliation.passes.prospects import PROSPECT
+from reconciliation.selectors import name_writes
 from reconciliation.services import remap_undo
 from reconciliation.services.matches import active_on
 from reconciliation.store import decode, decode_fields
@@ -65,6 +67,7 @@ def standings(sync_pass: SyncPass, connectors: Mapping[str, Connector], operatio
     for (side, object_type), some in wanted.items():
         columns = sorted({name for names in some.values() for name in names})
         now.update({(object_type, r.ref.id): r for r in connectors[side].read(object_type, sorted(some), columns)})
+    name_writes(operations)
     facts = Facts(now, _consents(sync_pass), _in_use(connectors, [op for op in operations if op.kind == Operation.Kind.CREATE]))
     return [_standing(sync_pass, op, facts, field) for op in operations]
 
@@ -97,7 +100,7 @@ def _worked_on(active: Active) -> str:
 
 
 def _standing(sync_pass: SyncPass, op: Operation, facts: Facts, field: str) -> Standing:
-    what, key = f"{op.object_type.capitalize()} {op.target_id}", (op.object_type, op.target_id)
+    what, key = subject_of(sync_pass, op), (op.object_type, op.target_id)
     record = facts.records.get(key)
     if op.undone_at is not None:
         return Standing(f"{what}: this write was taken back already.", is_possible=False)
@@ -110,7 +113,20 @@ def _standing(sync_pass: SyncPass, op: Operation, facts: Facts, field: str) -> S
         return Standing(f"{what}: {why}." if why else remap_undo.sentence(op), tuple(op.after), is_possible=not why)
     if op.kind == Operation.Kind.CREATE:
         return _standing_of_create(sync_pass, op, record, what, facts.in_use.get(key, ""))
-    return _standing_of_values(op, record, what, facts, field)
+    return _standing_of_values(sync_pass, op, record, what, facts, field)
+
+
+def subject_of(sync_pass: SyncPass, op: Operation) -> str:
+    """Returns how a sentence names the written record: an item of a mailbox has no id that says anything to anybody."""
+    name = isolated(op.target_name) if op.target_name else ""
+    if sync_pass.mailbox is not None and side_of(sync_pass, op) == "peer":
+        return f"{f'Contact {name}' if name else 'A contact'} of {sync_pass.mailbox.address}"
+    return f"{op.object_type.capitalize()} {op.target_id}{f' {name}' if name else ''}"
+
+
+def title_of(sync_pass: SyncPass, op: Operation, name: str) -> str:
+    """Returns what a written field is called on pages."""
+    return crm_title(sync_pass.crm, op.object_type, name) if side_of(sync_pass, op) == "crm" else peer_title(sync_pass, name)
 
 
 def _standing_of_create(sync_pass: SyncPass, op: Operation, record: Record, what: str, in_use: str) -> Standing:
@@ -127,20 +143,24 @@ def _standing_of_create(sync_pass: SyncPass, op: Operation, record: Record, what
     return Standing(f"{what} is deleted, and its link ends.")
 
 
-def _standing_of_values(op: Operation, record: Record, what: str, facts: Facts, field: str) -> Standing:
+def _standing_of_values(sync_pass: SyncPass, op: Operation, record: Record, what: str, facts: Facts, field: str) -> Standing:
     written = {n: v for n, v in op.after.items() if n not in POINTERS and (not field or n == field)}
     unchanged = [n for n, value in written.items() if is_same(record.fields.get(n), decode(value))]
     # A yes on one side holds for both, and no merge would bring the opt-out back once the other side's yes is agreed on.
     opt_outs = [n for n in unchanged if (op.object_type, n) in facts.consents and op.after[n] is True and op.replaced(n) is not True]
     standing = [n for n in unchanged if n not in opt_outs]
-    kept = f"{', '.join(opt_outs)}: an opt-out is never taken back" if opt_outs else ""
+    kept = f"{_titled(sync_pass, op, opt_outs)}: an opt-out is never taken back" if opt_outs else ""
     left = len(written) - len(unchanged)
     if not standing:
         why = "every value was changed again since; nothing to take back" if written else "it only says which CRM record it belongs to"
         return Standing(f"{what}: {kept or why}.", is_possible=False)
     tail = (f"; {left} changed again since and stay" if left else "") + (f"; {kept}" if kept else "")
     get = "gets its earlier value" if len(standing) == 1 else "get their earlier values"
-    return Standing(f"{what}: {', '.join(standing)} {get}{tail}.", tuple(standing), version=record.version)
+    return Standing(f"{what}: {_titled(sync_pass, op, standing)} {get}{tail}.", tuple(standing), version=record.version)
+
+
+def _titled(sync_pass: SyncPass, op: Operation, names: Sequence[str]) -> str:
+    return ", ".join(title_of(sync_pass, op, name) for name in names)
 
 
 def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]]) -> dict[int, str]:

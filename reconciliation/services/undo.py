@@ -6,7 +6,7 @@ nobody touched it since and no prospect hangs on it; then Id and URL are cleared
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -44,11 +44,12 @@ class UndoLine:
     sentence: str
     fields: tuple[str, ...] = ()
     is_possible: bool = True
+    titles: dict[str, str] = field(default_factory=dict)  # of fields, where they have other ones than their names
 
     @property
     def changes(self) -> list[tuple[str, Any, Any]]:
         """Returns (field, value now, value afterwards) of what is taken back, for the page."""
-        return [(n, self.operation.after.get(n), self.operation.replaced(n)) for n in self.fields]
+        return [(self.titles.get(n, n), self.operation.after.get(n), self.operation.replaced(n)) for n in self.fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +125,22 @@ def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wir
         opened["crm"] = wiring.open_connector(sync_pass.crm)
         opened["peer"] = wiring.open_peer(sync_pass)
         standing = pair_undo.standings(sync_pass, opened, operations, field)
-        return [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
+        return [_pair_line(sync_pass, op, s) for op, s in zip(operations, standing, strict=True)]
     finally:
         for connector in opened.values():
             connector.close()
+
+
+def _pair_line(sync_pass: SyncPass, op: Operation, standing: pair_undo.Standing) -> UndoLine:
+    titles = {name: pair_undo.title_of(sync_pass, op, name) for name in standing.fields}
+    return UndoLine(op, standing.sentence, standing.fields, standing.is_possible, titles)
 
 
 def _undo_pairs(context: RunContext, operations: list[Operation], field: str) -> list[UndoLine]:
     sides = {"crm": context.crm.connector, "peer": context.peer.connector}
     standing = pair_undo.standings(context.sync_pass, sides, operations, field)
     refusals = pair_undo.carry_out(context, [(op, s) for op, s in zip(operations, standing, strict=True) if s.is_possible])
-    lines = [UndoLine(op, s.sentence, s.fields, s.is_possible) for op, s in zip(operations, standing, strict=True)]
+    lines = [_pair_line(context.sync_pass, op, s) for op, s in zip(operations, standing, strict=True)]
     return [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
 
 

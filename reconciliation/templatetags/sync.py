@@ -44,6 +44,7 @@ SYSTEMS = {
     "microsoft": "Microsoft 365",
     "google": "Google",
 }
+MAIL_WORDS = {("microsoft", "contactFolder"): "folder", ("google", "contactFolder"): "label", ("google", "category"): "label"}
 MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
 
 
@@ -60,7 +61,7 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
             "ref": None,
             "mail": SYSTEMS[parsed.system],
             "name": named(name, "a contact"),
-            "object_type": parsed.object_type,
+            "object_type": MAIL_WORDS.get((parsed.system, parsed.object_type), parsed.object_type),
             "url": url,
         }
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):

@@ -215,7 +215,9 @@ def shown(mailbox: Mailbox, parent: SyncPass | None, request: HttpRequest) -> di
         "contents": contents_of(row.sync_pass),
         "issues": [(issue, _address_of(issue, mailbox)) for issue in issues_of(row.sync_pass)],
         "settings": said_of(lines_of(parent, mailbox, views), views) if parent is not None else [],
-        "runs": list(Run.objects.filter(sync_pass=row.sync_pass).select_related("sync_pass")[:RUNS_SHOWN]) if row.sync_pass else [],
+        "runs": list(Run.objects.filter(sync_pass=row.sync_pass).select_related("sync_pass__mailbox", "sync_pass__parent")[:RUNS_SHOWN])
+        if row.sync_pass
+        else [],
         "q": text,
         "found": search_in(row.sync_pass, text) if text else [],
     }

@@ -53,7 +53,7 @@ EVENT_COLUMNS = (
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass__mailbox"))
+    chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass__mailbox", "sync_pass__parent"))
     rows = paginate(request, chosen.qs)
     summed = mailbox_runs_lately() if chosen.is_summed and rows.number == 1 else {}
     return render(request, "admin/reconciliation/run/list.html", "Runs", filter=chosen, rows=rows, mailbox_runs=summed)
@@ -79,7 +79,9 @@ def _reasons(run: Run) -> list[str]:
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    run = get_object_or_404(Run.objects.select_related("sync_pass__crm", "sync_pass__peer"), pk=pk)
+    run = get_object_or_404(
+        Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox", "sync_pass__parent"), pk=pk
+    )
     seen = run.sync_pass.preview_seen
     chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), [(r, in_words(r)) for r in _reasons(run)])
     rows = paginate(request, chosen.qs)
@@ -126,9 +128,12 @@ def _say_writes(run: Run, events: list[RunEvent]) -> None:
 @action(OPERATE)
 def apply(request: HttpRequest, pk: int) -> HttpResponse:
     """Carries out exactly what this preview shows; rows that changed since are refused and said so."""
-    run = get_object_or_404(Run, pk=pk)
+    run = get_object_or_404(Run.objects.select_related("sync_pass"), pk=pk)
     audit(request.user, "apply preview", f"run {run.pk}")
     jobs.ask_for("apply_preview", run.pk, request.user.get_username())
+    if run.sync_pass.mailbox_id is not None:
+        messages.success(request, "The plan is being carried out; its run appears under the latest runs of the mailbox.")
+        return redirect("admin:mailbox_detail", run.sync_pass.mailbox_id)
     messages.success(request, "The plan is being carried out; its run appears at the top of the list.")
     return redirect("admin:run_list")
 

@@ -405,3 +405,24 @@ def test_d10_a_conflict_of_a_mailbox_is_told_in_words_and_without_ids_that_say_n
     assert "Changed on both sides to different values: Job title." in listed and "jobTitle" not in re.sub("<[^>]*>", " ", listed + page)
     assert f"contact of {box.mine}" in page and box.remote_id(item["id"]) not in page
     assert "<td>Job title</td>" in many and "The CRM’s…" in many
+
+
+def test_a_run_of_a_mailbox_names_it_and_its_undo_names_records_and_fields(client, box):
+    log_in(client, "operator")
+    box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    item = box.folder()[0]
+    box.change(item["id"], jobTitle="Chief")
+    box.put(FOLDER, surname="Berg", emails=["ida@berg.example"])
+    run = box.run()
+    link = f'Contacts of <a href="/mailboxes/{mailbox(box).pk}/">{box.mine}</a>'
+
+    page, listed, undo, journal = (
+        text(client.get(where)) for where in (f"/runs/{run.pk}/", "/runs/?of=mailboxes", f"/runs/{run.pk}/undo/", "/journal/")
+    )
+
+    assert link in page and link in listed
+    assert f"of {box.mine}: Categories gets its earlier value" in undo
+    made = [row["Id"] for row in box.contacts() if row["LastName"] == "Berg"][0]
+    assert f"Contact {made}" in undo and "Berg" in undo and box.remote_id(item["id"]) not in undo
+    assert "Salesforce Contacts" in journal and "contactFolder" not in journal

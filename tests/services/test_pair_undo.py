@@ -174,4 +174,7 @@ def test_a_company_that_was_made_and_has_people_by_now_is_kept(admin_user):
     lines = undo(box.sync_pass, list(made), admin_user, wiring=box.wiring)
 
     assert not any(line.is_possible for line in lines)
-    assert {line.sentence for line in lines} == {f"Account {acme} has prospects; it is kept.", f"Account {byte} has contacts; it is kept."}
+    assert {line.sentence for line in lines} == {
+        f"Account {acme} Acme has prospects; it is kept.",
+        f"Account {byte} Byte has contacts; it is kept.",
+    }
