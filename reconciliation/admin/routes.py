@@ -115,6 +115,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("mailboxes/export.csv", mailboxes.export, "mailbox_export"),
     ("mailboxes/bulk/", mailboxes.bulk, "mailbox_bulk"),
     ("mailboxes/start/", mailboxes.start_many, "mailbox_start_many"),
+    ("mailboxes/end/", mailboxes.end_many, "mailbox_end_many"),
     ("mailboxes/add/", mailbox_adding.show, "mailbox_add"),
     ("mailboxes/add/these/", mailbox_adding.add, "mailbox_add_these"),
     ("mailboxes/add/preview/", mailbox_adding.preview_file, "mailbox_add_preview"),

@@ -49,7 +49,8 @@ def decide_gone(context: RunContext, work: PairWork, items: Sequence[Record]) ->
 def _others(context: RunContext, crm_ids: Collection[str]) -> Counter[str]:
     """Returns CRM id -> how many other mailboxes hold it."""
     rows = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, is_tombstone=False, crm_id__in=set(crm_ids))
-    return Counter(rows.exclude(sync_pass=context.sync_pass).values_list("crm_id", flat=True))
+    rows = rows.exclude(sync_pass=context.sync_pass).exclude(sync_pass__mailbox__state=Mailbox.State.ENDED)  # nothing is taken from there
+    return Counter(rows.values_list("crm_id", flat=True))
 
 
 def turn_into_removals(context: RunContext, work: PairWork, ids: Sequence[str]) -> None:

@@ -22,6 +22,18 @@ class MailboxGroup(models.Model):
         return self.name
 
 
+# What a mailbox holds when nobody gave it tokens or a link to sign in.
+NO_SECRETS = {
+    "secrets": {},
+    "token_lock_until": None,
+    "renewal_begun_at": None,
+    "refresh_used_at": None,
+    "link_digest": "",
+    "link_ends_at": None,
+    "link_sent_at": None,
+}
+
+
 class Mailbox(models.Model):
     """One person's mailbox: where it is, whose it is in the CRM, and how its sync stands."""
 
@@ -31,8 +43,10 @@ class Mailbox(models.Model):
         PAUSED = "paused", "Paused"
         SUSPENDED = "suspended", "Suspended"
         LEFT = "left", "Left"
+        ENDED = "ended", "Ended"
 
     RUNNING = (State.NEW, State.ACTIVE)
+    GONE = (State.LEFT, State.ENDED)
 
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="mailboxes")
     address = models.CharField(max_length=254)
@@ -78,6 +92,11 @@ class Mailbox(models.Model):
     def crm_user(self) -> str:
         """What its user in the CRM is called, "" where nobody is known."""
         return self.crm_user_name or self.crm_user_id
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether its sync was ended: it is kept for what is known of it, and begins anew when it is added again."""
+        return self.state == self.State.ENDED
 
     @property
     def is_running(self) -> bool:

@@ -29,7 +29,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.engine.pairs import process_page
 from reconciliation.engine.tombstones import Ending
-from reconciliation.models import Binding, Case, Operation, RememberedPair, Tombstone
+from reconciliation.models import Binding, Case, Mailbox, Operation, RememberedPair, Tombstone
 from reconciliation.passes.contacts import ANOTHER, CATEGORY, CONTACT, DELETE, DELETED_HERE, FOLDER, ITEM, KEEP_HERE, PUT_BACK
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.services import case_desk
@@ -74,7 +74,7 @@ class Holders:
 def holders_of(case: Case) -> Holders:
     """Returns the other mailboxes that a deletion in Salesforce would empty."""
     rows = Binding.objects.filter(sync_pass__parent=case.sync_pass.parent_id, is_tombstone=False, crm_type=CONTACT, crm_id=case.crm_id)
-    rows = rows.exclude(sync_pass=case.sync_pass)
+    rows = rows.exclude(sync_pass=case.sync_pass).exclude(sync_pass__mailbox__state=Mailbox.State.ENDED)
     named = rows.order_by("sync_pass__mailbox__address").values_list("sync_pass__mailbox__address", flat=True)[: MOST_NAMED + 1]
     addresses = list(named)
     count = len(addresses) if len(addresses) <= MOST_NAMED else rows.count()

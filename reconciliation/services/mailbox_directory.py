@@ -20,7 +20,7 @@ from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.crm_users import crm_of_mailboxes, users_by_id, users_with
 from reconciliation.services.mailbox_states import Done
-from reconciliation.services.mailboxes import MailboxRefused, address_flaw, refuse_other_systems
+from reconciliation.services.mailboxes import MailboxRefused, address_flaw, begin_again, refuse_other_systems
 
 MOST_READ = 20_000
 AT_ONCE = 500
@@ -64,7 +64,8 @@ def directory_read(connection: Connection, *, wiring: Wiring | None = None) -> D
     refuse_other_systems(connection)
     wiring = wiring or Wiring()
     users, is_cut = _directory(connection, wiring)
-    boxes = {box.address.casefold(): box for box in Mailbox.objects.filter(connection=connection).select_related("group")}
+    rows = Mailbox.objects.filter(connection=connection).exclude(state=State.ENDED)
+    boxes = {box.address.casefold(): box for box in rows.select_related("group")}
     found = _users_of([u.address for u in users], wiring)
     people = []
     for user in sorted(users, key=lambda u: u.address.casefold()):
@@ -130,9 +131,12 @@ def mailboxes_add(
         some = wanted[start : start + AT_ONCE]
         with transaction.atomic():
             Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
-            there = {a.casefold() for a in Mailbox.objects.filter(connection=connection).values_list("address", flat=True)}
+            there = {box.address.casefold(): box for box in Mailbox.objects.filter(connection=connection)}
+            again = [box for a in some if (box := there.get(a.casefold())) is not None and box.is_ended]
+            for box in again:
+                begin_again(box, group)
             rows = [Mailbox(connection=connection, address=a, group=group, state_at=now) for a in some if a.casefold() not in there]
-            made += Mailbox.objects.bulk_create(rows)
+            made += [*again, *Mailbox.objects.bulk_create(rows)]
     if made:
         detail = {"connection": str(connection), "group": str(group or "")}
         audit(by, "mailboxes.added", made[0].address if len(made) == 1 else counted(len(made), "mailbox", "mailboxes"), **detail)
@@ -142,7 +146,8 @@ def mailboxes_add(
 
 def _wanted(connection: Connection, addresses: Iterable[str]) -> tuple[list[str], list[str]]:
     """Returns the addresses that become mailboxes, and a sentence for each that does not."""
-    there = {a.casefold() for a in Mailbox.objects.filter(connection=connection).values_list("address", flat=True)}
+    rows = Mailbox.objects.filter(connection=connection).exclude(state=State.ENDED)
+    there = {a.casefold() for a in rows.values_list("address", flat=True)}
     wanted: dict[str, str] = {}
     refused = []
     for address in (a.strip() for a in addresses):

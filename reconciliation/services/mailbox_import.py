@@ -144,7 +144,7 @@ class _Reader:
         self._delimiter, self._columns = delimiter, columns
         self._first: dict[str, int] = {}  # address -> line
         self._groups = {name.casefold(): name for name in MailboxGroup.objects.values_list("name", flat=True)}
-        boxes = Mailbox.objects.filter(connection=connection) if connection is not None else Mailbox.objects.none()
+        boxes = Mailbox.objects.filter(connection=connection).exclude(state=Mailbox.State.ENDED)
         self._there = {address.casefold() for address in boxes.values_list("address", flat=True)}
 
     def rows(self, lines: Sequence[tuple[int, str]]) -> tuple[Row, ...]:

@@ -38,6 +38,8 @@ def link_send(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
         raise MailboxRefused("Mails cannot be sent: EMAIL_URL, DEFAULT_FROM_EMAIL and SITE_URL are not set on this site.")
     if mailbox.state == Mailbox.State.LEFT:
         raise MailboxRefused("The mailbox is marked as left; resume it first.")
+    if mailbox.is_ended:
+        raise MailboxRefused("The sync of this mailbox was ended; add it again first.")
     now = timezone.now()
     with transaction.atomic():
         row = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
@@ -99,7 +101,7 @@ def _used(token: str) -> User | None:
     if mailbox is None or not hmac.compare_digest(mailbox.link_digest.encode(), digest.encode()):
         return None
     rows = Mailbox.objects.filter(pk=mailbox.pk, link_digest=digest, link_ends_at__gt=timezone.now())
-    if not rows.exclude(state=Mailbox.State.LEFT).update(link_digest="", link_ends_at=None):  # once, whoever else tries
+    if not rows.exclude(state__in=Mailbox.GONE).update(link_digest="", link_ends_at=None):  # once, whoever else tries
         return None
     user = mailbox.user
     if user is None or _why_not(user):

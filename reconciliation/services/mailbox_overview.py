@@ -75,7 +75,7 @@ class MailboxRow:
         """Why it is in this state, "" where nothing needs saying."""
         mailbox = self.mailbox
         if not mailbox.is_running:
-            return mailbox.state_reason
+            return mailbox.state_reason or ("Its sync was ended; added again, it begins with a preview." if mailbox.is_ended else "")
         if not self.is_on:
             return "Contacts are switched off for it."
         if not mailbox.crm_user_id:
@@ -194,6 +194,7 @@ def tiles(parent: SyncPass | None) -> list[Tile]:
         Tile("Suspended", f"{counts['suspended']:,}", "bad" if counts["suspended"] else "calm", "state=suspended"),
         Tile("With open issues", f"{issues:,}", "bad" if issues else "calm", "issues=yes"),
         Tile("Left", f"{counts['left']:,}", "calm", "state=left"),
+        *([Tile("Ended", f"{counts['ended']:,}", "calm", "state=ended")] if counts["ended"] else []),
     ]
 
 

@@ -41,6 +41,8 @@ def mailbox_resume(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
     had left. What a user paused, and what the product suspended, the user may resume; the rest is the staff's. Raises
     MailboxRefused."""
     refuse_stranger(mailbox, by)
+    if mailbox.is_ended:
+        raise MailboxRefused("Its sync was ended; add the mailbox again, and it begins with a preview.")
     if _is_own(mailbox, by) and mailbox.state == State.PAUSED and by is not None and mailbox.state_by != by.get_username():
         raise MailboxRefused(f"An admin paused this mailbox ({mailbox.state_by or 'on the command line'}); ask them to resume it.")
     if _is_own(mailbox, by) and mailbox.state == State.LEFT:

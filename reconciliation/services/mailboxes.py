@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from reconciliation.models import Connection, Mailbox, SyncPass
+from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 
@@ -38,7 +38,11 @@ def mailbox_add(
     with transaction.atomic():
         Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
         existing = Mailbox.objects.filter(connection=connection, address__iexact=address).first()
+        if existing is not None and not existing.is_ended:
+            return existing
         if existing is not None:
+            begin_again(existing, crm_user_id=crm_user_id, crm_user_name=crm_user_name)
+            audit(by, "mailbox.added", address, connection=str(connection), was="ended")
             return existing
         mailbox = Mailbox.objects.create(
             connection=connection,
@@ -51,6 +55,14 @@ def mailbox_add(
         )
         audit(by, "mailbox.added", address, connection=str(connection))
     return mailbox
+
+
+def begin_again(mailbox: Mailbox, group: MailboxGroup | None = None, *, crm_user_id: str = "", crm_user_name: str = "") -> None:
+    """Lets a mailbox whose sync was ended begin anew, with a preview, as one that was never there."""
+    chosen = {"crm_user_id": crm_user_id, "crm_user_name": crm_user_name, "crm_user_chosen": bool(crm_user_id)}
+    says = {"state": Mailbox.State.NEW, "state_reason": "", "state_by": "", "state_at": timezone.now(), "group": group}
+    Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, matched_at=None, match_says="", folder_id="", is_planned_first=True)
+    mailbox.refresh_from_db()
 
 
 def address_flaw(address: str) -> str:

@@ -188,7 +188,7 @@ def _terms(sync_pass: SyncPass, crm: Connector, peer: Connector) -> PairTerms:
 
 def _read(sync_pass: SyncPass, binding: Binding, crm: Connector, peer: Connector, terms: PairTerms) -> _Pair:
     mailbox = sync_pass.mailbox
-    if mailbox is not None and mailbox.state == Mailbox.State.LEFT:
+    if mailbox is not None and mailbox.state in Mailbox.GONE:
         raise DecisionRefused(LEFT.format(mailbox.address))
     type_ = terms.type_of(binding.crm_type)
     if type_ is None:

@@ -48,7 +48,7 @@ def _counts(sync_pass: SyncPass) -> _Counts:
     switch = f"settings__{sync_pass.name}"
     is_running = Q(state__in=Mailbox.RUNNING)
     return _Counts(
-        **Mailbox.objects.exclude(state=Mailbox.State.LEFT).aggregate(
+        **Mailbox.objects.exclude(state__in=Mailbox.GONE).aggregate(
             all=Count("pk"),
             strangers=Count("pk", filter=Q(crm_user_id="")),
             wanting=Count("pk", filter=Q(**{switch: True}) | Q(**{f"group__{switch}": True})),

@@ -21,6 +21,7 @@ from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_directory import mailbox_choose_user
+from reconciliation.services.mailbox_ending import ending_of, mailboxes_end
 from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start, previews_ask
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
@@ -87,6 +88,10 @@ class MailboxFilter(django_filters.FilterSet):
         text = value.strip()[:254]
         return rows.filter(Q(address__icontains=text) | Q(name__icontains=text) | Q(crm_user_name__icontains=text))
 
+    def filter_queryset(self, queryset: QuerySet[Mailbox]) -> QuerySet[Mailbox]:
+        rows = super().filter_queryset(queryset)
+        return rows if self.form.cleaned_data.get("state") else rows.exclude(state=Mailbox.State.ENDED)
+
     def by_issues(self, rows: QuerySet[Mailbox], name: str, value: str) -> QuerySet[Mailbox]:
         return rows.filter(with_issues(contacts_pass_row()))
 
@@ -136,6 +141,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _bulk_group(request, pks)
     if what == "start":
         return _show_start(request, pks)
+    if what == "end":
+        return _show_end(request, pks)
     if what == "preview":
         _tell(request, previews_ask(pks, request.user), "previewed as workers are free; nothing is written")
         return _back(request)
@@ -154,6 +161,25 @@ def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
     template = "admin/reconciliation/mailbox/start.html"
     title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"
     return render(request, template, title, ready=ready, refused=refused, sums=sums)
+
+
+def _show_end(request: HttpRequest, pks: list[int]) -> HttpResponse:
+    """Says what ending these mailboxes comes to; nothing is ended yet."""
+    if not request.user.has_perm(ADMINISTER):
+        raise DecisionRefused("Only an admin ends the sync of a mailbox. Nothing was done.")
+    ending = ending_of(pks)
+    only = ending.mailboxes[0].address if len(ending.mailboxes) == 1 else ""
+    title = f"End the sync of {only or counted(len(ending.mailboxes), 'mailbox', 'mailboxes')}"
+    return render(request, "admin/reconciliation/mailbox/end.html", title, ending=ending)
+
+
+@action(ADMINISTER)
+def end_many(request: HttpRequest) -> HttpResponse:
+    """Ends the sync of the mailboxes that were shown."""
+    pks = [pk for text in request.POST.getlist("chosen")[:MOST_AT_ONCE] if (pk := whole_number(text)) is not None]
+    done = mailboxes_end(pks, request.user, request.POST.get("reason", ""))
+    _tell(request, done, "ended; nothing was deleted")
+    return redirect("admin:mailbox_list")
 
 
 @action(ADMINISTER)

@@ -426,3 +426,25 @@ def test_a_run_of_a_mailbox_names_it_and_its_undo_names_records_and_fields(clien
     made = [row["Id"] for row in box.contacts() if row["LastName"] == "Berg"][0]
     assert f"Contact {made}" in undo and "Berg" in undo and box.remote_id(item["id"]) not in undo
     assert "Salesforce Contacts" in journal and "contactFolder" not in journal
+
+
+def test_an_admin_ends_the_sync_of_a_mailbox_and_sees_what_that_means_first(client, box):
+    log_in(client, "admin")
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    pk = mailbox(box).pk
+    assert "End its sync…" in text(client.get(f"/mailboxes/{pk}/"))
+
+    page = text(client.post("/mailboxes/bulk/", {"do": "end", "chosen": [pk]}))
+
+    assert f"End the sync of {box.mine}" in page and "1 contact stays where it lies" in page and "Nothing is deleted" in page
+    assert mailbox(box).state == "active"
+    told = text(client.post("/mailboxes/end/", {"chosen": [pk], "reason": "Left us"}, follow=True))
+    assert "1 mailbox ended; nothing was deleted." in told
+    listed, ended, own = (text(client.get(where)) for where in ("/mailboxes/", "/mailboxes/?state=ended", f"/mailboxes/{pk}/"))
+    assert f">{box.mine}</a>" not in listed and f">{box.mine}</a>" in ended and "Left us" in own and "Add it again" in own
+    assert "Resume</button>" not in own and "End its sync" not in own
+    log_in(client, "operator")
+    assert "End its sync" not in text(client.get(f"/mailboxes/{box.passes[box.theirs].mailbox_id}/"))
+    refused = text(client.post("/mailboxes/bulk/", {"do": "end", "chosen": [box.passes[box.theirs].mailbox_id]}, follow=True))
+    assert "Only an admin ends the sync" in refused and client.post("/mailboxes/end/", {"chosen": [pk]}).status_code == 403

@@ -211,6 +211,7 @@ PAGES = {
     "mailbox_preview": ("operator", "post"),
     "mailbox_start": ("admin", "post"),
     "mailbox_start_many": ("admin", "post"),
+    "mailbox_end_many": ("admin", "post"),
     "mailbox_user": ("admin", "get"),
     "mailbox_group_set": ("admin", "post"),
     "mailbox_own_settings": ("operator", "get"),
