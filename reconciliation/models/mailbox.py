@@ -82,6 +82,7 @@ class Mailbox(models.Model):
         constraints = [models.UniqueConstraint(fields=["connection", "address"], name="one_row_per_mailbox")]
         indexes = [
             models.Index(fields=["state"], name="mailbox_state"),
+            models.Index(fields=["crm_user_id"], condition=~models.Q(crm_user_id=""), name="mailbox_crm_user"),
             models.Index(fields=["link_digest"], condition=~models.Q(link_digest=""), name="mailbox_link"),
         ]
 

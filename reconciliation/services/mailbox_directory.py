@@ -86,6 +86,20 @@ def directory_read(connection: Connection, *, wiring: Wiring | None = None) -> D
     return DirectoryRead(tuple(people), is_cut)
 
 
+def strangers_among(connection: Connection, addresses: Iterable[str], *, wiring: Wiring | None = None) -> frozenset[str]:
+    """Returns those of these addresses, in lower case, that the mail system's directory does not list: mistyped, or hidden there.
+    None of them where it cannot be read, or as a whole: then nothing is known."""
+    asked = {address.strip().casefold() for address in addresses}
+    if connection.is_personal or not asked:
+        return frozenset()
+    try:
+        users, is_cut = _directory(connection, wiring or Wiring())
+    except ConnectorError:
+        return frozenset()
+    listed = {user.address.casefold() for user in users}
+    return frozenset() if is_cut or len(listed) < 2 else frozenset(asked - listed)
+
+
 def _directory(connection: Connection, wiring: Wiring) -> tuple[list[MailboxUser], bool]:
     connector = wiring.open_connector(connection)
     found: dict[str, MailboxUser] = {}
@@ -174,16 +188,19 @@ def _match(boxes: Sequence[Mailbox], wiring: Wiring, crm_emails: dict[str, str])
         with transaction.atomic():
             for box in boxes[start : start + AT_ONCE]:
                 address = asked[box.pk]
-                if _note_match(box, address, found.get(address.strip().casefold(), ())):
+                users = found.get(address.strip().casefold(), ())
+                if _note_match(box, address, users, is_chosen=address != box.address):
                     matched.append(box.pk)
     SyncPass.objects.filter(mailbox__in=matched).update(next_due_at=timezone.now())
     return len(matched)
 
 
-def _note_match(box: Mailbox, address: str, users: Sequence[Record]) -> bool:
+def _note_match(box: Mailbox, address: str, users: Sequence[Record], *, is_chosen: bool = False) -> bool:
+    """Notes whose the mailbox is. `is_chosen`: staff named the user by another address, and no match by e-mail changes that."""
     match = match_user(address, users)
     rows = Mailbox.objects.filter(pk=box.pk, crm_user_id="", crm_user_chosen=False)
     values = {"crm_user_id": match.user_id, "crm_user_name": match.name, "match_says": match.says, "matched_at": timezone.now()}
+    values["crm_user_chosen"] = is_chosen and bool(match.user_id)
     return bool(rows.update(**values)) and bool(match.user_id)
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import AbstractBaseUser
 
@@ -40,11 +40,12 @@ class Row:
     crm_email: str = ""
     will: str = ""
     error: str = ""
+    note: str = ""  # what speaks against it, and stops nothing
 
     @property
     def says(self) -> str:
         """What happens with it, in words."""
-        return self.error or SAYS[self.will]
+        return self.error or f"{SAYS[self.will]}{f', though {self.note}' if self.note else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,16 @@ class Plan:
     @property
     def added(self) -> int:
         return sum(row.will == ADD for row in self.rows)
+
+    @property
+    def doubtful(self) -> int:
+        return sum(bool(row.note) for row in self.rows)
+
+    def noting(self, strangers: Collection[str]) -> Plan:
+        """Returns the plan with what is known of the directory: which of its addresses nobody has there."""
+        why = "nobody has this address in the directory"
+        rows = (replace(r, note=why) if r.will == ADD and r.address.casefold() in strangers else r for r in self.rows)
+        return replace(self, rows=tuple(rows))
 
     @property
     def there(self) -> int:

@@ -14,7 +14,7 @@ from reconciliation.core.values import normalise_name
 from reconciliation.defaults.contacts import CONTACTS_PASS
 from reconciliation.engine import gate
 from reconciliation.engine.mailbox_queue import is_switched_on
-from reconciliation.models import Binding, Case, Mailbox, Run, SearchKey, SyncPass
+from reconciliation.models import Binding, Case, Connection, Mailbox, Run, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.selectors import pass_named
 from reconciliation.services.mailboxes import MailboxRefused
@@ -36,6 +36,15 @@ class MailboxRow:
     plan: Run | None = None  # its newest preview that can be looked at
     issues: int = 0
     parent_word: str = ""  # why nothing runs although the mailbox could
+
+    @property
+    def shares(self) -> str:
+        """Which other mailbox has the same Salesforce user, in a sentence; "" where none has, or it was not looked for."""
+        if self.mailbox.state in Mailbox.GONE:
+            return ""
+        address, system = getattr(self.mailbox, "twin", "") or "", getattr(self.mailbox, "twin_system", "")
+        where = Connection.System(system).label if system else ""
+        return f"{address} at {where} has the same Salesforce user: each shows that user's contacts." if address else ""
 
     @property
     def is_first(self) -> bool:
@@ -134,7 +143,11 @@ def contacts_pass_wanted() -> SyncPass:
 
 
 def mailboxes_listed() -> QuerySet[Mailbox]:
-    return Mailbox.objects.select_related("connection", "group").order_by("address", "pk")
+    """Returns all mailboxes, each with another one that has the same Salesforce user, if there is one."""
+    others = Mailbox.objects.filter(crm_user_id=OuterRef("crm_user_id")).exclude(crm_user_id="").exclude(state__in=Mailbox.GONE)
+    others = others.exclude(pk=OuterRef("pk")).order_by("address", "pk")
+    twin = {"twin": Subquery(others.values("address")[:1]), "twin_system": Subquery(others.values("connection__system")[:1])}
+    return Mailbox.objects.select_related("connection", "group").annotate(**twin).order_by("address", "pk")
 
 
 def with_issues(parent: SyncPass | None) -> Q:
@@ -182,14 +195,19 @@ def _parent_word(parent: SyncPass) -> str:
     return f"{parent.hold_reason}." if parent.hold_reason else ""
 
 
+NOBODYS = Q(crm_user_id="", state__in=Mailbox.RUNNING)  # mailboxes that wait for staff to say whose they are
+
+
 def tiles(parent: SyncPass | None) -> list[Tile]:
     """Returns the numbers over all mailboxes, in one query."""
     by_state = {name: Count("pk", filter=Q(state=name)) for name in Mailbox.State.values}
-    counts = Mailbox.objects.aggregate(**by_state, issues=Count("pk", filter=with_issues(parent)))
+    nobodys = Count("pk", filter=NOBODYS)
+    counts = Mailbox.objects.aggregate(**by_state, nobodys=nobodys, issues=Count("pk", filter=with_issues(parent)))
     issues = counts["issues"]
     return [
         Tile("Active", f"{counts['active']:,}", "", "state=active"),
         Tile("New", f"{counts['new']:,}", "warn" if counts["new"] else "calm", "state=new"),
+        *([Tile("No Salesforce user", f"{counts['nobodys']:,}", "warn", "user=none")] if counts["nobodys"] else []),
         Tile("Paused", f"{counts['paused']:,}", "warn" if counts["paused"] else "calm", "state=paused"),
         Tile("Suspended", f"{counts['suspended']:,}", "bad" if counts["suspended"] else "calm", "state=suspended"),
         Tile("With open issues", f"{issues:,}", "bad" if issues else "calm", "issues=yes"),

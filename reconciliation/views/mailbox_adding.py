@@ -14,7 +14,7 @@ from reconciliation.core.counting import counted
 from reconciliation.models import Connection, MailboxGroup
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.mailbox_directory import Person, directory_read, mailboxes_add
+from reconciliation.services.mailbox_directory import Person, directory_read, mailboxes_add, strangers_among
 from reconciliation.services.mailbox_import import carry_out, read, text_of
 from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MAIL_SYSTEMS, MailboxRefused
@@ -88,7 +88,16 @@ def add(request: HttpRequest) -> HttpResponse:
         raise DecisionRefused("Choose at least one mailbox, or enter an address. Nothing was added.")
     if len(addresses) > MOST_LINES:
         raise DecisionRefused(f"At most {MOST_LINES:,} addresses at once; put more into a file. Nothing was added.")
-    return _told(request, mailboxes_add(connection, addresses, request.user, _group(request)))
+    done = mailboxes_add(connection, addresses, request.user, _group(request))
+    if done.changed and typed:
+        _tell_strangers(request, connection, typed)
+    return _told(request, done)
+
+
+def _tell_strangers(request: HttpRequest, connection: Connection, typed: list[str]) -> None:
+    unknown = sorted(strangers_among(connection, (text for text in typed if text.strip())))
+    for address in unknown[:5]:
+        messages.warning(request, f"Nobody has the address {address} in the directory of {connection}; look whether it is spelt right.")
 
 
 def _told(request: HttpRequest, done: Done) -> HttpResponse:
@@ -115,7 +124,8 @@ def preview_file(request: HttpRequest) -> HttpResponse:
     if plan.errors:
         raise DecisionRefused(f"{plan.errors[0]} Nothing was added.")
     connections = list(Connection.objects.filter(system__in=MAIL_SYSTEMS).order_by("name"))
-    lines = sorted(plan.rows, key=lambda row: not row.error)[:MOST_SHOWN]  # what is left out is seen first
+    plan = plan.noting(strangers_among(connection, (row.address for row in plan.rows if row.will)))
+    lines = sorted(plan.rows, key=lambda row: (not row.error, not row.note))[:MOST_SHOWN]  # what is left out is seen first
     return _form(request, connections, connection, "file", plan=plan, lines=lines, file=file.name, text=text_of(content))
 
 

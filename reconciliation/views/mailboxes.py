@@ -26,6 +26,7 @@ from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
+    NOBODYS,
     IssueGroup,
     MailboxRow,
     complete,
@@ -80,9 +81,14 @@ class MailboxFilter(django_filters.FilterSet):
     group = django_filters.ChoiceFilter(choices=groups_named, empty_label="Any", label="Group")
     issues = django_filters.ChoiceFilter(method="by_issues", choices=[("yes", "With open issues")], empty_label="All", label="Issues")
 
+    user = django_filters.ChoiceFilter(method="by_user", choices=[("none", "Nobody known")], empty_label="Any", label="Salesforce user")
+
     class Meta:
         model = Mailbox
         fields: list[str] = []
+
+    def by_user(self, rows: QuerySet[Mailbox], name: str, value: str) -> QuerySet[Mailbox]:
+        return rows.filter(NOBODYS)
 
     def by_text(self, rows: QuerySet[Mailbox], name: str, value: str) -> QuerySet[Mailbox]:
         text = value.strip()[:254]
@@ -156,7 +162,8 @@ def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
     """Shows what the first runs of these mailboxes would do, together and each; nothing is started yet."""
     ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), contacts_pass_row()))
     if not ready:
-        raise DecisionRefused(f"None of them can be started: {refused[0]}" if refused else "None of them is there any more.")
+        more = f" {counted(len(refused) - 1, 'other')} cannot either." if len(refused) > 1 else ""
+        raise DecisionRefused(f"None of them can be started: {refused[0]}{more}" if refused else "None of them is there any more.")
     sums = {name: sum(getattr(row.plan, name) for row in ready) for name in ("created", "updated", "duplicates", "failed", "held")}
     template = "admin/reconciliation/mailbox/start.html"
     title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"

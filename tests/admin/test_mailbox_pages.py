@@ -448,3 +448,31 @@ def test_an_admin_ends_the_sync_of_a_mailbox_and_sees_what_that_means_first(clie
     assert "End its sync" not in text(client.get(f"/mailboxes/{box.passes[box.theirs].mailbox_id}/"))
     refused = text(client.post("/mailboxes/bulk/", {"do": "end", "chosen": [box.passes[box.theirs].mailbox_id]}, follow=True))
     assert "Only an admin ends the sync" in refused and client.post("/mailboxes/end/", {"chosen": [pk]}).status_code == 403
+
+
+def test_two_mailboxes_of_one_salesforce_user_and_one_of_nobody_are_said_and_found(client, box):
+    log_in(client, "admin")
+    Mailbox.objects.filter(address=box.theirs).update(crm_user_id=box.users[box.mine])
+    nobody = Mailbox.objects.create(connection=box.parent.peer, address="nobody@example.test")
+
+    page, own, found = (text(client.get(where)) for where in ("/mailboxes/", f"/mailboxes/{mailbox(box).pk}/", "/mailboxes/?user=none"))
+
+    said = "{} at Microsoft 365 has the same Salesforce user: each shows that user's contacts."
+    assert said.format(box.theirs) in page and said.format(box.mine) in page and said.format(box.theirs) in own
+    assert f'href="/mailboxes/{nobody.pk}/user/">Nobody known: choose</a>' in page and "No Salesforce user" in page
+    assert "nobody@example.test" in found and f">{box.mine}</a>" not in found
+
+
+def test_addresses_that_the_directory_does_not_know_are_doubted_before_and_after(client, box):
+    log_in(client, "admin")
+    pk = box.parent.peer.pk
+    file = SimpleUploadedFile("boxes.csv", f"address\nmistyped@example.test\n{box.mine}\n".encode(), "text/csv")
+
+    page = text(client.post("/mailboxes/add/preview/", {"connection": pk, "file": file}))
+
+    assert "1 address is nobody’s in the directory" in page and "is added, though nobody has this address in the directory" in page
+    assert "Add 1 mailbox</button>" in page
+    told = text(client.post("/mailboxes/add/these/", {"connection": pk, "addresses": "other@example.test"}, follow=True))
+    assert "Nobody has the address other@example.test in the directory of Microsoft 365" in told
+    known = SimpleUploadedFile("boxes.csv", f"address\n{box.mine}\n".encode(), "text/csv")
+    assert "Add 0" not in text(client.post("/mailboxes/add/preview/", {"connection": pk, "file": known}))

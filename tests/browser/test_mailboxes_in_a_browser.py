@@ -151,8 +151,9 @@ def test_an_operator_pauses_many_and_resumes_one(box, page, live_server):
     """S4.9: one by one or selected."""
     enter(page, live_server.url, "operator")
     page.goto(f"{live_server.url}/mailboxes/")
+    page.get_by_label("Choose all on this page").check()
     for address in (box.mine, box.theirs):
-        page.get_by_label(f"Choose {address}").check()
+        expect(page.get_by_label(f"Choose {address}")).to_be_checked()
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("2 mailboxes paused.")).to_be_visible()
     page.get_by_role("link", name=box.mine).click()
@@ -161,6 +162,29 @@ def test_an_operator_pauses_many_and_resumes_one(box, page, live_server):
 
     expect(page.get_by_text(f"The sync of {box.mine} goes on within a minute.")).to_be_visible()
     assert set(Mailbox.objects.values_list("address", "state")) == {(box.mine, "new"), (box.theirs, "paused")}
+
+
+def test_an_admin_ends_the_sync_of_a_mailbox_by_keyboard(box, page, live_server):
+    """Said first, then done; the page of the ended mailbox offers to add it again."""
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    enter(page, live_server.url, "admin")
+    page.goto(f"{live_server.url}/mailboxes/{box.passes[box.mine].mailbox_id}/")
+    press(page, page.get_by_role("button", name="End its sync…"), "Enter")
+    expect(page.get_by_text("Nothing is deleted.")).to_be_visible()
+    assert faults(page, "mailbox-end") == []
+
+    press(page, page.get_by_role("textbox", name="Reason"))
+    page.keyboard.type("Left us")
+    press(page, page.get_by_role("button", name="End the sync"), "Enter")
+
+    expect(page.get_by_text("1 mailbox ended; nothing was deleted.")).to_be_visible()
+    expect(page.get_by_role("link", name=box.mine, exact=True)).to_have_count(0)
+    page.goto(f"{live_server.url}/mailboxes/?state=ended")
+    page.get_by_role("link", name=box.mine, exact=True).click()
+    expect(page.get_by_text("Left us")).to_be_visible()
+    assert faults(page, "mailbox-ended") == []
+    assert len(box.folder()) == 1
 
 
 def test_a_mailbox_user_signs_in_once_by_a_link_and_keeps_to_their_own_page(box, page, live_server, settings):

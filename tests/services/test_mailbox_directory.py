@@ -82,6 +82,14 @@ def test_the_directory_says_what_is_known_of_each_person(system: str) -> None:
         directory_read(box.parent.crm, wiring=box.wiring)
 
 
+def test_a_user_that_a_file_names_counts_as_chosen(box: Boxes) -> None:
+    cleo = joiner(box, "cleo@example.test")
+
+    mailboxes_add(peer(box), ["eve@example.test"], None, crm_emails={"eve@example.test": "cleo@example.test"}, wiring=box.wiring)
+
+    assert (row("eve@example.test").crm_user_id, row("eve@example.test").crm_user_chosen) == (cleo, True)
+
+
 def test_people_become_mailboxes_with_their_users_and_the_settings_of_their_group(box: Boxes) -> None:
     group = group_save(None, "Sales", {"contacts": True, "deletion": "allowed"}, None)
     cleo = joiner(box, "cleo@example.test")

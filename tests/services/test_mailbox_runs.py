@@ -32,6 +32,19 @@ def test_only_running_mailboxes_that_have_it_switched_on_are_gone_over() -> None
         list(passes_due(box.parent, "nobody@example.test"))
 
 
+def test_an_address_that_two_systems_have_is_named_with_its_system() -> None:
+    box = boxes()
+    google = Connection.objects.create(name="Google", system="google", base_url="http://127.0.0.1:9", is_sandbox=True)
+    there = Mailbox.objects.create(connection=google, address="ann@example.test")
+
+    with pytest.raises(LookupError, match="name it as microsoft:ann@example.test or google:ann@example.test"):
+        list(passes_due(box.parent, "ann@example.test"))
+    assert [p.mailbox for p in passes_due(box.parent, "Google:ann@example.test")] == [there]
+    Mailbox.objects.filter(pk=there.pk).update(state=Mailbox.State.ENDED)
+    with pytest.raises(LookupError, match="was ended"):
+        list(passes_due(box.parent, "google:ann@example.test"))
+
+
 def test_ledgers_are_added_up() -> None:
     names = ("seen", "created", "updated", "unchanged", "duplicates", "failed", "held")
     one = {**dict.fromkeys(names, 1), "excluded": {"deleted": 1}, "related": {}, "calls": {"salesforce": 1}}

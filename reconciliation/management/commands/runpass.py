@@ -26,7 +26,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="organisations, prospects, accounts or contacts")
-        parser.add_argument("--mailbox", metavar="ADDRESS", default="", help="of a pass over mailboxes: this one only")
+        parser.add_argument(
+            "--mailbox",
+            metavar="ADDRESS",
+            default="",
+            help="of a pass over mailboxes: this one only; SYSTEM:ADDRESS where two systems have it",
+        )
         parser.add_argument("--dry-run", action="store_true", help="plan without writing; the stored preview's run id is printed")
         parser.add_argument("--apply", type=int, metavar="RUN", help="carry out exactly the plan of this preview")
         parser.add_argument("--full", action="store_true", help="compare all rows that meet conditions 1 to 3")

@@ -166,6 +166,15 @@
     });
   });
 
+  document.querySelectorAll("[data-choose-all]").forEach((all) => {
+    const boxes = () => [...all.closest("table").querySelectorAll("tbody input[type=checkbox]:not(:disabled)")];
+    const show = () => { const n = boxes().filter((it) => it.checked).length; all.checked = n > 0 && n === boxes().length; all.indeterminate = n > 0 && !all.checked; };
+    all.hidden = false;
+    all.addEventListener("change", () => boxes().forEach((it) => { it.checked = all.checked; }));
+    all.closest("table").addEventListener("change", show);
+    show();
+  });
+
   const keys = document.querySelector("[data-keys]");
   if (keys) document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=radio]), select, textarea")) return;
