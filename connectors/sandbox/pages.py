@@ -11,6 +11,7 @@ from connectors.sandbox.world import PORTS, World
 
 ROWS_A_PAGE = 50
 SAVED = "saved=1"  # the query after a save
+NEW = "new"
 TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft", "google": "Google"}
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
@@ -61,6 +62,11 @@ OFFERED = {
     "Lead": ("FirstName", "LastName", "Email", "Company", "Title", "Phone", "MobilePhone", "Street", "City", "State", "PostalCode",
              "Country", "Website", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
 }  # fmt: skip
+# The same for records of mail systems, by system and kind; with the first one a new record says whose it is.
+OFFERED_IN_MAIL = {
+    "microsoft/contact": ("mailbox", "folder", "givenName", "surname", "emails", "companyName", "jobTitle", "mobilePhone", "categories"),
+    "google/contact": ("mailbox", "labels", "givenName", "familyName", "emails", "company"),
+}
 LISTS = {
     *("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"),
     *("businessPhones", "categories", "phones", "labels"),
@@ -112,6 +118,8 @@ class Pages:
                 return _page("Not found", "<p>There is nothing at this address.</p>", 404)
             if len(parts) == 2:
                 return self._table(parts[0], parts[1], dict(parse_qsl(request.query)))
+            if parts[2] == NEW and _offered(parts[0], parts[1]):
+                return self._new(parts[0], parts[1], request)
             return self._record(parts[0], parts[1], parts[2], request)
 
     def _home(self) -> Response:
@@ -144,7 +152,8 @@ class Pages:
             link = html.escape("?" + urlencode({"q": query.get("q", ""), "page": page + 1}))
             more = f'<p><a href="{link}">Next page</a></p>'
         empty = "" if rows else "<p class=quiet>No records.</p>"
-        body = f"{search}<p class=quiet>{len(records)} records</p><table><tr>{head}{''.join(rows)}</table>{empty}{more}"
+        new = f'<p><a href="/browse/{name}/{object_type}/{NEW}">New {object_type}</a></p>' if _offered(name, object_type) else ""
+        body = f"{search}{new}<p class=quiet>{len(records)} records</p><table><tr>{head}{''.join(rows)}</table>{empty}{more}"
         return _page(f"{TITLES[name]}: {object_type}", body)
 
     def _record(self, name: str, object_type: str, id_text: str, request: Request) -> Response:
@@ -155,27 +164,42 @@ class Pages:
         said = "<p class=said role=status>Saved.</p>" if request.query == SAVED else ""
         if request.method == "POST":
             try:
-                record = self._save(
-                    name, object_type, record, dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
-                )
+                if "delete" in _given(request):
+                    system.delete_record(object_type, system.find_id(object_type, id_text) or 0)
+                    self._world.keep()
+                    return _see_other(f"/browse/{name}/{object_type}")
+                record = self._save(name, object_type, record, _given(request))
                 self._world.keep()
                 return _see_other(f"{request.path}?{SAVED}")
             except ValueError as refusal:
                 said = f"<p class=error role=alert>{html.escape(str(refusal))}</p>"
         rows = []
         for field, value in _with_offered(object_type, record).items():
-            label = html.escape(_title(field))
             is_fixed = field in FIXED or (object_type, field) in COMPOUND
             if is_fixed or isinstance(value, dict) or (isinstance(value, list) and field not in LISTS):
-                rows.append(f"<tr><th>{label}<td>{_cell(value)}")
+                rows.append(f"<tr><th>{html.escape(_title(field))}<td>{_cell(value)}")
             else:
-                name_ = html.escape(field)
-                shown = html.escape(_as_text(value))
-                label += " <span class=quiet>separated by commas</span>" if field in LISTS else ""
-                rows.append(f'<tr><th><label for="{name_}">{label}</label><td><input id="{name_}" name="{name_}" value="{shown}">')
+                rows.append(_input(field, _as_text(value)))
         form = f'<form method=post action="{html.escape(request.path)}">'
-        body = f"{said}{form}<table>{''.join(rows)}</table><p><button>Save</button></p></form>"
+        save, delete = "<button>Save</button>", f"{form}<p><button name=delete value=1>Delete</button></p></form>"
+        body = f"{said}{form}<table>{''.join(rows)}</table><p>{save}</p></form>{delete}"
         return _page(f"{TITLES[name]}: {object_type} {id_text}", body)
+
+    def _new(self, name: str, object_type: str, request: Request) -> Response:
+        """A record that a user of the system makes."""
+        given, said = _given(request), ""
+        fields = _offered(name, object_type)
+        if request.method == "POST":
+            values = {field: _read(field, text) for field, text in given.items() if field in fields and text.strip()}
+            try:
+                made = self._world.systems[name].create_record(object_type, values)
+                self._world.keep()
+                return _see_other(f"/browse/{name}/{object_type}/{_id_of(made)}?{SAVED}")
+            except ValueError as refusal:
+                said = f"<p class=error role=alert>{html.escape(str(refusal))}</p>"
+        rows = "".join(_input(field, given.get(field, "")) for field in fields)
+        form = f'<form method=post action="{html.escape(request.path)}">'
+        return _page(f"{TITLES[name]}: new {object_type}", f"{said}{form}<table>{rows}</table><p><button>Save</button></p></form>")
 
     def _save(self, name: str, object_type: str, record: dict[str, Any], given: dict[str, str]) -> dict[str, Any]:
         """Saves the fields that differ, with the type they have. Raises ValueError in the system's words."""
@@ -184,10 +208,10 @@ class Pages:
             old = record.get(field)
             if field not in _with_offered(object_type, record) or text == _as_text(old):
                 continue
-            if field in LISTS:
-                changes[field] = [part for word in text.split(",") if (part := word.strip())]
-            elif isinstance(old, bool) or field in SWITCHES:
-                changes[field] = text.strip().lower() in ("true", "1", "yes", "on")
+            if field in LISTS or field in SWITCHES:
+                changes[field] = _read(field, text)
+            elif isinstance(old, bool):
+                changes[field] = _is_yes(text)
             elif isinstance(old, int) and read_id(text.strip().removeprefix("-")) is not None:
                 changes[field] = int(text)
             else:
@@ -204,6 +228,31 @@ class Pages:
             rows.append(f"<tr>{cells}")
         head = "<tr><th>System<th>Method<th>Path<th>Asked<th>Status<th>ms"
         return _page("Last calls", f"<table>{head}{''.join(rows)}</table>" if rows else "<p class=quiet>No calls yet.</p>")
+
+
+def _given(request: Request) -> dict[str, str]:
+    return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)) if request.method == "POST" else {}
+
+
+def _offered(name: str, object_type: str) -> tuple[str, ...]:
+    """Returns the fields that a new record may be given, none where people make none here."""
+    return OFFERED_IN_MAIL.get(f"{name}/{object_type}") or (OFFERED.get(object_type, ()) if name in ("outreach", "salesforce") else ())
+
+
+def _read(field: str, text: str) -> Any:
+    if field in LISTS:
+        return [part for word in text.split(",") if (part := word.strip())]
+    return _is_yes(text) if field in SWITCHES else text
+
+
+def _is_yes(text: str) -> bool:
+    return text.strip().lower() in ("true", "1", "yes", "on")
+
+
+def _input(field: str, text: str) -> str:
+    label, name = html.escape(_title(field)), html.escape(field)
+    label += " <span class=quiet>separated by commas</span>" if field in LISTS else ""
+    return f'<tr><th><label for="{name}">{label}</label><td><input id="{name}" name="{name}" value="{html.escape(text)}">'
 
 
 def _id_of(record: dict[str, Any]) -> Any:

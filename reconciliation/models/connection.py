@@ -123,6 +123,11 @@ class Connection(models.Model):
         return str(chosen or (self.Flow.APP if self.system == self.System.MICROSOFT else self.Flow.WEB))
 
     @property
+    def folder_word(self) -> str:
+        """What its users call the place where shared contacts lie."""
+        return "label" if self.system == self.System.GOOGLE else "folder"
+
+    @property
     def is_personal(self) -> bool:
         """Whether each mailbox is connected by its own user: the connection itself opens none."""
         return self.system in (self.System.MICROSOFT, self.System.GOOGLE) and self.flow == self.Flow.WEB

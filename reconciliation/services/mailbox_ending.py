@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import transaction
 from django.utils import timezone
 
-from reconciliation.core.counting import counted
+from reconciliation.core.counting import bent, counted
 from reconciliation.models import Binding, Case, ConflictField, LookAgain, Mailbox, Operation, SyncPass
 from reconciliation.models.mailbox import NO_SECRETS
 from reconciliation.services.audit import audit
@@ -31,14 +31,18 @@ class Ending:
     refused: tuple[str, ...] = ()
 
     @property
+    def _issues(self) -> str:
+        told = f"{counted(self.issues, 'open issue')} {bent(self.issues, 'is', 'are')} closed; a" if self.issues else "A"
+        return f"{told} plan that waits to be approved is dropped."
+
+    @property
     def facts(self) -> tuple[str, ...]:
         left = counted(self.contacts, "contact") if self.contacts else "No contact"
         stays = "stay" if self.contacts > 1 else "stays"
         return (
             f"{left} {stays} where {'they lie' if self.contacts > 1 else 'it lies'}, in the mailbox and in Salesforce. Nothing is deleted.",
             "From then on edits of one side do not reach the other.",
-            f"{counted(self.issues, 'open issue')} of {'it' if len(self.mailboxes) == 1 else 'them'} {'is' if self.issues == 1 else 'are'} "
-            "closed; a plan that waits to be approved is dropped.",
+            self._issues,
             "Settings, tokens and the sign-in of the mailbox's user are forgotten. Runs and journal are kept as long as those of others.",
             "Added again, a mailbox begins with a preview, and what was linked is compared as it stands then.",
         )

@@ -58,6 +58,11 @@ class MailboxRow:
         return self.sync_pass is not None or self.mailbox.is_planned_first or not self.mailbox.connection.is_sandbox
 
     @property
+    def held_plan(self) -> Run | None:
+        """The plan that a brake held and that nobody approved yet: its newest run."""
+        return self.last_run if self.last_run is not None and self.last_run.state == Run.State.HELD else None
+
+    @property
     def word(self) -> str:
         """Its state in one word or two."""
         if self.running is not None:
@@ -70,6 +75,8 @@ class MailboxRow:
             return "held"
         if self.is_first:
             return "preview ready" if self.plan is not None else "new"
+        if self.held_plan is not None:
+            return "held"
         if self.sync_pass is not None and (self.sync_pass.trouble_count or self.sync_pass.channel_wanted_at):
             return "waiting"
         return "on"
@@ -95,6 +102,8 @@ class MailboxRow:
             return "Look at what its first run would do, then start it."
         if self.is_first:
             return "Its first run is a preview; nothing is written." if self.is_previewed_first else "It has not run yet."
+        if self.held_plan is not None:
+            return f"A plan waits to be approved: {self.held_plan.note}"
         if self.sync_pass is not None and self.sync_pass.trouble_count:
             return self.last_run.note if self.last_run is not None else ""
         return ""
@@ -270,6 +279,7 @@ class FoundContact:
     name: str
     binding: Binding | None = None
     refs: list[str] = field(default_factory=list)
+    case: Case | None = None  # what waits for a person about it
 
 
 def search_in(sync_pass: SyncPass | None, text: str) -> list[FoundContact]:
@@ -295,4 +305,17 @@ def search_in(sync_pass: SyncPass | None, text: str) -> list[FoundContact]:
             found[refs[0]] = FoundContact(names[refs[0]], link, refs)
     for ref in [*ids["crm"].values(), *ids["peer"].values()]:
         found[ref] = FoundContact(names[ref], None, [ref])
-    return sorted(found.values(), key=lambda it: normalise_name(it.name))[:MOST_FOUND]
+    shown = sorted(found.values(), key=lambda it: normalise_name(it.name))[:MOST_FOUND]
+    _note_cases(sync_pass, shown)
+    return shown
+
+
+def _note_cases(sync_pass: SyncPass, found: Sequence[FoundContact]) -> None:
+    """Gives each contact the open case about it, in one query."""
+    ids = {ref.split(":", 2)[2] for it in found for ref in it.refs}
+    ids |= {id_ for it in found if it.binding is not None for id_ in (it.binding.crm_id, it.binding.peer_id)}
+    open_ = Case.objects.filter(Q(crm_id__in=ids) | Q(peer_id__in=ids), sync_pass=sync_pass, state=Case.State.OPEN) if ids else ()
+    by_id = {id_: case for case in open_ for id_ in (case.crm_id, case.peer_id) if id_}
+    for it in found:
+        mine = {it.binding.crm_id, it.binding.peer_id} if it.binding is not None else {ref.split(":", 2)[2] for ref in it.refs}
+        it.case = next((by_id[id_] for id_ in sorted(mine) if id_ in by_id), None)

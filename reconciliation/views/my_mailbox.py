@@ -96,6 +96,9 @@ def count(request: HttpRequest) -> JsonResponse:
     return counted_view(request, _mine(request))
 
 
+SIGN_IN = "admin/reconciliation/mailbox/sign_in.html"
+
+
 @never_cache
 def sign_in(request: HttpRequest, token: str) -> HttpResponse:
     """Shows a button, and signs in by it: programs that look at links in mails open them, too, and must not use them up."""
@@ -104,5 +107,5 @@ def sign_in(request: HttpRequest, token: str) -> HttpResponse:
         if user is not None:
             login(request, user, backend="django.contrib.auth.backends.ModelBackend")
             return redirect("admin:my_mailbox")
-        messages.error(request, "This link was used already, or is older than a day. Ask for a new one.")
-    return render(request, "admin/reconciliation/mailbox/sign_in.html", "Your mailbox")
+        return render(request, SIGN_IN, "Your mailbox", is_over=True)
+    return render(request, SIGN_IN, "Your mailbox")

@@ -16,7 +16,7 @@ from reconciliation.engine import gate
 from reconciliation.filters import EventFilter, RunFilter
 from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
-from reconciliation.selectors import mailbox_runs_lately, name_writes, names_of_records, writes_of_events
+from reconciliation.selectors import OF_SINGLE_MAILBOXES, mailbox_runs_lately, name_writes, names_of_records, writes_of_events
 from reconciliation.services.audit import audit
 from reconciliation.services.switch_on import may_be_confirmed
 from reconciliation.templatetags.sync import REASONS, in_words, named, said
@@ -56,7 +56,9 @@ def show_list(request: HttpRequest) -> HttpResponse:
     chosen = RunFilter(request.GET, Run.objects.select_related("sync_pass__mailbox", "sync_pass__parent"))
     rows = paginate(request, chosen.qs)
     summed = mailbox_runs_lately() if chosen.is_summed and rows.number == 1 else {}
-    return render(request, "admin/reconciliation/run/list.html", "Runs", filter=chosen, rows=rows, mailbox_runs=summed)
+    alone = chosen.is_summed and not rows and Run.objects.filter(OF_SINGLE_MAILBOXES).exists()
+    said = {"filter": chosen, "rows": rows, "mailbox_runs": summed, "of_mailboxes_alone": alone}
+    return render(request, "admin/reconciliation/run/list.html", "Runs", **said)
 
 
 def ledger_parts(run: Run) -> list[dict[str, Any]]:

@@ -51,6 +51,11 @@ class TombstoneFilter(django_filters.FilterSet):
         model = Tombstone
         fields = ["why"]
 
+    def filter_queryset(self, queryset: QuerySet[Tombstone]) -> QuerySet[Tombstone]:
+        """What a mailbox's user deleted and the pass made again is deleted nowhere: it is listed where it is asked for."""
+        rows = super().filter_queryset(queryset)
+        return rows if self.form.cleaned_data.get("why") else rows.exclude(why=Tombstone.Why.MADE_AGAIN)
+
     def by_pass(self, rows: QuerySet[Tombstone], name: str, value: SyncPass) -> QuerySet[Tombstone]:
         return of_pass(rows, value.pk) if value.children.exists() else rows.filter(sync_pass=value)
 

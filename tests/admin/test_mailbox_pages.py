@@ -476,3 +476,49 @@ def test_addresses_that_the_directory_does_not_know_are_doubted_before_and_after
     assert "Nobody has the address other@example.test in the directory of Microsoft 365" in told
     known = SimpleUploadedFile("boxes.csv", f"address\n{box.mine}\n".encode(), "text/csv")
     assert "Add 0" not in text(client.post("/mailboxes/add/preview/", {"connection": pk, "file": known}))
+
+
+def test_a_plan_that_a_brake_holds_stands_on_the_page_of_its_mailbox_and_in_the_list(client, box):
+    log_in(client, "operator")
+    for n in range(12):
+        box.contact(f"Lind {n}", f"bo{n}@acme.example")
+    box.run()
+    for row in box.folder():
+        box.change(row["id"], folder="Contacts", categories=[])
+    held = box.run()
+    assert held.state == "held"
+    where = f"/mailboxes/{mailbox(box).pk}/"
+
+    page, listed = text(client.get(where)), text(client.get("/mailboxes/"))
+
+    assert "A plan waits to be approved" in page and f'href="/runs/{held.pk}/">Look at the plan</a>' in page
+    assert "A plan waits to be approved" in listed
+    done = client.post(f"/runs/{held.pk}/apply/")
+    assert done.status_code == 302 and done["Location"] == where
+
+
+def test_a_search_in_a_mailbox_says_what_waits_for_a_person(client, box):
+    log_in(client, "operator")
+    box.contact("Lind", "bo@acme.example", Title="Buyer")
+    box.run()
+    box.put(FOLDER, surname="Berg", emails=["bo@acme.example"])
+    box.edit(box.contacts()[0]["Id"], Title="Head")
+    box.change(next(r["id"] for r in box.folder() if r["surname"] == "Lind"), jobTitle="Chief")
+    box.run()
+    conflict, question = Case.objects.get(kind="conflict"), Case.objects.get(kind="exists")
+    where = f"/mailboxes/{mailbox(box).pk}/"
+
+    linked, asked = text(client.get(where, {"q": "lind"})), text(client.get(where, {"q": "berg"}))
+
+    assert f'href="/conflicts/{conflict.pk}/"' in linked and f'href="/contacts/{question.pk}/"' in asked
+    assert "No runs of other passes yet" in text(client.get("/runs/"))
+
+
+def test_what_was_made_again_is_listed_among_the_deleted_where_it_is_asked_for(client, box):
+    log_in(client, "operator")
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    box.drop(box.folder()[0]["id"])
+    box.run()
+
+    assert "Lind" not in text(client.get("/deleted/")).partition("<main")[2] and "Lind" in text(client.get("/deleted/?why=again"))

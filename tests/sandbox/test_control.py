@@ -186,3 +186,21 @@ def test_prospects_leads_and_contacts_are_edited_on_their_pages_also_what_was_ne
     now = world.outreach.get_record("prospects", prospect)
     assert (now["title"], now["emails"], now["emailOptedOut"]) == ("CTO", ["b@x.example", "c@x.example"], True) and not now.get("company")
     assert (world.salesforce.get_record("Lead", lead)["Title"], world.salesforce.get_record("Lead", lead)["Phone"]) == ("Boss", "1")
+
+
+def test_a_person_makes_and_deletes_records_on_the_pages(control):
+    """What the walks of the README do by hand: a contact in a mailbox, and one in Salesforce."""
+    base = control.world.control_url
+    control.world.reset("demo")
+    given = {"mailbox": "ann@example.test", "folder": "Contacts", "surname": "Berg", "emails": "ida@berg.example"}
+    assert "/browse/microsoft/contact/new" in control.session.get(f"{base}/browse/microsoft/contact", timeout=20).text
+
+    made = control.session.post(f"{base}/browse/microsoft/contact/new", data=given, timeout=20)
+    wrong = control.session.post(f"{base}/browse/microsoft/contact/new", data={**given, "folder": "Nowhere"}, timeout=20)
+    lead = control.session.post(f"{base}/browse/salesforce/Lead/new", data={"LastName": "Moss", "Company": "Acme"}, timeout=20)
+
+    assert "Saved." in made.text and "Berg" in made.text and "has no folder" in wrong.text and "Moss" in lead.text
+    place = made.url.partition("?")[0]
+    gone = control.session.post(place, data={"delete": "1"}, timeout=20)
+    assert gone.url == f"{base}/browse/microsoft/contact" and "Deleted Items<td>Berg" in gone.text
+    assert control.session.get(f"{base}/browse/workbooks/organisations/new", timeout=20).status_code == 404
