@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from reconciliation.core.counting import counted
 from reconciliation.core.values import normalise_name
 from reconciliation.defaults.contacts import CONTACTS_PASS
 from reconciliation.engine import gate
@@ -242,18 +243,24 @@ def contents_of(sync_pass: SyncPass | None) -> Contents:
     if sync_pass is None:
         return Contents()
     alive = Q(is_tombstone=False)
-    counted = Binding.objects.filter(sync_pass=sync_pass).aggregate(
+    sums = Binding.objects.filter(sync_pass=sync_pass).aggregate(
         linked=Count("pk", filter=alive),
         out_of_view=Count("pk", filter=alive & Q(is_out_of_view=True)),
         waiting=Count("pk", filter=alive & Q(is_retry_due=True)),
         ended=Count("pk", filter=~alive),
     )
-    return Contents(**counted)
+    return Contents(**sums)
 
 
 def held_in(mailbox: Mailbox, parent: SyncPass) -> int:
     """Returns how many contacts of a mailbox are in agreement."""
     return Binding.objects.filter(sync_pass__parent=parent, sync_pass__mailbox=mailbox, is_tombstone=False).count()
+
+
+ISSUES: dict[str, tuple[str, str]] = {
+    Case.Kind.DELETION: ("question about a deletion", "questions about deletions"),
+    Case.Kind.EXISTS: ("question about an address", "questions about addresses"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +270,11 @@ class IssueGroup:
     title: str
     kind: str
     count: int
+
+    @property
+    def words(self) -> str:
+        """How many, in words: "3 conflicts"."""
+        return counted(self.count, *ISSUES[self.kind]) if self.kind in ISSUES else counted(self.count, self.title.lower())
 
 
 def issues_of(sync_pass: SyncPass | None) -> list[IssueGroup]:
