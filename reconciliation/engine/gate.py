@@ -28,7 +28,8 @@ def is_real(sync_pass: SyncPass) -> bool:
 
 def is_closed(sync_pass: SyncPass) -> bool:
     """Tells whether the pass has still to be switched on for the first time."""
-    return sync_pass.switched_on_at is None and is_real(sync_pass)
+    is_planned_first = sync_pass.mailbox is not None and sync_pass.mailbox.is_planned_first
+    return sync_pass.switched_on_at is None and (is_real(sync_pass) or is_planned_first)
 
 
 def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
