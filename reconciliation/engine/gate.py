@@ -14,6 +14,9 @@ from reconciliation.models import Connection, Run, SyncPass
 from reconciliation.store import organisation_columns, person_columns
 
 NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
+NOT_STARTED = "This mailbox was never started, so this run is a plan; nothing was written. Look at it, then start the mailbox on its page."
+    "This mailbox was never started, so this run is a plan and nothing was written. Look at it, then start the mailbox on its page."
+)
 NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
 
 
@@ -91,4 +94,6 @@ def held_because(sync_pass: SyncPass, kind: str) -> str:
         return ""
     if kind == Run.Kind.PILOT:
         return preview_wanted(sync_pass)
+    if sync_pass.mailbox_id is not None:
+        return NOT_STARTED
     return NOT_APPLIED if kind == Run.Kind.APPLY else NOT_SWITCHED_ON

@@ -97,7 +97,9 @@ def _event(context: RunContext, work: PairWork, decision: PairDecision) -> tuple
     elif decision.peer_id and peer is None:
         peer = Ref(context.peer.connector.system, context.terms.kind.peer_object, decision.peer_id)
     about = crm or decision.record.ref
-    name = context.terms.kind.name_of(decision.record) if decision.record.fields else (binding.name if binding is not None else "")
+    name = context.terms.kind.name_of(decision.record) if decision.record.fields else ""
+    if name in ("", decision.record.ref.id) and binding is not None:  # of what is gone nothing else is known
+        name = binding.name
     other = str(peer) if peer is not None and peer != about else ""
     return decision, str(about), name, other, operations[-1].pk if operations else None
 

@@ -72,7 +72,9 @@ def note_pairs(context: RunContext, work: PairWork) -> None:
         for record in _as_written(records, work.operations.get(id_, [])):
             if not record.fields:
                 continue
-            keys.add(str(record.ref), NAME, kind.name_of(record))
+            name = kind.name_of(record)
+            if name != record.ref.id:  # of what is gone only that is known, and it had a name before
+                keys.add(str(record.ref), NAME, name)
             for key in kind.keys(record) if kind.no_key == "no_email" else ():
                 keys.add(str(record.ref), EMAIL, key)
     keys.save()

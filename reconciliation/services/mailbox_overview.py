@@ -61,7 +61,9 @@ class MailboxRow:
     @property
     def held_plan(self) -> Run | None:
         """The plan that a brake held and that nobody approved yet: its newest run."""
-        return self.last_run if self.last_run is not None and self.last_run.state == Run.State.HELD else None
+        run = self.last_run
+        is_held = run is not None and run.state == Run.State.HELD and run.kind != Run.Kind.PREVIEW
+        return run if is_held and not self.is_first else None
 
     @property
     def word(self) -> str:

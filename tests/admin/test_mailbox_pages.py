@@ -521,4 +521,6 @@ def test_what_was_made_again_is_listed_among_the_deleted_where_it_is_asked_for(c
     box.drop(box.folder()[0]["id"])
     box.run()
 
+    run = text(client.get(f"/runs/{box.runs[-1].pk}/"))
+    assert "It was deleted here, which is forbidden" in run and box.remote_id(box.rows()[0]["id"]) not in run and "AAk" not in run
     assert "Lind" not in text(client.get("/deleted/")).partition("<main")[2] and "Lind" in text(client.get("/deleted/?why=again"))
