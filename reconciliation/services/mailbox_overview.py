@@ -174,7 +174,8 @@ def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRo
     if parent is None or not found:
         return list(found.values())
     word = _parent_word(parent)
-    rows_of_passes = _with_newest(SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found))
+    passes = SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found)
+    rows_of_passes = _with_newest(passes, by_kind=len(found) == 1)
     known = Run.objects.in_bulk([pk for p in rows_of_passes for pk in (p.newest, p.under_way, p.plan) if pk is not None])
     for row in found.values():
         row.parent_word = word
@@ -185,12 +186,16 @@ def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRo
     return list(found.values())
 
 
-def _with_newest(passes: QuerySet[SyncPass]) -> list[Any]:
-    """Returns the passes with the keys of their newest runs, and how many open cases each has, in one query."""
+def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
+    """Returns the passes with the keys of their newest runs, and how many open cases each has, in one query; `by_kind` also of
+    each kind, for the page of one mailbox."""
     runs = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
     cases = Case.objects.filter(sync_pass=OuterRef("pk"), state=Case.State.OPEN).order_by().values("sync_pass")
+    kinds = Case.Kind.values if by_kind else ()
+    of_kinds = {f"open_{kind}": Subquery(cases.filter(kind=kind).annotate(n=Count("pk")).values("n")) for kind in kinds}
     return list(
         passes.annotate(
+            **of_kinds,
             newest=Subquery(runs.exclude(kind=Run.Kind.STAFF).exclude(state=Run.State.RUNNING)[:1]),
             under_way=Subquery(runs.filter(state=Run.State.RUNNING)[:1]),
             plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN)[:1]),
@@ -280,10 +285,9 @@ class IssueGroup:
 
 
 def issues_of(sync_pass: SyncPass | None) -> list[IssueGroup]:
-    if sync_pass is None:
-        return []
-    rows = Case.objects.filter(sync_pass=sync_pass, state=Case.State.OPEN).values_list("kind").annotate(n=Count("pk")).order_by("kind")
-    return [IssueGroup(str(Case.Kind(kind).label), kind, n) for kind, n in rows]
+    """Returns the open cases of a mailbox whose page is shown, by kind; `complete` counted them."""
+    counts = {kind: getattr(sync_pass, f"open_{kind}", None) for kind in Case.Kind.values}
+    return [IssueGroup(str(Case.Kind(kind).label), kind, n) for kind, n in sorted(counts.items()) if n]
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from django.utils.timesince import timesince
 from connectors.contract import Ref
 from reconciliation.core.counting import counted
 from reconciliation.core.values import isolated
+from reconciliation.field_titles import mail_title
 
 register = template.Library()
 LONGEST = 300
@@ -67,6 +68,12 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
+
+
+@register.filter
+def field_of(name: str, op: Any) -> str:
+    """Returns what a written field is called: in a mailbox by its title, elsewhere as its system names it."""
+    return mail_title(name) if op.object_type == "contact" and op.connection.system in MAIL else name
 
 
 @register.filter

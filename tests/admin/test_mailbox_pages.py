@@ -426,6 +426,7 @@ def test_a_run_of_a_mailbox_names_it_and_its_undo_names_records_and_fields(clien
     made = [row["Id"] for row in box.contacts() if row["LastName"] == "Berg"][0]
     assert f"Contact {made}" in undo and "Berg" in undo and box.remote_id(item["id"]) not in undo
     assert "Salesforce Contacts" in journal and "contactFolder" not in journal
+    assert "<b>Last name</b>" in journal and "<b>surname</b>" not in journal
 
 
 def test_an_admin_ends_the_sync_of_a_mailbox_and_sees_what_that_means_first(client, box):
