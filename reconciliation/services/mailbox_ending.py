@@ -95,8 +95,7 @@ def _end_sign_in(user_id: int | None) -> None:
 
 def _close_what_waits(mailbox: Mailbox, now: object) -> None:
     passes = SyncPass.objects.filter(mailbox=mailbox)
-    # Its next life begins with a preview and a comparison of everything, as a new mailbox does.
-    stopped = {"is_on": False, "switched_on_at": None, "cursor": "", "hold_reason": "", "trouble_count": 0, "backlog": 0}
+    stopped = {"is_on": False, "hold_reason": "", "trouble_count": 0, "backlog": 0}
     passes.update(run_requested_at=None, queued_at=None, next_due_at=None, **stopped)
     cases = list(Case.objects.filter(sync_pass__mailbox=mailbox, state=Case.State.OPEN).values_list("pk", flat=True))
     fields = ConflictField.objects.filter(case__in=cases, state=ConflictField.State.OPEN)
