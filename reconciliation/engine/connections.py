@@ -187,7 +187,9 @@ def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
 
 
 def store_mailbox_tokens(row: Mailbox, tokens: Tokens) -> None:
-    """Puts tokens into the row of a mailbox that the caller has locked."""
+    """Puts tokens into the row of a mailbox that the caller has locked. Of one whose sync was ended meanwhile none are kept."""
+    if row.is_ended:
+        return
     secrets = {**row.secrets, **_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
     Mailbox.objects.filter(pk=row.pk).update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
 

@@ -67,7 +67,7 @@ def _sentence(error: ConnectorError) -> str:
 
 def _fail_together(connection_id: int, now: datetime) -> bool:
     """Tells whether so many mailboxes of the connection fail that it cannot be they."""
-    boxes = Mailbox.objects.filter(connection=connection_id)
+    boxes = Mailbox.objects.filter(connection=connection_id).exclude(state=Mailbox.State.ENDED)
     ours = Q(state__in=(Mailbox.State.SUSPENDED, Mailbox.State.LEFT), state_by="", state_at__gt=now - LATELY)
     failing = boxes.filter(Q(state__in=Mailbox.RUNNING, failed_runs__gt=0) | ours).count()
     return failing > LEAST_MANY and failing > MANY_SHARE * boxes.count()

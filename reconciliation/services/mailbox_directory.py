@@ -270,7 +270,7 @@ def mailboxes_look_after(*, wiring: Wiring | None = None) -> LookedAfter:
 def mailbox_left(mailbox: Mailbox, reason: str) -> bool:
     """Notes that the mailbox's person left: no pass goes over it any more, and nothing is deleted on either side. Returns whether
     that is new."""
-    rows = Mailbox.objects.filter(pk=mailbox.pk).exclude(state=State.LEFT)
+    rows = Mailbox.objects.filter(pk=mailbox.pk).exclude(state__in=Mailbox.GONE)
     says = f"{reason} Nothing was deleted. If the person is back, press Resume."
     if not rows.update(state=State.LEFT, state_reason=says, state_by="", state_at=timezone.now()):
         return False

@@ -13,6 +13,7 @@ from django.utils import timezone
 from reconciliation.core.counting import bent, counted
 from reconciliation.models import Binding, Case, ConflictField, LookAgain, Mailbox, Operation, SyncPass
 from reconciliation.models.mailbox import NO_SECRETS
+from reconciliation.roles import ADMINISTER, OPERATE, VIEW
 from reconciliation.services.audit import audit
 from reconciliation.services.mailbox_states import LONGEST_REASON, Done
 from reconciliation.services.mailboxes import MailboxRefused
@@ -37,10 +38,11 @@ class Ending:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        left = counted(self.contacts, "contact") if self.contacts else "No contact"
-        stays = "stay" if self.contacts > 1 else "stays"
+        stays = (
+            f"{bent(self.contacts, 'stays where it lies', 'stay where they lie')}, in the mailbox and in Salesforce. Nothing is deleted."
+        )
         return (
-            f"{left} {stays} where {'they lie' if self.contacts > 1 else 'it lies'}, in the mailbox and in Salesforce. Nothing is deleted.",
+            f"{counted(self.contacts, 'contact')} {stays}" if self.contacts else "It holds no contacts yet. Nothing is deleted.",
             "From then on edits of one side do not reach the other.",
             self._issues,
             "Settings, tokens and the sign-in of the mailbox's user are forgotten. Runs and journal are kept as long as those of others.",
@@ -62,6 +64,8 @@ def ending_of(pks: Sequence[int]) -> Ending:
 
 def mailbox_end(mailbox: Mailbox, by: AbstractBaseUser | None, reason: str = "") -> None:
     """Ends the sync of a mailbox for good; a run under way comes to its end. Raises MailboxRefused where it ended before."""
+    if by is not None and not by.has_perm(ADMINISTER):  # type: ignore[attr-defined]
+        raise MailboxRefused("Only an admin ends the sync of a mailbox. Nothing was done.")
     now, reason = timezone.now(), reason.strip()[:LONGEST_REASON]
     with transaction.atomic():
         row = Mailbox.objects.select_for_update().get(pk=mailbox.pk)
@@ -90,7 +94,9 @@ def mailboxes_end(pks: Sequence[int], by: AbstractBaseUser | None, reason: str =
 
 def _end_sign_in(user_id: int | None) -> None:
     """Nobody signs in any more by a link to a mailbox that is not synced. Staff who use it keep their own account."""
-    User.objects.filter(pk=user_id, is_staff=False, is_superuser=False).update(is_active=False)
+    user = User.objects.filter(pk=user_id, is_staff=False, is_superuser=False).first()
+    if user is not None and not any(user.has_perm(right) for right in (VIEW, OPERATE, ADMINISTER)):
+        User.objects.filter(pk=user.pk).update(is_active=False)
 
 
 def _close_what_waits(mailbox: Mailbox, now: object) -> None:

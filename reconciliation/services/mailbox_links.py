@@ -59,9 +59,10 @@ def link_send(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
 def _user_for(mailbox: Mailbox) -> User:
     """Returns a new user for the mailbox, without a password and without staff rights. Somebody who is called like the address is
     never taken: the link would open their account."""
-    name = mailbox.address[:140]
-    if User.objects.filter(username__iexact=name).exists():
-        name = f"{name[:130]} ({mailbox.pk})"
+    name, more = mailbox.address[:140], 0
+    while User.objects.filter(username__iexact=name).exists():
+        more += 1
+        name = f"{mailbox.address[:125]} ({mailbox.pk}{f'-{more}' if more > 1 else ''})"
     user = User(username=name, email=mailbox.address)
     user.set_unusable_password()
     try:

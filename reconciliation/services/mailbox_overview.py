@@ -44,8 +44,12 @@ class MailboxRow:
         if self.mailbox.state in Mailbox.GONE:
             return ""
         address, system = getattr(self.mailbox, "twin", "") or "", getattr(self.mailbox, "twin_system", "")
-        where = Connection.System(system).label if system else ""
-        return f"{address} at {where} has the same Salesforce user: each shows that user's contacts." if address else ""
+        if not address:
+            return ""
+        twin = f"{address} at {Connection.System(system).label}"
+        if getattr(self.mailbox, "twin_user", "") == self.mailbox.crm_user_id:
+            return f"{twin} has the same Salesforce user: each shows that user's contacts."
+        return f"{twin} has the same address, and another Salesforce user."
 
     @property
     def is_first(self) -> bool:
@@ -63,7 +67,7 @@ class MailboxRow:
         """The plan that a brake held and that nobody approved yet: its newest run."""
         run = self.last_run
         is_held = run is not None and run.state == Run.State.HELD and run.kind != Run.Kind.PREVIEW
-        return run if is_held and not self.is_first else None
+        return run if is_held and not self.is_first and self.mailbox.is_running else None
 
     @property
     def word(self) -> str:
@@ -156,9 +160,10 @@ def contacts_pass_wanted() -> SyncPass:
 
 def mailboxes_listed() -> QuerySet[Mailbox]:
     """Returns all mailboxes, each with another one that has the same Salesforce user, if there is one."""
-    others = Mailbox.objects.filter(crm_user_id=OuterRef("crm_user_id")).exclude(crm_user_id="").exclude(state__in=Mailbox.GONE)
-    others = others.exclude(pk=OuterRef("pk")).order_by("address", "pk")
-    twin = {"twin": Subquery(others.values("address")[:1]), "twin_system": Subquery(others.values("connection__system")[:1])}
+    others = Mailbox.objects.filter(Q(crm_user_id=OuterRef("crm_user_id")) | Q(address=OuterRef("address"))).exclude(crm_user_id="")
+    others = others.exclude(state__in=Mailbox.GONE).exclude(pk=OuterRef("pk")).order_by("address", "pk")
+    names = {"twin": "address", "twin_system": "connection__system", "twin_user": "crm_user_id"}
+    twin = {name: Subquery(others.values(column)[:1]) for name, column in names.items()}
     return Mailbox.objects.select_related("connection", "group").annotate(**twin).order_by("address", "pk")
 
 
@@ -181,6 +186,7 @@ def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRo
         row.parent_word = word
     for sync_pass in rows_of_passes:
         row = found[sync_pass.mailbox_id]
+        sync_pass.mailbox = row.mailbox  # what asks the pass for it needs no query
         row.sync_pass, row.issues = sync_pass, sync_pass.issues or 0
         row.last_run, row.running, row.plan = (known.get(pk) for pk in (sync_pass.newest, sync_pass.under_way, sync_pass.plan))
     return list(found.values())

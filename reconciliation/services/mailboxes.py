@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
+from reconciliation.models.mailbox import NO_SECRETS
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 
@@ -61,7 +62,8 @@ def begin_again(mailbox: Mailbox, group: MailboxGroup | None = None, *, crm_user
     """Lets a mailbox whose sync was ended begin anew, with a preview, as one that was never there."""
     chosen = {"crm_user_id": crm_user_id, "crm_user_name": crm_user_name, "crm_user_chosen": bool(crm_user_id)}
     says = {"state": Mailbox.State.NEW, "state_reason": "", "state_by": "", "state_at": timezone.now(), "group": group}
-    Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, matched_at=None, match_says="", folder_id="", is_planned_first=True)
+    Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, matched_at=None, match_says="", **NO_SECRETS)
+    Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="", is_planned_first=True)
     # A run that was under way when it ended may have left its place behind: everything is compared anew.
     anew = {"is_on": False, "switched_on_at": None, "preview_seen": {}, "cursor": "", "feed_at": None, "next_full_at": None}
     SyncPass.objects.filter(mailbox=mailbox).update(**anew, next_due_at=None, run_requested_at=None)

@@ -163,7 +163,8 @@ def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
     ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), contacts_pass_row()))
     if not ready:
         more = f" {counted(len(refused) - 1, 'other')} cannot either." if len(refused) > 1 else ""
-        raise DecisionRefused(f"None of them can be started: {refused[0]}{more}" if refused else "None of them is there any more.")
+        then = " Press Preview new ones first, and look at what the previews show."
+        raise DecisionRefused(f"None of them can be started: {refused[0]}{more}{then}" if refused else "None of them is there any more.")
     sums = {name: sum(getattr(row.plan, name) for row in ready) for name in ("created", "updated", "duplicates", "failed", "held")}
     template = "admin/reconciliation/mailbox/start.html"
     title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"

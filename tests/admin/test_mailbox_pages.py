@@ -451,6 +451,19 @@ def test_an_admin_ends_the_sync_of_a_mailbox_and_sees_what_that_means_first(clie
     assert "Only an admin ends the sync" in refused and client.post("/mailboxes/end/", {"chosen": [pk]}).status_code == 403
 
 
+def test_the_list_asks_nothing_for_each_mailbox(client, box):
+    """Mailboxes that have a pass and were not started: whether they wait for a preview is known with them."""
+    log_in(client, "admin")
+    for address in box.passes:
+        box.run(address)
+    client.get("/mailboxes/")
+
+    with CaptureQueriesContext(database) as queries:
+        client.get("/mailboxes/")
+
+    assert len(queries) <= 12, [q["sql"][:80] for q in queries]
+
+
 def test_two_mailboxes_of_one_salesforce_user_and_one_of_nobody_are_said_and_found(client, box):
     log_in(client, "admin")
     Mailbox.objects.filter(address=box.theirs).update(crm_user_id=box.users[box.mine])

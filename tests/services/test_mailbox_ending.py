@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
+from connectors.oauth import Tokens
+from reconciliation.engine.connections import mailbox_tokens
 from reconciliation.models import AuditEntry, Binding, Case, Connection, LookAgain, Mailbox, Run, SyncPass
-from reconciliation.services.mailbox_directory import directory_read, mailboxes_add
+from reconciliation.services.mailbox_directory import directory_read, mailbox_left, mailboxes_add
 from reconciliation.services.mailbox_ending import ending_of, mailbox_end, mailboxes_end
 from reconciliation.services.mailbox_first import mailbox_start
 from reconciliation.services.mailbox_import import ADD, read
 from reconciliation.services.mailbox_links import link_send
+from reconciliation.services.mailbox_overview import complete, mailboxes_listed
 from reconciliation.services.mailbox_states import mailbox_resume, mailbox_sync_now
 from reconciliation.services.mailboxes import MailboxRefused, mailbox_add
 from tests.boxes import FOLDER, Boxes, boxes
@@ -120,3 +124,52 @@ def test_one_address_added_singly_begins_anew_too(box: Boxes, olga: User) -> Non
 
     assert (again.pk, again.state, again.is_planned_first) == (mailbox.pk, "new", True)
     assert list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))[-1] == "mailbox.added"
+
+
+def test_a_run_under_way_brings_no_tokens_back(box: Boxes, olga: User) -> None:
+    mailbox = lived(box)
+    store = mailbox_tokens(mailbox.connection_id, mailbox.address)
+    mailbox_end(mailbox, olga)
+
+    store.save(Tokens("access", "renewed"))
+
+    mailbox.refresh_from_db()
+    assert mailbox.secrets == {}
+    Mailbox.objects.filter(pk=mailbox.pk).update(secrets={"refresh_token": "left behind"})
+    assert mailbox_add(mailbox.connection, box.mine, olga).secrets == {}
+
+
+def test_a_mailbox_may_end_and_begin_many_times_and_its_user_signs_in_each_time(box: Boxes, olga: User, settings: Any) -> None:
+    settings.MAIL_IS_CONFIGURED, settings.SITE_URL = True, "http://x"
+    mailbox, names = Mailbox.objects.get(address=box.mine), []
+    for _ in range(3):
+        link_send(mailbox, olga)
+        names.append(mailbox.user.username)
+        mailbox_end(mailbox, olga)
+        mailbox = mailbox_add(mailbox.connection, box.mine, olga)
+
+    assert len(set(names)) == 3
+
+
+def test_only_an_admin_ends_and_an_operator_keeps_the_account(box: Boxes, olga: User) -> None:
+    operator = User.objects.create(username="oper")
+    operator.groups.add(Group.objects.get(name="operator"))
+    mailbox = Mailbox.objects.get(address=box.mine)
+    Mailbox.objects.filter(pk=mailbox.pk).update(user=operator)
+    assert ending_of([mailbox.pk]).facts[0].startswith("It holds no contacts yet.")
+
+    with pytest.raises(MailboxRefused, match="Only an admin"):
+        mailbox_end(mailbox, operator)
+    mailbox_end(mailbox, olga)
+
+    operator.refresh_from_db()
+    assert operator.is_active and not mailbox_left(mailbox, "gone") and Mailbox.objects.get(pk=mailbox.pk).is_ended
+
+
+def test_one_address_in_two_systems_is_said_though_the_users_differ(box: Boxes) -> None:
+    google = Connection.objects.create(name="Other", system="google", base_url="http://127.0.0.1:9", is_sandbox=True)
+    Mailbox.objects.create(connection=google, address=box.mine, crm_user_id="005other")
+
+    rows = complete(list(mailboxes_listed().filter(address=box.mine)), box.parent)
+
+    assert all("has the same address, and another Salesforce user." in row.shares for row in rows) and len(rows) == 2
