@@ -135,7 +135,7 @@ class MailboxRefused(NeedsAttention):
         super().__init__(detail, **common)
         self.is_gone = is_gone
         if is_gone:
-            self.remedy = "Nothing was deleted. If the person is back, press Resume."
+            self.remedy = "Nothing was deleted. If the person is back, resume it on its page."
 
 
 class RateLimited(ConnectionTrouble):

@@ -164,6 +164,7 @@ TRUST_PROXY = env.flag("TRUST_PROXY", default=False)
 PROXY_COUNT = env.number("PROXY_COUNT", default=1 if TRUST_PROXY else 0, least=0, most=10)
 # A session ends after so long without a page, and after so long whatever happens.
 SESSION_IDLE_SECONDS = 60 * env.number("SESSION_IDLE_MINUTES", default=60, least=1, most=1440)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000  # a page may send its thousand chosen rows, and a mapping all its cells
 SESSION_COOKIE_AGE = 3600 * env.number("SESSION_HOURS", default=12, least=1, most=168)
 
 # --- Database and queue ------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciliation.engine import stop
 from reconciliation.engine.mailbox_terms import effective_of
-from reconciliation.models import Connection, Run, SyncPass
+from reconciliation.models import Connection, Mailbox, Run, SyncPass
 from reconciliation.store import organisation_columns, person_columns
 
 NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
@@ -18,8 +18,16 @@ NOT_STARTED = "This mailbox was never started, so this run is a plan; nothing wa
 NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
 
 
+ENDED = "The sync of this mailbox was ended: nothing is written any more. Add the mailbox again first."
+
+
 class RunHeld(Exception):
     """A run cannot begin before a person did something; the sentence says what."""
+
+
+def is_ended(sync_pass: SyncPass) -> bool:
+    """Tells whether the sync of the pass's mailbox was ended, as the database has it now."""
+    return sync_pass.mailbox_id is not None and Mailbox.objects.filter(pk=sync_pass.mailbox_id, state=Mailbox.State.ENDED).exists()
 
 
 def is_real(sync_pass: SyncPass) -> bool:
@@ -86,6 +94,8 @@ def held_because(sync_pass: SyncPass, kind: str) -> str:
     """Returns why a run of this kind may write nothing, "" when it may."""
     if why := stop.stopped_sentence():
         return f"{why} This run is a plan; nothing was written."
+    if is_ended(sync_pass):
+        return ENDED
     if not sync_pass.is_on and (other := other_holder(sync_pass)):
         return f"“{other}” is on, and these records hold one key. This run is a plan; nothing was written."
     if not is_closed(sync_pass):

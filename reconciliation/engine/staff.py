@@ -40,6 +40,8 @@ def at_work(
     interrupted, a refusal as refused, and goes on to the caller."""
     if not only_reads:
         stop.refuse_while_stopped()
+        if gate.is_ended(sync_pass):
+            raise stop.WritesStopped(f"{gate.ENDED} Nothing was done.")
     wiring = wiring or Wiring()
     what = f"{what} Reason: {reason}" if reason else what
     lease = _wait_for_lease(sync_pass, wiring)

@@ -147,8 +147,12 @@ def mailboxes_add(
             Connection.objects.select_for_update().get(pk=connection.pk)  # two who add one address at once make one
             there = {box.address.casefold(): box for box in Mailbox.objects.filter(connection=connection)}
             again = [box for a in some if (box := there.get(a.casefold())) is not None and box.is_ended]
-            for box in again:
-                begin_again(box, group)
+            for box in list(again):
+                try:
+                    begin_again(box, group)
+                except MailboxRefused as refusal:
+                    again.remove(box)
+                    refused.append(str(refusal))
             rows = [Mailbox(connection=connection, address=a, group=group, state_at=now) for a in some if a.casefold() not in there]
             made += [*again, *Mailbox.objects.bulk_create(rows)]
     if made:

@@ -1,5 +1,5 @@
 """The end of a mailbox's sync, and its beginning anew. Nothing is deleted on either side: what stood in the folder stays there,
-personal from then on, and what was agreed on last is kept, so that a mailbox that is added again is compared and not copied."""
+personal from then on. A mailbox that is added again meets its contacts anew, by the mark that each bears."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Ending:
             "From then on edits of one side do not reach the other.",
             self._issues,
             "Settings, tokens and the sign-in of the mailbox's user are forgotten. Runs and journal are kept as long as those of others.",
-            "Added again, a mailbox begins with a preview, and what was linked is compared as it stands then.",
+            "Added again, it begins with a preview. What lies in the folder is linked again; nothing is deleted for what happened since.",
         )
 
 

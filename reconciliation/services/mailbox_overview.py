@@ -49,7 +49,7 @@ class MailboxRow:
         twin = f"{address} at {Connection.System(system).label}"
         if getattr(self.mailbox, "twin_user", "") == self.mailbox.crm_user_id:
             return f"{twin} has the same Salesforce user: each shows that user's contacts."
-        return f"{twin} has the same address, and another Salesforce user."
+        return f"{twin} has the same address, and another Salesforce user." if self.mailbox.crm_user_id else ""
 
     @property
     def is_first(self) -> bool:
@@ -197,6 +197,8 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
     each kind, for the page of one mailbox."""
     runs = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
     cases = Case.objects.filter(sync_pass=OuterRef("pk"), state=Case.State.OPEN).order_by().values("sync_pass")
+    # A preview of before the mailbox was added again says nothing of it.
+    begun = Q(started_at__gte=OuterRef("mailbox__state_at")) | ~Q(sync_pass__mailbox__is_planned_first=True)
     kinds = Case.Kind.values if by_kind else ()
     of_kinds = {f"open_{kind}": Subquery(cases.filter(kind=kind).annotate(n=Count("pk")).values("n")) for kind in kinds}
     return list(
@@ -204,7 +206,7 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
             **of_kinds,
             newest=Subquery(runs.exclude(kind=Run.Kind.STAFF).exclude(state=Run.State.RUNNING)[:1]),
             under_way=Subquery(runs.filter(state=Run.State.RUNNING)[:1]),
-            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN)[:1]),
+            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN).filter(begun)[:1]),
             issues=Subquery(cases.annotate(n=Count("pk")).values("n")),
         )
     )

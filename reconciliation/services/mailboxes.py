@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from reconciliation.models import Connection, Mailbox, MailboxGroup, SyncPass
+from reconciliation.models import Binding, Connection, Mailbox, MailboxGroup, Run, SyncPass, Tombstone
 from reconciliation.models.mailbox import NO_SECRETS
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
@@ -60,14 +60,25 @@ def mailbox_add(
 
 def begin_again(mailbox: Mailbox, group: MailboxGroup | None = None, *, crm_user_id: str = "", crm_user_name: str = "") -> None:
     """Lets a mailbox whose sync was ended begin anew, with a preview, as one that was never there."""
+    if Run.objects.filter(sync_pass__mailbox=mailbox, state=Run.State.RUNNING).exists():
+        raise MailboxRefused(f"A run over {mailbox.address} is still coming to its end. Try again in a minute.")
     chosen = {"crm_user_id": crm_user_id, "crm_user_name": crm_user_name, "crm_user_chosen": bool(crm_user_id)}
     says = {"state": Mailbox.State.NEW, "state_reason": "", "state_by": "", "state_at": timezone.now(), "group": group}
     Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, matched_at=None, match_says="", **NO_SECRETS)
     Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="", is_planned_first=True)
-    # A run that was under way when it ended may have left its place behind: everything is compared anew.
+    _forget_links(mailbox)
+    # A run that was under way when it ended may have left its place behind.
     anew = {"is_on": False, "switched_on_at": None, "preview_seen": {}, "cursor": "", "feed_at": None, "next_full_at": None}
     SyncPass.objects.filter(mailbox=mailbox).update(**anew, next_due_at=None, run_requested_at=None)
     mailbox.refresh_from_db()
+
+
+def _forget_links(mailbox: Mailbox) -> None:
+    """Lets every contact of the mailbox be met anew, by the mark that it bears or its address: what either side threw away while
+    nothing was synced is no deletion that is to be carried over."""
+    links = Binding.objects.filter(sync_pass__mailbox=mailbox)
+    Tombstone.objects.filter(binding__in=links).update(binding=None)
+    links.delete()
 
 
 def address_flaw(address: str) -> str:

@@ -15,7 +15,7 @@ from reconciliation.defaults.organisations import STANDARD_RULES
 from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
 from reconciliation.engine.worlds import forget_other_worlds
-from reconciliation.models import Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.models import Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass
 from reconciliation.services.mailboxes import mailbox_add
 from reconciliation.services.service_accounts import account_shown
 from reconciliation.services.webhooks import HOOK_SECRET
@@ -98,7 +98,8 @@ def _sandbox_mailboxes(description: Mapping[str, Any]) -> None:
     switched on, but for those beyond AT_ONCE of each system: their first run is a preview, as over real systems."""
     for row in Connection.objects.filter(system__in=MAIL_SYSTEMS, is_sandbox=True):
         for n, address in enumerate(description.get(row.system, {}).get("mailboxes", ())):
-            mailbox_add(row, str(address), None, is_planned_first=n >= AT_ONCE)
+            if not Mailbox.objects.filter(connection=row, address__iexact=str(address)).exists():
+                mailbox_add(row, str(address), None, is_planned_first=n >= AT_ONCE)
 
 
 # What the sandbox says of itself, so that it is taken anew each time; everything else in a connection's settings is staff's.

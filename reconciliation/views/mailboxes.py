@@ -316,6 +316,8 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
 @action(OPERATE)
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
+    if mailbox.is_ended:
+        raise DecisionRefused("The sync of this mailbox was ended; add it again, and it begins with a preview.")
     if not mailbox.crm_user_id:
         raise DecisionRefused("Choose its Salesforce user first; a preview shows what that user sees.")
     child = pass_over(contacts_pass_wanted(), mailbox)

@@ -144,7 +144,7 @@ def test_a_mailbox_that_is_gone_has_left_and_nothing_is_deleted(system: str) -> 
     assert box.run().state == "interrupted" and row(box).state == "active"  # it may be on its way to another server
     assert box.run().state == "interrupted"
 
-    assert row(box).state == "left" and row(box).state_reason.endswith("Nothing was deleted. If the person is back, press Resume.")
+    assert row(box).state == "left" and row(box).state_reason.endswith("Nothing was deleted. If the person is back, resume it on its page.")
     assert len(box.contacts()) == 1 and Binding.objects.filter(is_tombstone=False).count() == 1
     assert state_of(system) == "ok"
     box.mail.update_record("user", key, {"state": "ok"} if system == "microsoft" else {"suspended": False})

