@@ -66,6 +66,7 @@ class RunContext:
     picked: set[str] = field(default_factory=set)  # those of only_ids that were read
     make_terms: Callable[[], Terms | PairTerms] | None = None
     view: View | None = None  # what of the CRM the mailbox of this run shows
+    planned_links: dict[str, str] = field(default_factory=dict)  # contact that an item takes in this plan -> the sentence that says so
 
     @property
     def moves_cursor(self) -> bool:

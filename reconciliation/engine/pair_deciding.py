@@ -271,6 +271,9 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         if shown is not None and id_ not in shown:
             work.decide(rules.excluded(record, "not_in_view", "It is not in the view that the mailbox shows.", crm=record))
             continue
+        if id_ in context.planned_links and is_shown:
+            work.decide(PairDecision(record, Outcome.UNCHANGED, rules.LINKED, context.planned_links[id_], crm=record))
+            continue
         if id_ in asked:
             sentence = "An item of the folder may be this contact: a person is asked. It is not made there before that."
             work.decide(rules.excluded(record, rules.ASKED, sentence, crm=record, kept_on=asked[id_]))

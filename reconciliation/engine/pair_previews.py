@@ -29,6 +29,19 @@ def store_plan(context: RunContext, work: PairWork) -> None:
         work.operations.setdefault(Ref.parse(row.source_ref).id, []).append(row)
 
 
+def note_links(context: RunContext, work: PairWork) -> None:
+    """Remembers which contacts the items of a mailbox take by this plan, or are asked about: no plan links anything, and the look at
+    the CRM that follows would plan a second item for each."""
+    if work.side == "crm" or not context.terms.kind.is_mailbox:
+        return
+    for decision in work.decisions.values():
+        if decision.is_link and decision.crm is not None:
+            context.planned_links[decision.crm.ref.id] = "An item of the folder is linked to it by this plan."
+        elif decision.case is not None and decision.case.kind == "exists":
+            asked = "An item of the folder may be this contact: a person is asked first."
+            context.planned_links.update({candidate.peer_id: asked for candidate in decision.case.candidates})
+
+
 def _planned(context: RunContext, work: PairWork, decision: PairDecision) -> list[Operation]:
     kinds: list[tuple[str, str, str, str, dict[str, Any], dict[str, Any], str]] = []
     for intent in decision.intents:

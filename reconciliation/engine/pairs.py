@@ -48,6 +48,7 @@ def process_page(
         if context.is_preview:
             pair_deciding.tell_twins(work)
             pair_previews.store_plan(context, work)
+            pair_previews.note_links(context, work)
             return work.decisions
         if planned is None and not is_by_staff:
             pair_brakes.look_at(context, work)

@@ -105,7 +105,7 @@ def test_added_again_it_begins_with_a_preview_and_makes_nothing_twice(box: Boxes
     box.set(contacts=True)
     assert box.run().state == "held" and len(box.rows()) == len(before) == 3  # a plan, over a sandbox, too
     plan = box.run(kind=Run.Kind.PREVIEW)
-    assert plan.created and len(box.rows()) == len(before)  # a plan links nothing, and so counts what the run finds in the folder
+    assert (plan.created, len(box.rows())) == (1, len(before)), box.events(plan)  # what lies in the folder is linked, and not made again
 
     Run.objects.filter(pk=plan.pk).update(started_at=timezone.now())  # it was made by another clock
     plan.refresh_from_db()
