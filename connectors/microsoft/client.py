@@ -72,15 +72,24 @@ class Reply:
 
 class GraphClient:
     """The calls of one mailbox, or of the directory where `mailbox` is "". `places` and `everywhere` bound how many are
-    under way; `is_delegated`: the tokens are this mailbox's own."""
+    under way; `is_delegated`: the tokens are this mailbox's own; `prefers`: what every call asks for beside immutable ids."""
 
     def __init__(
-        self, http: HttpClient, tokens: TokenSource, places: Slots, everywhere: Slots, *, mailbox: str = "", is_delegated: bool = False
+        self,
+        http: HttpClient,
+        tokens: TokenSource,
+        places: Slots,
+        everywhere: Slots,
+        *,
+        mailbox: str = "",
+        is_delegated: bool = False,
+        prefers: Sequence[str] = (),
     ) -> None:
         self._http = http
         self._tokens = tokens
         self._places, self._everywhere = places, everywhere
         self._is_delegated = is_delegated
+        self._prefers = ", ".join((IMMUTABLE, *prefers))
         self._lock = threading.Lock()
         self.mailbox = mailbox
         self.root = f"/users/{segment(mailbox)}" if mailbox else ""
@@ -189,13 +198,22 @@ class GraphClient:
         units = min(units, self._places.most)  # Microsoft works on so many parts of a $batch at a time
         for attempt in (1, 2):
             token = self.token()
-            headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **_headers(body, if_match, page_size)}
+            headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **self._headers(body, if_match, page_size)}
             with self._places.taken(units), self._everywhere.taken(units):
                 answer = self._http.request(method, path, template=template, is_read=is_read, json_body=body, headers=headers)
             if answer.status != 401 or answer.was_redirected or attempt == 2:
                 return answer
             self._renew(token)
         raise AssertionError("unreachable")
+
+    def _headers(self, body: Any, if_match: str, page_size: int) -> dict[str, str]:
+        prefer = f"{self._prefers}, odata.maxpagesize={page_size}" if page_size else self._prefers
+        own = {"Prefer": prefer, "If-Match": if_match, "Content-Type": "application/json" if body is not None else ""}
+        return {name: value for name, value in own.items() if value}
+
+    def _request(self, name: str, part: Part) -> dict[str, Any]:
+        row = {"id": name, "method": part.method, "url": part.url, "headers": self._headers(part.body, part.if_match, part.page_size)}
+        return row if part.body is None else {**row, "body": part.body}
 
     def _error(self, answer: Answer, *, is_read: bool, mailbox: str | None = None) -> ConnectorError:
         """Returns what an answer other than success means. What has no error body of Microsoft's own comes from a gateway
@@ -255,7 +273,7 @@ class GraphClient:
     def _batch_once(self, parts: Sequence[Part], *, is_read: bool) -> list[Reply]:
         if not 0 < len(parts) <= PARTS_A_CALL:
             raise ValueError(f"a batch takes 1 to {PARTS_A_CALL} parts")
-        body = {"requests": [_request(str(at), part) for at, part in enumerate(parts)]}
+        body = {"requests": [self._request(str(at), part) for at, part in enumerate(parts)]}
         self._count(parts)
         answer = self._call("POST", "/$batch", "/$batch", is_read=is_read, body=body, units=len(parts))
         if answer.status == TOO_LARGE and not answer.was_redirected:
@@ -325,14 +343,3 @@ class GraphClient:
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-
-
-def _headers(body: Any, if_match: str, page_size: int) -> dict[str, str]:
-    prefer = f"{IMMUTABLE}, odata.maxpagesize={page_size}" if page_size else IMMUTABLE
-    own = {"Prefer": prefer, "If-Match": if_match, "Content-Type": "application/json" if body is not None else ""}
-    return {name: value for name, value in own.items() if value}
-
-
-def _request(name: str, part: Part) -> dict[str, Any]:
-    row = {"id": name, "method": part.method, "url": part.url, "headers": _headers(part.body, part.if_match, part.page_size)}
-    return row if part.body is None else {**row, "body": part.body}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,9 @@ from connectors.http import HttpClient
 from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, MailboxUser
 from connectors.microsoft import scopes
+from connectors.microsoft.calendar import MicrosoftCalendar
 from connectors.microsoft.client import GraphClient, address
+from connectors.microsoft.event_codec import PREFERS
 from connectors.microsoft.login import Flow, Registration, resource_of
 from connectors.microsoft.mailbox import MicrosoftMailbox
 from connectors.microsoft.settings import SYSTEM, MicrosoftSettings
@@ -65,6 +67,8 @@ class MicrosoftConnector(NoRecords):
         self._tokens = self._source(store, ClientCredentialsGrant(remedy=APP_REMEDY))
         self._directory = GraphClient(self._http, self._tokens, Slots(self._settings.concurrency), self._everywhere)
         self._boxes: dict[str, MicrosoftMailbox] = {}
+        self._calendars: list[MicrosoftCalendar] = []
+        self._places: dict[str, Slots] = {}  # of each mailbox
         self._closed = CallCount()  # of mailboxes that were closed
         self._lock = threading.RLock()
         self.settle_seconds = settle_seconds
@@ -88,13 +92,28 @@ class MicrosoftConnector(NoRecords):
                 self._boxes[address] = self._opened(address)
             return self._boxes[address]
 
-    def _opened(self, address: str) -> MicrosoftMailbox:
+    def calendar(self, address: str) -> MicrosoftCalendar:
+        """As the contract says; the caller closes it."""
+        with self._lock:
+            http, _, client = self._reach(address, prefers=PREFERS)
+            calendar = MicrosoftCalendar(
+                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
+            )
+            self._calendars.append(calendar)
+            return calendar
+
+    def _reach(self, address: str, prefers: Sequence[str] = ()) -> tuple[HttpClient, TokenSource, GraphClient]:
+        """Returns what leads to one mailbox. Everything that goes there shares its places (reference section 12)."""
         tokens = self._tokens
         if self._is_delegated and self._mailbox_store is not None:
             tokens = self._source(self._mailbox_store(address), RefreshGrant(remedy=f"let the owner of {address} connect it again"))
         http = self._open_graph()
-        places = Slots(self._settings.concurrency)
-        client = GraphClient(http, tokens, places, self._everywhere, mailbox=address, is_delegated=self._is_delegated)
+        places = self._places.setdefault(address, Slots(self._settings.concurrency))
+        client = GraphClient(http, tokens, places, self._everywhere, mailbox=address, is_delegated=self._is_delegated, prefers=prefers)
+        return http, tokens, client
+
+    def _opened(self, address: str) -> MicrosoftMailbox:
+        http, tokens, client = self._reach(address)
         return MicrosoftMailbox(
             address,
             http,
@@ -166,7 +185,8 @@ class MicrosoftConnector(NoRecords):
     def counts(self) -> CallCount:
         with self._lock:
             total = CallCount()
-            for count in (self._closed, self._http.counts, *(box.counts() for box in self._boxes.values())):
+            boxes, calendars = ([one.counts() for one in some] for some in (self._boxes.values(), self._calendars))
+            for count in (self._closed, self._http.counts, *boxes, *calendars):
                 _add(total, count)
             return total
 
@@ -177,6 +197,8 @@ class MicrosoftConnector(NoRecords):
         with self._lock:
             for box in list(self._boxes.values()):
                 box.close()
+            for calendar in self._calendars:
+                calendar.close()
         self._http.close()
         self._desk.close()
 

@@ -13,6 +13,7 @@ from connectors.http import HttpClient
 from connectors.mailbox_base import NoSweeps
 from connectors.mailboxes import CONTACT, CONTACT_SCHEMA, FOREIGN_ID, ContactChanges, Folder, write_or_bring_in
 from connectors.microsoft import faults
+from connectors.microsoft.categories import CATEGORIES_TEMPLATE, make_category
 from connectors.microsoft.changes import Changes
 from connectors.microsoft.client import GraphClient, address, segment
 from connectors.microsoft.held import Held
@@ -25,7 +26,6 @@ from connectors.oauth import TokenSource
 from connectors.text import clean
 
 _FOLDERS = "/users/{user}/contactFolders"
-_CATEGORIES = "/users/{user}/outlook/masterCategories"
 ASK_POLICY = (
     "Ask a Microsoft 365 administrator to let the app into this mailbox: the access policy for applications may leave it out. A change "
     "takes half an hour or more."
@@ -109,18 +109,7 @@ class MicrosoftMailbox(NoSweeps):
         return made
 
     def make_category(self, name: str) -> None:
-        if self._has_category(name):
-            return
-        body = {"displayName": name, "color": self._settings.category_colour}
-        try:
-            self._client.send("POST", self._client.root + "/outlook/masterCategories", body, template=_CATEGORIES)
-        except Rejected:
-            if not self._has_category(name):  # somebody else may have made it meanwhile
-                raise
-
-    def _has_category(self, name: str) -> bool:
-        rows = self._client.every(self._client.root + "/outlook/masterCategories", template=_CATEGORIES)
-        return name.casefold() in {str(row.get("displayName")).casefold() for row in rows if isinstance(row, dict)}
+        make_category(self._client, name, self._settings.category_colour)
 
     # --- contacts -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +158,7 @@ class MicrosoftMailbox(NoSweeps):
             [
                 Try("Read contacts", "The contacts of this mailbox can be read.", self._looks(contacts, LIST_TEMPLATE), _policy),
                 Try("Read contact folders", "Its folders of contacts can be read.", self._looks(folders, _FOLDERS), _policy),
-                Try("Read categories", "Its categories can be read.", self._looks(categories, _CATEGORIES), _categories),
+                Try("Read categories", "Its categories can be read.", self._looks(categories, CATEGORIES_TEMPLATE), _categories),
             ]
         )
 

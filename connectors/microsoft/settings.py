@@ -15,6 +15,7 @@ PARTS_A_CALL = 20  # of a $batch
 RANGES = {  # what may be set, from and to
     "page_size": (1, 1000),
     "users_a_page": (1, 999),
+    "events_a_page": (1, 1000),
     "concurrency": (1, 4),
     "global_concurrency": (1, 1000),
     "remembered": (0, 100_000),
@@ -29,6 +30,7 @@ class MicrosoftSettings:
 
     page_size: int = 600  # contacts on a page of changes: as many as a run decides at a time
     users_a_page: int = 999
+    events_a_page: int = 500
     concurrency: int = 4  # requests of one mailbox at once; a $batch takes as many as it has parts
     global_concurrency: int = 16  # the same of the app over all its mailboxes, in one process: its limit is disputed
     remembered: int = 2000  # contacts whose lists are kept in mind between reading and writing them

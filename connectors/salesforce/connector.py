@@ -48,6 +48,7 @@ from connectors.salesforce.codec import (
     read_ref,
     unknown_among,
 )
+from connectors.salesforce.events import real_columns, with_our_attributes, with_ours
 from connectors.salesforce.faults import LOCATOR_GONE
 from connectors.salesforce.log import ReplicationLog
 from connectors.salesforce.rights import Rights, key_lines
@@ -222,7 +223,7 @@ class SalesforceConnector:
 
     def _columns(self, object_type: str, columns: Sequence[str]) -> list[str]:
         """Returns what is asked for, and learns how to read it where that is not known yet."""
-        names = list(dict.fromkeys([*always(object_type), *columns]))
+        names = list(dict.fromkeys([*always(object_type), *real_columns(object_type, columns)]))
         unknown = unknown_among(names, self._kinds(object_type))
         if set(unknown) - {self.marker_field} and object_type not in self._described:  # the marker is text
             self.schema(object_type)
@@ -237,7 +238,7 @@ class SalesforceConnector:
         records = [read_record(row, object_type, names, kinds) for row in rows.rows]
         if any(record is None for record in records):
             raise unreadable(SYSTEM, rows.answer, is_read=True)
-        return [record for record in records if record is not None]
+        return [with_ours(record) for record in records if record is not None]
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -253,7 +254,8 @@ class SalesforceConnector:
         return self._found(object_type, "Id", ids, self._columns(object_type, names))
 
     def _read_row(self, row: Any, object_type: str) -> Record | None:
-        return read_record(row, object_type, (), self._kinds(object_type))
+        record = read_record(row, object_type, (), self._kinds(object_type))
+        return with_ours(record) if record is not None else None
 
     def _required(self, object_type: str) -> frozenset[str]:
         """Returns the fields that were known to be required when the connector was opened: what became so since is news."""
@@ -356,7 +358,7 @@ class SalesforceConnector:
 
     def schema(self, object_type: str) -> Schema:
         path = f"{self._client.root}/sobjects/{query.name(object_type)}/describe"
-        schema = read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe"))
+        schema = with_our_attributes(read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe")))
         self._kinds_of[object_type] = kinds_of(schema)
         self._described.add(object_type)
         return schema

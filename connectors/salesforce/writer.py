@@ -28,6 +28,7 @@ from connectors.http import Answer, HttpClient, unreadable
 from connectors.salesforce import query
 from connectors.salesforce.client import Part, SalesforceClient, query_part
 from connectors.salesforce.codec import SYSTEM, always, full_id, read_ref, write_body
+from connectors.salesforce.events import real_fields
 from connectors.salesforce.faults import DUPLICATES, LOCKED, Fault, read_faults, record_error
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.text import read_instant
@@ -102,7 +103,7 @@ class Writer:
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """Returns a result for each write, in order. Raises when one trouble met them all."""
         settled: dict[int, WriteResult] = {}
-        batches = self._batches(object_type, self._as_seen(object_type, self._rows(writes, settled), settled))
+        batches = self._batches(object_type, self._as_seen(object_type, self._rows(object_type, writes, settled), settled))
         trouble: ConnectionTrouble | None = None
         for batch in batches:
             if trouble is not None:
@@ -114,7 +115,7 @@ class Writer:
             raise trouble
         return results
 
-    def _rows(self, writes: Sequence[Write], settled: dict[int, WriteResult]) -> list[Row]:
+    def _rows(self, object_type: str, writes: Sequence[Write], settled: dict[int, WriteResult]) -> list[Row]:
         """Returns what is sent of each write; what cannot be sent is settled here."""
         rows = []
         for at, write in enumerate(writes):
@@ -123,7 +124,7 @@ class Writer:
                     raise Rejected(f"{write.ref.id[:40]!r} is no id", system=SYSTEM)
                 if write.version and read_instant(write.version) is None:
                     raise StaleVersion(f"{write.version[:40]!r} is no version of it", system=SYSTEM)
-                rows.append(Row(at, write, write_body({} if write.is_delete else write.fields)))
+                rows.append(Row(at, write, write_body({} if write.is_delete else real_fields(object_type, write.fields))))
             except ConnectorError as error:
                 settled[at] = WriteResult(write.key, error=error)
         return rows
@@ -421,7 +422,7 @@ def _result(sent: Sent) -> WriteResult:
 
 def _stood(row: Row, before: Mapping[str, Record]) -> Fields:
     record = before.get(str(full_id(row.write.ref.id))) if row.write.ref is not None else None
-    return {name: record.fields[name] for name in row.body if name in record.fields} if record is not None else {}
+    return {name: record.fields[name] for name in row.write.fields if name in record.fields} if record is not None else {}
 
 
 def _failed(row: Row, error: ConnectorError) -> WriteResult:
