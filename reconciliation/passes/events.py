@@ -1,0 +1,151 @@
+"""Seed 004: which events of a calendar go up to Salesforce, which events of Salesforce come down, and what of them. Pure.
+
+Each rule that leaves an event out has a reason and a sentence, so that a run can tell of every event that it saw (S4.16, C27).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from connectors import calendars as words
+from connectors.calendars import SILENT, Window, guests_of
+from connectors.contract import Record, Value
+from connectors.mailboxes import CATEGORIES
+from connectors.when import When, read_when
+
+CATEGORY = "Salesforce"
+LONGEST = timedelta(days=14)  # an event of Salesforce lasts no longer
+SKIP, BUSY_ONLY, FULL = "skip", "busy", "full"  # what becomes of a private event (C22)
+WITHHELD = "Private appointment"  # what Salesforce shows of one of which only the time goes up
+BY_CATEGORY, BY_ITSELF = "category", "auto"  # why an event goes up
+_UNANSWERED = {words.DECLINED: "was declined", words.OPEN: "was not answered yet"}
+
+
+@dataclass(frozen=True, slots=True)
+class EventTerms:
+    """What holds for one calendar. `since`: its sync was switched on; `shares_all`: new events go up without the category."""
+
+    window: Window
+    since: datetime
+    user_id: str  # its user in the CRM
+    shares_all: bool = False
+    private: str = SKIP
+    is_silent: bool = False  # its mail system can be told to mail nobody
+    told: frozenset[str] = frozenset()  # events whose guests a person wants to be mailed about a change of Salesforce
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why an event does not go across: the reason as it is counted, and a sentence."""
+
+    reason: str
+    sentence: str
+
+
+def is_hidden(item: Record) -> bool:
+    """Tells whether its user keeps the event from others."""
+    return item.fields.get(words.SENSITIVITY) in words.HIDDEN
+
+
+def is_marked(item: Record) -> bool:
+    """Tells whether its user asked for it to be shared, by the category in any case of its letters."""
+    held = item.fields.get(CATEGORIES)
+    return isinstance(held, tuple) and CATEGORY.casefold() in {name.casefold() for name in held}
+
+
+def name_of(item: Record) -> str:
+    """Returns what an event is called in lists, which never tell of a private one."""
+    return WITHHELD if is_hidden(item) else str(item.fields.get("subject") or "(no subject)")
+
+
+def occasion_of(item: Record) -> str:
+    """Returns the key of what takes place: the same in the calendars of everybody who takes part, other for each occurrence of a
+    series (C23, C26). "" where the mail system names none."""
+    uid, original = item.fields.get(words.UID), item.fields.get(words.ORIGINAL_START)
+    if not uid:
+        return ""
+    return hashlib.sha256(f"{uid}\n{original or ''}".encode()).hexdigest()[:40]
+
+
+def why_shared(item: Record, terms: EventTerms) -> str | LeftOut:
+    """Returns why an event that is linked to nothing goes up, or why it does not (S4.1, S4.5, S4.16, S4.21)."""
+    when = read_when(item.fields.get(words.WHEN))
+    if when is None:
+        return LeftOut("no_time", "It has no time that could be read.")
+    for left_out in (_of_itself(item, terms), _of_time(when, terms)):
+        if left_out is not None:
+            return left_out
+    return BY_CATEGORY if is_marked(item) else _by_itself(item, terms)
+
+
+def _of_itself(item: Record, terms: EventTerms) -> LeftOut | None:
+    if item.fields.get(words.ORIGIN) == words.SPECIAL:
+        return LeftOut("special", "It was made by the mail system itself, or is a draft.")
+    if item.fields.get(words.IS_CANCELLED) is True:
+        return LeftOut("cancelled", "It was cancelled.")
+    if is_hidden(item) and terms.private == SKIP:
+        return LeftOut("private", "It is private, and private events are not shared.")
+    return None
+
+
+def _of_time(when: When, terms: EventTerms) -> LeftOut | None:
+    if not when.overlaps(terms.window.start, terms.window.end):
+        span = f"{terms.window.start:%Y-%m-%d} to {terms.window.end:%Y-%m-%d}"
+        return LeftOut("window", f"It lies outside the days that are looked at, {span}.")
+    if when.length > LONGEST:
+        return LeftOut("too_long", "It lasts longer than 14 days, which no event of Salesforce may.")
+    return None
+
+
+def _by_itself(item: Record, terms: EventTerms) -> str | LeftOut:
+    if not terms.shares_all:
+        return LeftOut("not_shared", f"It does not have the category “{CATEGORY}”, and events are not shared by themselves.")
+    answer = str(item.fields.get(words.RESPONSE))
+    if item.fields.get(words.IS_ORGANIZER) is not True and answer in _UNANSWERED:
+        return LeftOut("not_accepted", f"The invitation {_UNANSWERED[answer]}.")
+    made = item.fields.get(words.CREATED)
+    if not isinstance(made, datetime) or made < terms.since:
+        return LeftOut("earlier", f"It was made before sync was switched on; the category “{CATEGORY}” shares it.")
+    return BY_ITSELF
+
+
+def why_not_down(event: Record, when: When | None, terms: EventTerms) -> LeftOut | None:
+    """Returns why an event of Salesforce that is linked to nothing is not made in the calendar, None where it is."""
+    made = event.fields.get("CreatedDate")
+    if event.fields.get("OwnerId") != terms.user_id:
+        return LeftOut("not_mine", "It belongs to another user.")
+    if event.fields.get("IsChild") is True:
+        return LeftOut("child", "It is the copy of somebody who was invited in Salesforce.")
+    if when is None:
+        return LeftOut("no_time", "It has no time that could be read.")
+    if not isinstance(made, datetime) or made < terms.since:
+        return LeftOut("earlier", "It was made before sync was switched on.")
+    return _of_time(when, terms)
+
+
+def shown(item: Record, terms: EventTerms) -> Record:
+    """Returns the event as Salesforce may see it: of a private one only when it is (C22)."""
+    if not is_hidden(item) or terms.private == FULL:
+        return item
+    withheld: dict[str, Value] = {"subject": WITHHELD, "location": None, words.BODY: None, words.GUESTS: ()}
+    return replace(item, fields={**item.fields, **withheld})
+
+
+def others_at(item: Record, own: frozenset[str]) -> int:
+    """Returns how many people a change would be mailed to: guests who are neither the user nor a room."""
+    return sum(guest.address not in own and guest.type != words.RESOURCE for guest in guests_of(item))
+
+
+def held_back(item: Record, fields: frozenset[str], terms: EventTerms) -> frozenset[str]:
+    """Returns those of the event's mapped fields that nothing comes down into (D12): of a private event all of which Salesforce
+    sees a substitute, of somebody else's meeting all but those of the own copy, and of one's own meeting likewise where its
+    guests would be mailed, unless a person asked for the mail."""
+    if is_hidden(item) and terms.private != FULL:
+        return fields
+    is_meeting = bool(guests_of(item))
+    is_own = item.fields.get(words.IS_ORGANIZER) is True
+    if not is_meeting or (is_own and (terms.is_silent or item.ref.id in terms.told)):
+        return frozenset()
+    return fields - SILENT
