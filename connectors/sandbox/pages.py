@@ -20,6 +20,9 @@ COLUMNS = {
     "accounts": ("id", "name", "domain", "industry", "owner", "customId", "updatedAt"),
     "prospects": ("id", "firstName", "lastName", "emails", "account", "updatedAt"),
     "users": ("id", "username", "email", "locked"),
+    "tasks": ("id", "action", "state", "note", "prospect", "owner", "completedAt", "updatedAt"),
+    "mailings": ("id", "subject", "state", "prospect", "user", "deliveredAt", "updatedAt"),
+    "calls": ("id", "direction", "outcome", "note", "prospect", "user", "completedAt", "updatedAt"),
     "Account": ("Id", "Name", "Website", "Industry", "OwnerId", "Sync_Key__c", "IsDeleted", "LastModifiedDate"),
     "Contact": ("Id", "Name", "Email", "Title", "AccountId", "OwnerId", "Sync_Key__c", "IsDeleted", "LastModifiedDate"),
     "Lead": ("Id", "Name", "Email", "Company", "Status", "OwnerId", "IsConverted", "IsDeleted", "LastModifiedDate"),
@@ -38,7 +41,7 @@ COLUMNS = {
 }  # fmt: skip
 MAIN_OBJECTS = {
     "workbooks": ("organisations", "people"),
-    "outreach": ("accounts", "prospects", "users"),
+    "outreach": ("accounts", "prospects", "tasks", "mailings", "calls", "users"),
     "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
     "microsoft": ("contact", "contactFolder", "user", "outlookCategory"),
     "google": ("contact", "contactGroup", "user"),
@@ -56,6 +59,9 @@ OFFERED = {
     "prospects": ("firstName", "lastName", "title", "company", "emails", "workPhones", "mobilePhones", "homePhones", "addressStreet",
                   "addressCity", "addressState", "addressZip", "addressCountry", "websiteUrl1", "source", "emailOptedOut",
                   "callOptedOut", "tags"),
+    "tasks": ("action", "note", "state", "prospect", "owner", "completedAt"),
+    "mailings": ("subject", "bodyText", "state", "prospect", "user", "deliveredAt"),
+    "calls": ("direction", "outcome", "note", "from", "to", "prospect", "user", "dialedAt", "answeredAt", "completedAt"),
     "Account": ("Name", "Website", "Industry", "Phone", "Description", "BillingStreet", "BillingCity", "BillingCountry"),
     "Contact": ("FirstName", "LastName", "Email", "Title", "Phone", "MobilePhone", "HomePhone", "MailingStreet", "MailingCity",
                 "MailingState", "MailingPostalCode", "MailingCountry", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
@@ -71,6 +77,7 @@ LISTS = {
     *("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"),
     *("businessPhones", "categories", "phones", "labels"),
 }
+NUMBERS = {"prospect", "owner", "user"}  # relationships of Outreach, which are ids
 SWITCHES = {"emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"}
 COMPOUND = {("prospects", "name"), ("Contact", "Name"), ("Lead", "Name")}  # made up of its parts
 FIXED = {
@@ -212,7 +219,7 @@ class Pages:
                 changes[field] = _read(field, text)
             elif isinstance(old, bool):
                 changes[field] = _is_yes(text)
-            elif isinstance(old, int) and read_id(text.strip().removeprefix("-")) is not None:
+            elif (isinstance(old, int) or field in NUMBERS) and read_id(text.strip().removeprefix("-")) is not None:
                 changes[field] = int(text)
             else:
                 changes[field] = text or None
@@ -242,6 +249,8 @@ def _offered(name: str, object_type: str) -> tuple[str, ...]:
 def _read(field: str, text: str) -> Any:
     if field in LISTS:
         return [part for word in text.split(",") if (part := word.strip())]
+    if field in NUMBERS and read_id(text.strip()) is not None:
+        return int(text)
     return _is_yes(text) if field in SWITCHES else text
 
 

@@ -406,3 +406,38 @@ FACTS = {
         "recordType touchedAt updatedAt",
     ),
 }
+
+
+# --- calls, and what was done ---------------------------------------------------------------------------------------------
+def test_a_logged_call_is_made_listed_and_deleted_but_never_changed(people):
+    made = people.create(
+        "call",
+        "/calls",
+        {"direction": "outbound", "outcome": "Answered", "note": "Asked for a quote.", "completedAt": "2026-11-20T10:00:00.000Z"},
+        prospect=("prospect", 1),
+        user=("user", 1),
+    )
+    assert made.status_code == 201 and made.json()["data"]["attributes"]["note"] == "Asked for a quote."
+    assert people.listed("/calls", {"filter[prospect][id]": "1"}) == [1]
+    assert related(people, "/calls/1", "user") == {"type": "user", "id": 1}
+    assert people.listed("/calls", {"filter[prospect][id]": "2"}) == []
+    assert people.call("PATCH", "/calls/1", json=document("call", {"note": "x"}, 1)).status_code in (403, 404, 405)
+    assert people.call("DELETE", "/calls/1").status_code == 204 and people.listed("/calls", {}) == []
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"direction": "sideways"}, {"outcome": "Perhaps"}, {"userCallType": "shout"}, {"recordingUrl": "javascript:x"}]
+)
+def test_what_no_call_can_say_is_refused(people, attributes):
+    refused = people.create("call", "/calls", attributes, prospect=("prospect", 1))
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["source"]["pointer"] == f"/data/attributes/{next(iter(attributes))}"
+
+
+def test_a_task_or_mail_that_is_over_says_since_when(people):
+    create = people.world.outreach.create_record
+    done = create("tasks", {"action": "call", "state": "complete", "prospect": 1})
+    open_ = create("tasks", {"action": "call", "prospect": 1})
+    sent = create("mailings", {"subject": "Hello", "state": "delivered", "prospect": 1, "mailbox": 1})
+    assert done["completedAt"] and done["completed"] is True and not open_.get("completedAt")
+    assert sent["deliveredAt"] and not create("mailings", {"subject": "Hello", "state": "scheduled", "prospect": 1}).get("deliveredAt")

@@ -13,6 +13,14 @@ from connectors.sandbox.wire import read_id
 
 IN_SEQUENCE = ("active", "paused", "failed", "bounced", "pending", "disabled")  # a prospect's activeSequenceStates
 STATES = {"finish": "finished", "pause": "paused", "resume": "active"}
+# What comes with a state that says that something is over: type -> states, and the instant that goes with them.
+ENDS = {"task": (("complete",), "completedAt"), "mailing": (("delivered", "opened", "replied"), "deliveredAt")}
+CHOICES = {  # what an attribute of a call must be, where it is given
+    "direction": ("inbound", "outbound"),
+    "outcome": ("Answered", "Not Answered"),
+    "userCallType": ("bridge", "voip"),
+    "sequenceAction": ("Advance", "Finish", "Finish - No Reply", "Finish - Replied"),
+}
 
 
 def born_with(type_: str, at: str) -> Record:
@@ -30,9 +38,27 @@ def born_with(type_: str, at: str) -> Record:
     return {}
 
 
+def ended(type_: str, record: Record) -> Record:
+    """Returns what follows from the state of a task or a mailing that is over: since when, unless that was said."""
+    states, at = ENDS[type_]
+    is_over = record.get("state") in states
+    since = {at: record["updatedAt"], "stateChangedAt": record.get("stateChangedAt") or record["updatedAt"]}
+    return {**({"completed": is_over} if type_ == "task" else {}), **(since if is_over and not record.get(at) else {})}
+
+
+def _refuse_call(values: Record) -> None:
+    for name, choices in CHOICES.items():
+        if values.get(name) is not None and values[name] not in choices:
+            raise Refused(422, "validationError", f"{name} is not included in the list.", f"/data/attributes/{name}")
+    if values.get("recordingUrl") and not values["recordingUrl"].startswith(("http://", "https://")):
+        raise Refused(422, "validationError", "recordingUrl is not a valid URL.", "/data/attributes/recordingUrl")
+
+
 def refuse_create(type_: str, values: Record, tables: dict[str, Table]) -> None:
-    """Raises Refused for a sequence state that lacks one of its three relationships, or whose sequence is locked, and
-    for a prospect that is in the sequence already."""
+    """Raises Refused for a sequence state that lacks one of its three relationships, or whose sequence is locked, for a
+    prospect that is in the sequence already, and for a call that says what no call can."""
+    if type_ == "call":
+        _refuse_call(values)
     if type_ != "sequenceState":
         return
     for name in ("prospect", "sequence", "mailbox"):

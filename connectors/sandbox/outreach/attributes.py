@@ -74,6 +74,13 @@ overrideSafetySettings:boolean::R references:array::R repliedAt:datetime::RFS re
 retryInterval:integer::R scheduledAt:datetime::FS state:::FS stateChangedAt:datetime::RFS subject::0 trackLinks:boolean
 trackOpens:boolean unsubscribedAt:datetime::RFS updatedAt:datetime::RFS
 """
+# The vendor's OpenAPI, resource "call": a log entry of one call, which can be made and deleted, and not changed.
+CALL = """
+answeredAt:datetime completedAt:datetime createdAt:datetime::RFS dialedAt:datetime direction externalVendor from:::FS
+note::65535 outcome:::FS recordingUrl:::FS returnedAt:datetime sequenceAction shouldRecordCall:boolean state:::RFS
+stateChangedAt:datetime::R tags:array to:::FS uid:::R updatedAt:datetime::RFS userCallType:::FS vendorCallId::63
+voicemailRecordingUrl::1024:R
+"""
 MAILBOX = """
 authId:integer createdAt:datetime::RFS editable:boolean::R email:::FS emailHash emailProvider emailSignature::65535 ewsEndpoint
 ewsSslVerifyMode:integer exchangeVersion imapHost imapPort:integer imapSsl:boolean maxEmailsPerDay:integer

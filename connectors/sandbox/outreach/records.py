@@ -202,6 +202,10 @@ class Records:
             if not isinstance(subject, dict):
                 record["subject"] = subject = {"type": resource.to_one["subject"].split("|")[-1], "id": subject}
             record.update({name: subject["id"] if subject["type"] == name else None for name in ("prospect", "account", "opportunity")})
+        if resource.type in actions.ENDS:
+            record.update(actions.ended(resource.type, record))
+        if resource.type == "mailing" and record.get("user") is None and record.get("mailbox") is not None:
+            record["user"] = (self.tables["mailboxes"].records.get(record["mailbox"]) or {}).get("user")
         if resource.type in ("task", "sequenceState") and record.get("prospect") is not None:
             prospect = self.tables["prospects"].records.get(record["prospect"])
             record["account"] = prospect.get("account") if prospect else None

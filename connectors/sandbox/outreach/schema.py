@@ -73,7 +73,10 @@ RESOURCES = {
         ),
         _resource(
             "prospect", "prospects", words.PROSPECT, "account owner:user stage persona", "",
-            {"sequenceStates": ("sequenceStates", "prospect"), "tasks": ("tasks", "prospect"), "mailings": ("mailings", "prospect")},
+            {
+                "sequenceStates": ("sequenceStates", "prospect"), "tasks": ("tasks", "prospect"), "mailings": ("mailings", "prospect"),
+                "calls": ("calls", "prospect"),
+            },
         ),
         _resource("user", "users", words.USER),
         _resource(
@@ -81,7 +84,11 @@ RESOURCES = {
         ),
         _resource("sequence", "sequences", words.SEQUENCE, "owner:user"),
         _resource("sequenceState", "sequenceStates", words.SEQUENCE_STATE, "prospect sequence mailbox", "account"),
-        _resource("mailing", "mailings", words.MAILING, "prospect mailbox", "sequence sequenceState"),
+        _resource("mailing", "mailings", words.MAILING, "prospect mailbox task", "user opportunity sequence sequenceState"),
+        _resource(
+            "call", "calls", words.CALL, "prospect user opportunity phoneNumber sequence sequenceState task",
+            "associatedId:account|opportunity",
+        ),
         _resource("mailbox", "mailboxes", words.MAILBOX, "user"),
         _resource("emailAddress", "emailAddresses", words.EMAIL_ADDRESS, "prospect"),
         _resource("phoneNumber", "phoneNumbers", words.PHONE_NUMBER, "prospect"),
@@ -107,6 +114,10 @@ RELATION_FILTERS: dict[str, dict[str, tuple[str, ...]]] = {
     "emailAddresses": {"prospect": ("id",)},
     "phoneNumbers": {"prospect": ("id",)},
     "mailings": {"prospect": ("id",), "sequence": ("id",), "sequenceState": ("id",)},
+    "calls": {
+        "prospect": ("id",), "user": ("id",), "opportunity": ("id",), "phoneNumber": ("id",), "sequence": ("id",), "sequenceState": ("id",),
+        "task": ("id",),
+    },
     "opportunities": {"account": ("id",), "owner": ("id",), "primaryProspect": ("id",)},
 }  # fmt: skip
 

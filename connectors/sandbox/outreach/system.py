@@ -21,7 +21,7 @@ from connectors.sandbox.wire import Request, Response, masked, read_id, read_jso
 
 LONGEST_URL = 8192
 DEFAULT_PER_HOUR = 10_000
-NO_PATCH = ("sequenceState", "mailing")
+NO_PATCH = ("sequenceState", "mailing", "call")
 NO_DELETE = ("user", "mailing")
 READ_ONLY = ("batch", "batchItem", "event")
 DEEPEST_INCLUDE = 5
