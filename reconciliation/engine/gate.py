@@ -16,8 +16,6 @@ from reconciliation.store import organisation_columns, person_columns
 NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
 NOT_STARTED = "This mailbox was never started, so this run is a plan; nothing was written. Look at it, then start the mailbox on its page."
 NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
-
-
 ENDED = "The sync of this mailbox was ended: nothing is written any more. Add the mailbox again first."
 
 

@@ -64,8 +64,8 @@ def begin_again(mailbox: Mailbox, group: MailboxGroup | None = None, *, crm_user
         raise MailboxRefused(f"A run over {mailbox.address} is still coming to its end. Try again in a minute.")
     chosen = {"crm_user_id": crm_user_id, "crm_user_name": crm_user_name, "crm_user_chosen": bool(crm_user_id)}
     says = {"state": Mailbox.State.NEW, "state_reason": "", "state_by": "", "state_at": timezone.now(), "group": group}
-    Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, matched_at=None, match_says="", **NO_SECRETS)
-    Mailbox.objects.filter(pk=mailbox.pk).update(folder_id="", is_planned_first=True)
+    forgotten = {"matched_at": None, "match_says": "", "folder_id": "", **NO_SECRETS}
+    Mailbox.objects.filter(pk=mailbox.pk).update(**says, **chosen, **forgotten, is_planned_first=True)
     _forget_links(mailbox)
     # A run that was under way when it ended may have left its place behind.
     anew = {"is_on": False, "switched_on_at": None, "preview_seen": {}, "cursor": "", "feed_at": None, "next_full_at": None}
