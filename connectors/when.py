@@ -63,7 +63,7 @@ def read_when(text: object) -> When | None:
     if not slash:
         return None
     try:
-        if "T" not in text:  # type: ignore[operator]
+        if "T" not in first:
             return When(date.fromisoformat(first), date.fromisoformat(last))
         start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
     except ValueError:

@@ -14,10 +14,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connectors.calendars import EVENT, EVENT_SCHEMA, SILENT, EventChanges, Window
+from connectors.calendars import EVENT, EVENT_SCHEMA, GUESTS, SILENT, EventChanges, Window
 from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, not_sent
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
 from connectors.http import HttpClient
 from connectors.mailbox_base import NoSweeps
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
@@ -60,7 +60,7 @@ class MicrosoftCalendar(NoSweeps):
         self._category = ""
         self._uids: dict[str, str] = {}  # series -> its identity
         self._told: set[str] = set()  # events whose guests a person wants to be mailed
-        self._guests: dict[str, bool] = {}  # event that was read -> whether it has guests
+        self._seen: dict[str, tuple[str, bool]] = {}  # event that was read -> its version, and whether it has guests
 
     def use_category(self, category: str) -> None:
         self._category = category
@@ -128,7 +128,7 @@ class MicrosoftCalendar(NoSweeps):
         return records
 
     def _note(self, records: Sequence[Record]) -> None:
-        self._guests |= {r.ref.id: bool(r.fields.get("guests")) for r in records}
+        self._seen |= {r.ref.id: (r.version, bool(r.fields.get(GUESTS))) for r in records}
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,8 @@ class MicrosoftCalendar(NoSweeps):
         return PARTS_A_CALL
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
-        """As the contract says, in one call; one more for events that were not read yet, to see whether they have guests."""
+        """As the contract says, in one call; one more for events that were not read in this version, to see whether they have
+        guests."""
         self._look_for_guests(writes)
         settled: dict[int, WriteResult] = {}
         parts: dict[int, Part] = {}
@@ -160,9 +161,12 @@ class MicrosoftCalendar(NoSweeps):
         return [settled[at] for at in range(len(writes))]
 
     def _look_for_guests(self, writes: Sequence[Write]) -> None:
-        loud = [w.ref.id for w in writes if w.ref is not None and w.ref.id not in self._guests and (w.is_delete or set(w.fields) - SILENT)]
-        if loud:
-            self.read(EVENT, loud, ())
+        unseen = [w.ref.id for w in writes if w.ref is not None and _is_loud(w) and not self._is_seen(w.ref.id, w.version)]
+        if unseen:
+            self.read(EVENT, unseen, ())
+
+    def _is_seen(self, id_: str, version: str) -> bool:
+        return id_ in self._seen and version in ("", self._seen[id_][0])
 
     def _part(self, write: Write) -> Part:
         if write.ref is None:
@@ -173,15 +177,26 @@ class MicrosoftCalendar(NoSweeps):
             body["transactionId"] = str(uuid.UUID(bytes=hashlib.sha256(f"{write.marker} {write.key}".encode()).digest()[:16], version=4))
             return Part("POST", f"{self._client.root}/events", LIST_TEMPLATE, body)
         path = f"{self._client.root}/events/{segment(write.ref.id)}"
-        is_loud = self._guests.get(write.ref.id, True) and write.ref.id not in self._told
-        if is_loud and (write.is_delete or set(write.fields) - SILENT):
-            raise Rejected("would mail the guests of this meeting; nobody asked for that", system=SYSTEM, code="would_mail")
+        version = self._version_without_mail(write) if _is_loud(write) else write.version
         if write.is_delete:
-            return Part("DELETE", path, EVENT_TEMPLATE, if_match=write.version)
+            return Part("DELETE", path, EVENT_TEMPLATE, if_match=version)
         body = codec.write_body(write.fields)
         if not body:
             raise Rejected("nothing of it is to be written", system=SYSTEM)
-        return Part("PATCH", path, EVENT_TEMPLATE, body, if_match=write.version)
+        return Part("PATCH", path, EVENT_TEMPLATE, body, if_match=version)
+
+    def _version_without_mail(self, write: Write) -> str:
+        """Returns the version that a write may rest on: the one that was seen to have no guests, so that one whom somebody invites
+        in this very moment is not mailed either. Raises Rejected for a meeting, RecordGone and StaleVersion."""
+        assert write.ref is not None
+        if write.ref.id not in self._seen:
+            raise RecordGone("it is not there (any more)", system=SYSTEM, code="ErrorItemNotFound")
+        version, has_guests = self._seen[write.ref.id]
+        if write.version not in ("", version):
+            raise StaleVersion("the event was changed meanwhile", system=SYSTEM)
+        if has_guests and write.ref.id not in self._told:
+            raise Rejected("would mail the guests of this meeting; nobody asked for that", system=SYSTEM, code="would_mail")
+        return version
 
     def _result(self, write: Write, answer: Reply | ConnectorError) -> WriteResult:
         if isinstance(answer, ConnectorError):
@@ -227,6 +242,11 @@ class MicrosoftCalendar(NoSweeps):
 
     def close(self) -> None:
         self._http.close()
+
+
+def _is_loud(write: Write) -> bool:
+    """Tells whether a write touches more than one's own copy of an event."""
+    return write.is_delete or bool(set(write.fields) - SILENT)
 
 
 def _remedy(error: ConnectorError) -> str:

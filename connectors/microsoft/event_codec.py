@@ -62,11 +62,6 @@ def is_sound(raw: Any) -> bool:
     return isinstance(raw, dict) and isinstance(raw.get("id"), str) and bool(raw["id"] and etag_of(raw)) and when_of(raw) is not None
 
 
-def is_bare(row: Row) -> bool:
-    """Tells whether a list of changes names the occurrence only (reference 7.1)."""
-    return row.get("type") == "occurrence" and "subject" not in row
-
-
 def when_of(row: Row) -> When | None:
     """Returns when an event is, None where that cannot be read. Whole days are named by their dates as they stand there: they
     are no instants (C25)."""

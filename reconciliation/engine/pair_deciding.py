@@ -268,15 +268,8 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no, hidden=hidden)
         if id_ in accounts:
             meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why, personal=refusals.personal(record))
-        if shown is not None and id_ not in shown:
-            work.decide(rules.excluded(record, "not_in_view", "It is not in the view that the mailbox shows.", crm=record))
-            continue
-        if id_ in context.planned_links and is_shown:
-            work.decide(PairDecision(record, Outcome.UNCHANGED, rules.LINKED, context.planned_links[id_], crm=record))
-            continue
-        if id_ in asked:
-            sentence = "An item of the folder may be this contact: a person is asked. It is not made there before that."
-            work.decide(rules.excluded(record, rules.ASKED, sentence, crm=record, kept_on=asked[id_]))
+        if is_shown and (decision := _not_to_be_made(context, record, shown, asked)) is not None:
+            work.decide(decision)
             continue
         _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]
@@ -287,6 +280,19 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
             holders[target.ref.id] = id_
     other_crm.leave_out(context, work, [r for r in records if r.ref.id in work.decisions])
     conversions.hold_new(context, work, [r for r in records if r.ref.id in work.decisions])
+
+
+def _not_to_be_made(context: RunContext, contact: Record, shown: set[str] | None, asked: Mapping[str, str]) -> PairDecision | None:
+    """Returns why no item is made of a contact in a mailbox's folder, None where one is."""
+    id_ = contact.ref.id
+    if shown is not None and id_ not in shown:
+        return rules.excluded(contact, "not_in_view", "It is not in the view that the mailbox shows.", crm=contact)
+    if id_ in context.planned_links:
+        return PairDecision(contact, Outcome.UNCHANGED, rules.LINKED, context.planned_links[id_], crm=contact)
+    if id_ in asked:
+        sentence = "An item of the folder may be this contact: a person is asked. It is not made there before that."
+        return rules.excluded(contact, rules.ASKED, sentence, crm=contact, kept_on=asked[id_])
+    return None
 
 
 def _pointed_at(context: RunContext, records: Sequence[Record], found: Sequence[Record]) -> list[Record]:

@@ -8,7 +8,7 @@ import pytest
 from connectors import calendars as words
 from connectors.calendars import EVENT, CalendarBox, Window, guests_of
 from connectors.contract import Ref, Write
-from connectors.errors import NeedsAttention, OutcomeUnknown, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.errors import MappingError, NeedsAttention, OutcomeUnknown, RecordGone, Rejected, ServerTrouble, StaleVersion
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.microsoft.codec import FOREIGN_PROPERTY
 from tests.connectors.microsoft_wire import ANN, GONE, GRAPH, ROOT, connection, error, page, removed
@@ -255,6 +255,33 @@ def test_what_is_only_of_the_own_copy_is_written_all_the_same():
     assert graph.parts[0]["body"]["isReminderOn"] is False and set(graph.parts[0]["body"]) <= {
         *("categories", "singleValueExtendedProperties", "isReminderOn", "showAs")
     }
+
+
+def test_nobody_is_mailed_who_was_invited_since_it_was_read():
+    """The list of changes told of no guest; the write rests on a later version, or on none."""
+    ref = Ref("microsoft", EVENT, "E")
+    routes = {DELTA: page(event("E"), end=END), f"GET {ROOT}/events/E": Said(200, event("E", "v2", attendees=[BO]))}
+    box, graph = calendar({**routes, f"PATCH {ROOT}/events/E": error("ErrorIrresolvableConflict", 412)})
+    box.event_changes("", WINDOW)
+    (later,) = box.write(EVENT, [Write(EVENT, {"subject": "New"}, "k", ref=ref, version='W/"v2"')])
+    assert isinstance(later.error, Rejected) and later.error.code == "would_mail"
+    box, graph = calendar({**routes, f"PATCH {ROOT}/events/E": error("ErrorIrresolvableConflict", 412)})
+    box.event_changes("", WINDOW)
+    (blind,) = box.write(EVENT, [Write(EVENT, {"subject": "New"}, "k", ref=ref)])
+    assert isinstance(blind.error, StaleVersion) and graph.parts[-1]["headers"]["If-Match"] == 'W/"v1"'
+
+
+def test_a_version_that_nobody_saw_is_no_ground_to_write_on():
+    ref = Ref("microsoft", EVENT, "E")
+    (result,), graph = written(
+        {f"GET {ROOT}/events/E": Said(200, event("E"))}, Write(EVENT, {"subject": "N"}, "k", ref=ref, version='W/"v0"')
+    )
+    assert isinstance(result.error, StaleVersion) and graph.asked == [f"GET {ROOT}/events/E"]
+
+
+def test_no_event_is_made_with_guests():
+    (result,), graph = written({}, Write(EVENT, {"subject": "A", words.GUESTS: ("x",)}, "k"))
+    assert isinstance(result.error, MappingError) and graph.parts == []
 
 
 def test_a_person_may_ask_for_the_mail():
