@@ -21,6 +21,7 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u20
 # Local parts behind which no single person is known to sit; compared without digits and what is behind a sign.
 _SHARED = (
     "abuse accounting accounts admin administrator admissions agenda alert alerts anfrage app assistance automail ballot bestellung "
+    "bewerbung bewerbungen "
     "billing bookings booking bounce bounces bookkeeping buchhaltung buero bureau calendar campaign careers comercial compras "
     "compta comptabilite contabilidad contact contacto contato contatti customerservice customercare daemon delivery desk direction "
     "dispo donotreply einkauf email empfang enquiries enquiry events export facturacion faktura feedback finance formation ftp "

@@ -24,7 +24,7 @@ COUNTED = re.compile(rf"\{{([^{{}}\"]*)\}}\}}?(?:</\w+>)?(?: [a-z]+)? (?:{NOUNS}
 # What stands before such a noun and is no count, or is more than one wherever it is said.
 NEVER_ONE = re.compile(
     r"MOST_|LEAST_|most|name|_title|names\.crm|pluralize|object_type|what$|kind$|steps.length|len\(found|len\(free|len\(value|len\(sizes|"
-    r"len\(rows\)|len\(mine|len\(cases|len\(operations|len\(done\.fields|found\.rows|len\(accounts|sent|count$|bound$|self\.days|_days"
+    r"len\(rows\)|len\(mine|len\(cases|len\(operations|len\(done\.fields|found\.rows|len\(accounts|sent|domain$|count$|bound$|self\.days|_days"
 )
 UNSEEN = "\u200b\u00a0\u200b"
 
