@@ -65,6 +65,7 @@ class Control:
             ("DELETE", "/faults"): self._clear_faults,
             ("GET", "/calls"): self._calls,
             ("DELETE", "/calls"): self._forget_calls,
+            ("GET", "/mails"): self._mails,
             ("POST", "/clock"): self._clock,
             ("POST", "/limits"): self._limits,
             ("GET", "/switches"): lambda r: self._all_switches(),
@@ -72,8 +73,12 @@ class Control:
             ("POST", "/salesforce/merge"): lambda r: self._changed(self._world.salesforce.merge(_object(r))),
             ("POST", "/salesforce/convert"): lambda r: self._changed(self._world.salesforce.convert(_object(r))),
             ("POST", "/microsoft/empty"): lambda r: self._changed(self._world.microsoft.empty(_object(r))),
+            ("POST", "/microsoft/messages"): lambda r: self._changed(self._world.microsoft.create_messages(_object(r))),
+            ("POST", "/microsoft/lifecycle"): lambda r: self._changed(self._world.microsoft.lifecycle(_object(r))),
             ("POST", "/microsoft/expire_delta"): lambda r: self._changed(self._world.microsoft.expire_delta()),
             ("POST", "/google/empty"): lambda r: self._changed(self._world.google.by_hand.empty(_object(r))),
+            ("POST", "/google/messages"): lambda r: self._changed(self._world.google.gmail.by_hand.create_many(_object(r))),
+            ("POST", "/google/expire_history"): lambda r: self._changed(self._world.google.gmail.by_hand.expire_history(_object(r))),
             ("POST", "/google/rename"): lambda r: self._changed(self._world.google.by_hand.rename(_object(r))),
             ("POST", "/faults/release"): lambda r: {"released": self._world.release()},
         }
@@ -114,6 +119,13 @@ class Control:
     def _forget_calls(self, request: Request) -> Any:
         self._world.forget_calls()
         return {"calls": [], "counts": {name: {} for name in PORTS}}
+
+    def _mails(self, request: Request) -> Any:
+        """Returns the mails that the systems sent to people, with `?system=` those of one."""
+        wanted = parse_qs(request.query).get("system", list(PORTS))
+        if unknown := [name for name in wanted if name not in PORTS]:
+            raise Refused(400, f"there is no system {unknown[0][:40]!r}; take {' or '.join(PORTS)}")
+        return {"mails": [mail for name in wanted for mail in getattr(self._world.systems[name], "mails", [])]}
 
     def _clock(self, request: Request) -> Any:
         seconds = _object(request).get("advance")

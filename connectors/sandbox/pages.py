@@ -30,27 +30,47 @@ COLUMNS = {
     "Task": ("Id", "Subject", "Status", "ActivityDate", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "Event": ("Id", "Subject", "StartDateTime", "DurationInMinutes", "WhoId", "WhatId", "IsDeleted", "LastModifiedDate"),
     "User": ("Id", "Name", "Username", "Email", "IsActive"),
+    "EventRelation": ("Id", "EventId", "RelationId", "IsParent", "IsWhat", "IsInvitee", "Status", "IsDeleted", "LastModifiedDate"),
+    "EmailMessage": ("Id", "Subject", "FromAddress", "ToAddress", "MessageDate", "Status", "RelatedToId", "ActivityId", "IsDeleted"),
+    "OpportunityContactRole": ("Id", "OpportunityId", "ContactId", "Role", "IsPrimary", "IsDeleted", "LastModifiedDate"),
     "microsoft/contact": ("id", "mailbox", "folder", "displayName", "emails", "companyName", "categories", "lastModifiedDateTime"),
     "microsoft/contactFolder": ("id", "mailbox", "displayName", "parent", "contacts"),
+    "microsoft/event": ("id", "mailbox", "subject", "start", "end", "timeZone", "attendees", "categories", "isCancelled", "kind"),
     "microsoft/user": ("id", "mail", "displayName", "accountEnabled", "state"),
     "microsoft/outlookCategory": ("id", "mailbox", "displayName", "color"),
+    "microsoft/message": ("id", "mailbox", "folder", "subject", "from", "to", "categories", "receivedDateTime"),
+    "microsoft/task": ("id", "mailbox", "list", "title", "status", "importance", "dueDate", "categories"),
     # Kinds of records that other systems have too stand with the system's name.
     "google/contact": ("id", "mailbox", "givenName", "familyName", "emails", "labels", "updateTime"),
     "google/contactGroup": ("id", "mailbox", "name", "memberCount", "updateTime"),
+    "google/message": ("id", "mailbox", "labels", "subject", "from", "to", "receivedAt"),
+    "google/event": ("id", "mailbox", "summary", "start", "end", "attendees", "recurrence", "updatedAt"),
+    "google/task": ("id", "mailbox", "list", "title", "due", "status", "updatedAt"),
     "google/user": ("id", "email", "givenName", "familyName", "suspended"),
 }  # fmt: skip
 MAIN_OBJECTS = {
     "workbooks": ("organisations", "people"),
     "outreach": ("accounts", "prospects", "tasks", "mailings", "calls", "users"),
-    "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task", "Event", "User"),
-    "microsoft": ("contact", "contactFolder", "user", "outlookCategory"),
-    "google": ("contact", "contactGroup", "user"),
+    "salesforce": (
+        "Contact",
+        "Lead",
+        "Account",
+        "Opportunity",
+        "OpportunityContactRole",
+        "Task",
+        "Event",
+        "EventRelation",
+        "EmailMessage",
+        "User",
+    ),
+    "microsoft": ("contact", "contactFolder", "user", "outlookCategory", "event", "message", "task"),
+    "google": ("contact", "contactGroup", "message", "event", "task", "user"),
 }
 MENU = {
     "workbooks": ("organisations",),
     "outreach": ("accounts", "prospects"),
     "salesforce": ("Contact", "Lead"),
-    "microsoft": ("contact",),
+    "microsoft": ("contact", "event"),
     "google": ("contact",),
 }
 # Fields that can be filled in although the record holds nothing of them yet.
@@ -67,24 +87,62 @@ OFFERED = {
                 "MailingState", "MailingPostalCode", "MailingCountry", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
     "Lead": ("FirstName", "LastName", "Email", "Company", "Title", "Phone", "MobilePhone", "Street", "City", "State", "PostalCode",
              "Country", "Website", "LeadSource", "Description", "HasOptedOutOfEmail", "DoNotCall"),
+    "Event": ("Subject", "Location", "StartDateTime", "EndDateTime", "IsAllDayEvent", "WhoId", "WhatId", "OwnerId", "Description", "ShowAs",
+              "IsPrivate", "IsReminderSet", "ReminderDateTime", "Recurrence2PatternText"),
+    "EventRelation": ("EventId", "RelationId", "Status", "Response"),
+    "Task": ("Subject", "ActivityDate", "Status", "Priority", "WhoId", "WhatId", "OwnerId", "Description", "IsReminderSet",
+             "ReminderDateTime"),
+    "EmailMessage": ("Subject", "FromAddress", "ToAddress", "CcAddress", "TextBody", "Status", "MessageDate", "MessageIdentifier",
+                     "RelatedToId"),
+    "Opportunity": ("Name", "StageName", "CloseDate", "AccountId", "Amount", "OwnerId", "ContactId"),
+    "OpportunityContactRole": ("OpportunityId", "ContactId", "Role", "IsPrimary"),
 }  # fmt: skip
 # The same for records of mail systems, by system and kind; with the first one a new record says whose it is.
 OFFERED_IN_MAIL = {
     "microsoft/contact": ("mailbox", "folder", "givenName", "surname", "emails", "companyName", "jobTitle", "mobilePhone", "categories"),
+    "microsoft/message": (
+        "mailbox",
+        "folder",
+        "from",
+        "to",
+        "cc",
+        "subject",
+        "body",
+        "bodyType",
+        "categories",
+        "conversation",
+        "receivedDateTime",
+        "deliver",
+    ),
+    "microsoft/event": (
+        *("mailbox", "subject", "start", "end", "timeZone", "isAllDay", "location", "attendees", "categories", "sensitivity"),
+        *("showAs", "body", "recurrence", "organizer"),
+    ),
+    "microsoft/task": ("mailbox", "list", "title", "body", "status", "importance", "dueDate", "categories"),
     "google/contact": ("mailbox", "labels", "givenName", "familyName", "emails", "company"),
+    "google/message": ("mailbox", "labels", "from", "to", "cc", "subject", "body", "receivedAt", "deliver"),
+    "google/event": (
+        *("mailbox", "summary", "start", "end", "timeZone", "isAllDay", "location", "attendees", "visibility", "transparency"),
+        *("description", "recurrence"),
+    ),
+    "google/task": ("mailbox", "list", "title", "notes", "due", "status"),
 }
 LISTS = {
     *("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"),
-    *("businessPhones", "categories", "phones", "labels"),
+    *("businessPhones", "categories", "phones", "labels", "attendees"),
 }
 NUMBERS = {"prospect", "owner", "user"}  # relationships of Outreach, which are ids
-SWITCHES = {"emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"}
+SWITCHES = {
+    *("emailOptedOut", "callOptedOut", "HasOptedOutOfEmail", "DoNotCall"),
+    *("IsAllDayEvent", "IsPrivate", "IsReminderSet", "IsPrimary", "isAllDay", "isCancelled"),
+}
 COMPOUND = {("prospects", "name"), ("Contact", "Name"), ("Lead", "Name")}  # made up of its parts
 FIXED = {
     "id", "lock_version", "updated_at", "created_at", "updatedAt", "createdAt", "Id", "CreatedDate", "LastModifiedDate", "SystemModstamp",
     "immutableId", "@odata.etag", "changeKey", "createdDateTime", "lastModifiedDateTime", "mailbox", "parentFolderId", "parent", "contacts",
-    "birthday", "primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress", "userType",
-    "resourceName", "memberCount", "etag", "updateTime",
+    "birthday", "completedDate", "primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress", "userType",
+    "resourceName", "memberCount", "etag", "updateTime", "iCalUId", "isOrganizer", "organizer", "kind",
+    "eventId", "iCalUID", "htmlLink", "recurringEventId", "originalStart", "eventType", "taskId", "listId", "completedAt", "isHidden",
 }  # fmt: skip
 STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
@@ -94,7 +152,7 @@ header{padding:12px 28px;border-bottom:1px solid var(--line);background:var(--so
   display:flex;gap:20px;flex-wrap:wrap;align-items:baseline}
 header b{font-size:1.1rem}main{padding:20px 28px;overflow-x:auto}a{color:var(--link)}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:7px 10px;border-bottom:1px solid var(--line);vertical-align:top}
-td{max-width:24rem;overflow-wrap:anywhere}th{color:var(--quiet);font-weight:600;font-size:.85rem}
+td{min-width:4.5rem;max-width:24rem;overflow-wrap:anywhere}th{color:var(--quiet);font-weight:600;font-size:.85rem}
 input{font:inherit;padding:5px 8px;width:100%;box-sizing:border-box;
   border:1px solid #7b889e;border-radius:6px;background:var(--bg);color:inherit}
 button{font:inherit;padding:7px 16px;border:0;border-radius:6px;background:#1d4ed8;color:#fff;cursor:pointer}
@@ -183,7 +241,8 @@ class Pages:
         rows = []
         for field, value in _with_offered(object_type, record).items():
             is_fixed = field in FIXED or (object_type, field) in COMPOUND
-            if is_fixed or isinstance(value, dict) or (isinstance(value, list) and field not in LISTS):
+            is_long = isinstance(value, str) and "\n" in value  # one line to edit it in would make one line of it
+            if is_fixed or is_long or isinstance(value, dict) or (isinstance(value, list) and field not in LISTS):
                 rows.append(f"<tr><th>{html.escape(_title(field))}<td>{_cell(value)}")
             else:
                 rows.append(_input(field, _as_text(value)))

@@ -8,6 +8,7 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from connectors.sandbox.outreach.done import fill_activities
 from connectors.sandbox.salesforce.switches import MOST_ROWS as MOST_ROWS_A_PAGE
 from connectors.sandbox.salesforce.values import show_instant
 from connectors.sandbox.wire import read_id
@@ -225,6 +226,7 @@ def _demo(world: World) -> None:
     _condition_table(world, rng, organisations[20:52])
     _people(world, rng, organisations, [a["id"] for a in accounts])
     _salesforce(world)
+    fill_activities(world)
     _joiner(world)
     _mailbox_users_contacts(world)
     _personal_contacts(world)

@@ -72,6 +72,14 @@ class Request:
     base_url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a system has to ask of others before it can answer: `ask` runs outside the world's lock, `answer` within it again."""
+
+    ask: Callable[[], Any]
+    answer: Callable[[Any], Response]
+
+
 @dataclass(slots=True)
 class Response:
     """One HTTP answer. `template` is the path with ids replaced (`/api/v2/accounts/{id}`), for the call log."""
@@ -82,6 +90,7 @@ class Response:
     headers: list[tuple[str, str]] = field(default_factory=list)
     template: str = ""
     noted: list[dict[str, Any]] = field(default_factory=list)  # of each part of a call, for the call log
+    errand: Errand | None = None  # the answer is what it brings
 
 
 class System(Protocol):

@@ -18,11 +18,12 @@ from typing import Any
 
 from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
 from connectors.sandbox.google.system import GoogleSystem
+from connectors.sandbox.microsoft.courier import Courier
 from connectors.sandbox.microsoft.system import MicrosoftSystem
 from connectors.sandbox.outreach.system import OutreachSystem
 from connectors.sandbox.outreach.webhooks import Sender
 from connectors.sandbox.salesforce.system import SalesforceSystem
-from connectors.sandbox.wire import Request, Response
+from connectors.sandbox.wire import Errand, Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
 PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4, "google": 5}
@@ -59,6 +60,7 @@ class World:
         self.latency_ms = 0.0
         self._state = _StateFile(state_path) if state_path else None
         self._sender = Sender()
+        self._courier = Courier()
         self._clear()
         kept = self._state.load() if self._state else None
         if kept is None:
@@ -176,6 +178,7 @@ class World:
         """Writes what changed to the state file; called before an answer is sent, so that a kill loses nothing. What
         webhooks asked for is on its way then."""
         self._sender.send(self.outreach.take_told())
+        self._courier.send(self.microsoft.take_told())
         if self._state:
             self._state.save_changes(self)
         else:
@@ -219,10 +222,20 @@ class World:
     def _carried_out(self, name: str, request: Request) -> Response:
         """Returns the system's answer, and its 500 for a defect of the sandbox: a connection without an answer says nothing."""
         try:
-            return self.systems[name].handle(request)
+            response = self.systems[name].handle(request)
+            return response if response.errand is None else self._run(response.errand)
         except Exception:
             traceback.print_exc()
             return self.systems[name].trouble("status", {"status": 500}, request)
+
+    def _run(self, errand: Errand) -> Response:
+        """Asks others over HTTP what an answer hangs on. The lock is let go of meanwhile: whom we ask may ask us."""
+        self.lock.release()
+        try:
+            told = errand.ask()
+        finally:
+            self.lock.acquire()
+        return errand.answer(told)
 
     def _early(self, name: str, request: Request, faults: list[Fault]) -> Outcome | None:
         """Returns the outcome of a fault that strikes before anything is done."""

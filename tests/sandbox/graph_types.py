@@ -24,9 +24,12 @@ TYPES["user"] = {
 OF_CONTEXT = {
     "users": "user", "contacts": "contact", "contactFolders/contacts": "contact", "contactFolders": "contactFolder",
     "masterCategories": "outlookCategory", "mailFolders": "mailFolder", "Collection(contact)": "contact",
-    "Collection(contactFolder)": "contactFolder",
+    "Collection(contactFolder)": "contactFolder", "messages": "message", "mailFolders/messages": "message",
+    "Collection(message)": "message", "messages/attachments": "fileAttachment", "lists": "todoTaskList", "tasks": "todoTask",
+    "Collection(todoTaskList)": "todoTaskList", "Collection(todoTask)": "todoTask", "linkedResources": "linkedResource",
+    "subscriptions": "subscription", "events": "event", "Collection(event)": "event", "calendars": "calendar",
 }  # fmt: skip
-_KINDS: dict[str, type | tuple[type, ...]] = {"Edm.String": str, "Edm.Boolean": bool, "Edm.Int32": int}
+_KINDS: dict[str, type | tuple[type, ...]] = {"Edm.String": str, "Edm.Boolean": bool, "Edm.Int32": int, "Edm.Binary": str, "Edm.Date": str}
 
 
 def properties(name: str) -> dict[str, str]:
@@ -58,6 +61,11 @@ def check_entity(name: str, entity: dict[str, Any]) -> None:
             assert value == f'W/"{entity.get("changeKey", value[3:-1])}"'
         elif key == "@odata.type":
             assert value == f"#microsoft.graph.{name}"
+        elif key == "@odata.mediaContentType":
+            assert value == entity.get("contentType", value)
+        elif key == "attachments" and name == "message":
+            for each in value:
+                check_entity("fileAttachment", each)
         else:
             assert key in known, f"{name} has no {key}"
             _check_value(known[key], value, f"{name}.{key}")
@@ -76,6 +84,8 @@ def _check_value(type_: str, value: Any, where: str) -> None:
         assert value.endswith("Z") and datetime.fromisoformat(value).tzinfo is not None, where
     elif type_ in _KINDS:
         assert isinstance(value, _KINDS[type_]), where
+    elif TYPES[type_].get("kind") == "EntityType":
+        check_entity(type_, value)
     elif "enum" in TYPES[type_]:
         assert value in TYPES[type_]["enum"], where
     else:

@@ -204,3 +204,23 @@ def test_a_person_makes_and_deletes_records_on_the_pages(control):
     gone = control.session.post(place, data={"delete": "1"}, timeout=20)
     assert gone.url == f"{base}/browse/microsoft/contact" and "Deleted Items<td>Berg" in gone.text
     assert control.session.get(f"{base}/browse/workbooks/organisations/new", timeout=20).status_code == 404
+
+
+def test_what_was_done_in_outreach_is_made_and_edited_by_hand(control):
+    world, base = control.world, control.world.control_url
+    world.outreach.create_record("prospects", {"lastName": "Byrne", "emails": ["b@x.example"]})
+    post = control.session.post
+
+    made = post(
+        f"{base}/browse/outreach/calls/new", data={"direction": "outbound", "outcome": "Answered", "prospect": "1", "user": "2"}, timeout=20
+    )
+    wrong = post(f"{base}/browse/outreach/calls/new", data={"direction": "outbound", "prospect": "99"}, timeout=20)
+    post(f"{base}/browse/outreach/tasks/new", data={"action": "call", "prospect": "1"}, timeout=20)
+    post(f"{base}/browse/outreach/tasks/1", data={"state": "complete", "owner": "1"}, timeout=20)
+
+    assert made.url.startswith(f"{base}/browse/outreach/calls/1") and "Prospect must exist." in wrong.text
+    call, task = world.outreach.get_record("calls", 1), world.outreach.get_record("tasks", 1)
+    assert (call["prospect"], call["user"]) == (1, 2)
+    assert (task["state"], task["completed"], task["owner"]) == ("complete", True, 1) and task["completedAt"] == task["updatedAt"]
+    for place in ("tasks", "mailings", "calls"):
+        assert control.session.get(f"{base}/browse/outreach/{place}", timeout=20).status_code == 200

@@ -151,7 +151,7 @@ def test_the_bin_is_a_mail_folder_and_a_contact_folder_only_by_switch(graph):
     }  # fmt: skip
     assert refused(graph.call("GET", "contactFolders/deleteditems")) == (404, "ErrorItemNotFound")
     assert refused(graph.call("GET", f"contactFolders/{quote(bin_['id'])}")) == (404, "ErrorItemNotFound")
-    assert refused(graph.call("GET", "mailFolders/inbox"))[0] == 400
+    assert refused(graph.call("GET", f"contactFolders/{quote(graph.get('mailFolders/inbox')['id'])}"))[0] == 400
     graph.switch(bin_as_contact_folder=True)
     assert graph.get("contactFolders/deleteditems")["id"] == bin_["id"]
 

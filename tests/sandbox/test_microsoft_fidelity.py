@@ -1,10 +1,12 @@
 """The played Microsoft Graph as others see it: python-o365 and msal over HTTP, unchanged but for the address, and Microsoft's
 own metadata, which every answer of a random walk is held to."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import msal
 import pytest
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from O365 import Account, MSGraphProtocol
 
 from connectors.sandbox.world import World
-from tests.sandbox.graph import ANN, IMMUTABLE, OURS, Graph
+from tests.sandbox.graph import ANN, BOB, IMMUTABLE, OURS, Graph
 from tests.sandbox.graph_types import TYPES, properties
 
 SCOPES = ["https://graph.microsoft.com/.default"]
@@ -92,6 +94,85 @@ def test_o365_makes_categories(account, world):
     made = categories.create_category("Salesforce", color=CategoryColor.BLUE)
     assert [(c.name, c.color) for c in categories.get_categories()] == [("Salesforce", made.color)]
     assert made.update_color(CategoryColor.RED) and made.delete() and list(categories.get_categories()) == []
+
+
+def test_o365_reads_mail_page_by_page_and_its_folders(account, world):
+    for n in range(25):
+        world.microsoft.create_record("message", {"mailbox": ANN, "from": "Bo <bo@x.example>", "subject": f"N{n:02d}", "body": "Hi\nBo",
+                                                  "receivedDateTime": f"2026-10-{n + 1:02d}T09:00:00Z"})  # fmt: skip
+    box = account.mailbox()
+    inbox = box.inbox_folder()
+
+    assert [m.subject for m in inbox.get_messages(limit=100, batch=7)] == [f"N{n:02d}" for n in reversed(range(25))]
+    (found,) = box.get_messages(query="subject eq 'N03'")
+    assert (found.sender.address, found.get_body_text().split()) == ("bo@x.example", ["Hi", "Bo"]) and found.is_read is False
+    ours = box.create_child_folder("Salesforce Emails")
+    assert box.get_folder(folder_name="Salesforce Emails").folder_id == ours.folder_id
+    assert found.mark_as_read() and found.move(ours) and [m.subject for m in ours.get_messages()] == ["N03"]
+    assert ours.update_folder_name("Theirs") and ours.delete()
+    assert [f.name for f in box.get_folders()][:3] == ["Inbox", "Drafts", "Sent Items"]
+
+
+def test_o365_sends_a_draft_with_a_file_and_reads_it_elsewhere(account, world, tmp_path):
+    (tmp_path / "quote.txt").write_text("10 pieces")
+    draft = account.new_message()
+    draft.subject, draft.body = "Quote", "<p>See the file.</p>"
+    draft.to.add(BOB)
+    draft.attachments.add(str(tmp_path / "quote.txt"))
+    draft.categories = ["Salesforce"]
+    assert draft.save_draft() and draft.send()
+
+    (received,) = account.mailbox(resource=BOB).inbox_folder().get_messages(download_attachments=True)
+    sent = next(account.mailbox().sent_folder().get_messages())
+    assert received.subject == "Quote" and received.internet_message_id == sent.internet_message_id
+    (file,) = received.attachments
+    assert file.name == "quote.txt" and file.save(str(tmp_path), "got.txt") and (tmp_path / "got.txt").read_text() == "10 pieces"
+    assert received.delete() and list(account.mailbox(resource=BOB).inbox_folder().get_messages()) == []
+    at_once = account.new_message()
+    at_once.subject = "Now"
+    at_once.to.add(BOB)
+    assert at_once.send() and [mail["subject"] for mail in world.microsoft.mails] == ["Quote", "Now"]
+
+
+def test_o365_keeps_tasks(account, world):
+    todo = account.tasks()
+    ours = todo.new_folder("Salesforce Tasks")
+    task = ours.new_task("Send quote")
+    task.due = datetime(2026, 12, 4, tzinfo=UTC)
+    assert task.save() and [f.name for f in todo.list_folders()] == ["Tasks", "Salesforce Tasks"]
+
+    (found,) = todo.get_folder(folder_id=ours.folder_id).get_tasks()
+    assert (found.subject, found.due.date().isoformat(), found.is_completed) == ("Send quote", "2026-12-04", False)
+    found.mark_completed()
+    assert found.save() and world.microsoft.list_records("task")[0]["status"] == "completed"
+    assert found.delete() and ours.delete() and len(list(todo.list_folders())) == 1
+
+
+def test_o365_subscribes_renews_and_ends(account):
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            (token,) = parse_qs(urlsplit(self.path).query)["validationToken"]
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(token.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        subscriptions = account.subscriptions()
+        url = f"http://127.0.0.1:{server.server_address[1]}/hook"
+        made = subscriptions.create_subscription(url, f"users/{ANN}/messages", ["created", "updated"], client_state="k3y")
+        renewed = subscriptions.renew_subscription(made["id"], expiration_minutes=600)
+        assert renewed["expirationDateTime"] > made["expirationDateTime"] and renewed["changeType"] == "created,updated"
+        assert [each["id"] for each in subscriptions.list_subscriptions()] == [made["id"]]
+        assert subscriptions.delete_subscription(made["id"]) and list(subscriptions.list_subscriptions()) == []
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 # --- msal -------------------------------------------------------------------------------------------------------------------

@@ -421,7 +421,7 @@ def test_a_logged_call_is_made_listed_and_deleted_but_never_changed(people):
     assert people.listed("/calls", {"filter[prospect][id]": "1"}) == [1]
     assert related(people, "/calls/1", "user") == {"type": "user", "id": 1}
     assert people.listed("/calls", {"filter[prospect][id]": "2"}) == []
-    assert people.call("PATCH", "/calls/1", json=document("call", {"note": "x"}, 1)).status_code in (403, 404, 405)
+    assert people.call("PATCH", "/calls/1", json=document("call", {"note": "x"}, 1)).status_code == 404
     assert people.call("DELETE", "/calls/1").status_code == 204 and people.listed("/calls", {}) == []
 
 

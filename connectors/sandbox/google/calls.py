@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from connectors.sandbox.google import checking, partial
 from connectors.sandbox.google.refusal import Refused, invalid
+from connectors.sandbox.google.schema import TYPES
 from connectors.sandbox.wire import Response, read_id, read_json
 
 # Parameters that every API takes.
@@ -34,6 +35,7 @@ class Call:
     mailbox: str
     scopes: frozenset[str]
     touched: list[str] = field(default_factory=list)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> dict[str, list[str]]:
@@ -77,13 +79,13 @@ class Call:
             raise invalid(f"{name} mask is required. Please specify one or more valid paths. {DOCUMENTED}")
         return read_mask(text, name, valid) or frozenset(default or ())
 
-    def json(self, type_: str, where: str) -> dict[str, Any]:
-        """Returns the body, checked against a type of the API. Raises Refused."""
+    def json(self, type_: str, where: str, types: checking.Types = TYPES) -> dict[str, Any]:
+        """Returns the body, checked against a type of the API, People's unless `types` are given. Raises Refused."""
         try:
             data = read_json(self.body or b"{}")
         except ValueError as error:
             raise invalid(f"Invalid JSON payload received. {error}") from None
-        return checking.read(data, type_, where)
+        return checking.read(data, type_, where, types)
 
     def answer(self, body: Mapping[str, Any], template: str) -> Response:
         """Returns a good answer, of which `fields` may ask for a part."""

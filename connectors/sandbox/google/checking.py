@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from connectors.sandbox.google.refusal import Refused, invalid
 from connectors.sandbox.google.schema import TYPES, Field
 
+Types = Mapping[str, Mapping[str, Field]]
 INT32 = 2**31
 PLAIN = {"string": "TYPE_STRING", "int": "TYPE_INT32", "bool": "TYPE_BOOL"}
 
 
-def read(data: Any, type_: str, where: str) -> dict[str, Any]:
-    """Returns an object of a type without its empty parts; null means not given. Raises Refused."""
+def read(data: Any, type_: str, where: str, types: Types = TYPES) -> dict[str, Any]:
+    """Returns an object of a type without its empty parts; null means not given. `types` are those of the API, People's unless
+    given. Raises Refused."""
     if not isinstance(data, dict):
         raise _wrong(where, type_, data)
     read_: dict[str, Any] = {}
     for name, value in data.items():
-        field = TYPES[type_].get(name)
+        field = types[type_].get(name)
         if field is None:
             place = f" at '{where}'" if where else ""
             raise invalid(f'Invalid JSON payload received. Unknown name "{name[:80]}"{place}: Cannot find field.')
         if value is not None:
-            read_[name] = _field(value, field, f"{where}.{name}" if where else name)
+            read_[name] = _field(value, field, f"{where}.{name}" if where else name, types)
     return read_
 
 
-def _field(value: Any, field: Field, where: str) -> Any:
+def _field(value: Any, field: Field, where: str, types: Types) -> Any:
     if field.is_list:
         if not isinstance(value, list):
             raise _wrong(where, field.kind, value)
-        return [_one(each, field, f"{where}[{n}]") for n, each in enumerate(value)]
+        return [_one(each, field, f"{where}[{n}]", types) for n, each in enumerate(value)]
     if field.is_map:
         if not isinstance(value, dict):
             raise _wrong(where, field.kind, value)
-        return {key: _one(each, field, f"{where}['{key[:80]}']") for key, each in value.items()}
-    return _one(value, field, where)
+        return {key: _one(each, field, f"{where}['{key[:80]}']", types) for key, each in value.items()}
+    return _one(value, field, where, types)
 
 
-def _one(value: Any, field: Field, where: str) -> Any:
-    if field.kind in TYPES:
-        return read(value, field.kind, where)
+def _one(value: Any, field: Field, where: str, types: Types) -> Any:
+    if field.kind in types:
+        return read(value, field.kind, where, types)
     if field.kind == "int" and isinstance(value, str) and value.removeprefix("-").isascii() and value.removeprefix("-").isdigit():
         value = int(value) if len(value) < 12 else INT32  # numbers may come as texts
     fits = {

@@ -57,10 +57,10 @@ class Pager:
             rows, behind = _by(order, table.box(mailbox), state["a"], size)
         found = Found(rows, "", "", table.count(mailbox) if not since else len(rows), since)
         if behind is not None:
-            found.next_page = self._token({**state, "k": "page", "a": behind, "b": _bound(call, "pageToken")})
+            found.next_page = self.token({**state, "k": "page", "a": behind, "b": bound(call, "pageToken")})
         elif gives_token:
-            bound = _bound(call, "pageToken", "syncToken")
-            found.next_sync = self._token({**state, "k": "sync", "s": max(1, int(state["h"])), "b": bound})
+            asked = bound(call, "pageToken", "syncToken")
+            found.next_sync = self.token({**state, "k": "sync", "s": max(1, int(state["h"])), "b": asked})
         return found
 
     def _state(self, table: Table, call: Call, *, mailbox: str, now: float, days: int) -> dict[str, Any]:
@@ -68,20 +68,20 @@ class Pager:
         own = {"t": table.name, "m": mailbox, "n": self.nonce}
         page, sync = call.text("pageToken"), call.text("syncToken")
         if page:
-            state = self._read(page, "page", own)
+            state = self.read(page, "page", own)
             if state is None or state["n"] != self.nonce:
                 raise invalid("Page token is invalid.")
-            if state["b"] != _bound(call, "pageToken"):
+            if state["b"] != bound(call, "pageToken"):
                 raise invalid("When the page token is specified, all other request parameters must match the first call.")
             return {name: state[name] for name in ("t", "m", "n", "s", "a", "h", "f")}
         if not sync:
             return {**own, "s": 0, "a": 0, "f": now}
-        state = self._read(sync, "sync", own)
+        state = self.read(sync, "sync", own)
         if state is None:
             raise invalid("Sync token is invalid.")
         if state["n"] != self.nonce or now - state["f"] > days * DAY:
             raise expired_sync_token()
-        if state["b"] != _bound(call, "pageToken", "syncToken"):
+        if state["b"] != bound(call, "pageToken", "syncToken"):
             raise invalid("When the sync token is specified, all other request parameters must match the first call.")
         # The life of the chain is counted from its full sync.
         return {**own, "s": state["s"], "a": 0, "f": state["f"]}
@@ -96,11 +96,13 @@ class Pager:
         return rows[:size], int(rows[size - 1]["seq"]) if len(rows) > size else None
 
     # --- tokens ---------------------------------------------------------------------------------------------------------
-    def _token(self, state: dict[str, Any]) -> str:
+    def token(self, state: dict[str, Any]) -> str:
+        """Returns a signed token that says where a list goes on."""
         data = json.dumps(state).encode()
         return base64.urlsafe_b64encode(_signature(data) + data).decode()
 
-    def _read(self, token: str, kind: str, own: dict[str, str]) -> dict[str, Any] | None:
+    def read(self, token: str, kind: str, own: dict[str, str]) -> dict[str, Any] | None:
+        """Returns what a token of a kind says; None for one that nobody gave out, or for another list or mailbox."""
         try:
             raw = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
             if not hmac.compare_digest(raw[:16], _signature(raw[16:])):
@@ -116,7 +118,7 @@ def _signature(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=16, key=b"sandbox").digest()  # so that nobody makes up tokens by hand
 
 
-def _bound(call: Call, *without: str) -> str:
+def bound(call: Call, *without: str) -> str:
     """Returns what must be the same in every call of a list; the order of fields in a mask does not matter."""
     pairs = sorted(
         (name, sorted(part.strip() for value in values for part in value.split(",")))

@@ -6,6 +6,7 @@ A type is a text: names of fields, `!` before one that the server alone sets, `:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 PERSON_FIELDS = (
@@ -27,7 +28,7 @@ KNOWN_SCOPES = (
         "calendar.readonly", "gmail.readonly", "gmail.metadata", "gmail.modify", "gmail.labels", "tasks", "tasks.readonly",
         "userinfo.email", "userinfo.profile",
     )),
-    "openid", "email", "profile",
+    "https://mail.google.com/", "openid", "email", "profile",
 )  # fmt: skip
 ALL_SCOPES = " ".join(KNOWN_SCOPES)
 _TYPES = {
@@ -150,4 +151,9 @@ def _field(token: str) -> Field:
     return Field(name, kind, output == "!", is_list, is_map, allowed)
 
 
-TYPES: dict[str, dict[str, Field]] = {name: {field.name: field for field in map(_field, text.split())} for name, text in _TYPES.items()}
+def types_of(texts: Mapping[str, str]) -> dict[str, dict[str, Field]]:
+    """Returns the types that texts describe, by name and by field."""
+    return {name: {field.name: field for field in map(_field, text.split())} for name, text in texts.items()}
+
+
+TYPES = types_of(_TYPES)

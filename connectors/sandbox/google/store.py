@@ -59,8 +59,8 @@ class Store:
         """Takes an account away with all it holds; only the directory remembers that it was there."""
         for group in self.groups.box(row["email"]):
             self._group_ids.pop((row["email"], group["gid"]), None)
-        self.contacts.drop_box(row["email"])
-        self.groups.drop_box(row["email"])
+        for table in self.tables.values():
+            table.drop_box(row["email"])
         self.delete(self.users, row)
 
     # --- contacts -------------------------------------------------------------------------------------------------------

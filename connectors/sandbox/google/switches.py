@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+from zoneinfo import available_timezones
 
 from connectors.sandbox.google.schema import ALL_SCOPES, KNOWN_SCOPES
 from connectors.sandbox.switch_checks import BOOL, one_of, or_null, whole
@@ -12,7 +13,7 @@ from connectors.sandbox.switch_checks import changed as set_anew
 
 DAY = 86400
 LONGEST = 100 * 365 * DAY
-SERVICES = ("people",)
+SERVICES = ("people", "gmail", "calendar", "tasks")
 
 
 @dataclass(slots=True)
@@ -39,6 +40,22 @@ class Switches:
     # writes
     parallel_mutations: int | None = None  # 409 or 503: what the second of two at once is answered
     batch_delete_missing: str = "refuse"  # or ignore: people who are gone already
+    # mail
+    gmail_units_per_minute: int | None = None  # quota units of one user; real projects have 6,000
+    gmail_history_days: int = 7  # how long a cursor of the history lives
+    gmail_batch_missing: str = "ignore"  # or refuse: messages of a batch that are gone already
+    gmail_keeps_message_id: bool = False  # true: what is sent keeps the Message-ID that the sender gave it
+    gmail_metadata_scope_wins: bool = False  # a token with the metadata scope sees no bodies, whatever other scopes it has
+    gmail_search_zone: str = "America/Los_Angeles"  # in which a date of a search begins
+    # calendars and tasks
+    calendar_time_zone: str = "Europe/London"  # of every calendar
+    calendar_calls_per_minute: int | None = None  # of one user; real projects have 600
+    tasks_calls_per_minute: int | None = None
+    deleted_event_days: int = 30  # how long lists without a sync token show deleted events
+    events_a_page: int | None = None  # pages of events are no longer than this, whatever is asked for
+    empty_event_pages: bool = False  # every other page is empty, and more follow
+    guest_changes: str = "refuse"  # or local: what a guest who may not changes stays in his copy
+    ticked_tasks_are_hidden: bool = True  # those that people tick off in Google's own apps
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -54,6 +71,10 @@ def changed(present: Switches, given: Mapping[str, Any]) -> Switches:
 
 def _are_scopes(value: Any) -> bool:
     return isinstance(value, str) and set(value.split()) <= set(KNOWN_SCOPES)
+
+
+def _is_zone(value: Any) -> bool:
+    return isinstance(value, str) and value in available_timezones()
 
 
 _SECONDS = (whole(0, LONGEST), "a whole number of seconds")
@@ -76,4 +97,18 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "old_names_resolve": BOOL,
     "parallel_mutations": (or_null(one_of(409, 503)), "409, 503 or null"),
     "batch_delete_missing": (one_of("refuse", "ignore"), "refuse or ignore"),
+    "gmail_units_per_minute": (or_null(whole(0, 10**9)), "a whole number or null"),
+    "gmail_history_days": (whole(0, 36500), "a whole number of days"),
+    "gmail_batch_missing": (one_of("ignore", "refuse"), "ignore or refuse"),
+    "gmail_keeps_message_id": BOOL,
+    "gmail_metadata_scope_wins": BOOL,
+    "gmail_search_zone": (_is_zone, "the name of a time zone, such as America/Los_Angeles"),
+    "calendar_time_zone": (_is_zone, "the name of a time zone, such as Europe/London"),
+    "calendar_calls_per_minute": (or_null(whole(0, 10**9)), "a whole number or null"),
+    "tasks_calls_per_minute": (or_null(whole(0, 10**9)), "a whole number or null"),
+    "deleted_event_days": (whole(0, 36500), "a whole number of days"),
+    "events_a_page": (or_null(whole(1, 2500)), "a whole number from 1 on or null"),
+    "empty_event_pages": BOOL,
+    "guest_changes": (one_of("refuse", "local"), "refuse or local"),
+    "ticked_tasks_are_hidden": BOOL,
 }

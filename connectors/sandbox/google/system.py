@@ -1,4 +1,4 @@
-"""Google, played: sign-in and the People API. Calendar, Gmail and Tasks get their place in SERVICES beside it."""
+"""Google, played: sign-in, the People API, Calendar, Gmail and Tasks, and batches of their calls."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, unquote_plus
 
-from connectors.sandbox.google import addresses, quotas, refusal, trouble
+from connectors.sandbox.google import addresses, batch, quotas, refusal, trouble
 from connectors.sandbox.google.by_hand import OBJECTS, ByHand
+from connectors.sandbox.google.calendar import Calendar
 from connectors.sandbox.google.calls import Call
 from connectors.sandbox.google.calls import refusal as refusal_response
+from connectors.sandbox.google.gmail import ROOT as GMAIL_ROOT
+from connectors.sandbox.google.gmail import Gmail
 from connectors.sandbox.google.groups import ContactGroups
 from connectors.sandbox.google.oauth import AUTHORIZE, REVOKE, TOKEN, TokenDesk, form_of
 from connectors.sandbox.google.paging import Pager
@@ -23,11 +26,24 @@ from connectors.sandbox.google.quotas import FULL_SYNCS, READS, WRITES, Quotas
 from connectors.sandbox.google.refusal import Refused
 from connectors.sandbox.google.store import Store
 from connectors.sandbox.google.switches import NAMES, Switches, changed
+from connectors.sandbox.google.tasks import Tasks
 from connectors.sandbox.wire import MOST_MASKED, Request, Response, masked, read_json
 
 LONGEST_URL = 16_384
 BUSY = {409: ("The operation was aborted.", "ABORTED"), 503: ("The service is currently unavailable.", "UNAVAILABLE")}
 NO_METHOD = Refused(404, "Method not found.", "NOT_FOUND")
+
+
+class Hand(Protocol):
+    """What people do with the records of some types."""
+
+    def find_id(self, object_type: str, text: str) -> int | None: ...
+    def count(self, object_type: str) -> int: ...
+    def all(self, object_type: str) -> list[dict[str, Any]]: ...
+    def get(self, object_type: str, id_: int) -> dict[str, Any] | None: ...
+    def create(self, object_type: str, values: Mapping[str, Any]) -> dict[str, Any]: ...
+    def update(self, object_type: str, id_: int, values: Mapping[str, Any]) -> dict[str, Any]: ...
+    def delete(self, object_type: str, id_: int) -> None: ...
 
 
 class GoogleSystem:
@@ -40,8 +56,15 @@ class GoogleSystem:
         self.quotas = Quotas(now=now)
         self.desk = TokenDesk(self.store, seed=seed)
         self.by_hand = ByHand(self.store)
+        self.mails: list[dict[str, Any]] = []  # what the real service would have sent to people
+        self.gmail = Gmail(self.store, self.quotas, self.mails.append)
+        self._hands: dict[str, Hand] = {**dict.fromkeys(OBJECTS, self.by_hand), "message": self.gmail.by_hand}
         self.base_url: Callable[[], str] = lambda: ""  # where we are served; the world says it
         self._pager = Pager(secrets.token_hex(4))
+        self.calendar = Calendar(self.store, self.quotas, self._pager, self.mails.append)
+        self.tasks = Tasks(self.store, self.quotas, self._pager)
+        self._services = (self.calendar, self.tasks)
+        self._hands |= {"event": self.calendar.by_hand, "task": self.tasks.by_hand}
         self._resources = (People(self.store, self._pager), ContactGroups(self.store, self._pager))
         self._in_flight: Counter[str] = Counter()  # mutations by user, until their answer is on its way
         self._begun = ""
@@ -52,28 +75,28 @@ class GoogleSystem:
         return self.desk.credentials(self.base_url())
 
     def objects(self) -> tuple[str, ...]:
-        return OBJECTS
+        return tuple(self._hands)
 
     def find_id(self, object_type: str, text: str) -> int | None:
-        return self.by_hand.find_id(object_type, text)
+        return self._hands[object_type].find_id(object_type, text)
 
     def count(self, object_type: str) -> int:
-        return self.by_hand.count(object_type)
+        return self._hands[object_type].count(object_type)
 
     def list_records(self, object_type: str) -> list[dict[str, Any]]:
-        return self.by_hand.all(object_type)
+        return self._hands[object_type].all(object_type)
 
     def get_record(self, object_type: str, id_: int) -> dict[str, Any] | None:
-        return self.by_hand.get(object_type, id_)
+        return self._hands[object_type].get(object_type, id_)
 
     def create_record(self, object_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        return self.by_hand.create(object_type, values)
+        return self._hands[object_type].create(object_type, values)
 
     def update_record(self, object_type: str, id_: int, values: Mapping[str, Any]) -> dict[str, Any]:
-        return self.by_hand.update(object_type, id_, values)
+        return self._hands[object_type].update(object_type, id_, values)
 
     def delete_record(self, object_type: str, id_: int) -> None:
-        self.by_hand.delete(object_type, id_)
+        self._hands[object_type].delete(object_type, id_)
 
     def expire_tokens(self) -> None:
         self.desk.expire()
@@ -104,6 +127,7 @@ class GoogleSystem:
             "switches": self.switches(),
             "sequence": self.store.sequence,
             "nonce": self._pager.nonce,
+            "mails": self.mails,
             "next_ids": {name: table.next_number for name, table in self.store.tables.items()},
         }
 
@@ -116,9 +140,10 @@ class GoogleSystem:
         self.store.switches = Switches(**{name: value for name, value in meta["switches"].items() if name in NAMES})
         for name, table in self.store.tables.items():
             self.store.restore(table, tables.get(name, {"rows": []})["rows"])
-            table.next_number = meta["next_ids"][name]
+            table.next_number = meta["next_ids"].get(name, table.next_number)  # none was kept before its service was played
         self.store.sequence = meta["sequence"]
         self._pager.nonce = meta["nonce"]
+        self.mails[:] = meta.get("mails", [])
         self.quotas.restore(meta["quotas"])
         self.desk.restore(meta["desk"], tables.get("token", {"rows": []})["rows"])
 
@@ -177,14 +202,34 @@ class GoogleSystem:
         if request.path in (AUTHORIZE, TOKEN, REVOKE):
             return self.desk.handle(request)
         try:
-            return self._answer(request, template)
+            return batch.answer(request, self._of_batch) if batch.is_batch(request) else self._answer(request, template)
         except Refused as refused:
-            return refusal_response(refused, template)
+            return refusal_response(refused, template, is_older=self.calendar.is_at(request.path))
+
+    def _of_batch(self, request: Request) -> Response:
+        """Answers one call of a batch, whose own calls come one after another."""
+        if batch.is_batch(request):
+            raise Refused(400, "A batch cannot hold a batch.", old_reason="badRequest")
+        touched = self._touched
+        response = self.handle(request)
+        self._touched = [*touched, *self._touched]
+        if (end := self.take_begun()) is not None:
+            end()
+        return response
 
     def _answer(self, request: Request, template: str) -> Response:
         token = self.desk.bearer(request.headers.get("authorization", ""))
         if token is None:
             raise refusal.unauthorized()
+        if request.path.startswith(f"{GMAIL_ROOT}/"):
+            mail_call = self.gmail.call(request, token)
+            self._touched = mail_call.touched
+            return self.gmail.answer(mail_call, request.path, template)
+        service = next((each for each in self._services if each.is_at(request.path)), None)
+        if service is not None:
+            call = service.call(request, token)
+            self._touched = call.touched
+            return service.answer(call, template)
         path, colon, verb = request.path.strip("/").rpartition(":")
         parts = tuple(unquote(part) for part in (path if colon else verb).split("/"))
         call = Call(

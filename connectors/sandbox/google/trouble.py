@@ -6,11 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.sandbox.google import refusal
+from connectors.sandbox.google import refusal, service
+from connectors.sandbox.google.calendar import ROOT as CALENDAR_ROOT
 from connectors.sandbox.google.calls import refusal as refusal_response
+from connectors.sandbox.google.gmail import ROOT as GMAIL_ROOT
+from connectors.sandbox.google.gmail import told
 from connectors.sandbox.google.oauth import REVOKE, TOKEN
 from connectors.sandbox.google.people import SERVICE
 from connectors.sandbox.google.refusal import Refused
+from connectors.sandbox.google.tasks import ROOT as TASKS_ROOT
 from connectors.sandbox.wire import Response
 
 GATEWAY = {502: "Bad Gateway", 504: "Gateway Timeout"}
@@ -56,6 +60,12 @@ def _of_status(status: int, options: Mapping[str, Any], path: str, template: str
         page = f"<!DOCTYPE html><html lang=en><title>Error {status} ({GATEWAY[status]})!!1</title><p><b>{status}.</b> That's an error."
         return Response(status, page.encode(), "text/html; charset=UTF-8", template=template)
     refused = _refused(status, code, message)
+    if path.startswith(f"{GMAIL_ROOT}/"):
+        return refusal_response(told(refused), template)
+    if path.startswith(f"{CALENDAR_ROOT}/"):
+        return refusal_response(service.told(refused), template, is_older=True)
+    if path.startswith(f"{TASKS_ROOT}/"):
+        return refusal_response(service.told(refused), template)
     return refusal_response(refused, template, is_older=bool(code) and not code.isupper())
 
 

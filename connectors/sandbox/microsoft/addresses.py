@@ -5,7 +5,8 @@ from __future__ import annotations
 from connectors.sandbox.microsoft.calls import segments
 
 ROOT = "/v1.0"
-COLLECTIONS = ("users", "contactFolders", "childFolders", "contacts", "mailFolders", "masterCategories")
+COLLECTIONS = ("users", "contactFolders", "childFolders", "contacts", "mailFolders", "masterCategories", "messages", "attachments",
+               "lists", "tasks", "linkedResources", "subscriptions", "events", "calendars")  # fmt: skip
 WELL_KNOWN = ("contacts", "deleteditems")
 _LOGIN = ("oauth2/v2.0/token", "oauth2/v2.0/authorize", "adminconsent", "v2.0/.well-known/openid-configuration")
 
@@ -27,16 +28,41 @@ def form_of(path: str) -> str:
     return "/".join([ROOT, *form]) if form else ROOT
 
 
+def _mail() -> list[str]:
+    message = "messages/{id}"
+    attachments = [f"{message}/attachments", f"{message}/attachments/{{id}}", f"{message}/attachments/{{id}}/$value"]
+    acts = [f"{message}/{act}" for act in ("$value", "move", "copy", "send", "permanentDelete")]
+    messages = ["messages", message, *acts, *attachments]
+    folders = ["mailFolders/{id}", "mailFolders/{id}/childFolders/{id}"]
+    within = ["childFolders", "move", "messages/delta", *messages]
+    return [*messages, "mailFolders", *folders, *(f"{folder}/{each}" for folder in folders for each in within)]
+
+
+def _tasks() -> list[str]:
+    tasks = "todo/lists/{id}/tasks"
+    linked = f"{tasks}/{{id}}/linkedResources"
+    return ["todo/lists", "todo/lists/delta", "todo/lists/{id}", tasks, f"{tasks}/delta", f"{tasks}/{{id}}", linked, f"{linked}/{{id}}"]
+
+
+def _events() -> list[str]:
+    acts = ("instances", "cancel", "accept", "decline", "tentativelyAccept", "permanentDelete")
+    own = ["events", "events/{id}", *(f"events/{{id}}/{act}" for act in acts), "calendarView", "calendarView/delta"]
+    below = [place + each for place in ("calendar", "calendars/{id}") for each in ("", *(f"/{one}" for one in own))]
+    return [*own, *below, "calendars"]
+
+
 def _known() -> frozenset[str]:
     known = [f"/{{tenant}}/{rest}" for rest in _LOGIN]
     box = f"{ROOT}/users/{{id}}"
     contacts = ["contacts", "contacts/delta", "contacts/{id}", "contacts/{id}/permanentDelete"]
-    rest = [*contacts, "contactFolders", "contactFolders/delta", "translateExchangeIds", "mailFolders/{id}"]
+    rest = [*contacts, "contactFolders", "contactFolders/delta", "translateExchangeIds", "sendMail", *_mail(), *_tasks(), *_events()]
     for folder in ("contactFolders/{id}", *(f"contactFolders/{name}" for name in WELL_KNOWN)):
         rest += [folder, f"{folder}/childFolders", f"{folder}/permanentDelete", *(f"{folder}/{each}" for each in contacts)]
         child = f"{folder}/childFolders/{{id}}"
         rest += [child, *(f"{child}/{each}" for each in contacts)]
     rest += ["outlook/masterCategories", "outlook/masterCategories/{id}"]
+    subscriptions = f"{ROOT}/subscriptions"
+    known += [subscriptions, f"{subscriptions}/{{id}}", f"{subscriptions}/{{id}}/reauthorize"]
     known += [f"{ROOT}/$batch", f"{ROOT}/users", box, f"{ROOT}/me", *(f"{box}/{each}" for each in rest)]
     return frozenset([*known, *(f"{ROOT}/me/{each}" for each in rest)])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,8 @@ def _shown(id_: str, answer: Answer) -> dict[str, Any]:
     if answer.body is not None:
         headers["Content-Type"] = "application/json" if isinstance(answer.body, dict) else answer.content_type
     told: dict[str, Any] = {"id": id_, "status": answer.status, "headers": headers}
-    return told if answer.body is None else {**told, "body": answer.body}
+    body = base64.b64encode(answer.body).decode() if isinstance(answer.body, bytes) else answer.body  # a file is told in base64
+    return told if body is None else {**told, "body": body}
 
 
 def _read(call: Call) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -115,16 +115,28 @@ class Call:
         return data
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What others have to be asked before a call can be answered, outside the world's lock; `then` makes the answer of what they
+    say, and may raise Refused."""
+
+    ask: Callable[[], Any]
+    then: Callable[[Any], Answer]
+
+
 @dataclass(slots=True)
 class Answer:
-    """What a call is answered. `body` is JSON data, or a text for a page; None: no body."""
+    """What a call is answered. `body` is JSON data, a text for a page, or the bytes of a file; None: no body."""
 
     status: int
     body: Any = None
     headers: list[tuple[str, str]] = field(default_factory=list)
     content_type: str = JSON
+    errand: Errand | None = None  # stands in for all else until it is run
 
     def response(self, template: str) -> Response:
+        if isinstance(self.body, bytes):
+            return Response(self.status, self.body, self.content_type, list(self.headers), template)
         text = self.body if isinstance(self.body, str) and self.content_type != JSON else json.dumps(self.body)
         return Response(self.status, b"" if self.body is None else text.encode(), self.content_type, list(self.headers), template)
 

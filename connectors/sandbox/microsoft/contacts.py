@@ -48,6 +48,8 @@ class Contacts:
         found = ids.read(self._store.key, text)
         if found is None or found.kind == ids.FOLDER:
             raise malformed_id()
+        if found.kind not in (ids.ITEM, ids.IMMUTABLE):
+            raise no_item()
         row = self._store.contacts.get(found.number)
         if row is None or found.mailbox != mailbox["n"] or (found.kind == ids.ITEM and found.moves != row["moves"]):
             raise no_item()
@@ -133,13 +135,13 @@ class Contacts:
     def _some(self, node: filters.Some) -> filters.Test:
         name = node.collection
         if name == "emailAddresses" and node.within is not None:
-            test = filters.compiled(node.within, _email_test, _no_lambda)
+            test = filters.compiled(node.within, _email_test, no_lambda)
             return lambda row: any(test(each) for each in row["values"].get(name, ()))
         if name == "categories" and node.within is not None and self._store.switches.filters_categories:
-            test = filters.compiled(node.within, _category_test, _no_lambda)
+            test = filters.compiled(node.within, category_test, no_lambda)
             return lambda row: any(test(each) for each in row["values"].get(name, ()))
         if name == "singleValueExtendedProperties" and node.within is not None:
-            test = filters.compiled(node.within, _property_test, _no_lambda)
+            test = filters.compiled(node.within, property_test, no_lambda)
             return lambda row: any(test(each) for each in row["extended"].items())
         raise filters.unsupported(f"{name}/any")
 
@@ -217,7 +219,7 @@ def _is_by_property(node: filters.Node | None) -> bool:
     return isinstance(node, filters.Some) and node.collection == "singleValueExtendedProperties"
 
 
-def _no_lambda(node: filters.Some) -> filters.Test:
+def no_lambda(node: filters.Some) -> filters.Test:
     raise filters.unsupported(f"{node.collection}/any")
 
 
@@ -227,13 +229,13 @@ def _email_test(node: filters.Compare) -> filters.Test:
     return lambda email: filters.holds("eq", email.get("address"), node.value)
 
 
-def _category_test(node: filters.Compare) -> filters.Test:
+def category_test(node: filters.Compare) -> filters.Test:
     if (node.path, node.op) != ("", "eq"):
         raise filters.unsupported(f"categories {node.path} {node.op}")
     return lambda name: filters.holds("eq", name, node.value)
 
 
-def _property_test(node: filters.Compare) -> filters.Test:
+def property_test(node: filters.Compare) -> filters.Test:
     if node.path == "id" and node.op == "eq":
         wanted = read_property_id(node.value)
         return lambda item: bool(item[0] == wanted)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import shake_256
+from itertools import islice
 from typing import Any
 from zlib import crc32
 
@@ -21,7 +22,8 @@ from connectors.sandbox.microsoft.calls import MOST_ROWS, Answer, Call
 from connectors.sandbox.microsoft.contacts import LISTED, Contacts
 from connectors.sandbox.microsoft.query import View, link, read_select
 from connectors.sandbox.microsoft.refusal import Refused, bad_request
-from connectors.sandbox.microsoft.store import CHANGED, REMOVED, Store
+from connectors.sandbox.microsoft.store import Store
+from connectors.sandbox.microsoft.streams import CHANGED, REMOVED
 from connectors.sandbox.microsoft.table import Row
 from connectors.sandbox.wire import read_id, read_json
 
@@ -29,6 +31,7 @@ OPTIONS = ("$skiptoken", "$deltatoken")
 Key = tuple[int, int, int]  # where an event stands in its round; pages end behind one
 Event = tuple[Key, int, int]  # and what it is: CHANGED or REMOVED, and the number of what did
 Show = Callable[[Row], dict[str, Any]]
+Keep = Callable[[Row], bool]
 _FIRST_KEY: Key = (-1, 0, 0)
 _FORMS = {
     "gone": (410, "SyncStateNotFound"),
@@ -41,7 +44,8 @@ _FORMS = {
 @dataclass(frozen=True, slots=True)
 class Round:
     """What a token says. `since` None: a first round, of all there is; `mode` holds r, d and s for replays, duplicates and
-    shuffling; `at` is the key of what the last page ended with."""
+    shuffling; `options` what its first call asked for besides, and under names with `_` what was found for it; `at` is the
+    key of what the last page ended with."""
 
     stream: str
     since: int | None
@@ -51,6 +55,7 @@ class Round:
     select: list[str] | None
     epoch: int
     issued: float
+    options: dict[str, str] = field(default_factory=dict)
     at: Key = _FIRST_KEY
 
 
@@ -64,7 +69,7 @@ class Delta:
     def contacts(self, call: Call, stream: str, contacts: Contacts) -> Answer:
         """Answers a delta call of a folder's contacts."""
         asked = read_select(call.parameters.get("$select"), LISTED, "contact")
-        told = self._round(call, stream, asked)
+        told = self.round(call, stream, asked)
         view = View(tuple(told.select) if told.select is not None else None)
         call.note.fields = view.fields
 
@@ -72,44 +77,58 @@ class Delta:
             contacts.note(call, row)
             return contacts.shown(row, view, is_immutable=call.is_immutable)
 
-        return self._page(call, told, show, type_="contact")
+        return self.page(call, told, show, type_="contact")
 
     def answer(self, call: Call, stream: str, select: tuple[str, ...] | None, show: Show, *, type_: str) -> Answer:
         """Answers a delta call of things that are shown by a function."""
-        return self._page(call, self._round(call, stream, select), show, type_=type_)
+        return self.page(call, self.round(call, stream, select), show, type_=type_)
 
     # --- tokens -------------------------------------------------------------------------------------------------------------
-    def _round(self, call: Call, stream: str, select: tuple[str, ...] | None) -> Round:
-        """Returns the round that a call begins or goes on with. Raises Refused for options that rounds do not take, and for a
-        token that is dead or none."""
+    def round(
+        self,
+        call: Call,
+        stream: str,
+        select: tuple[str, ...] | None = None,
+        *,
+        options: Mapping[str, str] | None = None,
+        allowed: Sequence[str] = ("$select",),
+    ) -> Round:
+        """Returns the round that a call begins or goes on with; `options` are those of one that begins. Raises Refused for
+        options that are not `allowed`, and for a token that is dead or none."""
         given = call.parameters
-        if "$expand" in given:
+        if "$expand" in given and "$expand" not in allowed:
             raise Refused(500, "ErrorInternalServerError", "An internal server error occurred. The operation failed.")
         token = next((given[name] for name in OPTIONS if name in given), None)
         if token is None:
-            if refused := [name for name in given if name.startswith("$") and name != "$select"]:
+            if refused := [name for name in given if name.startswith("$") and name not in allowed]:
                 told = "The following parameters are not supported with change tracking over this resource:"
                 raise bad_request(f"{told} '{', '.join(refused)}'.", "ErrorInvalidUrlQuery")
-            return self._opened(stream, None, list(select) if select is not None else None)
+            return self._opened(stream, None, list(select) if select is not None else None, options or {})
         present = self.read(token)
         if present is None or present.stream != stream:
             raise bad_request("The sync state is invalid.", "syncStateInvalid")
-        if self._is_dead(present):
+        if self.is_past(present.epoch, present.issued):
             raise self.dead(call, self._store.switches.delta_expired_form)
         if "$deltatoken" in given:
-            return self._opened(stream, present.until, present.select)
+            return self._opened(stream, present.until, present.select, present.options)
         return present
 
-    def _opened(self, stream: str, since: int | None, select: list[str] | None) -> Round:
+    def _opened(self, stream: str, since: int | None, select: list[str] | None, options: Mapping[str, str]) -> Round:
+        number, mode = self.opened()
+        until, epoch, issued = self._store.sequence, self._store.epoch, self._now().timestamp()
+        return Round(stream, since, until, number, mode, select, epoch, issued, dict(options))
+
+    def opened(self) -> tuple[int, str]:
+        """Returns the number of a new round, of whatever kind, and its mode."""
         switches = self._store.switches
         self.rounds += 1
         wanted = (("r", switches.delta_replays), ("d", switches.delta_duplicates), ("s", switches.delta_shuffles))
-        mode = "".join(letter for letter, is_on in wanted if is_on)
-        return Round(stream, since, self._store.sequence, self.rounds, mode, select, self._store.epoch, self._now().timestamp())
+        return self.rounds, "".join(letter for letter, is_on in wanted if is_on)
 
-    def _is_dead(self, told: Round) -> bool:
+    def is_past(self, epoch: int, issued: float) -> bool:
+        """Tells whether a token of this epoch, issued then, is dead."""
         seconds = self._store.switches.delta_token_seconds
-        return told.epoch != self._store.epoch or (seconds is not None and self._now().timestamp() - told.issued > seconds)
+        return epoch != self._store.epoch or (seconds is not None and self._now().timestamp() - issued > seconds)
 
     def dead(self, call: Call, form: str) -> Refused:
         """Returns the refusal of a dead token in one of the forms that are seen; one says where to begin anew."""
@@ -120,7 +139,8 @@ class Delta:
     def _start(self, call: Call) -> str:
         told = self.read(call.parameters.get("$skiptoken") or call.parameters.get("$deltatoken") or "")
         select = {"$select": ",".join(told.select)} if told is not None and told.select else {}
-        return link(call, select, without=OPTIONS)
+        options = {} if told is None else {name: text for name, text in told.options.items() if not name.startswith("_")}
+        return link(call, {**select, **options}, without=OPTIONS)
 
     def written(self, told: Round) -> str:
         raw = json.dumps(list(asdict(told).values()), separators=(",", ":")).encode()
@@ -142,13 +162,16 @@ class Delta:
         return shake_256(f"{self._store.key} delta".encode() + raw).digest(12)
 
     # --- one page -----------------------------------------------------------------------------------------------------------
-    def _page(self, call: Call, told: Round, show: Show, *, type_: str) -> Answer:
+    def page(
+        self, call: Call, told: Round, show: Show, *, type_: str, keep: Keep = lambda row: True, is_removal_told: bool = True
+    ) -> Answer:
+        """Answers one page of a round: of what changed only what is to be kept."""
         wanted = read_id(call.prefers.get("odata.maxpagesize", ""))
-        size = min(wanted or self._store.switches.page_size, MOST_ROWS)
-        events = self._events(told, size + 1)
+        size = min(wanted or int(told.options.get("$top", self._store.switches.page_size)), MOST_ROWS)
+        events = self._events(told, size + 1, self._wanted(told.stream, keep, is_removal_told=is_removal_told))
         shown = [self._shown(call, told.stream, event, show, type_) for event in events[:size]]
         body: dict[str, Any] = {"@odata.context": f"{call.root}/$metadata#Collection({type_})"}
-        without = (*OPTIONS, "$select")
+        without = (*OPTIONS, "$select", *told.options)
         if len(events) > size:
             token = self.written(replace(told, at=events[size - 1][0], issued=self._now().timestamp()))
             body["@odata.nextLink"] = link(call, {"$skiptoken": token}, without=without)
@@ -169,16 +192,27 @@ class Delta:
         return {**told, "id": self._store.removed_id(removal, is_immutable=call.is_immutable), "@removed": {"reason": reason}}
 
     # --- what is in a round ---------------------------------------------------------------------------------------------------
-    def _events(self, told: Round, most: int) -> list[Event]:
+    def _wanted(self, stream: str, keep: Keep, *, is_removal_told: bool) -> Callable[[Event], bool]:
+        """Returns what tells whether an event is told."""
+
+        def is_wanted(event: Event) -> bool:
+            row = self._store.member(stream, event[2]) if event[1] == CHANGED else None
+            return is_removal_told if event[1] == REMOVED else row is not None and keep(row)
+
+        return is_wanted
+
+    def _events(self, told: Round, most: int, is_wanted: Callable[[Event], bool]) -> list[Event]:
         """Returns the events of a round that come behind its last page, in their order, as many as a page may need."""
         if told.mode:
-            return sorted(event for event in self._mixed(told) if event[0] > told.at)[:most]
+            return sorted(event for event in self._mixed(told) if event[0] > told.at and is_wanted(event))[:most]
         if told.since is None:
             members = self._store.members.get(told.stream, [])
             begin = 0 if told.at == _FIRST_KEY else bisect_right(members, told.at[1])
-            return [((1, number, 0), CHANGED, number) for number in members[begin : begin + most]]
+            all_: Iterable[Event] = (((1, number, 0), CHANGED, number) for number in islice(members, begin, None))
+            return list(islice(filter(is_wanted, all_), most))
         behind = told.since if told.at == _FIRST_KEY else told.at[1]
-        return [((1, at, 0), kind, n) for at, kind, n in self._news(told, behind)][:most]
+        news: Iterable[Event] = (((1, at, 0), kind, n) for at, kind, n in self._news(told, behind))
+        return list(islice(filter(is_wanted, news), most))
 
     def _news(self, told: Round, behind: int) -> Iterable[tuple[int, int, int]]:
         """Yields what the journal tells behind a number and up to the beginning of the round; of an item only its last change,

@@ -14,8 +14,6 @@ from connectors.sandbox.microsoft.store import BIN, CONTACTS, OWN, ROOT, Store, 
 from connectors.sandbox.microsoft.table import Row
 
 PROPERTIES = ("id", "displayName", "parentFolderId")
-MAIL_PROPERTIES = (*PROPERTIES, "childFolderCount", "unreadItemCount", "totalItemCount", "isHidden")
-MAIL_READ = ("Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite")
 
 
 class Folders:
@@ -146,23 +144,6 @@ class Folders:
         own = {"id": self._store.folder_id(row), "displayName": row["displayName"]}
         own["parentFolderId"] = self._store.folder_id(parent) if parent else None
         return {name: value for name, value in own.items() if select is None or name == "id" or name in select}
-
-    # --- the one mail folder that contacts come to ------------------------------------------------------------------------------
-    def mail_folders(self, call: Call, mailbox: Row, rest: list[str]) -> Answer:
-        """Answers `/mailFolders/deleteditems` by name or id; the other mail folders are not played yet."""
-        call.need(*MAIL_READ)
-        bin_ = self._store.special(mailbox["n"], BIN)
-        if len(rest) != 1:
-            raise no_segment("mailFolders")
-        call.allow("GET")
-        if rest[0].lower() != "deleteditems" and self._store.folder_by_id(rest[0]) != bin_:
-            raise no_item()
-        select = read_select(call.parameters.get("$select"), MAIL_PROPERTIES, "mailFolder")
-        own = self.shown(bin_, None)
-        own["childFolderCount"] = len(self._store.children(bin_))
-        own.update({"unreadItemCount": 0, "totalItemCount": len(self._store.members.get(contacts_of(bin_["n"]), ())), "isHidden": False})
-        chosen = {name: value for name, value in own.items() if select is None or name == "id" or name in select}
-        return Answer(200, {"@odata.context": f"{call.root}/$metadata#mailFolders/$entity", **chosen})
 
 
 def _no_lambda(node: filters.Some) -> filters.Test:

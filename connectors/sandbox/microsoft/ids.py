@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from hashlib import shake_256
 
 FOLDER, ITEM, IMMUTABLE = 1, 2, 3
-_PREFIXES = {FOLDER: "AAMkAF", ITEM: "AAMkAD", IMMUTABLE: "AAkALg"}
+CALENDAR, EVENT, IMMUTABLE_EVENT = 11, 12, 13  # of an occurrence, `moves` is the day of its place in the series
+MAIL_FOLDER, MESSAGE, IMMUTABLE_MESSAGE, ATTACHMENT = 21, 22, 23, 24
+TASK_LIST, TASK, IMMUTABLE_TASK = 31, 32, 33
+_PREFIXES = {FOLDER: "AAMkAF", ITEM: "AAMkAD", IMMUTABLE: "AAkALg", CALENDAR: "AAMkAC", EVENT: "AAMkAG", IMMUTABLE_EVENT: "AAkALh"}
+_PREFIXES |= {MAIL_FOLDER: "AAMkAE", MESSAGE: "AAMkAH", IMMUTABLE_MESSAGE: "AAkALi", ATTACHMENT: "AAMkAK"}
+_PREFIXES |= {TASK_LIST: "AAMkAI", TASK: "AAMkAJ", IMMUTABLE_TASK: "AAkALj"}
 _KINDS = {prefix: kind for kind, prefix in _PREFIXES.items()}
 _NUMBERS = struct.Struct(">BIIQ")
 _DIGEST_BYTES = 72  # makes ids as long as real ones, with a '=' at their end

@@ -13,24 +13,27 @@ from connectors.sandbox.microsoft import ids, schema
 from connectors.sandbox.microsoft.categories import COLORS, Categories
 from connectors.sandbox.microsoft.contacts import Contacts
 from connectors.sandbox.microsoft.extended import FRIENDLY, read_property_id
+from connectors.sandbox.microsoft.mail_and_tasks import ByHand
 from connectors.sandbox.microsoft.query import View
 from connectors.sandbox.microsoft.store import BIN, CONTACTS, OWN, ROOT, Store, contacts_of
 from connectors.sandbox.microsoft.table import Row
 from connectors.sandbox.microsoft.users import PROPERTIES, STATES, TEXTS
 from connectors.sandbox.wire import read_id
 
-OBJECTS = ("contact", "contactFolder", "user", "outlookCategory")
+OBJECTS = ("contact", "contactFolder", "user", "outlookCategory", "message", "task", "event")
 _FOREIGN = ("id", "immutableId", "@odata.etag", "parentFolderId", *schema.READ_ONLY)  # of a row as it was read: not written
 
 
 class People:
     """Reads and writes rows as people see them. Raises ValueError, with a sentence, and Refused for what Outlook refuses too."""
 
-    def __init__(self, store: Store, contacts: Contacts, categories: Categories) -> None:
-        self._store, self._contacts, self._categories = store, contacts, categories
+    def __init__(self, store: Store, contacts: Contacts, categories: Categories, others: Mapping[str, ByHand]) -> None:
+        self._store, self._contacts, self._categories, self._others = store, contacts, categories, others
 
     def find(self, object_type: str, text: str) -> int | None:
         """Returns the number of what an id names: present or former, immutable, an address, or the number itself."""
+        if object_type in self._others:
+            return self._others[object_type].find(text)
         rows = self._store.tables[object_type].rows
         if object_type == "user" and (user := self._store.user(text)) is not None:
             return int(user["n"])
@@ -40,12 +43,15 @@ class People:
         named = ids.read(self._store.key, text)
         is_folder = object_type == "contactFolder"
         if named is not None:
-            return named.number if (named.kind == ids.FOLDER) == is_folder and named.number in rows else None
+            kinds = (ids.FOLDER,) if is_folder else (ids.ITEM, ids.IMMUTABLE)
+            return named.number if named.kind in kinds and named.number in rows else None
         number = read_id(text)
         return number if number in rows else None
 
     def shown(self, object_type: str, row: Row) -> dict[str, Any]:
         """Returns a row as the control port tells it."""
+        if object_type in self._others:
+            return self._others[object_type].shown(row)
         if object_type == "user":
             told = {"id": row["id"], **{name: row.get(name) for name in TEXTS}}
             return {**told, "accountEnabled": row["accountEnabled"], "state": row["state"]}
@@ -73,6 +79,8 @@ class People:
 
     # --- contacts -------------------------------------------------------------------------------------------------------------
     def create(self, object_type: str, values: Mapping[str, Any]) -> Row:
+        if object_type in self._others:
+            return self._others[object_type].create(values)
         given = dict(values)
         if object_type == "user":
             return self._store.add_user(_user({"accountEnabled": True, "state": "ok", "userType": "Member"}, given))
@@ -90,6 +98,8 @@ class People:
         return self._store.add_folder(parent, _folder_name(given), may_repeat=True)
 
     def update(self, object_type: str, row: Row, values: Mapping[str, Any]) -> Row:
+        if object_type in self._others:
+            return self._others[object_type].update(row, values)
         given = dict(values)
         if object_type == "user":
             return self._store.change_user(row, _user(row, given))
@@ -108,7 +118,9 @@ class People:
         return self._contacts.change(row, self._body(given), **moved)
 
     def delete(self, object_type: str, row: Row) -> None:
-        if object_type == "user":
+        if object_type in self._others:
+            self._others[object_type].delete(row)
+        elif object_type == "user":
             self._store.remove_user(row)
         elif object_type == "outlookCategory":
             self._store.tables["outlookCategory"].remove(row["n"])

@@ -1,26 +1,25 @@
 """The mailboxes of the played tenant: users, their folders, contacts and categories, and what left which folder when.
 
-Every change takes the next number of one sequence. A stream is what a delta round is about, the contacts of a folder or the
-folders of a mailbox; its journal tells in the order of that sequence what entered, changed or left.
+What delta rounds tell of them stands in streams.py.
 """
 
 from __future__ import annotations
 
 import heapq
-from bisect import bisect_left, bisect_right, insort
+from bisect import insort
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from connectors.sandbox.microsoft import ids
 from connectors.sandbox.microsoft.refusal import Refused, bad_request
-from connectors.sandbox.microsoft.switches import Switches
-from connectors.sandbox.microsoft.table import Row, Table
+from connectors.sandbox.microsoft.streams import REMOVED, Streams
+from connectors.sandbox.microsoft.table import Row
 
 ROOT, CONTACTS, BIN, OWN = "root", "contacts", "bin", ""  # what a folder is
 SPECIAL_NAMES = {ROOT: "Top of Information Store", CONTACTS: "Contacts", BIN: "Deleted Items"}
-CHANGED, REMOVED = 0, 1  # what a journal's entry tells
-TABLES = ("user", "contactFolder", "contact", "outlookCategory", "removal")
+TABLES = ("user", "contactFolder", "contact", "outlookCategory", "removal", "event", "eventChange", "sentMail", "mailFolder", "message",
+          "attachment", "taskList", "task", "subscription")  # fmt: skip
 
 
 def contacts_of(folder: int) -> str:
@@ -32,24 +31,24 @@ def folders_of(mailbox: int) -> str:
     return f"folders:{mailbox}"
 
 
-class Store:
+class Store(Streams):
     """All rows, and the indexes over them that are made anew after a restart."""
 
     def __init__(self, *, now: Callable[[], datetime], seed: int) -> None:
+        super().__init__(TABLES)
         self._now = now
         self.key = f"graph {seed}"
-        self.switches = Switches()
-        self.sequence = 0
         self.epoch = 0  # delta tokens of another one are dead
-        self.tables = {name: Table() for name in TABLES}
+        self.furnish: list[Callable[[Row], None]] = []  # makes what is in every mailbox from the start, where it is not there yet
+        self.settling: list[Callable[[], None]] = []  # what changes by itself when time goes by, elsewhere
+        self.reindex: list[Callable[[], None]] = []  # the indexes of others that are made anew when ours are
         self._clear()
 
     def _clear(self) -> None:
         self._users: dict[str, int] = {}
         self._special: dict[tuple[int, str], int] = {}
         self._own: dict[int, list[int]] = {}  # folders of a mailbox
-        self.members: dict[str, list[int]] = {}  # what is in a stream now, in order of creation
-        self.journals: dict[str, list[tuple[int, int, int]]] = {}  # (sequence, CHANGED or REMOVED, number of contact or removal)
+        self.forget_streams()
         self._settling: list[tuple[float, int]] = []
 
     @property
@@ -71,9 +70,16 @@ class Store:
     def stamp(self) -> str:
         return f"{self._now():%Y-%m-%dT%H:%M:%SZ}"
 
-    def _next(self) -> int:
-        self.sequence += 1
-        return self.sequence
+    # --- mail that goes out -----------------------------------------------------------------------------------------------
+    def send(self, kind: str, *, mailbox: str, to: list[str], subject: str) -> None:
+        """Notes a mail that the server sends for a mailbox: its kind, the addresses of who gets it, and when."""
+        table = self.tables["sentMail"]
+        mail = {"system": "microsoft", "mailbox": mailbox, "kind": kind, "to": to, "subject": subject, "at": self.stamp()}
+        table.put({"n": table.next_number, "mailbox": 0, "mail": mail})
+
+    def mails(self) -> list[dict[str, Any]]:
+        """Returns all mails that went out, the oldest first."""
+        return [row["mail"] for row in self.tables["sentMail"].rows.values()]
 
     # --- users ----------------------------------------------------------------------------------------------------------
     def user(self, text: str) -> Row | None:
@@ -92,6 +98,8 @@ class Store:
             parent = 0 if kind == ROOT else self._special[number, ROOT]
             self._put_folder({"n": self.tables["contactFolder"].next_number, "mailbox": number, "parent": parent, "kind": kind},
                              SPECIAL_NAMES[kind])  # fmt: skip
+        for furnish in self.furnish:
+            furnish(row)
         return row
 
     def change_user(self, row: Row, values: Mapping[str, Any]) -> Row:
@@ -167,13 +175,13 @@ class Store:
         return self._put_folder(new, name)
 
     def _put_folder(self, row: Row, name: str) -> Row:
-        new = {**row, "displayName": name, "seq": self._next()}
+        new = {**row, "displayName": name, "seq": self.next_sequence()}
         is_new = row["n"] not in self.folders
         self.tables["contactFolder"].put(new)
         if is_new:
             self._index_folder(new)
         if new["kind"] == OWN and not self.is_in_bin(new):
-            self._tell(folders_of(new["mailbox"]), new["n"], new["seq"])
+            self.tell(folders_of(new["mailbox"]), new["n"], new["seq"])
         return new
 
     def rename_folder(self, row: Row, name: str, *, may_repeat: bool = False) -> Row:
@@ -195,9 +203,9 @@ class Store:
             bin_ = self.special(row["mailbox"], BIN)
             if self.switches.equal_folder_in_bin_refuses:
                 self._clash(bin_, row["displayName"])
-            self.tables["contactFolder"].put({**row, "parent": bin_["n"], "seq": self._next()})
+            self.tables["contactFolder"].put({**row, "parent": bin_["n"], "seq": self.next_sequence()})
         for gone in () if within else self._with_descendants(row):
-            self._left(folders_of(gone["mailbox"]), gone["mailbox"], gone["n"], 0)
+            self.left(folders_of(gone["mailbox"]), gone["mailbox"], gone["n"], 0)
 
     def _with_descendants(self, row: Row) -> list[Row]:
         return [row, *(each for child in self.children(row) for each in self._with_descendants(child))]
@@ -207,6 +215,8 @@ class Store:
         return self._id(row["mailbox"], row["n"], row["moves"], is_immutable=is_immutable)
 
     def removed_id(self, removal: Row, *, is_immutable: bool) -> str:
+        if (kind := self.kinds.get(removal["stream"].partition(":")[0])) is not None:
+            return kind.removed_id(removal, is_immutable)
         if removal["stream"].startswith("folders:"):
             return ids.make(self.key, ids.FOLDER, mailbox=removal["mailbox"], number=removal["item"])
         return self._id(removal["mailbox"], removal["item"], removal["moves"], is_immutable=is_immutable)
@@ -223,7 +233,7 @@ class Store:
         at = self.stamp()
         number = self.tables["contact"].next_number
         row = {"n": number, "mailbox": folder["mailbox"], "folder": folder["n"], "moves": 0, "version": 1, "created": at,
-               "modified": at, "values": dict(values), "extended": dict(extended), "seq": self._next()}  # fmt: skip
+               "modified": at, "values": dict(values), "extended": dict(extended), "seq": self.next_sequence()}  # fmt: skip
         if self.switches.settle_seconds:
             row["settles_at"] = self._now().timestamp() + self.switches.settle_seconds
             heapq.heappush(self._settling, (row["settles_at"], number))
@@ -237,12 +247,12 @@ class Store:
         if new["folder"] != row["folder"]:
             new["moves"] = row["moves"] + 1
             self._leave(row)
-        new["seq"] = self._next()
+        new["seq"] = self.next_sequence()
         self.tables["contact"].put(new)
         if new["folder"] != row["folder"]:
             self._enter(new)
         else:
-            self._tell_only(contacts_of(new["folder"]), new["n"], new["seq"])
+            self.tell_only(contacts_of(new["folder"]), new["n"], new["seq"])
         return new
 
     def remove_contact(self, row: Row) -> None:
@@ -251,10 +261,10 @@ class Store:
         self.tables["contact"].remove(row["n"])
 
     def _enter(self, row: Row) -> None:
-        self._tell(contacts_of(row["folder"]), row["n"], row["seq"])
+        self.tell(contacts_of(row["folder"]), row["n"], row["seq"])
 
     def _leave(self, row: Row, *, for_good: bool = False) -> None:
-        self._left(contacts_of(row["folder"]), row["mailbox"], row["n"], row["moves"], for_good=for_good)
+        self.left(contacts_of(row["folder"]), row["mailbox"], row["n"], row["moves"], for_good=for_good)
 
     def settle(self) -> None:
         """Gives contacts that were created a while ago the other change key that they get by themselves."""
@@ -264,41 +274,8 @@ class Store:
             row = self.contacts.get(number)
             if row is not None and row.get("settles_at") == at:
                 self.change_contact({k: v for k, v in row.items() if k != "settles_at"})
-
-    # --- streams ----------------------------------------------------------------------------------------------------------
-    def _tell(self, stream: str, number: int, sequence: int) -> None:
-        """Notes that something entered a stream, or changed there."""
-        members = self.members.setdefault(stream, [])
-        at = bisect_left(members, number)
-        if at == len(members) or members[at] != number:
-            members.insert(at, number)
-        self._tell_only(stream, number, sequence)
-
-    def _tell_only(self, stream: str, number: int, sequence: int) -> None:
-        self.journals.setdefault(stream, []).append((sequence, CHANGED, number))
-
-    def _left(self, stream: str, mailbox: int, number: int, moves: int, *, for_good: bool = False) -> None:
-        members = self.members[stream]
-        del members[bisect_left(members, number)]
-        if not members and self.switches.delta_hides_last_removal:
-            return
-        sequence = self._next()
-        removal = {"n": sequence, "stream": stream, "mailbox": mailbox, "item": number, "moves": moves, "for_good": for_good}
-        self.tables["removal"].put(removal)
-        self.journals.setdefault(stream, []).append((sequence, REMOVED, sequence))
-
-    def journal(self, stream: str, behind: int, until: int) -> list[tuple[int, int, int]]:
-        """Returns the entries of a journal whose sequence lies behind one number and not behind another."""
-        entries = self.journals.get(stream, [])
-        return entries[bisect_right(entries, (behind, 9, 0)) : bisect_right(entries, (until, 9, 0))]
-
-    def member(self, stream: str, number: int) -> Row | None:
-        """Returns the contact or folder with this number, None when it is not in the stream now."""
-        members = self.members.get(stream, [])
-        at = bisect_left(members, number)
-        if at == len(members) or members[at] != number:
-            return None
-        return (self.folders if stream.startswith("folders:") else self.contacts)[number]
+        for settle in self.settling:
+            settle()
 
     # --- over a restart ---------------------------------------------------------------------------------------------------
     def restore(self, tables: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
@@ -328,8 +305,11 @@ class Store:
         entries = [(each["seq"], folders_of(each["mailbox"]), each["n"]) for each in self.folders.values()
                    if each["kind"] == OWN and not self.is_in_bin(each)]  # fmt: skip
         entries += [(each["seq"], contacts_of(each["folder"]), each["n"]) for each in self.contacts.values()]
+        for kind in self.kinds.values():
+            rows = self.tables[kind.table].rows.values()
+            entries += [(row["seq"], stream, row["n"]) for row in rows if (stream := kind.stream_of(row)) is not None]
         for sequence, stream, number in sorted(entries):
-            self._tell_only(stream, number, sequence)
+            self.tell_only(stream, number, sequence)
             self.members.setdefault(stream, []).append(number)
         for removal in self.tables["removal"].rows.values():
             self.journals.setdefault(removal["stream"], []).append((removal["n"], REMOVED, removal["n"]))
@@ -337,6 +317,11 @@ class Store:
             self.members.setdefault(stream, []).sort()
             self.journals.setdefault(stream, []).sort()
         self._settling = sorted((each["settles_at"], each["n"]) for each in self.contacts.values() if "settles_at" in each)
+        for reindex in self.reindex:
+            reindex()
+        for user in self.users.values():
+            for furnish in self.furnish:
+                furnish(user)
 
 
 def _names(row: Row) -> set[str]:

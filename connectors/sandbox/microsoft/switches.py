@@ -11,9 +11,10 @@ from connectors.sandbox.switch_checks import Check
 
 PERMISSIONS = (
     "Contacts.ReadWrite", "Contacts.Read", "Calendars.ReadWrite", "Calendars.Read", "Mail.ReadWrite", "Mail.Read", "Mail.ReadBasic",
-    "MailboxSettings.ReadWrite", "MailboxSettings.Read", "Tasks.ReadWrite.All", "Tasks.Read.All", "User.Read.All", "Directory.Read.All",
+    "Mail.Send", "MailboxSettings.ReadWrite", "MailboxSettings.Read", "Tasks.ReadWrite.All", "Tasks.Read.All", "User.Read.All",
+    "Directory.Read.All",
 )  # fmt: skip
-GRANTED = "Contacts.ReadWrite Calendars.ReadWrite Mail.ReadWrite MailboxSettings.ReadWrite Tasks.ReadWrite.All User.Read.All"
+GRANTED = "Contacts.ReadWrite Calendars.ReadWrite Mail.ReadWrite Mail.Send MailboxSettings.ReadWrite Tasks.ReadWrite.All User.Read.All"
 FORMS = ("gone", "gone_with_location", "not_found", "bad_request")  # how a dead sync state is answered
 LONGEST = 100 * 365 * 86400
 
@@ -43,7 +44,14 @@ class Switches:
     delta_token_seconds: int | None = None  # how long tokens live; None: for ever
     delta_expired_form: str = "gone"  # how a dead token is answered: one of FORMS
     removed_reason: str = "deleted"  # of what is in the bin or another folder: deleted, or changed
+    # change notifications
+    notices_repeat_percent: int = 0  # of the bodies that come twice
+    notices_drop_percent: int = 0  # of the notices that never come
+    notices_shuffle: bool = False  # they are held back until eight wait, and come in any order
+    notices_drop_when_slow: bool = False  # none to an address that was slow or failed too often within ten minutes
+    renewal_validates: bool = False  # a renewal asks the address anew whether it wants notifications
     # where the reference is silent or unconfirmed
+    todo_list_names_repeat: bool = True  # or a second list of a name is refused
     honours_if_match: bool = True
     parent_folder_patch: str = "ignore"  # or refuse
     address_patch: str = "replace"  # or merge: the parts of an address that a PATCH does not name
@@ -57,6 +65,11 @@ class Switches:
     equal_folder_in_bin_refuses: bool = False  # reported: deleting fails while a folder of the same name lies in the bin
     bin_as_contact_folder: bool = False  # /contactFolders/deleteditems answers
     duplicate_category_status: int = 409  # or 400
+    all_day_floats: bool = True  # whole days are told as midnights of the zone that is asked for; False: as instants
+    keeps_declined: bool = False  # what was declined stays in the calendar; False: it leaves it
+    attendee_edits: str = "local"  # or refuse: what an attendee changes of times, recurrence and attendees of a copy
+    tells_removed_occurrences: bool = True  # a delta round tells that single occurrences were deleted; reported: it may not
+    view_days_most: int = 1825  # between the ends of a calendar view
     unknown_user_code: str = "ErrorInvalidUser"  # or ResourceNotFound, Request_ResourceNotFound: of calls to a mailbox
 
     def as_dict(self) -> dict[str, Any]:
@@ -100,11 +113,15 @@ CHECKS: dict[str, Check] = {
     "delta_token_seconds": _or_null(_whole(0, LONGEST)),
     "delta_expired_form": _one_of(*FORMS),
     "removed_reason": _one_of("deleted", "changed"),
+    "notices_repeat_percent": _whole(0, 100),
+    "notices_drop_percent": _whole(0, 100),
     "parent_folder_patch": _one_of("ignore", "refuse"),
     "address_patch": _one_of("replace", "merge"),
     "home_phones_most": _or_null(_whole(1, 100)),
     "property_filter_scope": _one_of("mailbox", "folder"),
     "deleted_folder": _one_of("gone", "bin"),
     "duplicate_category_status": _one_of(409, 400),
+    "attendee_edits": _one_of("local", "refuse"),
+    "view_days_most": _whole(1, 36_500),
     "unknown_user_code": _one_of("ErrorInvalidUser", "ResourceNotFound", "Request_ResourceNotFound"),
 }

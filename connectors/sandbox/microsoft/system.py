@@ -1,6 +1,7 @@
-"""Microsoft Graph, played: users, Outlook's contacts, folders and categories, delta rounds, batches, throttling, tokens.
+"""Microsoft Graph, played: users, Outlook's contacts, folders and categories, calendars, mail, To Do, delta rounds, batches,
+change notifications, throttling, tokens.
 
-A further kind of item (events, tasks, messages) is a module of its own and a row in `_routes`.
+A further kind of item is a module of its own and a row in `_routes`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from connectors.sandbox.microsoft import addresses, batch, ids, jwt, translate, trouble
+from connectors.sandbox.microsoft import addresses, batch, calls, ids, jwt, translate, trouble
+from connectors.sandbox.microsoft.calendar import Calendars
 from connectors.sandbox.microsoft.calls import Answer, Call, refusal
 from connectors.sandbox.microsoft.categories import Categories
 from connectors.sandbox.microsoft.consent import Consent
 from connectors.sandbox.microsoft.contacts import Contacts
+from connectors.sandbox.microsoft.courier import Delivery
 from connectors.sandbox.microsoft.delta import Delta
 from connectors.sandbox.microsoft.folders import Folders
 from connectors.sandbox.microsoft.limits import Limits, too_busy
+from connectors.sandbox.microsoft.mail_and_tasks import MailAndTasks
 from connectors.sandbox.microsoft.oauth import Token, TokenDesk, TokenRefused
 from connectors.sandbox.microsoft.people import OBJECTS, People
 from connectors.sandbox.microsoft.refusal import Refused, bad_request, no_segment, no_user
@@ -28,7 +32,7 @@ from connectors.sandbox.microsoft.store import Store
 from connectors.sandbox.microsoft.switches import NAMES, Switches, changed
 from connectors.sandbox.microsoft.table import Row
 from connectors.sandbox.microsoft.users import Users
-from connectors.sandbox.wire import MOST_MASKED, Request, Response, masked
+from connectors.sandbox.wire import MOST_MASKED, Errand, Request, Response, masked
 
 VERSION = "v1.0"
 LONGEST_ADDRESS = 16_384
@@ -51,16 +55,32 @@ class MicrosoftSystem:
         self._contacts, self._categories = Contacts(self.store), Categories(self.store)
         self._delta = Delta(self.store, now=now)
         self._folders = Folders(self.store, self._contacts, self._delta)
-        self._people = People(self.store, self._contacts, self._categories)
+        self._parts = MailAndTasks(
+            self.store, self._users, self._delta, tenant=self.desk.tenant, app=self.desk.client_id, now=now, seed=seed
+        )  # fmt: skip
+        self._calendars = Calendars(self.store, self._delta, now=now)
+        by_hand = {**self._parts.by_hand, "event": self._calendars.by_hand}
+        self._people = People(self.store, self._contacts, self._categories, by_hand)
         self._lots = random.Random(seed)
         self._requests = 0
         self._routes: dict[str, Callable[[Call, Row, list[str]], Answer]] = {
             "contacts": self._folders.contacts,
             "contactFolders": self._folders.answer,
             "outlook": self._categories.answer,
-            "mailFolders": self._folders.mail_folders,
-            "translateExchangeIds": lambda call, mailbox, rest: translate.answer(self.store, self._contacts, call, mailbox, rest),
+            **self._parts.routes,
+            **self._calendars.routes,
+            "translateExchangeIds": lambda call, mailbox, rest: translate.answer(self._translated, call, mailbox, rest),
         }
+
+    @property
+    def _translated(self) -> tuple[translate.Family, ...]:
+        parts = self._parts
+        return (
+            translate.Family(self.store.key, ids.ITEM, ids.IMMUTABLE, lambda box, text: self._contacts.find(box, None, text),
+                             self.store.contact_id),
+            translate.Family(self.store.key, ids.MESSAGE, ids.IMMUTABLE_MESSAGE, parts.mail.messages.find, parts.mail.messages.id_of),
+            self._calendars.family,
+        )  # fmt: skip
 
     # --- what the world asks ------------------------------------------------------------------------------------------
     def credentials(self) -> dict[str, Any]:
@@ -114,6 +134,21 @@ class MicrosoftSystem:
             raise ValueError("a mailbox is emptied by its mailbox, and folders true or false")
         return self._people.empty(given.get("mailbox"), folders=folders)
 
+    def create_messages(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """Puts many messages into mailboxes at once. Raises ValueError."""
+        try:
+            return {"created": self._parts.messages_by_hand.create_many(given.get("messages"))}
+        except Refused as error:
+            raise ValueError(error.message) from None
+
+    def lifecycle(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """Tells subscriptions of an event of their life. Raises ValueError."""
+        return self._parts.subscriptions.lifecycle(given)
+
+    def take_told(self) -> list[Delivery]:
+        """Returns the change notifications that go out now."""
+        return self._parts.notices.take()
+
     def expire_delta(self) -> dict[str, int]:
         """Makes all delta tokens that are out dead."""
         self.store.epoch += 1
@@ -121,6 +156,11 @@ class MicrosoftSystem:
 
     def expire_tokens(self) -> None:
         self.desk.expire()
+
+    @property
+    def mails(self) -> list[dict[str, Any]]:
+        """The mails that went out, noted by `Store.send`, which outlive a restart."""
+        return self.store.mails()
 
     def switches(self) -> dict[str, Any]:
         return self.store.switches.as_dict()
@@ -213,8 +253,20 @@ class MicrosoftSystem:
                 answer, log = refusal(error), []
         else:
             answer = self._inner(call)
-            log = [call.note.as_dict(answer.status)]
+            if (errand := answer.errand) is not None:
+                return Response(0, b"", errand=Errand(errand.ask, lambda told: self._logged(call, self._then(errand, told), template)))
+            return self._logged(call, answer, template)
         return self._sent(call, answer, template, log)
+
+    def _logged(self, call: Call, answer: Answer, template: str) -> Response:
+        return self._sent(call, answer, template, [call.note.as_dict(answer.status)])
+
+    @staticmethod
+    def _then(errand: calls.Errand, told: Any) -> Answer:
+        try:
+            return errand.then(told)
+        except Refused as error:
+            return refusal(error)
 
     def _call(self, request: Request, token: Token) -> Call:
         path = request.path.removeprefix(f"/{VERSION}")
@@ -258,13 +310,16 @@ class MicrosoftSystem:
         user = self.store.user(call.parts[1]) if call.parts[:1] == ["users"] and len(call.parts) > 1 else None
         call.note.mailbox = (user.get("mail") or user["userPrincipalName"]) if user else ""
         if kind == "stale_delta":
-            return refusal(self._delta.dead(call, str(options.get("form", "gone"))))
+            rounds = self._calendars.delta if "calendarView" in call.parts else self._delta
+            return refusal(rounds.dead(call, str(options.get("form", "gone"))))
         return trouble.of_status(options)
 
     # --- one call, or a part of a batch -----------------------------------------------------------------------------------
     def _part(self, call: Call) -> Answer:
         fault = self.part_fault(call.method, f"/{VERSION}{call.path}", call.query)
         answer = self._stricken(*fault, call) if fault else self._inner(call)
+        if answer.errand is not None:  # the others wait: a part is no call that could be put off
+            answer = self._then(answer.errand, answer.errand.ask())
         self._complete(call, answer)
         return answer
 
@@ -276,6 +331,8 @@ class MicrosoftSystem:
 
     def _routed(self, call: Call) -> Answer:
         parts = call.parts
+        if parts[:1] == ["subscriptions"]:
+            return self._parts.subscriptions.answer(call, parts[1:])
         if parts[:1] not in (["users"], ["me"]):
             raise no_segment(parts[0] if parts else "")
         if parts == ["users"]:

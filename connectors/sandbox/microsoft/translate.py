@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from connectors.sandbox.microsoft import ids
 from connectors.sandbox.microsoft.calls import Answer, Call
-from connectors.sandbox.microsoft.contacts import Contacts
 from connectors.sandbox.microsoft.refusal import Refused, bad_request, malformed_id, no_segment
-from connectors.sandbox.microsoft.store import Store
 from connectors.sandbox.microsoft.table import Row
 
-KINDS = {"restid": ids.ITEM, "restimmutableentryid": ids.IMMUTABLE}
+KINDS = ("restid", "restimmutableentryid")
 MOST_IDS = 1000
 
 
-def answer(store: Store, contacts: Contacts, call: Call, mailbox: Row, rest: list[str]) -> Answer:
+class _Find(Protocol):
+    def __call__(self, mailbox: Row, text: str, /) -> Row: ...
+
+
+class _IdOf(Protocol):
+    def __call__(self, row: Row, /, *, is_immutable: bool) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One sort of items: the key of its ids and their two kinds, who finds one, raising Refused, and who names one."""
+
+    key: str
+    ordinary: int
+    immutable: int
+    find: _Find
+    id_of: _IdOf
+
+
+def answer(families: Sequence[Family], call: Call, mailbox: Row, rest: list[str]) -> Answer:
     """Answers a call; an id that cannot be translated has errorDetails instead of a targetId. Raises Refused."""
     if rest:
         raise no_segment(rest[0])
     call.allow("POST")
     given = call.object()
     texts = given.get("inputIds")
-    kinds = [KINDS.get(str(given.get(name, "")).lower()) for name in ("sourceIdType", "targetIdType")]
+    source, target = (str(given.get(name, "")).lower() for name in ("sourceIdType", "targetIdType"))
     if not isinstance(texts, list) or not 0 < len(texts) <= MOST_IDS or not all(isinstance(text, str) for text in texts):
         raise bad_request(f"inputIds must hold 1 to {MOST_IDS} ids.", "ErrorInvalidRequest")
-    if None in kinds:
+    if source not in KINDS or target not in KINDS:
         raise bad_request("sourceIdType and targetIdType must be restId or restImmutableEntryId.", "ErrorInvalidRequest")
-    return Answer(200, {"value": [_translated(store, contacts, mailbox, text, kinds[0], kinds[1]) for text in texts]})
+    from_, to = source == KINDS[1], target == KINDS[1]
+    return Answer(200, {"value": [_translated(families, mailbox, text, from_immutable=from_, to_immutable=to) for text in texts]})
 
 
-def _translated(store: Store, contacts: Contacts, mailbox: Row, text: str, source: int | None, target: int | None) -> dict[str, Any]:
-    found = ids.read(store.key, text)
+def _translated(families: Sequence[Family], mailbox: Row, text: str, *, from_immutable: bool, to_immutable: bool) -> dict[str, Any]:
     try:
-        if found is None or found.kind != source:
-            raise malformed_id()
-        row = contacts.find(mailbox, None, text)
+        for family in families:
+            found = ids.read(family.key, text)
+            if found is not None and found.kind == (family.immutable if from_immutable else family.ordinary):
+                return {"sourceId": text, "targetId": family.id_of(family.find(mailbox, text), is_immutable=to_immutable)}
+        raise malformed_id()
     except Refused as error:
         return {"sourceId": text, "errorDetails": {"code": error.code, "message": error.message}}
-    return {"sourceId": text, "targetId": store.contact_id(row, is_immutable=target == ids.IMMUTABLE)}

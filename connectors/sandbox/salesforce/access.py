@@ -3,16 +3,31 @@ Computed from the switches whenever it is asked, never stored. There are no role
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connectors.sandbox.salesforce import ids
+from connectors.sandbox.salesforce.objects import GOVERNED
 from connectors.sandbox.salesforce.refusal import Refused, not_found
-from connectors.sandbox.salesforce.schema import OBJECTS, SObject
+from connectors.sandbox.salesforce.schema import BY_PREFIX, OBJECTS, SObject
 from connectors.sandbox.salesforce.switches import Switches
-from connectors.sandbox.salesforce.table import Row
+from connectors.sandbox.salesforce.table import Row, Table
 
+Tables = Mapping[str, Table]
 # Whoever may modify all data unless a switch says otherwise: the app's user and the administrator, who are made first.
 FIRST_USERS = tuple(ids.make(OBJECTS["User"].prefix, number) for number in (1, 2))
+
+
+def governing(tables: Tables, object_name: str, row: Row) -> tuple[str, Row]:
+    """Returns the object and the row whose sharing decides about a record: its own, or those of what it hangs on."""
+    while object_name in GOVERNED:
+        id_ = str(row.get(GOVERNED[object_name], ""))
+        target = BY_PREFIX.get(id_[:3])
+        parent = tables[target.name].rows.get(id_) if target else None
+        if target is None or parent is None:
+            return object_name, {**row, "OwnerId": row["CreatedById"]}  # an e-mail that no task belongs to yet
+        object_name, row = target.name, parent
+    return object_name, row
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +68,7 @@ class Access:
 
     def may_read(self, object_name: str, row: Row) -> bool:
         """Tells whether sharing lets the user see a record. What nobody owns (a user) is everybody's."""
-        if "OwnerId" not in OBJECTS[object_name].fields or self.owns(row):
+        if "OwnerId" not in row or self.owns(row):
             return True
         if self.switches.accountless_contacts_private and object_name == "Contact" and not row.get("AccountId"):
             return False

@@ -31,28 +31,36 @@ def account_of(row: Mapping[str, Any], look_up: LookUp) -> str | None:
 
 
 def derive_task(row: Row, now: str) -> None:
-    row["IsClosed"] = row.get("Status") == "Completed"
+    row["IsClosed"], row["IsHighPriority"] = row.get("Status") == "Completed", row.get("Priority") == "High"
     if not row["IsClosed"]:
         row.pop("CompletedDateTime", None)
     else:
         row.setdefault("CompletedDateTime", now)
 
 
-def derive_event(row: Row, changes: Mapping[str, Any]) -> None:
-    """Sets start, end, duration and day so that they agree, from those of them that were given. Raises Refused."""
+def derive_event(row: Row, changes: Mapping[str, Any], before: Row | None, *, is_end_inclusive: bool) -> None:
+    """Sets start, end, duration and day so that they agree, from those of them that were given. All-day events stand at 00:00
+    UTC; `is_end_inclusive`: their end is the last day, else the day behind it. Raises Refused."""
     if row.get("IsAllDayEvent"):
         start = _all_day_start(row, changes)
-        minutes = row.get("DurationInMinutes") or MINUTES_A_DAY
+        was_all_day = before is not None and bool(before.get("IsAllDayEvent"))
+        days = _all_days(row if was_all_day else {}, changes, start, is_end_inclusive=is_end_inclusive)
+        end, minutes = start + timedelta(days=days - is_end_inclusive), days * MINUTES_A_DAY
     else:
         start = _timed_start(row, changes)
         minutes = _minutes(row, changes, start)
-    if not 0 <= minutes <= LONGEST_MINUTES:
-        told = f"Duration: value outside of valid range on numeric field: {minutes}"
-        raise Refused(400, "NUMBER_OUTSIDE_VALID_RANGE", told, ["DurationInMinutes"])
+        _check_length(minutes, least=0)
+        end = start + timedelta(minutes=minutes)
     row["StartDateTime"] = row["ActivityDateTime"] = show_instant(start)
-    row["EndDateTime"] = show_instant(start + timedelta(minutes=minutes))
+    row["EndDateTime"] = show_instant(end)
     row["DurationInMinutes"] = minutes
     row["ActivityDate"] = row["StartDateTime"][:10]
+
+
+def _check_length(minutes: int, *, least: int) -> None:
+    if not least <= minutes <= LONGEST_MINUTES:
+        told = f"Duration: value outside of valid range on numeric field: {minutes}"
+        raise Refused(400, "NUMBER_OUTSIDE_VALID_RANGE", told, ["DurationInMinutes"])
 
 
 def _all_day_start(row: Row, changes: Mapping[str, Any]) -> datetime:
@@ -60,6 +68,19 @@ def _all_day_start(row: Row, changes: Mapping[str, Any]) -> datetime:
     if not given:
         raise _missing("ActivityDate")
     return _instant(f"{given[:10]}T00:00:00Z")
+
+
+def _all_days(row: Row, changes: Mapping[str, Any], start: datetime, *, is_end_inclusive: bool) -> int:
+    """Returns how many days an all-day event lasts. Raises Refused where its end and its duration do not agree."""
+    end, minutes = changes.get("EndDateTime"), changes.get("DurationInMinutes")
+    by_end = None if end is None else (_instant(f"{end[:10]}T00:00:00Z") - start).days + is_end_inclusive
+    if minutes is None:
+        minutes = row.get("DurationInMinutes", MINUTES_A_DAY) if by_end is None else by_end * MINUTES_A_DAY
+    days = -(-int(minutes) // MINUTES_A_DAY)  # a part of a day is a day
+    if by_end is not None and by_end != days:
+        raise _do_not_agree()
+    _check_length(days * MINUTES_A_DAY, least=MINUTES_A_DAY)
+    return days
 
 
 def _timed_start(row: Row, changes: Mapping[str, Any]) -> datetime:
@@ -76,7 +97,7 @@ def _minutes(row: Row, changes: Mapping[str, Any], start: datetime) -> int:
     end, minutes = changes.get("EndDateTime"), changes.get("DurationInMinutes")
     by_end = None if end is None else int((_instant(end) - start).total_seconds() // 60)
     if by_end is not None and minutes is not None and by_end != minutes:
-        raise Refused(400, "FIELD_INTEGRITY_EXCEPTION", "End Date Time and Duration must agree", ["EndDateTime"])
+        raise _do_not_agree()
     found = by_end if by_end is not None else minutes if minutes is not None else row.get("DurationInMinutes")
     if found is None:
         raise _missing("DurationInMinutes")
@@ -87,6 +108,10 @@ def _instant(text: str) -> datetime:
     at = read_instant(text)
     assert at is not None  # it was read when it came in
     return at
+
+
+def _do_not_agree() -> Refused:
+    return Refused(400, "FIELD_INTEGRITY_EXCEPTION", "End Date Time and Duration must agree", ["EndDateTime"])
 
 
 def _missing(name: str) -> Refused:

@@ -7,6 +7,7 @@ import re
 from connectors.sandbox.salesforce import ids
 from connectors.sandbox.salesforce.list_views import COLUMNS
 from connectors.sandbox.salesforce.schema import OBJECTS
+from connectors.sandbox.salesforce.series import ONWARDS
 
 DATA = "/services/data"
 ROOT = f"{DATA}/{{v}}"
@@ -45,12 +46,13 @@ def _known() -> frozenset[str]:
     forms = [DATA, ROOT, _ORGANISATION_FORM]
     forms += [f"/services/oauth2/{name}" for name in ("authorize", "token", "revoke", "userinfo")]
     rest = ["query", "queryAll", "query/{locator}", "queryAll/{locator}", "limits", "limits/recordCount", "sobjects", "composite"]
-    rest += ["composite/batch", "composite/sobjects"]
+    rest += ["composite/batch", "composite/sobjects", f"sobjects/Event/{{id}}/{ONWARDS}"]
     for object_ in OBJECTS.values():
         own = f"sobjects/{object_.name}"
         rest += [own, *(f"{own}/{name}" for name in ("describe", "updated", "deleted", "{id}"))]
         rest += [f"{own}/{f.name}/{{key}}" for f in object_.fields.values() if f.is_key and f.name != "Id"]
         rest += [f"{own}/{{id}}/{f.relationship}" for f in object_.fields.values() if f.relationship]
+        rest += [f"{own}/{{id}}/{f.name}" for f in object_.fields.values() if f.type == "base64"]
         rest += [f"composite/{own}", *(f"composite/{own}/{f.name}" for f in object_.fields.values() if f.is_key)]
         if object_.name in COLUMNS:
             rest += [f"{own}/listviews{end}" for end in ("", "/{id}", "/{id}/describe", "/{id}/results")]

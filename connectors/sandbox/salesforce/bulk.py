@@ -10,7 +10,8 @@ from typing import Any
 
 from connectors.sandbox.salesforce import ids, soql_run
 from connectors.sandbox.salesforce.calls import CSV, Answer, Call, method_not_allowed
-from connectors.sandbox.salesforce.records import Records, Writer, from_text
+from connectors.sandbox.salesforce.cells import from_text
+from connectors.sandbox.salesforce.records import Records, Writer
 from connectors.sandbox.salesforce.refusal import Refused, bad_parameter, not_found
 from connectors.sandbox.salesforce.schema import Field, SObject
 from connectors.sandbox.salesforce.soql_parser import parse
@@ -387,6 +388,8 @@ def _values(columns: list[tuple[Field, str]], cells: list[str]) -> dict[str, Any
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return ";".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

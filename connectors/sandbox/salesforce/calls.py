@@ -19,6 +19,7 @@ from connectors.sandbox.wire import Response, read_id, read_json
 
 JSON = "application/json;charset=UTF-8"
 CSV = "text/csv"
+BYTES = "application/octetstream"
 DUPLICATE_OPTIONS = ("allowSave", "includeRecordDetails", "runAsCurrentUser")
 
 
@@ -89,7 +90,7 @@ class Call:
 
 @dataclass(slots=True)
 class Answer:
-    """What a call is answered. `body` is JSON data, or a text for a CSV; None: no body."""
+    """What a call is answered. `body` is JSON data, a text for a CSV, or bytes; None: no body."""
 
     status: int
     body: Any = None
@@ -97,6 +98,8 @@ class Answer:
     content_type: str = JSON
 
     def response(self, template: str) -> Response:
+        if isinstance(self.body, bytes):
+            return Response(self.status, self.body, self.content_type, self.headers, template)
         text = self.body if isinstance(self.body, str) and self.content_type != JSON else json.dumps(self.body)
         return Response(self.status, b"" if self.body is None else text.encode(), self.content_type, self.headers, template)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.sandbox.salesforce.objects import CASCADES, DEFAULTS
-from connectors.sandbox.salesforce.schema import NUMBERS, Field, SObject
+from connectors.sandbox.salesforce.objects import CASCADES, DEFAULTS, JOINED_BY, NEVER_UNDELETED, VALUE_LABELS
+from connectors.sandbox.salesforce.schema import ID_LIST, NUMBERS, Field, SObject
 
 MASTER_RECORD_TYPE = "012000000000000AAA"
 SCOPES = ("everything", "mine")
 SOAP_TYPES = {
     "id": "tns:ID", "reference": "tns:ID", "boolean": "xsd:boolean", "int": "xsd:int", "double": "xsd:double", "currency": "xsd:double",
     "percent": "xsd:double", "date": "xsd:date", "datetime": "xsd:dateTime", "address": "urn:address",
+    "base64": "xsd:base64Binary", ID_LIST: "urn:JunctionIdListNames",
 }  # fmt: skip
 # What the fields of this organisation have none of.
 _ALWAYS: dict[str, Any] = {
@@ -30,7 +31,9 @@ def describe_field(object_: SObject, field: Field) -> dict[str, Any]:
     is_text = field.is_text
     digits = {"int": 8}.get(field.type, 0)
     precision, scale = (18, 2) if field.type in NUMBERS else (0, 0)
-    is_groupable = field.is_filterable and field.type not in (*NUMBERS, "datetime", "multipicklist")
+    is_groupable = field.is_filterable and field.type not in (*NUMBERS, "datetime", "multipicklist", "base64")
+    labels = VALUE_LABELS.get(f"{object_.name}.{field.name}", {})
+    is_polymorphic = field.is_lookup and len(field.references) > 1
     default = DEFAULTS.get(f"{object_.name}.{field.name}", False if field.type == "boolean" else None)
     return {
         **_ALWAYS,
@@ -50,13 +53,13 @@ def describe_field(object_: SObject, field: Field) -> dict[str, Any]:
         "length": field.length,
         "name": field.name,
         "nameField": field.is_name,
-        "namePointing": len(field.references) > 1,
+        "namePointing": is_polymorphic,
         "nillable": not field.is_required and field.type != "boolean" and not (field.is_defaulted and not field.is_text),
         "permissionable": not field.is_required and field.is_createable,
-        "picklistValues": [_picklist_entry(v, v == default) for v in field.values],
-        "polymorphicForeignKey": len(field.references) > 1,
+        "picklistValues": [_picklist_entry(v, labels.get(v, v), v == default) for v in field.values],
+        "polymorphicForeignKey": is_polymorphic,
         "precision": precision,
-        "referenceTo": list(field.references),
+        "referenceTo": list(field.references) if field.is_lookup else [],
         "relationshipName": field.relationship or None,
         "restrictedPicklist": field.is_restricted,
         "scale": scale,
@@ -68,8 +71,8 @@ def describe_field(object_: SObject, field: Field) -> dict[str, Any]:
     }
 
 
-def _picklist_entry(value: str, is_default: bool) -> dict[str, Any]:
-    return {"active": True, "defaultValue": is_default, "label": value, "validFor": None, "value": value}
+def _picklist_entry(value: str, label: str, is_default: bool) -> dict[str, Any]:
+    return {"active": True, "defaultValue": is_default, "label": label, "validFor": None, "value": value}
 
 
 def _object_keys(object_: SObject, root: str) -> dict[str, Any]:
@@ -97,13 +100,14 @@ def _object_keys(object_: SObject, root: str) -> dict[str, Any]:
         "retrieveable": True,
         "searchable": True,
         "triggerable": True,
-        "undeletable": can["d"],
+        "undeletable": can["d"] and object_.name not in NEVER_UNDELETED,
         "updateable": can["u"],
         "urls": {
             "sobject": own,
             "describe": f"{own}/describe",
             "rowTemplate": f"{own}/{{ID}}",
             **({"listviews": f"{own}/listviews"} if object_.name in ("Account", "Contact", "Lead") else {}),
+            **({"eventSeriesUpdates": f"{own}/{{ID}}/fromThisEventOnwards"} if object_.name == "Event" else {}),
         },
     }
 
@@ -138,12 +142,20 @@ def _children(objects: Mapping[str, SObject], object_: SObject) -> list[dict[str
             "childSObject": child.name,
             "deprecatedAndHidden": False,
             "field": field.name,
-            "junctionIdListNames": [],
-            "junctionReferenceTo": [],
+            **_joined(object_, child),
             "relationshipName": CASCADES.get((child.name, field.name)),
             "restrictedDelete": False,
         }
         for child in objects.values()
         for field in child.fields.values()
-        if object_.name in field.references
+        if field.is_lookup and object_.name in field.references
     ]
+
+
+def _joined(object_: SObject, child: SObject) -> dict[str, list[str]]:
+    """Returns which lists of ids of an object show rows of a child, and where those lead."""
+    lists = [f for f in object_.fields.values() if f.type == ID_LIST and JOINED_BY.get(f"{object_.name}.{f.name}") == child.name]
+    return {
+        "junctionIdListNames": [f.name for f in lists],
+        "junctionReferenceTo": sorted({name for f in lists for name in f.references}),
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.sandbox.salesforce import ids
+from connectors.sandbox.salesforce import emails, ids, relations
 from connectors.sandbox.salesforce.records import Records, Writer
 from connectors.sandbox.salesforce.schema import AUDIT_FIELDS, OBJECTS
 from connectors.sandbox.salesforce.table import Row
@@ -35,10 +35,14 @@ def merge(records: Records, object_name: str, winner: str, losers: list[str], va
     if not losers or len(whole) > MOST_MERGED or len({row["Id"] for row in whole}) < len(whole):
         raise ValueError(f"a merge takes one winner and up to {MOST_MERGED - 1} others")
     kept = whole[0]["Id"]
+    if any(row.get("IsPersonAccount") for row in whole):
+        raise ValueError("person accounts and their contacts are not merged here")
     for loser in whole[1:]:
         _move_children(records, loser["Id"], kept, writer)
         records.touch(object_name, loser["Id"], {"MasterRecordId": kept}, writer)
         records.delete(object_name, loser["Id"], writer)
+    relations.merged(records, kept, writer)
+    emails.merged(records, kept, writer)
     return records.update(object_name, kept, values, writer)
 
 
@@ -55,7 +59,7 @@ def _move_children(records: Records, from_id: str, to_id: str, writer: Writer) -
     own = next(o for o in OBJECTS.values() if o.prefix == from_id[:3])
     for object_ in OBJECTS.values():
         for field in object_.fields.values():
-            if own.name in field.references and field.name not in AUDIT_FIELDS and field.name != "MasterRecordId":
+            if field.is_lookup and own.name in field.references and field.name not in AUDIT_FIELDS and field.name != "MasterRecordId":
                 for child in records.children(object_.name, field.name, from_id):
                     records.touch(object_.name, child["Id"], {field.name: None if child["Id"] == to_id else to_id}, writer)
 
@@ -80,7 +84,9 @@ def convert(records: Records, lead_id: str, writer: Writer, *, account: str = ""
         ends["ConvertedOpportunityId"] = records.create("Opportunity", values, writer)["Id"]
     for object_name in ("Task", "Event"):
         for child in records.children(object_name, "WhoId", lead["Id"]):
-            records.update(object_name, child["Id"], {"WhoId": contact_row["Id"]}, writer)
+            if not child.get("IsChild"):  # the events of invited users follow
+                records.update(object_name, child["Id"], {"WhoId": contact_row["Id"]}, writer)
+    emails.converted(records, lead["Id"], contact_row["Id"], writer)
     return records.update("Lead", lead["Id"], ends, writer)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.sandbox.salesforce import ids
+from connectors.sandbox.salesforce.access import governing
 from connectors.sandbox.salesforce.calls import Answer
 from connectors.sandbox.salesforce.records import Records
 from connectors.sandbox.salesforce.schema import BY_PREFIX
@@ -67,6 +68,6 @@ def _row(records: Records, user: str, id_: str, root: str) -> dict[str, Any] | N
     row = records.look_up(object_.name, id_) if object_ else None
     if object_ is None or row is None:
         return None
-    rights = records.access(user).of(object_, row)
+    rights = records.access(user).of(object_, governing(records.tables, object_.name, row)[1])
     attributes = {"type": NAME, "url": f"{root}/sobjects/{NAME}/{id_}"}
     return {"attributes": attributes, **{name: getattr(rights, right) if right else id_ for name, right in COLUMNS.items()}}

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.sandbox.salesforce import activities, duplicates, ids, values
-from connectors.sandbox.salesforce.access import Access
-from connectors.sandbox.salesforce.objects import CASCADES, CLEARED, DEFAULTS, PROBABILITY
+from connectors.sandbox.salesforce import duplicates, following, ids, values
+from connectors.sandbox.salesforce.access import Access, governing
+from connectors.sandbox.salesforce.cells import from_text
+from connectors.sandbox.salesforce.objects import CASCADES, CLEARED, DEFAULTS, NEVER_UNDELETED
 from connectors.sandbox.salesforce.refusal import Refused
 from connectors.sandbox.salesforce.schema import BY_PREFIX, OBJECTS, Field, Schema, SObject
 from connectors.sandbox.salesforce.switches import Switches
 from connectors.sandbox.salesforce.table import Row, Table
 
 RECYCLE_DAYS = 15
-READ_BY_PEOPLE = frozenset(("Name", "IsClosed", "IsWon", "IsEmailBounced", "AccountId"))  # follows from other values
+LEADS_TO_PEOPLE = ("WhoId", "EventWhoIds", "TaskWhoIds", "RelationId")
+READ_BY_PEOPLE = frozenset((  # follows from other values, or from other records
+    "Name", "IsClosed", "IsWon", "IsEmailBounced", "AccountId", "ActivityId", "HasAttachment", "RelationObjectType", "PersonContactId",
+    "IsPersonAccount", "WhoCount", "WhatCount", "IsChild", "IsGroupEvent", "GroupEventType", "IsRecurrence2", "IsLatest",
+    "VersionNumber", "ContentSize", "Checksum", "LatestPublishedVersionId",
+))  # fmt: skip
 Rule = Callable[[Row], bool]
 
 
@@ -48,7 +54,7 @@ class View:
         row = self.tables[object_name].seen(id_, self.now)
         if row is not None and row.get("IsDeleted") and row["SystemModstamp"] < self.purged_before:
             return None
-        if row is not None and self.access is not None and not self.access.may_read(object_name, row):
+        if row is not None and self.access is not None and not self.access.may_read(*governing(self.tables, object_name, row)):
             return None
         return row
 
@@ -60,6 +66,7 @@ class Records:
         self._now = now
         self.schema = Schema()
         self.switches = Switches()
+        self.schema.apply(self.switches.hidden())
         self.rules: list[tuple[str, Rule, str]] = []  # of the switch: object, condition, sentence
         self.tables = {name: Table(object_) for name, object_ in OBJECTS.items()}
         self._journal: list[tuple[Table, str, Row | None]] = []
@@ -119,16 +126,29 @@ class Records:
     def create(self, object_name: str, given: Mapping[str, Any], writer: Writer) -> Row:
         """Creates a record. Raises Refused."""
         object_ = self._writable(object_name, "c", writer)
-        table = self.tables[object_name]
         changes = self._read(object_, given, writer, is_new=True)
-        now = self.stamp()
-        row: Row = {name.split(".")[1]: v for name, v in DEFAULTS.items() if name.startswith(f"{object_name}.")}
+        row = self._new(object_, writer)
+        self._save(object_, row, None, changes, writer)
+        return self.tables[object_name].rows[row["Id"]]
+
+    def _new(self, object_: SObject, writer: Writer) -> Row:
+        """Returns a row with its id and what it gets that does not say."""
+        table, now = self.tables[object_.name], self.stamp()
+        row: Row = {name.split(".")[1]: v for name, v in DEFAULTS.items() if name.startswith(f"{object_.name}.")}
         if "OwnerId" in object_.fields:
             row["OwnerId"] = writer.user
         row.update({"Id": ids.make(object_.prefix, table.next_number), "CreatedDate": now, "CreatedById": writer.user})
         table.next_number += 1
-        self._save(object_, row, None, changes, writer)
-        return table.rows[row["Id"]]
+        return row
+
+    def add(self, object_name: str, given: Row, writer: Writer) -> Row:
+        """Creates a row as the system does that follows from another: neither rights nor rules of customers are asked."""
+        object_ = OBJECTS[object_name]
+        row = _without_blanks({**self._new(object_, writer), **self.stamps(writer), **given})
+        following.derive(self, object_name, row, None, given)
+        self._put(self.tables[object_name], row, writer)
+        following.saved(self, object_name, row, None, given, writer)
+        return self.tables[object_name].rows[row["Id"]]
 
     def update(self, object_name: str, id_: str, given: Mapping[str, Any], writer: Writer) -> Row:
         """Changes a record. Raises Refused; whoever calls has looked that it is there."""
@@ -140,7 +160,7 @@ class Records:
         changes = self._read(object_, given, writer, is_new=False)
         if not writer.is_person:
             gives_away = changes.get("OwnerId", before.get("OwnerId")) != before.get("OwnerId")
-            self.access(writer.user).check_row(object_, before, "u", gives_away=gives_away)
+            self.access(writer.user).check_row(object_, governing(self.tables, object_name, before)[1], "u", gives_away=gives_away)
         self._check_lock(writer, table, id_)
         if before.get("IsConverted") and not writer.is_person:
             raise Refused(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
@@ -151,31 +171,58 @@ class Records:
         """Puts a record with what goes along into the recycle bin. Raises Refused."""
         object_ = self._writable(object_name, "d", writer)
         if not writer.is_person:
-            self.access(writer.user).check_row(object_, self.tables[object_name].rows[id_], "d")
-        self._delete(object_name, id_, writer)
+            row = governing(self.tables, object_name, self.tables[object_name].rows[id_])[1]
+            self.access(writer.user).check_row(object_, row, "d")
+        following.check_delete(object_name, self.tables[object_name].rows[id_])
+        self.discard(object_name, id_, writer)
 
-    def _delete(self, object_name: str, id_: str, writer: Writer) -> None:
+    def discard(self, object_name: str, id_: str, writer: Writer) -> None:
         """Deletes a record. What goes along is not asked about: whoever may delete a record may delete what hangs on it."""
         table = self.tables[object_name]
         self._check_lock(writer, table, id_)
-        self._put(table, {**table.rows[id_], "IsDeleted": True, **self._stamps(writer)}, writer)
+        self._put(table, {**table.rows[id_], "IsDeleted": True, **self.stamps(writer)}, writer)
+        following.deleted(self, object_name, table.rows[id_], writer)
         for (child_name, field_name), _ in CASCADES.items():
             for child in self.children(child_name, field_name, id_):
-                self._delete(child_name, child["Id"], writer)
+                if not self.tables[child_name].rows[child["Id"]].get("IsDeleted"):  # it may have gone with an earlier one
+                    self.discard(child_name, child["Id"], writer)
         for child_name, field_name in CLEARED:
             for child in self.children(child_name, field_name, id_):
                 self.touch(child_name, child["Id"], {field_name: None}, writer)
 
     def restore_deleted(self, object_name: str, id_: str, writer: Writer) -> None:
-        """Takes a record out of the recycle bin, as a person can."""
+        """Takes a record out of the recycle bin, as a person can. Raises Refused for what only comes back with another."""
+        if object_name in NEVER_UNDELETED:
+            raise Refused(400, "UNDELETE_FAILED", "the record cannot be undeleted", [])
         table = self.tables[object_name]
         row = {k: v for k, v in table.rows[id_].items() if k not in ("IsDeleted", "MasterRecordId")}
-        self._put(table, {**row, **self._stamps(writer)}, writer)
+        gone_at = row["SystemModstamp"]
+        self._put(table, {**row, **self.stamps(writer)}, writer)
+        self._restore_with(id_, gone_at, writer)
+        following.restored(self, object_name, id_, gone_at, writer)
+
+    def _restore_with(self, id_: str, gone_at: str, writer: Writer) -> None:
+        """Brings back what went with a record at an instant and does not come back by itself."""
+        for child_name, field_name in CASCADES:
+            if child_name in NEVER_UNDELETED:
+                table = self.tables[child_name]
+                for row in [table.rows[i] for i in sorted(table.having(field_name, [id_]) or ())]:
+                    if row.get("IsDeleted") and row["SystemModstamp"] == gone_at:
+                        self.edit(child_name, row["Id"], {"IsDeleted": None}, writer)
 
     def touch(self, object_name: str, id_: str, changes: Mapping[str, Any], writer: Writer) -> None:
         """Changes a row as the system itself does: SystemModstamp moves, LastModifiedDate stays."""
         table = self.tables[object_name]
         self._put(table, _without_blanks({**table.rows[id_], **changes, "SystemModstamp": self.stamp()}), writer)
+
+    def edit(self, object_name: str, id_: str, changes: Mapping[str, Any], writer: Writer) -> None:
+        """Changes a row because another was edited: all its stamps move."""
+        self.touch(object_name, id_, {**changes, **self.stamps(writer)}, writer)
+
+    def note(self, object_name: str, id_: str, changes: Mapping[str, Any], writer: Writer) -> None:
+        """Changes what a row shows of others: no stamp moves."""
+        table = self.tables[object_name]
+        self._put(table, _without_blanks({**table.rows[id_], **changes}), writer)
 
     def children(self, child_name: str, field_name: str, id_: str) -> list[Row]:
         """Returns the rows that a lookup leads from, without deleted ones."""
@@ -185,26 +232,31 @@ class Records:
 
     def _writable(self, object_name: str, right: str, writer: Writer) -> SObject:
         """Returns the object as the writer sees it. Raises Refused where he may not do this."""
+        if object_name not in self.schema.existing:
+            raise Refused(400, "INVALID_TYPE", f"sObject type '{object_name}' is not supported.")
         if writer.is_person:
-            return OBJECTS[object_name]
+            return self.schema.existing[object_name]
         object_ = self.schema.objects[object_name]
         self.access(writer.user).check_object(object_, right)
         return object_
 
-    def _stamps(self, writer: Writer) -> Row:
+    def stamps(self, writer: Writer) -> Row:
+        """Returns what every edit sets."""
         now = self.stamp()
         return {"LastModifiedDate": now, "LastModifiedById": writer.user, "SystemModstamp": now}
 
     def _save(self, object_: SObject, row: Row, before: Row | None, changes: Row, writer: Writer) -> None:
         """Checks and stores a new or changed row, in the order in which the system looks."""
-        row.update(self._stamps(writer))
+        row.update(self.stamps(writer))
         row.update(changes)
         if object_.name == "Lead" and self.switches.assignment_owner and writer.may_assign and not writer.is_person:
             row["OwnerId"] = self.switches.assignment_owner
         row = _without_blanks(row)
+        following.prepare(self, object_.name, row, before, changes)
         self._check_required(object_, row)
-        self._check_references(object_, row, changes, writer)
-        self._derive(object_, row, changes)
+        self._check_references(object_, changes, writer)
+        following.check(self, object_.name, row, before, changes, writer)
+        following.derive(self, object_.name, row, before, changes)
         self._check_unique(object_, row)
         self._check_owner(object_, row, changes)
         self._check_rules(object_, row)
@@ -213,6 +265,7 @@ class Records:
         if before is None:
             self._check_parent_lock(writer, object_, row)
         self._put(table, row, writer)
+        following.saved(self, object_.name, row, before, changes, writer)
 
     def _put(self, table: Table, row: Row, writer: Writer) -> None:
         before = table.rows.get(row["Id"])
@@ -287,7 +340,7 @@ class Records:
 
     def _check_parent_lock(self, writer: Writer, object_: SObject, row: Row) -> None:
         """Raises Refused for a new row whose parent is held: parents are locked with their children."""
-        parents = [row[f.name] for f in object_.fields.values() if f.references and f.name in row and f.references != ("User",)]
+        parents = [row[f.name] for f in object_.fields.values() if f.is_lookup and f.name in row and f.references != ("User",)]
         for id_ in parents or [row["Id"]]:
             parent = BY_PREFIX.get(id_[:3])
             if parent is not None:
@@ -299,41 +352,22 @@ class Records:
         if missing:
             raise Refused(400, "REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
 
-    def _check_references(self, object_: SObject, row: Row, changes: Row, writer: Writer) -> None:
+    def _check_references(self, object_: SObject, changes: Row, writer: Writer) -> None:
         for name, value in changes.items():
-            field = object_.fields[name]
-            if not field.references or value is None:
-                continue
-            target = BY_PREFIX.get(value[:3])
-            parent = self.tables[target.name].rows.get(value) if target else None
-            if target is None or parent is None or (parent.get("IsDeleted") and name != "MasterRecordId"):
-                raise Refused(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [name])
-            if not writer.is_person:
-                self.access(writer.user).check_parent(target.name, parent)
-            if name == "WhoId" and parent.get("IsConverted"):
-                raise Refused(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
-        if object_.name in ("Task", "Event"):
-            activities.check_parents(row)
+            if object_.fields[name].references and value is not None:
+                for id_ in value if isinstance(value, list) else [value]:
+                    self._check_reference(name, id_, writer)
 
-    def _derive(self, object_: SObject, row: Row, changes: Row) -> None:
-        """Sets what follows from other values of a row."""
-        if object_.name in ("Contact", "Lead", "User"):
-            row["Name"] = " ".join(str(row[n]) for n in ("FirstName", "MiddleName", "LastName", "Suffix") if row.get(n))
-        if object_.name == "Contact":
-            row["IsEmailBounced"] = row.get("EmailBouncedDate") is not None
-        if object_.name == "Opportunity":
-            row["IsClosed"], row["IsWon"] = str(row["StageName"]).startswith("Closed"), row["StageName"] == "Closed Won"
-            if "Probability" not in changes and ("StageName" in changes or "Probability" not in row):
-                row["Probability"] = PROBABILITY.get(row["StageName"], 0.0)
-        if object_.name == "Task":
-            activities.derive_task(row, self.stamp())
-        if object_.name == "Event":
-            activities.derive_event(row, changes)
-        if object_.name in ("Task", "Event"):
-            account = activities.account_of(row, self.look_up)
-            row.pop("AccountId", None)
-            if account:
-                row["AccountId"] = account
+    def _check_reference(self, name: str, id_: str, writer: Writer) -> None:
+        """Raises Refused where a field would lead to what is not there, or may not be led to."""
+        target = BY_PREFIX.get(id_[:3])
+        parent = self.tables[target.name].rows.get(id_) if target else None
+        if target is None or parent is None or (parent.get("IsDeleted") and name != "MasterRecordId"):
+            raise Refused(400, "INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [name])
+        if not writer.is_person:
+            self.access(writer.user).check_parent(*governing(self.tables, target.name, parent))
+        if name in LEADS_TO_PEOPLE and parent.get("IsConverted"):
+            raise Refused(400, "CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", [])
 
     def _check_unique(self, object_: SObject, row: Row) -> None:
         table = self.tables[object_.name]
@@ -354,7 +388,7 @@ class Records:
 
     def _check_rules(self, object_: SObject, row: Row) -> None:
         for object_name, fits, sentence in self.rules:
-            if object_name == object_.name and fits(row):
+            if object_name == object_.name and object_name not in following.WITHOUT_RULES and fits(row):
                 raise Refused(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", sentence, [])
 
     def _check_duplicates(self, table: Table, row: Row, before: Row | None, writer: Writer) -> None:
@@ -373,41 +407,4 @@ class Records:
 
 
 def _without_blanks(row: Row) -> Row:
-    return {name: value for name, value in row.items() if value is not None}
-
-
-def from_text(field: Field, text: str) -> Any:
-    """Returns the JSON value that a text means for a field, for forms and CSV: numbers and booleans are read."""
-    plain = text.strip()
-    if field.type == "boolean" and plain.lower() in ("true", "false"):
-        return plain.lower() == "true"
-    if field.type in ("int", "double", "currency", "percent"):
-        try:
-            number = float(plain)
-        except ValueError:
-            return text
-        return number if abs(number) < 1e300 else text
-    return text
-
-
-def shown(object_: SObject, row: Row) -> Iterator[tuple[str, Any]]:
-    """Yields a row's fields with their values as JSON, in the object's order."""
-    for field in object_.fields.values():
-        yield field.name, value_of(field, row)
-
-
-def value_of(field: Field, row: Row) -> Any:
-    """Returns the value of one field of a row as JSON."""
-    if field.type == "boolean":
-        return bool(row.get(field.name))
-    if field.type == "address":
-        return _address(field.name.removesuffix("Address"), row)
-    return row.get(field.name)
-
-
-def _address(prefix: str, row: Row) -> dict[str, Any] | None:
-    parts = {part: row.get(f"{prefix}{part}") for part in ("City", "Country", "PostalCode", "State", "Street")}
-    if not any(parts.values()):
-        return None
-    named = {name[:1].lower() + name[1:]: value for name, value in parts.items()}
-    return {**named, "geocodeAccuracy": None, "latitude": None, "longitude": None}
+    return {name: value for name, value in row.items() if value is not None and value != []}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -9,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connectors.sandbox.salesforce import calls, ids
-from connectors.sandbox.salesforce.calls import Answer, Call, http_date, last_modified, method_not_allowed
+from connectors.sandbox.salesforce import calls, ids, series
+from connectors.sandbox.salesforce.calls import BYTES, Answer, Call, http_date, last_modified, method_not_allowed
+from connectors.sandbox.salesforce.cells import blob_address, shown, value_of
 from connectors.sandbox.salesforce.describe import describe_global, describe_object
-from connectors.sandbox.salesforce.records import Records, shown, value_of
+from connectors.sandbox.salesforce.records import Records
 from connectors.sandbox.salesforce.refusal import Refused, not_found
 from connectors.sandbox.salesforce.schema import BY_PREFIX, Field, SObject
 from connectors.sandbox.salesforce.table import Row
@@ -44,7 +46,7 @@ class Rows:
             return self._by_id(call, object_, rest[1])
         if len(rest) == 3:
             if ids.read(rest[1]) is not None:
-                return self._related(call, object_, rest[1], rest[2])
+                return self._under(call, object_, rest[1], rest[2])
             return self._by_key(call, object_, rest[1], rest[2])
         raise not_found()
 
@@ -124,6 +126,28 @@ class Rows:
         wanted = call.headers.get("if-match", "*") if object_.name == "Account" else "*"
         if wanted != "*" and etag(row) not in wanted:
             raise Refused(412, "PRECONDITION_FAILED", "The record was changed meanwhile.")
+
+    def _under(self, call: Call, object_: SObject, text: str, name: str) -> Answer:
+        """Answers `/sobjects/Event/00U…/…`: the rest of a series, the bytes of a field, the record behind a lookup."""
+        if object_.name == "Event" and name == series.ONWARDS:
+            return self._onwards(call, object_, text)
+        if name in object_.fields and object_.fields[name].type == "base64":
+            if not call.reads:
+                raise method_not_allowed(call, "HEAD", "GET")
+            row = self._existing(object_, ids.read(text) or "", user=call.writer.user)
+            return Answer(200, base64.b64decode(row.get(name, "")), content_type=BYTES)
+        return self._related(call, object_, text, name)
+
+    def _onwards(self, call: Call, object_: SObject, text: str) -> Answer:
+        """Answers a change, or the end, of an event and all that follow it in its series."""
+        if call.method not in ("PATCH", "DELETE"):
+            raise method_not_allowed(call, "PATCH", "DELETE")
+        row = self._existing(object_, ids.read(text) or "", user="")
+        if call.method == "PATCH":
+            series.change_onwards(self._records, row, body_of(call), call.writer)
+        else:
+            series.delete_onwards(self._records, row, call.writer)
+        return Answer(204)
 
     def _related(self, call: Call, object_: SObject, text: str, relation: str) -> Answer:
         """Answers `/sobjects/Contact/003…/Account`: the record behind a lookup."""
@@ -207,6 +231,9 @@ def show_row(object_: SObject, row: Row, root: str, fields: list[Field] | None =
     """Returns a row as JSON, with `attributes`."""
     attributes = {"type": object_.name, "url": f"{root}/sobjects/{object_.name}/{row['Id']}"}
     values = dict(shown(object_, row)) if fields is None else {f.name: value_of(f, row) for f in fields}
+    for name in values:
+        if object_.fields[name].type == "base64":
+            values[name] = blob_address(root, object_.name, row, object_.fields[name])
     return {"attributes": attributes, **values}
 
 

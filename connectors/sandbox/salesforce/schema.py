@@ -10,6 +10,7 @@ from connectors.sandbox.salesforce import objects as words
 
 TEXTS = frozenset(("string", "textarea", "picklist", "multipicklist", "combobox", "email", "phone", "url"))
 NUMBERS = frozenset(("double", "currency", "percent"))
+ID_LIST = "junctionidlist"  # ids of records that another object joins to this one; no describe of a real one was at hand
 LENGTHS = {"id": 18, "reference": 18, "picklist": 255, "email": 80, "phone": 40, "url": 255}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -38,11 +39,15 @@ class Field:
 
     @property
     def is_custom(self) -> bool:
-        return self.name.endswith("__c")
+        return self.name.endswith(("__c", "__pc"))
 
     @property
     def is_text(self) -> bool:
         return self.type in TEXTS
+
+    @property
+    def is_lookup(self) -> bool:
+        return self.type == "reference"
 
     @property
     def is_key(self) -> bool:
@@ -79,18 +84,20 @@ class Hidden:
     read_only: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     objects: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()  # objects and fields of features that the organisation does not have
 
 
 def _label(name: str) -> str:
-    spaced = _CAMEL.sub(" ", name.removesuffix("__c").replace("_", " "))
+    spaced = _CAMEL.sub(" ", name.removesuffix("__c").removesuffix("__pc").replace("_", " "))
     return f"{spaced[:-3]} ID" if spaced.endswith(" Id") else spaced
 
 
 def _field(object_name: str, word: str) -> Field:
     """Reads one word of `objects.py`."""
     name, type_, length, flags, label = [*word.split(":"), "", "", ""][:5]
+    is_list, type_ = type_.startswith("*"), type_.removeprefix("*")
     references = tuple(type_.split("|")) if type_[:1].isupper() else ()
-    type_ = "reference" if references else type_
+    type_ = ID_LIST if is_list else "reference" if references else type_
     is_compound = type_ == "address"
     return Field(
         name=name,
@@ -127,16 +134,18 @@ NAME = SObject("Name", "", "Name", "Names", "", {}).with_fields(_field("Name", w
 
 
 class Schema:
-    """The objects as the API's user sees them."""
+    """The objects as the API's user sees them, and in `existing` as the organisation has them."""
 
     def __init__(self) -> None:
         self.objects: dict[str, SObject] = OBJECTS
+        self.existing: dict[str, SObject] = OBJECTS
         self.hidden = Hidden()
 
     def apply(self, hidden: Hidden) -> None:
         """Makes the view anew."""
         self.hidden = hidden
-        self.objects = {n: _seen(o, hidden) for n, o in OBJECTS.items() if n not in hidden.objects}
+        self.existing = {n: _existing(o, hidden.absent) for n, o in OBJECTS.items() if n not in hidden.absent}
+        self.objects = {n: _seen(o, hidden) for n, o in self.existing.items() if n not in hidden.objects}
 
     def find(self, name: str) -> SObject | None:
         """Returns the object that a query names, in any case."""
@@ -145,7 +154,11 @@ class Schema:
 
     def writable(self, object_name: str, name: str) -> bool:
         """Tells whether a field exists, though the user may not see it."""
-        return name in OBJECTS[object_name].fields and f"{object_name}.{name}" not in self.hidden.removed
+        return name in self.existing[object_name].fields and f"{object_name}.{name}" not in self.hidden.removed
+
+
+def _existing(object_: SObject, absent: frozenset[str]) -> SObject:
+    return object_.with_fields(f for f in object_.fields.values() if f"{object_.name}.{f.name}" not in absent)
 
 
 def _seen(object_: SObject, hidden: Hidden) -> SObject:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connectors.sandbox.salesforce import ids, soql_dates
-from connectors.sandbox.salesforce.records import Records, View, value_of
+from connectors.sandbox.salesforce import files, ids, soql_dates
+from connectors.sandbox.salesforce.cells import blob_address, value_of
+from connectors.sandbox.salesforce.records import Records, View
 from connectors.sandbox.salesforce.schema import BY_PREFIX, NAME, NUMBERS, Field, SObject
 from connectors.sandbox.salesforce.soql_parser import Comparison, Condition, Fields, Group, InList, InQuery, Not, Order, Path, Query, Value
 from connectors.sandbox.salesforce.soql_tokens import refused
@@ -64,6 +65,8 @@ def select(records: Records, query: Query, *, user: str, sees_deleted: bool = Fa
     """Returns what a query finds. Raises Refused for names and values that do not fit."""
     run = _Run(records, query.statement, user, sees_deleted)
     object_ = run.object_of(query)
+    if object_.name == "ContentDocumentLink":
+        files.check_query(query)
     columns = run.columns(query, object_)
     return Selection(query, object_, columns, run.found(query, object_), sees_deleted)
 
@@ -108,7 +111,8 @@ def _place(shown: dict[str, Any], column: Column, view: View, sees_deleted: bool
             own = _attributes(parent[0], parent[1], root)
             at[hop.relationship] = {"attributes": {**own, "type": "Name"} if len(hop.references) > 1 else own}
         at, present = at[hop.relationship], parent[1]
-    at[column.field.name] = _end(column, present)
+    is_blob = column.field.type == "base64"
+    at[column.field.name] = blob_address(root, column.object.name, present, column.field) if is_blob else _end(column, present)
 
 
 def _attributes(object_name: str, row: Row, root: str) -> dict[str, Any]:
@@ -223,7 +227,7 @@ class _Run:
             found = dict.fromkeys([*plan.ids(), *table.open_ids(self._view.now)])
         for id_ in found:
             row = self._view.row(object_.name, id_)
-            if row is not None and (self._sees_deleted or not row.get("IsDeleted")):
+            if row is not None and (self._sees_deleted or not (row.get("IsDeleted") or row.get("IsArchived"))):
                 yield row
 
     def _sort(self, rows: list[Row], order: Order, column: Column) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from connectors.sandbox.salesforce import ids
+from connectors.sandbox.salesforce.objects import FEATURES
 from connectors.sandbox.salesforce.schema import AUDIT_FIELDS, OBJECTS, Hidden
 from connectors.sandbox.switch_checks import BOOL, is_text, one_of, or_null, whole
 from connectors.sandbox.switch_checks import changed as set_anew
@@ -43,6 +44,12 @@ class Switches:
     hidden_objects: list[str] = field(default_factory=list)
     assignment_owner: str | None = None  # who gets a Lead that is written without `Sforce-Auto-Assign: FALSE`
     list_views: list[dict[str, str]] = field(default_factory=list)  # object, name, label, scope, where
+    # what the organisation has
+    enhanced_email: bool = True  # EmailMessage and its relations
+    email_id_lists: bool = True  # ToIds and its like, of EmailMessage
+    email_sync_key: bool = True  # Sync_Key__c of EmailMessage
+    shared_activities: bool = False  # up to 50 contacts, or one lead, of an activity
+    person_accounts: bool = False
     # who may do what, besides the owner of a record
     sharing: str = "public_read_write"  # or public_read or private: what everybody may do with the records of others
     accountless_contacts_private: bool = False  # a contact without account is seen by its owner only
@@ -62,6 +69,9 @@ class Switches:
     invisible_row_code: str = "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY"  # or NOT_FOUND: of writes to what is not seen
     no_access_status: int = 400  # or 403
     unknown_field_refuses_call: bool = False  # in a call of many records, instead of its record
+    all_day_end: str = "inclusive"  # EndDateTime of an all-day event is its last day; or exclusive: the day behind
+    sent_email_is_closed: bool = True  # relations and files are added to drafts only
+    email_addresses_relate: bool = False  # each address of an e-mail makes a relation without a record
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,6 +84,7 @@ class Switches:
             read_only=frozenset(self.read_only_fields),
             required=frozenset(self.required_fields),
             objects=frozenset(self.hidden_objects),
+            absent=frozenset(name for feature, names in FEATURES.items() if not getattr(self, feature) for name in names),
         )
 
 
@@ -146,6 +157,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "accountless_contacts_private": BOOL,
     "modify_all_users": (or_null(_are_ids), "a list of ids of users, of 18 characters, or null"),
     "read_only_users": (_are_ids, "a list of ids of users, of 18 characters"),
+    **dict.fromkeys(FEATURES, BOOL),
     "page_size": (whole(1, MOST_ROWS), f"a whole number from 1 to {MOST_ROWS}"),
     "locator_seconds": _SECONDS,
     "late_commit_seconds": _SECONDS,
@@ -161,4 +173,7 @@ CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "no_access_status": (one_of(400, 403), "400 or 403"),
     "unknown_field_refuses_call": BOOL,
+    "all_day_end": (one_of("inclusive", "exclusive"), "inclusive or exclusive"),
+    "sent_email_is_closed": BOOL,
+    "email_addresses_relate": BOOL,
 }

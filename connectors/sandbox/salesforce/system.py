@@ -9,15 +9,16 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from connectors.sandbox.salesforce import addresses, ids, jwt, merging, replication, soql_run, trouble
+from connectors.sandbox.salesforce import addresses, ids, jwt, merging, relations, replication, soql_run, trouble
 from connectors.sandbox.salesforce.bulk import Bulk
 from connectors.sandbox.salesforce.calls import Answer, Call, method_not_allowed, read_auto_assign, read_duplicate_options, refusal
+from connectors.sandbox.salesforce.cells import shown
 from connectors.sandbox.salesforce.composite import Composite
 from connectors.sandbox.salesforce.limits import Limits
 from connectors.sandbox.salesforce.list_views import ListViews, query_of, views_of
 from connectors.sandbox.salesforce.oauth import Session, TokenDesk
 from connectors.sandbox.salesforce.queries import Queries
-from connectors.sandbox.salesforce.records import Records, Writer, shown
+from connectors.sandbox.salesforce.records import Records, Writer
 from connectors.sandbox.salesforce.refusal import Refused, bad_parameter, not_found
 from connectors.sandbox.salesforce.rows import Rows
 from connectors.sandbox.salesforce.schema import OBJECTS
@@ -80,11 +81,14 @@ class SalesforceSystem:
         return len(self.records.tables[object_type].rows)
 
     def list_records(self, object_type: str) -> list[dict[str, Any]]:
-        return [_shown(object_type, row) for row in self.records.tables[object_type].rows.values()]
+        return [self._shown(object_type, row) for row in self.records.tables[object_type].rows.values()]
 
     def get_record(self, object_type: str, id_: int | str) -> dict[str, Any] | None:
         row = self.records.tables[object_type].rows.get(self._id(object_type, id_))
-        return None if row is None else _shown(object_type, row)
+        return None if row is None else self._shown(object_type, row)
+
+    def _shown(self, object_type: str, row: Row) -> dict[str, Any]:
+        return dict(shown(self.records.schema.existing.get(object_type, OBJECTS[object_type]), row))
 
     def create_record(self, object_type: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return self._by_person(object_type, values, lambda writer: self.records.create(object_type, values, writer))
@@ -96,7 +100,7 @@ class SalesforceSystem:
             raise ValueError(f"there is no {object_type} {id_}")
         if values.get("IsDeleted") is True:
             self.delete_record(object_type, id_)
-            return _shown(object_type, self.records.tables[object_type].rows[row["Id"]])
+            return self._shown(object_type, self.records.tables[object_type].rows[row["Id"]])
         is_restored = values.get("IsDeleted") is False and bool(row.get("IsDeleted"))
         if row.get("IsDeleted") and not is_restored:
             raise ValueError("the record is in the recycle bin; set IsDeleted to false first")
@@ -152,7 +156,7 @@ class SalesforceSystem:
             raise ValueError(str(error)) from None
         finally:
             self.records.forget_journal()
-        return _shown(object_type, row)
+        return self._shown(object_type, row)
 
     def expire_tokens(self) -> None:
         self.desk.expire()
@@ -171,9 +175,12 @@ class SalesforceSystem:
         except (Refused, ValueError) as error:
             self._apply(self.records.switches)
             raise ValueError(str(error)) from None
-        if new.hidden() != self.records.switches.hidden():
+        before, self.records.switches = self.records.switches, new
+        if new.hidden() != before.hidden():
             self._schema_changed_at = self._now()
-        self.records.switches = new
+        if new.shared_activities != before.shared_activities:
+            relations.settle(self.records, Writer(self._admin))
+            self.records.forget_journal()
 
     def _apply(self, switches: Switches) -> None:
         """Makes the schema and the rules that switches ask for. Raises ValueError or Refused for what cannot be."""
@@ -402,10 +409,6 @@ class SalesforceSystem:
             rows = self.records.tables[name].rows.values()
             counts.append({"count": sum(not row.get("IsDeleted") for row in rows), "name": name})
         return Answer(200, {"sObjects": counts})
-
-
-def _shown(object_type: str, row: Row) -> dict[str, Any]:
-    return dict(shown(OBJECTS[object_type], row))
 
 
 def _unzipped(request: Request) -> bytes:

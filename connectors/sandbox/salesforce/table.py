@@ -9,10 +9,12 @@ from typing import Any
 from connectors.sandbox.salesforce.schema import SObject
 
 Row = dict[str, Any]
+LOOKED_FOR = ("Name", "MessageIdentifier")  # besides lookups and keys
 
 
 class Table:
-    """Rows by 18-character id; blank fields are not in them. A deleted row stays, with IsDeleted."""
+    """Rows by 18-character id; blank fields are not in them. A deleted row stays, with IsDeleted. A name in small letters is
+    a note of the system's own, which no answer shows."""
 
     def __init__(self, object_: SObject) -> None:
         self.object = object_
@@ -20,7 +22,7 @@ class Table:
         self.next_number = 1
         self.dirty: set[str] = set()
         self._by_time: list[tuple[str, str]] = []
-        indexed = (f for f in object_.fields.values() if f.type == "reference" or f.is_key or f.is_unique or f.name == "Name")
+        indexed = (f for f in object_.fields.values() if f.is_lookup or f.is_key or f.is_unique or f.name in LOOKED_FOR)
         self._index: dict[str, dict[Any, set[str]]] = {f.name: {} for f in indexed if f.name != "Id"}
         self._open: dict[str, list[tuple[str, Row | None]]] = {}  # id -> (committed at, what it was)
 

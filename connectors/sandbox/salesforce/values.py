@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import UTC, date, datetime
 from typing import Any
 
 from connectors.sandbox.salesforce import ids
 from connectors.sandbox.salesforce.refusal import Refused
-from connectors.sandbox.salesforce.schema import BY_PREFIX, NUMBERS, Field
+from connectors.sandbox.salesforce.schema import BY_PREFIX, ID_LIST, NUMBERS, Field
 
 FIRST_YEAR, LAST_YEAR = 1700, 4000
 MOST_INT, MOST_NUMBER = 99_999_999, 1e16
+MOST_BYTES = 37 * 1024 * 1024
 LONGEST_TOLD = 255  # characters of a value that a refusal repeats
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -55,6 +57,8 @@ def stored(field: Field, value: Any) -> Any:
         return None
     if field.type == "int" or field.type in NUMBERS:
         return _number(field, value)
+    if field.type == ID_LIST:
+        return _references(field, value)
     if not isinstance(value, str):
         raise _wrong_type(field, value)
     text = value.strip()
@@ -67,8 +71,10 @@ def stored(field: Field, value: Any) -> Any:
         if at is None:
             raise _wrong_type(field, text)
         return show_instant(at)
-    if field.type == "reference":
+    if field.is_lookup:
         return _reference(field, text)
+    if field.type == "base64":
+        return _bytes(field, text)
     return _text(field, text)
 
 
@@ -117,6 +123,23 @@ def _reference(field: Field, text: str) -> str:
     if target is not None and target.name not in field.references:
         raise Refused(400, "FIELD_INTEGRITY_EXCEPTION", told, [field.name])
     return id_
+
+
+def _references(field: Field, value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise _wrong_type(field, value)
+    return list(dict.fromkeys(_reference(field, text.strip()) for text in value))
+
+
+def _bytes(field: Field, text: str) -> str:
+    """Returns the base64 of a file. Raises Refused for what is none, or is too large for a call in JSON."""
+    try:
+        size = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        raise _wrong_type(field, text) from None
+    if size > MOST_BYTES:
+        raise Refused(413, "REQUEST_ENTITY_TOO_LARGE", f"{field.label}: a file sent in JSON has at most {MOST_BYTES} bytes", [field.name])
+    return text
 
 
 def _text(field: Field, text: str) -> str:
