@@ -22,6 +22,7 @@ SCHEDULES = (
     ("Outreach Send/Receive", "reconciliation.jobs.tick", ("organisations",), 1),
     ("Prospects and CRM people", "reconciliation.jobs.tick", ("prospects",), 1),
     ("Accounts of both sides", "reconciliation.jobs.tick", ("accounts",), 1),
+    ("Outreach activities", "reconciliation.jobs.tick", ("outreach-activities",), 1),
     ("Mailbox contacts", "reconciliation.jobs.tick", ("contacts",), 1),
     ("Look what people should be told", "reconciliation.jobs.watch_alerts", (), 1),
     ("Work off what webhooks told", "reconciliation.jobs.work_off_deliveries", (), 1),

@@ -94,6 +94,7 @@ ERROR_REASONS = {
     "internal": "Could not be worked out",
     "no_right": "The mailbox's user may not do it",
     "not_visible": "Its CRM record cannot be seen",
+    "tasks_refused": "Salesforce takes no Tasks",
 }
 
 
@@ -112,6 +113,7 @@ ERROR_REMEDIES = {
     "alone": "Look at the values of each record, then retry.",
     "internal": "Send the case to support, then retry.",
     "no_right": "Give the user the right in {crm}, then retry, or take the edit back in the mailbox.",
+    "tasks_refused": "See in the case which field or rule it is, mend it there; the activities follow by themselves.",
     "not_visible": "Let our user see the record in {crm}; where it is gone for good, delete its counterpart, too.",
 }
 

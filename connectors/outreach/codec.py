@@ -14,8 +14,11 @@ COLLECTIONS = {
     "account": "accounts",
     "prospect": "prospects",
     "user": "users",
-    "task": "tasks",  # read only: what is active on a prospect
+    # Read only: what is active on a prospect, and what was done.
+    "task": "tasks",
     "sequenceState": "sequenceStates",
+    "mailing": "mailings",
+    "call": "calls",
 }
 RELATIONSHIPS = {
     "account": ("owner",),
@@ -23,6 +26,8 @@ RELATIONSHIPS = {
     "user": (),
     "task": ("owner", "prospect", "account", "sequence"),
     "sequenceState": ("prospect", "sequence", "mailbox", "account"),
+    "mailing": ("prospect", "user", "mailbox", "sequence", "opportunity", "task"),
+    "call": ("prospect", "user", "sequence", "opportunity", "task"),
 }
 
 

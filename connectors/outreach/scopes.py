@@ -21,13 +21,20 @@ SCOPES = (
     Scope("prospects.read", "Read prospects", "to find the prospects of an organisation's people"),
     Scope("prospects.write", "Write prospects", "to hang a prospect on the right account"),
     Scope("users.read", "Read users", "to set the owner by username"),
-    Scope("tasks.read", "Read tasks", "to show how many tasks of a prospect are active, before its link is changed", is_optional=True),
+    Scope(
+        "tasks.read",
+        "Read tasks",
+        "to show how many tasks of a prospect are active, before its link is changed, and to put completed ones into Salesforce",
+        is_optional=True,
+    ),
     Scope(
         "sequenceStates.read",
         "Read sequence states",
         "to show in how many sequences a prospect is, before its link is changed",
         is_optional=True,
     ),
+    Scope("mailings.read", "Read mailings", "to put delivered mails into Salesforce, where activities are synced", is_optional=True),
+    Scope("calls.read", "Read calls", "to put logged calls into Salesforce, where activities are synced", is_optional=True),
     Scope("webhooks.all", "Keep webhooks", "only to be told of changes at once, when an admin switches the receiver on", is_optional=True),
     Scope(
         "accounts.delete", "Delete accounts", "only to take back an account that we created, when somebody presses Undo", is_optional=True

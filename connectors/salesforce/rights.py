@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,14 @@ AGAIN = "then test again."
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the passes need of an object type: fields to read, and whether records are made and changed."""
+    """What the passes need of an object type: fields to read, and whether records are made and changed. What is missing of an
+    optional one is a warning: only a pass that need not be on wants it."""
 
     object_type: str
     noun: str
     fields: tuple[str, ...]
     is_written: bool = True
+    is_optional: bool = False
 
 
 WANTED = (
@@ -39,6 +41,7 @@ WANTED = (
     Wanted("Lead", "leads", ("Id", "LastName", "FirstName", "Company", "Email", "Status", "OwnerId", "IsConverted", "SystemModstamp")),
     Wanted("Account", "accounts", ("Id", "Name", "Website", "OwnerId", "SystemModstamp")),
     Wanted("User", "users", ("Id", "Name", "Email", "IsActive"), is_written=False),
+    Wanted("Task", "tasks", ("Id", "Subject", "WhoId", "ActivityDate", "Description", "OwnerId", "SystemModstamp"), is_optional=True),
 )
 
 
@@ -97,7 +100,7 @@ class Rights:
         lines = run_checks([Try(f"Read {want.noun}", f"Our user may read {want.noun}.", read, partial(_who_shows, want))])
         if described and want.is_written:
             lines += [_writing(want, described), self._key(want, described)]
-        return lines
+        return [_as_warning(line) if want.is_optional else line for line in lines]
 
     def _key(self, want: Wanted, described: Mapping[str, Any]) -> Check:
         """Returns what there is of the external-id field. Without it creates look before they make (engine-rules 35)."""
@@ -178,6 +181,14 @@ def _reading(want: Wanted, described: Mapping[str, Any]) -> Check | None:
     if not hidden:
         return None
     return Check(title, False, f"Our user may not see {', '.join(hidden)} of {want.noun}.", _show(hidden, want))
+
+
+def _as_warning(line: Check) -> Check:
+    """Returns a line that keeps nobody from anything but activities; trouble on the way stays trouble."""
+    if line.is_ok or line.passes:
+        return line
+    said = f"{line.sentence} It is needed only where activities of Outreach are synced."
+    return replace(line, is_ok=True, is_warning=True, sentence=said)
 
 
 def _writing(want: Wanted, described: Mapping[str, Any]) -> Check:

@@ -49,7 +49,7 @@ LINKS = (
     Entry("Prospects", "prospect_list", queue="remap"),
     Entry("Imports", "import_list"),
     Entry("Mailboxes", "mailbox_list", also=("/contacts/",), queue="contact"),
-    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/incomplete/", "/deleted/")),
+    Entry("Records", "record_list", also=("/coverage/", "/differences/", "/without-owner/", "/incomplete/", "/activities/", "/deleted/")),
     Entry("Journal", "journal"),
     Entry("Mappings", "mapping_list", queue="mapping"),
     Entry("Connections", "connection_list", ADMINISTER),

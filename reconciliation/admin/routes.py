@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.http import HttpResponseBase
 
 from reconciliation.views import (
+    activities,
     alerts,
     audit,
     conflicts,
@@ -159,6 +160,9 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("differences/force/", differences.show_force, "difference_force"),
     ("incomplete/", incomplete.show_list, "incomplete_list"),
     ("incomplete/export.csv", incomplete.export, "incomplete_export"),
+    ("activities/", activities.show_list, "activity_list"),
+    ("activities/export.csv", activities.export, "activity_export"),
+    ("activities/begin/", activities.begin, "activity_begin"),
     ("coverage/", coverage.show, "coverage"),
     ("coverage/count/", coverage.count, "coverage_count"),
     ("coverage/<slug:show>/", coverage.show_list, "coverage_list"),

@@ -16,6 +16,7 @@ from reconciliation.engine.mailbox_view import View
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
 from reconciliation.models.bulk import insert_rows
+from reconciliation.passes.activities import ActivityTerms
 from reconciliation.passes.organisations import Terms
 from reconciliation.passes.pairs import PairDecision, PairTerms
 
@@ -50,7 +51,7 @@ class RunContext:
     crm: Side
     peer: Side
     executor: Executor
-    terms: Terms | PairTerms
+    terms: Terms | PairTerms | ActivityTerms
     person_columns: PluginColumns
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
@@ -64,7 +65,7 @@ class RunContext:
     only_ids: tuple[str, ...] = ()  # a pilot of hand-picked organisations
     most_new: int | None = None  # a pilot of the next new organisations, at most so many
     picked: set[str] = field(default_factory=set)  # those of only_ids that were read
-    make_terms: Callable[[], Terms | PairTerms] | None = None
+    make_terms: Callable[[], Terms | PairTerms | ActivityTerms] | None = None
     view: View | None = None  # what of the CRM the mailbox of this run shows
     planned_links: dict[str, str] = field(default_factory=dict)  # contact that an item takes in this plan -> the sentence that says so
 

@@ -10,10 +10,11 @@ from django.db import transaction
 
 from connectors.contract import Record
 from reconciliation.core.values import is_same
-from reconciliation.engine import differences, pair_undone, undone
+from reconciliation.engine import activity_undone, differences, pair_undone, undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.models import Binding, Operation
+from reconciliation.passes.activities import ActivityTerms
 from reconciliation.passes.organisations import ACCOUNT
 from reconciliation.passes.pairs import PairTerms
 from reconciliation.store import decode, encode_fields
@@ -70,6 +71,8 @@ def _confirm(context: RunContext, op: Operation, record: Record | None) -> None:
     if isinstance(context.terms, PairTerms):
         if "undo_of" in op.origin:  # after any other write the pair is compared anew
             pair_undone.note_found(context, op, record)
+    elif isinstance(context.terms, ActivityTerms):
+        activity_undone.note_deleted(context, op)  # a pass over activities changes nothing else
     elif op.kind == Operation.Kind.DELETE:
         undone.note_deleted(context, op)
     elif record is not None and op.object_type == ACCOUNT:

@@ -44,7 +44,7 @@ def what_it_rests_on(sync_pass: SyncPass) -> dict[str, Any]:
     columns = {"organisation": asdict(organisation_columns(sync_pass)), "person": asdict(person_columns(sync_pass))}
     systems = {side.system: _whose(side) for side in (sync_pass.crm, sync_pass.peer)}
     types = _types_of(sync_pass)
-    more = {**({"types": types} if types else {}), **_of_mailbox(sync_pass)}
+    more = {**({"types": types} if types else {}), **_of_mailbox(sync_pass), **_of_activities(sync_pass)}
     return {"mapping": sync_pass.mapping.version, "columns": columns, "systems": systems, **more}
 
 
@@ -54,6 +54,11 @@ def _of_mailbox(sync_pass: SyncPass) -> dict[str, Any]:
         return {}
     held = effective_of(sync_pass, sync_pass.mailbox)
     return {"mailbox": [sync_pass.mailbox.crm_user_id, held["view"].value, held["existing"].value]}
+
+
+def _of_activities(sync_pass: SyncPass) -> dict[str, Any]:
+    """Returns since when activities are carried, where a person said so: another beginning makes another plan."""
+    return {"activities": sync_pass.settings.get("activities", {})} if sync_pass.is_of_activities else {}
 
 
 def _types_of(sync_pass: SyncPass) -> list[list[Any]]:

@@ -191,6 +191,15 @@ def user_pairs(context: RunContext, crm: Iterable[Record], peer: Iterable[Record
     return dict(rows.exclude(crm_user_id="").exclude(peer_user_id="").values_list("crm_user_id", "peer_user_id"))
 
 
+def pairs_of_peer_users(context: RunContext, ids: set[str]) -> dict[str, str]:
+    """Returns id of a user of the peer -> id of the CRM user who is the same person. Who is not known yet is looked up by e-mail,
+    once a day; what staff chose stands above it."""
+    rows = UserPair.objects.filter(sync_pass=context.sync_pass, peer_user_id__in=ids)
+    since = context.wiring.now() - USERS_KEPT
+    _look_up(context, "peer", ids - {p.peer_user_id for p in rows if p.how == UserPair.How.STAFF or p.read_at >= since})
+    return dict(rows.exclude(crm_user_id="").values_list("peer_user_id", "crm_user_id"))
+
+
 def _look_up(context: RunContext, side: str, ids: set[str]) -> None:
     """Finds the counterparts of these users by e-mail and keeps the pairs; who has none is remembered as that."""
     if not ids:

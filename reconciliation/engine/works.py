@@ -8,6 +8,9 @@ from typing import Any
 
 from connectors.errors import ConnectorError
 from reconciliation.engine import (
+    activity_recovery,
+    activity_sweep,
+    activity_terms,
     cases,
     mailbox_sweep,
     mailbox_terms,
@@ -74,7 +77,16 @@ CONTACTS = Work(
     mailbox_sweep.apply,
     lambda context, error: None,
 )
-_WORKS = {"prospects": PAIRS, "accounts": PAIRS, "contacts": CONTACTS}
+ACTIVITIES = Work(
+    activity_terms.terms_of,
+    _nothing_to_open,
+    activity_recovery.recover,
+    _nothing_to_open,  # what waits is taken up by the sweep
+    activity_sweep.sweep,
+    activity_sweep.apply,
+    lambda context, error: None,
+)
+_WORKS = {"prospects": PAIRS, "accounts": PAIRS, "contacts": CONTACTS, "outreach-activities": ACTIVITIES}
 
 
 def work_of(sync_pass: SyncPass) -> Work:

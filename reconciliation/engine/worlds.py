@@ -8,6 +8,8 @@ import requests
 from django.utils import timezone
 
 from reconciliation.models import (
+    Activity,
+    ActivityFeed,
     Binding,
     Case,
     Connection,
@@ -80,7 +82,7 @@ def _forget(sync_pass: SyncPass) -> None:
     Case.objects.filter(sync_pass=sync_pass).delete()
     Operation.objects.filter(run__sync_pass=sync_pass).delete()
     Run.objects.filter(sync_pass=sync_pass).delete()
-    for model in (SearchKey, Tombstone, Binding, PeerName, RememberedPair, ProspectMatches, UserPair):
+    for model in (SearchKey, Tombstone, Binding, PeerName, RememberedPair, ProspectMatches, UserPair, Activity):
         model.objects.filter(sync_pass=sync_pass).delete()
     now = timezone.now()
     Run.objects.create(sync_pass=sync_pass, kind=Run.Kind.STAFF, state=Run.State.FINISHED, started_at=now, ended_at=now, note=FORGOTTEN)
@@ -89,3 +91,4 @@ def _forget(sync_pass: SyncPass) -> None:
     of_mailbox = {"cursor": "", "feed_at": None}
     SyncPass.objects.filter(pk=sync_pass.pk).update(**begins, **of_mailbox, names_read_until=None, trouble_count=0, next_due_at=None)
     RecordType.objects.filter(sync_pass=sync_pass).update(**begins)
+    ActivityFeed.objects.filter(sync_pass=sync_pass).update(**begins)

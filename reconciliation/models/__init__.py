@@ -1,5 +1,6 @@
 """What the product remembers. One file per topic; state fields name their states, transitions are guarded updates."""
 
+from reconciliation.models.activity import Activity, ActivityFeed
 from reconciliation.models.alerts import Alert, AlertKind, ChatHook, Message, Restart, Subscription
 from reconciliation.models.audit import AuditEntry
 from reconciliation.models.binding import Binding, PeerName, RemoteUser
@@ -24,6 +25,8 @@ from reconciliation.models.second_factor import RoleRule, SecondFactor
 from reconciliation.models.sync_pass import Heartbeat, PassLease, SyncPass
 
 __all__ = [
+    "Activity",
+    "ActivityFeed",
     "Alert",
     "AlertKind",
     "AuditEntry",

@@ -134,16 +134,20 @@ class Case(models.Model):
         """The record a case of a two-way pass is about: its side, object type and id; the CRM's where both are known."""
         if self.crm_id:
             return "crm", self.crm_type, self.crm_id
-        return "peer", self.peer_type, self.peer_id
+        # A mail and a call may have one id: those of activities stand behind their type.
+        return "peer", self.peer_type, self.peer_id.partition(":")[2] if self.sync_pass.is_of_activities else self.peer_id
 
     @property
     def peer_type(self) -> str:
         """The kind of record that a case concerns in the peer."""
+        if self.sync_pass.is_of_activities:
+            return self.peer_id.partition(":")[0] or "activity"
         return {"prospects": "prospect", "contacts": "contact"}.get(self.sync_pass.kind, "account")
 
     @property
     def peer_ref(self) -> str:
-        return f"{self.sync_pass.peer.system}:{self.peer_type}:{self.peer_id}" if self.peer_id else ""
+        id_ = self.subject_record[2] if self.sync_pass.is_of_activities else self.peer_id
+        return f"{self.sync_pass.peer.system}:{self.peer_type}:{id_}" if self.peer_id else ""
 
     @property
     def peer_url(self) -> str:

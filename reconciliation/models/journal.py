@@ -13,7 +13,7 @@ from reconciliation.models.run import Run
 MOST_LISTED = 6
 MAIL_PLACES = ("contactFolder", "category")  # what a pass makes in a mailbox beside contacts
 NAMED_SO = ("account", *MAIL_PLACES)  # whose `name` is what they are called
-UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account")
+UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account", "Task")
 LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
 VERSION = "version"  # in its exchange: the record's version in the answer
 
@@ -148,7 +148,9 @@ class Operation(models.Model):
 
     @property
     def target_url(self) -> str:
-        """The page for people of the account that was written, "" for other records."""
+        """The page for people of the account or the Task that was written, "" for other records."""
+        if self.object_type == "Task" and self.target_id:
+            return self.connection.page_address_template.replace("{object}", "Task").replace("{id}", self.target_id)
         is_account = self.object_type == "account" and self.target_id
         return self.connection.page_address_template.replace("{id}", self.target_id) if is_account else ""
 

@@ -11,6 +11,7 @@ from reconciliation.models.mapping import MappingTable
 
 TWO_WAY = ("prospects", "accounts")
 MAILBOX_PASSES = ("contacts",)
+ACTIVITY_PASSES = ("outreach-activities",)
 
 
 class SyncPassRows(models.QuerySet["SyncPass"]):
@@ -117,8 +118,13 @@ class SyncPass(models.Model):
         return self.kind in MAILBOX_PASSES
 
     @property
+    def is_of_activities(self) -> bool:
+        """Whether it carries what users did in the peer into the CRM, and nothing else."""
+        return self.kind in ACTIVITY_PASSES
+
+    @property
     def arrow(self) -> str:
-        return "⇄" if self.is_two_way else "→"
+        return "⇄" if self.is_two_way else "←" if self.is_of_activities else "→"
 
 
 class PassLease(models.Model):

@@ -19,7 +19,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Case, LookAgain, SyncPass
+from reconciliation.models import Activity, Binding, Case, LookAgain, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
@@ -55,7 +55,8 @@ def _retry_in(sync_pass: SyncPass, cases: Sequence[Case], user: AbstractBaseUser
         cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
         if not cases:
             raise DecisionRefused(f"{CLOSED_MEANWHILE} Nothing was done.")
-        return (_retry_pairs if sync_pass.is_two_way else _retry_organisations)(context, cases, user)
+        retry = _retry_activities if sync_pass.is_of_activities else _retry_pairs if sync_pass.is_two_way else _retry_organisations
+        return retry(context, cases, user)
 
 
 def _retry_organisations(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
@@ -85,6 +86,17 @@ def _retry_pairs(context: RunContext, cases: Sequence[Case], user: AbstractBaseU
     # The record named first may hold what was agreed on: the edit that was refused is the other side's.
     rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=[c.crm_id for c in cases if c.crm_id])
     rows.update(is_retry_due=True)
+    return _resolve_all(context, [c.pk for c in cases], cases, user)
+
+
+def _retry_activities(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
+    """Has the next run look at these activities; the case of all that wait is for those that wait for the same."""
+    rows, now = Activity.objects.filter(sync_pass=context.sync_pass), context.wiring.now()
+    again = {"state": Activity.State.WAITING, "tries": 0, "due_at": now}
+    for case in cases:
+        _, object_type, id_ = case.subject_record
+        mine = rows.filter(object_type=object_type, activity_id=id_) if case.peer_id else rows.filter(reason="mapping")
+        mine.filter(state__in=(Activity.State.WAITING, Activity.State.REFUSED)).update(**again)
     return _resolve_all(context, [c.pk for c in cases], cases, user)
 
 

@@ -69,6 +69,7 @@ WORDS = {
     "import": "Imports",
     "importrow": "Rows of imports",
     "prospectmatches": "Salesforce matches of prospects",
+    "activity": "Activities that wait, or were carried",
 }
 FIELD_WORDS = {
     "exchange": "request and answer",

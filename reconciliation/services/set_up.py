@@ -10,12 +10,21 @@ from django.utils import timezone
 
 from connectors.salesforce.settings import EXTERNAL_ID_FIELD
 from reconciliation.defaults.accounts import ACCOUNTS
+from reconciliation.defaults.activities import (
+    ACTIVITIES_INTERVAL,
+    ACTIVITIES_PASS,
+    ACTIVITIES_TABLE,
+    ACTIVITIES_TITLE,
+    ACTIVITY_OBJECT,
+)
 from reconciliation.defaults.contacts import CONTACTS
 from reconciliation.defaults.organisations import STANDARD_RULES
 from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
+from reconciliation.engine import activity_terms
 from reconciliation.engine.worlds import forget_other_worlds
-from reconciliation.models import Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.models import ActivityFeed, Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.passes.activities import CRM_TASK, TYPES
 from reconciliation.services.mailboxes import mailbox_add
 from reconciliation.services.service_accounts import account_shown
 from reconciliation.services.webhooks import HOOK_SECRET
@@ -143,17 +152,46 @@ def _connection(name: str, system: str, description: Mapping[str, Any], *, settl
 
 
 def salesforce_passes(crm: Connection, peer: Connection) -> tuple[SyncPass, ...]:
-    """Returns the two-way passes between Salesforce and Outreach, each made with its record types and default mappings when
-    it is new. Raises SetUpRefused when they are another pair's."""
-    return tuple(two_way_pass(standard, crm, peer) for standard in (PROSPECTS, ACCOUNTS))
+    """Returns the passes between Salesforce and Outreach, the two-way ones made with their record types and default mappings
+    when they are new. Raises SetUpRefused when they are another pair's."""
+    return (*(two_way_pass(standard, crm, peer) for standard in (PROSPECTS, ACCOUNTS)), activities_pass(crm, peer))
+
+
+def activities_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass that carries activities of Outreach into Salesforce, made off when it is new (D27), with a cursor for each
+    type of activity. Raises SetUpRefused when it is another pair's."""
+    _refuse_other(ACTIVITIES_PASS, crm, peer)
+    objects = {"crm_object": CRM_TASK, "peer_object": ACTIVITY_OBJECT}
+    table, _ = MappingTable.objects.get_or_create(name=ACTIVITIES_TABLE, defaults=objects)
+    now = timezone.now().replace(microsecond=0)
+    sync_pass, is_new = SyncPass.objects.get_or_create(
+        name=ACTIVITIES_PASS,
+        defaults={
+            "title": ACTIVITIES_TITLE,
+            "crm": crm,
+            "peer": peer,
+            "mapping": table,
+            "interval_seconds": ACTIVITIES_INTERVAL,
+            "last_run_time": now,
+            "settings": activity_terms.setting(now, chosen=False),
+        },
+    )
+    if is_new:
+        common = {"sync_pass": sync_pass, "last_run_time": now}
+        ActivityFeed.objects.bulk_create(ActivityFeed(object_type=t, order=n, **common) for n, t in enumerate(TYPES))
+    return sync_pass
+
+
+def _refuse_other(name: str, crm: Connection, peer: Connection) -> None:
+    other = SyncPass.objects.select_related("crm", "peer").filter(name=name).exclude(crm=crm, peer=peer).first()
+    if other is not None:
+        raise SetUpRefused(f"“{other}” keeps “{other.crm}” and “{other.peer}” in agreement already; it cannot be another pair's, too.")
 
 
 def two_way_pass(standard: StandardPass, crm: Connection, peer: Connection) -> SyncPass:
     """Returns the pass, made as it is shipped when it is new; one that is there stays as staff left it, with every type it
     lacks added. Raises SetUpRefused when it is another pair's."""
-    other = SyncPass.objects.select_related("crm", "peer").filter(name=standard.name).exclude(crm=crm, peer=peer).first()
-    if other is not None:
-        raise SetUpRefused(f"“{other}” keeps “{other.crm}” and “{other.peer}” in agreement already; it cannot be another pair's, too.")
+    _refuse_other(standard.name, crm, peer)
     tables = [_table(kind) for kind in standard.types]
     now, is_on = timezone.now().replace(microsecond=0), standard.is_on_in_sandbox and crm.is_sandbox and peer.is_sandbox
     sync_pass, _ = SyncPass.objects.get_or_create(

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from reconciliation.core.counting import bent, counted
 from reconciliation.defaults.accounts import ACCOUNTS_PASS
+from reconciliation.defaults.activities import ACTIVITIES_PASS
 from reconciliation.engine import gate
 from reconciliation.models import Connection, MappingTable, Run, SyncPass
 from reconciliation.models.sync_pass import MAILBOX_PASSES
@@ -21,7 +22,7 @@ from reconciliation.services.setup_mailboxes import MAIL_AFTER, mailbox_steps
 from reconciliation.services.steps import Act, Step
 
 # Off until somebody wants it, or for good (D32); mailboxes only where nothing else is there to set up.
-OPTIONAL = (ACCOUNTS_PASS, *MAILBOX_PASSES)
+OPTIONAL = (ACCOUNTS_PASS, ACTIVITIES_PASS, *MAILBOX_PASSES)
 CRMS = (Connection.System.WORKBOOKS, Connection.System.SALESFORCE)
 MAIL = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
 WHO = {

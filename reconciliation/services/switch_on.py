@@ -16,6 +16,7 @@ from reconciliation.engine.previews import GOOD_FOR
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Policy, RecordType, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
+from reconciliation.services.activities import activities_begin
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import missing_fields
 from reconciliation.store import organisation_columns
@@ -196,6 +197,7 @@ def pass_switch_on(sync_pass: SyncPass, user: AbstractBaseUser | None) -> None:
             begins = {name: value for name, value in changes.items() if name in CURSOR}
             RecordType.objects.filter(sync_pass=row).update(**begins)
             Binding.objects.filter(sync_pass=row, crm_type=ORGANISATION, is_tombstone=False).update(is_retry_due=True)
+        activities_begin(row, now)
     SyncPass.objects.filter(pk=row.pk).update(**changes)
     audit(user, "switch pass on", row.title, first_time=row.switched_on_at is None)
 

@@ -7,6 +7,7 @@ nobody touched it since and no prospect hangs on it; then Id and URL are cleared
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -27,7 +28,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
 from reconciliation.models.journal import UNDOABLE_TYPES
 from reconciliation.passes.organisations import ACCOUNT
-from reconciliation.services import pair_undo
+from reconciliation.services import activity_undo, pair_undo
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import read_organisations
 from reconciliation.store import decode, decode_fields, mapping_of
@@ -110,7 +111,7 @@ def _create_line(desk: Desk, op: Operation, account: Record, name: str, *, has_p
 
 def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
     """Returns what undoing these writes, or one field of them, would do. Reads only. Raises ConnectorError."""
-    if sync_pass.is_two_way:
+    if sync_pass.is_two_way or sync_pass.is_of_activities:
         return _pair_plan(sync_pass, operations[:MOST_AT_ONCE], field, wiring or Wiring())
     peer = (wiring or Wiring()).open_connector(sync_pass.peer)
     try:
@@ -124,11 +125,16 @@ def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wir
     try:
         opened["crm"] = wiring.open_connector(sync_pass.crm)
         opened["peer"] = wiring.open_peer(sync_pass)
-        standing = pair_undo.standings(sync_pass, opened, operations, field)
+        standing = _road(sync_pass).standings(sync_pass, opened, operations, field)
         return [_pair_line(sync_pass, op, s) for op, s in zip(operations, standing, strict=True)]
     finally:
         for connector in opened.values():
             connector.close()
+
+
+def _road(sync_pass: SyncPass) -> ModuleType:
+    """Returns what knows how to take back the writes of a pass that is not the organisations'."""
+    return activity_undo if sync_pass.is_of_activities else pair_undo
 
 
 def _pair_line(sync_pass: SyncPass, op: Operation, standing: pair_undo.Standing) -> UndoLine:
@@ -138,8 +144,9 @@ def _pair_line(sync_pass: SyncPass, op: Operation, standing: pair_undo.Standing)
 
 def _undo_pairs(context: RunContext, operations: list[Operation], field: str) -> list[UndoLine]:
     sides = {"crm": context.crm.connector, "peer": context.peer.connector}
-    standing = pair_undo.standings(context.sync_pass, sides, operations, field)
-    refusals = pair_undo.carry_out(context, [(op, s) for op, s in zip(operations, standing, strict=True) if s.is_possible])
+    road = _road(context.sync_pass)
+    standing = road.standings(context.sync_pass, sides, operations, field)
+    refusals = road.carry_out(context, [(op, s) for op, s in zip(operations, standing, strict=True) if s.is_possible])
     lines = [_pair_line(context.sync_pass, op, s) for op, s in zip(operations, standing, strict=True)]
     return [_told(line, refusals.get(line.operation.pk, "")) for line in lines]
 
@@ -156,7 +163,7 @@ def undo(
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {counted(len(operations), 'write')}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
-        if sync_pass.is_two_way:
+        if sync_pass.is_two_way or sync_pass.is_of_activities:
             told = _undo_pairs(context, _as_they_are(operations[:MOST_AT_ONCE]), field)
             _audit(context, user, [line for line in told if line.is_possible], field)
             context.notes += [line.sentence for line in told if not line.is_possible]

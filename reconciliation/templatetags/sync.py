@@ -46,6 +46,8 @@ SYSTEMS = {
     "google": "Google",
 }
 MAIL_WORDS = {("microsoft", "contactFolder"): "folder", ("google", "contactFolder"): "label", ("google", "category"): "label"}
+# What was done has no page here either: it is told by the run that carried it.
+ACTIVITIES = {("outreach", "task"): "task", ("outreach", "mailing"): "mail", ("outreach", "call"): "call", ("salesforce", "Task"): "Task"}
 MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
 
 
@@ -65,6 +67,10 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
             "object_type": MAIL_WORDS.get((parsed.system, parsed.object_type), parsed.object_type),
             "url": url,
         }
+    if (parsed.system, parsed.object_type) in ACTIVITIES:
+        type_ = ACTIVITIES[parsed.system, parsed.object_type]
+        said = f"{type_} {parsed.id}"
+        return {"ref": None, "mail": SYSTEMS[parsed.system], "name": named(name or said, parsed.id), "object_type": said, "url": url}
     if parsed.system not in SYSTEMS or not parsed.object_type.isidentifier() or not (parsed.id.isascii() and parsed.id.isalnum()):
         return {"ref": None, "text": str(parsed), "name": name}  # nothing that a page of ours could show
     return {"ref": parsed, "system": SYSTEMS.get(parsed.system, parsed.system), "name": named(name, parsed.id), "url": url}
@@ -174,6 +180,16 @@ REASONS = {
     "kept_personal": "kept personal by staff",
     "kept_apart": "kept apart by staff",
     "twin_in_doubt": "one like it is just being made",
+    "carried": "in the CRM already",
+    "waits_for_link": "its prospect is linked to nobody yet",
+    "person_gone": "whom it was done with is gone",
+    "not_finished": "not done yet",
+    "before_start": "done before the beginning",
+    "no_prospect": "belongs to no prospect",
+    "prospect_gone": "its prospect was deleted",
+    "bounced": "bounced",
+    "taken_back": "taken back by a person",
+    "deleted_in_peer": "deleted in Outreach",
 }
 
 

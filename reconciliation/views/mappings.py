@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect
 
 from connectors.errors import ConnectorError
 from reconciliation.core.transforms import TRANSFORMS
+from reconciliation.defaults.activities import ACTIVITY_OBJECT
 from reconciliation.models import FieldRule, MappingTable
 from reconciliation.roles import ADMINISTER, VIEW
 from reconciliation.services.mappings import (
@@ -34,7 +35,7 @@ WHEN_IT_ARRIVES = (
 
 @page(VIEW)
 def show_list(request: HttpRequest) -> HttpResponse:
-    systems, rows = systems_of_tables(), MappingTable.objects.prefetch_related("rules")
+    systems, rows = systems_of_tables(), MappingTable.objects.exclude(peer_object=ACTIVITY_OBJECT).prefetch_related("rules")
     tables = [(table, *systems.get(table.pk, NO_SYSTEMS)) for table in rows]
     return render(request, "admin/reconciliation/mapping/list.html", "Mappings", tables=tables)
 
@@ -54,7 +55,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     table = get_object_or_404(MappingTable, pk=pk)
     sync_pass = pass_of(table)
-    if sync_pass is None:
+    if sync_pass is None or sync_pass.is_of_activities:
         raise Http404
     rows = list(table.rules.all())
     shown = None

@@ -15,6 +15,7 @@ from django.utils import timezone
 from connectors.errors import ServerTrouble
 from connectors.workbooks.connector import WorkbooksConnector
 from reconciliation.models import (
+    Activity,
     AuditEntry,
     Binding,
     Case,
@@ -93,6 +94,8 @@ def full(hostile):
     binding = Binding.objects.filter(is_tombstone=False).first()
     table, now = MappingTable.objects.get(), timezone.now()
     prospects = SyncPass.objects.get(name="prospects")
+    of_both = {"crm": prospects.crm, "peer": prospects.peer, "mapping": prospects.mapping}
+    activities, _ = SyncPass.objects.get_or_create(name="outreach-activities", defaults=of_both)
     for n, value in enumerate((FORMULA, HOSTILE, " +1", "＝1", "@x", "-1\r\n=2", "=2")):
         Difference.objects.create(
             sync_pass=hostile.sync_pass, binding=binding, kind="linked", crm_field=value[:120], peer_field=f"field {n}",
@@ -124,6 +127,8 @@ def full(hostile):
             origin={"staff": value},
         )  # fmt: skip
         hostile.world.workbooks.create_record("organisations", {"name": value[:100]})
+        known = {"object_type": "call", "activity_id": str(n), "state": "refused", "since": now}
+        Activity.objects.create(sync_pass=activities, name=value[:255], reason=value[:60], sentence=value, **known)
     return hostile
 
 

@@ -134,7 +134,7 @@ def test_a_person_connects_it_over_real_http_and_comes_back_to_what_was_tested(c
     text = client.get(back, follow=True).content.decode()
 
     assert "is connected as sync.service@seller.example" in text and "what it needs was tested" in text
-    assert "Creates are recognised by Sync_Key__c" in text and "Reconnect" in text and text.count(">there<") == 3
+    assert "Creates are recognised by Sync_Key__c" in text and "Reconnect" in text and text.count(">there<") == 4
     assert "belongs to no log-in that you began here" in client.get(back, follow=True).content.decode()  # good once
     row.refresh_from_db()
     assert row.state == "ok" and row.connected_by == "ada"
@@ -214,7 +214,7 @@ def test_where_the_key_field_is_missing_the_page_shows_its_exact_definition(clie
     page = add(client, server, flow="client_credentials").content.decode()
 
     assert "There is no field Sync_Key__c for leads" in page and "Text(255)" in page and "Sync Key" in page
-    assert "External ID; Unique, case insensitive" in page and page.count(">there<") == 2 and page.count(">look<") >= 1
+    assert "External ID; Unique, case insensitive" in page and page.count(">there<") == 3 and page.count(">look<") >= 1
     assert "a weaker guarantee" in page
 
 
@@ -247,7 +247,7 @@ def test_hostile_values_of_salesforce_are_escaped_and_pages_stay_cheap(client, s
         assert answer.status_code == 200 and "<script>alert" not in text and "planted-key" not in text, where
         assert len(queries) <= 12, (where, len(queries), [q["sql"][:90] for q in queries])
     assert "&lt;script&gt;alert" in client.get(f"/connections/{row.pk}/").content.decode()
-    assert SyncPass.objects.count() == 3 and box.sync_pass.name == "organisations"
+    assert SyncPass.objects.count() == 4 and box.sync_pass.name == "organisations"
 
 
 def test_d32_the_schedule_page_says_why_accounts_stay_off(client, server):

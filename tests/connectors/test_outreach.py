@@ -78,3 +78,44 @@ def test_s2_18_active_tasks_and_sequences_of_many_prospects_come_in_few_calls(bo
     assert sorted(t.fields["prospect"] for t in tasks) == sorted([str(ids[0])] * 2 + [str(ids[59])])
     assert {(s.fields["prospect"], s.fields["state"]) for s in states} == {(str(ids[0]), "active"), (str(ids[0]), "paused")}
     assert box.calls() == {"GET /api/v2/tasks": 2, "GET /api/v2/sequenceStates": 2}  # fifty prospects a call
+
+
+@pytest.mark.parametrize(
+    ("type_", "collection", "values", "columns", "expected"),
+    [
+        ("task", "tasks", {"state": "complete", "owner": 1}, ["state", "completedAt", "owner", "prospect"], ("1", "complete")),
+        ("mailing", "mailings", {"state": "opened", "user": 2}, ["state", "deliveredAt", "user", "prospect"], ("2", "opened")),
+        ("call", "calls", {"outcome": "Answered", "user": 1}, ["outcome", "completedAt", "user", "prospect"], ("1", "Answered")),
+    ],
+)
+def test_s3_1_what_was_done_is_read_by_time_and_id_with_its_people(box, type_, collection, values, columns, expected):
+    make = box.world.outreach.create_record
+    prospect = make("prospects", {"lastName": "Byrne", "emails": ["b@x.example"]})["id"]
+    begins_at = box.clock()
+    for _ in range(7):
+        box.clock.forward(1)
+        make(collection, {**values, "prospect": prospect})
+    outreach, position, found = connector(box), None, []
+
+    while True:
+        page = outreach.changes(type_, where=Test("updatedAt", Op.GE, begins_at), columns=columns, position=position, page_size=3)
+        found += page.records
+        position = page.position
+        if position is None:
+            break
+
+    assert list(dict.fromkeys(r.ref.id for r in found)) == [str(n) for n in range(1, 8)]
+    owner, state = columns[2], columns[0]
+    assert {(r.fields[owner], r.fields[state]) for r in found} == {expected} and {r.fields["prospect"] for r in found} == {str(prospect)}
+
+
+def test_mails_are_asked_for_by_when_they_were_delivered(box):
+    make = box.world.outreach.create_record
+    make("mailings", {"state": "delivered", "subject": "Old"})
+    box.clock.forward(60)
+    begins_at = box.clock()
+    make("mailings", {"state": "delivered", "subject": "New"}), make("mailings", {"state": "scheduled", "subject": "Later"})
+
+    page = connector(box).changes("mailing", where=Test("deliveredAt", Op.GE, begins_at), columns=["subject"])
+
+    assert [r.fields["subject"] for r in page.records] == ["New"]

@@ -48,7 +48,7 @@ def described(*, hidden=(), key=KEY, **flags):
 
 def rights(**changed):
     routes = {"GET /": Said(200, {"sobjects": "x", "identity": IDENTITY}), "GET /services/data": VERSIONS}
-    routes |= {f"GET /sobjects/{name}/describe": described() for name in ("Contact", "Lead", "Account", "User")}
+    routes |= {f"GET /sobjects/{name}/describe": described() for name in ("Contact", "Lead", "Account", "User", "Task")}
     return routes | {(f"GET /sobjects/{name}/describe" if name.isalpha() else name): said for name, said in changed.items()}
 
 
@@ -63,8 +63,17 @@ def test_a_connection_with_all_rights_has_a_good_line_for_each_and_asks_each_obj
     lines, org = lines_of(rights())
 
     objects = [f"{what} {noun}" for noun in ("contacts", "leads", "accounts") for what in ("Read", "Create and change", "Key of")]
-    assert list(lines) == ["Use the API", "API version", *objects, "Read users"]
-    assert all(line.is_ok and not line.is_warning and line.sentence for line in lines.values()) and len(org.calls) == 6
+    tasks = [f"{what} tasks" for what in ("Read", "Create and change", "Key of")]
+    assert list(lines) == ["Use the API", "API version", *objects, "Read users", *tasks]
+    assert all(line.is_ok and not line.is_warning and line.sentence for line in lines.values()) and len(org.calls) == 7
+
+
+def test_what_only_activities_need_is_a_warning():
+    lines, _ = lines_of(rights(Task=described(createable=False, hidden=("WhoId",))))
+
+    told = {name: line for name, line in lines.items() if line.is_warning}
+    assert all(line.is_ok for line in lines.values()) and set(told) == {"Read tasks", "Create and change tasks"}
+    assert all("only where activities of Outreach are synced" in line.sentence and line.remedy for line in told.values())
 
 
 def test_each_missing_right_is_named_with_who_can_give_it():

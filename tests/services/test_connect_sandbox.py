@@ -59,6 +59,7 @@ def test_the_command_connects_them_all_and_everything_answers(server):
         ("organisations", "workbooks", "outreach", True, 60),
         ("prospects", "salesforce", "outreach", True, 600),
         ("accounts", "salesforce", "outreach", False, 600),
+        ("outreach-activities", "salesforce", "outreach", False, 600),
         ("contacts", "salesforce", "microsoft", False, 1800),
     ]
     types = RecordType.objects.values_list("sync_pass__name", "crm_object", "peer_object", "order", "outbound_create", "mapping__name")

@@ -310,7 +310,7 @@ def test_the_consent_page_gets_state_challenge_and_no_more_scopes_than_needed(bo
     assert flow.verifier not in url and peer.secrets["client_secret"] not in url
     assert set(asked["scope"].split()) == {
         "accounts.read", "accounts.write", "accounts.delete", "prospects.read", "prospects.write", "users.read",
-        "webhooks.all", "tasks.read", "sequenceStates.read",
+        "webhooks.all", "tasks.read", "sequenceStates.read", "mailings.read", "calls.read",
     }  # fmt: skip
 
 

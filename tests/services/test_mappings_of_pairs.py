@@ -40,6 +40,7 @@ def test_a_table_is_that_of_its_record_type(box):
         "Contacts to prospects": "prospects",
         "Leads to prospects": "prospects",
         "Salesforce accounts to Outreach accounts": "accounts",
+        "Activities to tasks": "outreach-activities",  # without rows
     }
     assert (
         found["Leads to prospects"].mapping.crm_object == "Lead" and SyncPass.objects.get(name="prospects").mapping.crm_object == "Contact"
@@ -88,7 +89,7 @@ def test_the_editor_opens_for_every_table_and_names_its_crm(client, box, monkeyp
     ada.groups.add(Group.objects.get(name="admin"))
     client.force_login(ada)
 
-    for row in MappingTable.objects.all():
+    for row in MappingTable.objects.exclude(peer_object="activity"):
         page = client.get(f"/mappings/{row.pk}/").content.decode()
         crm = "Workbooks" if row.crm_object == "organisation" else "Salesforce"
         assert f"<th>{crm} field</th>" in page, row

@@ -117,7 +117,7 @@ def test_a_person_connects_it_and_the_test_finds_whose_it_is_its_fields_and_its_
     assert connected.settings["organisation_id"] == server.world.salesforce.desk.org_id
     assert set(connected.schema_cache) == {"Contact", "Lead", "Account"}
     assert connected.page_address_template == f"{server.urls['salesforce']}/{{id}}"
-    assert [f.is_there for f in key_fields(connected)] == [True, True, True] and "without_external_id" not in connected.settings
+    assert [f.is_there for f in key_fields(connected)] == [True] * 4 and "without_external_id" not in connected.settings
     assert connected.expiries(timezone.now()) == [] and connected.secret_name == "client secret"
 
 
@@ -260,7 +260,7 @@ def test_the_key_field_goes_by_any_api_name_of_a_custom_field_or_by_none(server,
     connection = connection_add("salesforce", change(server, own={"external_id_field": name}), admin)
 
     assert connection.settings["external_id_field"] == name
-    assert open_connector(connection).marker_field == name and len(key_fields(connection)) == (3 if name else 0)
+    assert open_connector(connection).marker_field == name and len(key_fields(connection)) == (4 if name else 0)
 
 
 def test_a_move_to_another_host_needs_the_secret_anew_and_forgets_tokens(server, admin):
@@ -364,8 +364,9 @@ def test_salesforce_and_outreach_alone_make_the_two_way_passes_switched_off(serv
     assert list(SyncPass.objects.order_by("pk").values_list("name", "is_on", "switched_on_at")) == [
         ("prospects", False, None),
         ("accounts", False, None),
+        ("outreach-activities", False, None),
     ]
-    assert RecordType.objects.count() == 3 and AuditEntry.objects.filter(action="make pass").count() == 2
+    assert RecordType.objects.count() == 3 and AuditEntry.objects.filter(action="make pass").count() == 3
 
 
 def test_salesforce_joins_a_pair_that_is_there_and_nothing_of_the_pair_is_made_again(server, admin):
@@ -375,7 +376,8 @@ def test_salesforce_joins_a_pair_that_is_there_and_nothing_of_the_pair_is_made_a
     connection_add("salesforce", change(server), admin)
 
     assert SyncPass.objects.values().get(name="organisations") == before
-    assert set(AuditEntry.objects.filter(action="make pass").values_list("subject", flat=True)) == {"Prospects", "Salesforce accounts"}
+    made = AuditEntry.objects.filter(action="make pass").values_list("subject", flat=True)
+    assert set(made) == {"Prospects", "Salesforce accounts", "Outreach activities"}
     with pytest.raises(ConnectionRefused, match="There is a connection “Salesforce” already"):
         connection_add("salesforce", change(server, name="Second"), admin)
 

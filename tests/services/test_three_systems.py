@@ -196,9 +196,12 @@ def test_lint_names_rows_of_every_record_type_that_is_on():
 
 def test_no_second_pair_gets_the_passes_of_the_first():
     make(with_salesforce=True)
-    prospects, accounts = salesforce_passes(Connection.objects.get(system="salesforce"), Connection.objects.get(system="outreach"))
+    prospects, accounts, activities = salesforce_passes(
+        Connection.objects.get(system="salesforce"), Connection.objects.get(system="outreach")
+    )
 
-    assert (prospects.name, accounts.name) == ("prospects", "accounts") and SyncPass.objects.count() == 3
+    assert (prospects.name, accounts.name, activities.name) == ("prospects", "accounts", "outreach-activities")
+    assert SyncPass.objects.count() == 4
 
 
 def test_settings_travel_from_a_site_with_all_three_to_another_one(olga):
