@@ -4,48 +4,16 @@ Google's own description of the API."""
 from __future__ import annotations
 
 import base64
-import json
-import re
-from functools import cache
 from typing import Any
 
 import requests
-from googleapiclient.discovery_cache import get_static_doc
-from jsonschema import Draft202012Validator
 
-from tests.sandbox.google_account import AUTH, GINA, HUGO, Google, as_json_schema
+from tests.sandbox.google_account import AUTH, GINA, HUGO, Google
+from tests.sandbox.google_described import GMAIL, schemas_of, validator
 
 EVERYTHING = "https://mail.google.com/"
 ROOT = "/gmail/v1/users/me"
 BO = "Bo Lind <bo@acme.example>"
-
-
-@cache
-def discovery() -> dict[str, Any]:
-    return json.loads(get_static_doc("gmail", "v1"))
-
-
-@cache
-def validator(name: str) -> Draft202012Validator:
-    definitions = {each: as_json_schema(schema) for each, schema in discovery()["schemas"].items()}
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
-
-
-@cache
-def methods() -> tuple[tuple[str, re.Pattern[str], str, str], ...]:
-    """Returns method, form of the path, and the names of the schemas of request and answer, blank for none."""
-    found = []
-
-    def walk(resources: dict[str, Any]) -> None:
-        for resource in resources.values():
-            for method in resource.get("methods", {}).values():
-                form = re.compile("/" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(method["flatPath"])))
-                asked, answered = (method.get(kind, {}).get("$ref", "") for kind in ("request", "response"))
-                found.append((method["httpMethod"], form, asked, answered))
-            walk(resource.get("resources", {}))
-
-    walk(discovery()["resources"])
-    return tuple(sorted(found, key=lambda each: each[1].pattern.count("[^/]+")))
 
 
 class GmailBox:
@@ -62,12 +30,12 @@ class GmailBox:
         whole = path if path.startswith("/gmail") else ROOT + path
         answer = self.google.raw(method, whole, headers={"Authorization": f"Bearer {token}"}, **options)
         if answer.status_code < 300:
-            asked, answered = next((a, b) for verb, form, a, b in methods() if verb == method and form.fullmatch(whole))
+            asked, answered = schemas_of(GMAIL, method, whole)
             if asked:
-                validator(asked).validate(options.get("json") or {})
+                validator(GMAIL, asked).validate(options.get("json") or {})
             assert (answer.status_code, answer.content) == (204, b"") if not answered else answer.status_code == 200
             if answered and "fields" not in (options.get("params") or {}):
-                validator(answered).validate(answer.json())
+                validator(GMAIL, answered).validate(answer.json())
         return answer
 
     def good(self, method: str, path: str, **options: Any) -> Any:

@@ -3,70 +3,18 @@ against Google's own description of the API."""
 
 from __future__ import annotations
 
-import json
-import re
-from functools import cache
 from typing import Any
 
 import requests
-from googleapiclient.discovery_cache import get_static_doc
-from jsonschema import Draft202012Validator
 
 from connectors.sandbox.transport import SandboxAdapter, base_url
 from connectors.sandbox.world import World
 from tests.sandbox.force import Clock
+from tests.sandbox.google_described import PEOPLE, schemas_of, validator
 
 GINA, HUGO = "gina@example.test", "hugo@example.test"
 ALL = "names,emailAddresses,phoneNumbers,organizations,addresses,biographies,memberships,metadata,clientData,userDefined,birthdays"
 AUTH = "https://www.googleapis.com/auth/"
-
-
-@cache
-def discovery() -> dict[str, Any]:
-    return json.loads(get_static_doc("people", "v1"))
-
-
-def as_json_schema(node: Any) -> Any:
-    """Returns a schema of the discovery document as JSON Schema that knows no other names than those it lists."""
-    if isinstance(node, list):
-        return [as_json_schema(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    kept = {k: as_json_schema(v) for k, v in node.items() if k not in ("id", "description", "enumDescriptions", "format", "deprecated")}
-    if kept.get("type") == "any":
-        return {}
-    if "$ref" in kept:
-        return {"$ref": f"#/$defs/{kept['$ref']}"}
-    if "properties" in node and isinstance(node["properties"], dict):
-        kept["properties"] = {name: as_json_schema(each) for name, each in node["properties"].items()}
-        kept["additionalProperties"] = False
-    return kept
-
-
-@cache
-def validator(name: str) -> Draft202012Validator:
-    definitions = {each: as_json_schema(schema) for each, schema in discovery()["schemas"].items()}
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
-
-
-@cache
-def methods() -> tuple[tuple[str, re.Pattern[str], str, str], ...]:
-    """Returns method, form of the path, and the names of the schemas of request and answer."""
-    found = []
-
-    def walk(resources: dict[str, Any]) -> None:
-        for resource in resources.values():
-            for method in resource.get("methods", {}).values():
-                form = re.compile("/" + re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(method["flatPath"])))
-                found.append((method["httpMethod"], form, method.get("request", {}).get("$ref", ""), method["response"]["$ref"]))
-            walk(resource.get("resources", {}))
-
-    walk(discovery()["resources"])
-    return tuple(found)
-
-
-def schemas_of(method: str, path: str) -> tuple[str, str]:
-    return next((asked, answered) for verb, form, asked, answered in methods() if verb == method and form.fullmatch(path))
 
 
 class Google:
@@ -97,10 +45,10 @@ class Google:
                 token = self.tokens[mailbox] = self.token(mailbox)
         answer = self.raw(method, path, headers={"Authorization": f"Bearer {token}"}, **options)
         if answer.status_code == 200 and "fields" not in (options.get("params") or {}):
-            asked, answered = schemas_of(method, path)
-            validator(answered).validate(answer.json())
+            asked, answered = schemas_of(PEOPLE, method, path)
+            validator(PEOPLE, answered).validate(answer.json())
             if asked:
-                validator(asked).validate(options.get("json") or {})
+                validator(PEOPLE, asked).validate(options.get("json") or {})
         return answer
 
     def get(self, path: str, *, mailbox: str = GINA, **params: Any) -> requests.Response:

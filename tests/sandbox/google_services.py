@@ -3,51 +3,16 @@ and the body that was sent, is held against Google's own description of the API.
 
 from __future__ import annotations
 
-import json
-import re
-from functools import cache
 from typing import Any
 
 import requests
-from googleapiclient.discovery_cache import get_static_doc
-from jsonschema import Draft202012Validator
 
-from tests.sandbox.google_account import AUTH, GINA, HUGO, Google, as_json_schema
+from tests.sandbox.google_account import AUTH, GINA, HUGO, Google
+from tests.sandbox.google_described import CALENDAR, TASKS, schemas_of, validator
 
-CALENDAR, TASKS = ("calendar", "v3"), ("tasks", "v1")
 EVENTS = "/calendar/v3/calendars/primary/events"
 OUTSIDER = "bo@acme.example"
 SCOPES = {CALENDAR: f"{AUTH}calendar", TASKS: f"{AUTH}tasks"}
-
-
-@cache
-def discovery(api: tuple[str, str]) -> dict[str, Any]:
-    return json.loads(get_static_doc(*api))
-
-
-@cache
-def validator(api: tuple[str, str], name: str) -> Draft202012Validator:
-    definitions = {each: as_json_schema(schema) for each, schema in discovery(api)["schemas"].items()}
-    return Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
-
-
-@cache
-def methods(api: tuple[str, str]) -> tuple[tuple[str, re.Pattern[str], str, str], ...]:
-    """Returns method, form of the path, and the names of the schemas of request and answer, blank for none; the most literal
-    paths first."""
-    found = []
-    root = "/" + discovery(api)["servicePath"]
-
-    def walk(resources: dict[str, Any]) -> None:
-        for resource in resources.values():
-            for method in resource.get("methods", {}).values():
-                form = re.compile(root + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(method.get("flatPath", method["path"]))))
-                asked, answered = (method.get(kind, {}).get("$ref", "") for kind in ("request", "response"))
-                found.append((method["httpMethod"], form, asked, answered))
-            walk(resource.get("resources", {}))
-
-    walk(discovery(api)["resources"])
-    return tuple(sorted(found, key=lambda each: each[1].pattern.count("[^/]+")))
 
 
 class Office:
@@ -64,7 +29,7 @@ class Office:
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
         answer = self.google.raw(method, path, headers=headers, **options)
         if answer.status_code < 300:
-            asked, answered = next((a, b) for verb, form, a, b in methods(api) if verb == method and form.fullmatch(path))
+            asked, answered = schemas_of(api, method, path)
             if asked and isinstance(options.get("json"), dict) and method != "PATCH":
                 validator(api, asked).validate(options["json"])
             assert (answer.status_code, answer.content) == (204, b"") if not answered else answer.status_code == 200

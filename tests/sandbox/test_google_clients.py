@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from connectors.sandbox.google import calendar_schema, tasks
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
-from tests.sandbox.google_services import CALENDAR, EVENTS, GINA, HUGO, OUTSIDER, TASKS, Office, at, days, discovery, invited, validator
+from tests.sandbox.google_described import CALENDAR, TASKS, discovery, validator
+from tests.sandbox.google_services import EVENTS, GINA, HUGO, OUTSIDER, Office, at, days, invited
 
 WEEKLY = {"summary": "Stand-up", "recurrence": ["RRULE:FREQ=WEEKLY;COUNT=3"], **days("2026-11-25", "2026-11-26")}
 

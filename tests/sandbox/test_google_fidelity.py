@@ -13,7 +13,8 @@ from googleapiclient.errors import HttpError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.sandbox.google_account import ALL, AUTH, GINA, HUGO, Google, discovery, member_of, validator
+from tests.sandbox.google_account import ALL, AUTH, GINA, HUGO, Google, member_of
+from tests.sandbox.google_described import PEOPLE, discovery, validator
 
 SCOPES = [f"{AUTH}contacts", f"{AUTH}directory.readonly"]
 
@@ -176,22 +177,22 @@ def test_google_auth_refreshes_and_learns_of_a_revoked_token(control, transport,
 # --- every answer fits Google's description -----------------------------------------------------------------------------
 def test_the_description_refuses_what_is_wrong():
     good = {"names": [{"givenName": "Bo"}], "metadata": {"sources": [{"type": "CONTACT", "id": "1"}]}}
-    assert validator("Person").is_valid(good)
+    assert validator(PEOPLE, "Person").is_valid(good)
     for bad in ({"planet": 1}, {"names": {}}, {"names": [{"givenName": 5}]}, {"metadata": {"sources": [{"type": "MOON"}]}}):
-        assert not validator("Person").is_valid(bad)
+        assert not validator(PEOPLE, "Person").is_valid(bad)
 
 
 def test_the_types_are_those_of_the_description():
     from connectors.sandbox.google.schema import PERSON_FIELDS, TYPES
 
     for name, fields in TYPES.items():
-        own = discovery()["schemas"][name]["properties"]
+        own = discovery(PEOPLE)["schemas"][name]["properties"]
         assert set(fields) == set(own), name
         for field in fields.values():
             items = own[field.name].get("items", own[field.name].get("additionalProperties", own[field.name]))
             assert field.allowed == tuple(items.get("enum", ())) and field.is_list == (own[field.name].get("type") == "array")
             assert field.kind == items.get("$ref", {"integer": "int", "boolean": "bool"}.get(items.get("type"), items.get("type")))
-    text = discovery()["resources"]["people"]["methods"]["get"]["parameters"]["personFields"]["description"]
+    text = discovery(PEOPLE)["resources"]["people"]["methods"]["get"]["parameters"]["personFields"]["description"]
     assert all(f"* {name}" in text for name in PERSON_FIELDS) and text.count("* ") == len(PERSON_FIELDS)
 
 

@@ -128,6 +128,15 @@ def test_a_series_that_becomes_shorter_loses_instances_and_exceptions(office):
     assert single == dict(zip(STARTS, ["confirmed"] * 2 + ["cancelled"] * 2, strict=True))
 
 
+def test_nothing_brings_back_an_instance_that_the_series_has_no_more(office):
+    master = office.insert(**WEEKLY)["id"]
+    office.patch(f"{master}_{STARTS[1]}", summary="Moved")
+    office.patch(master, recurrence=[])
+
+    assert office.refused("PATCH", f"{EVENTS}/{master}_{STARTS[1]}", json={"status": "confirmed"}) == (410, "deleted")
+    assert {event["id"]: event["status"] for event in office.listed()} == {master: "confirmed", f"{master}_{STARTS[1]}": "cancelled"}
+
+
 def test_a_series_without_an_end_is_expanded_for_two_years(office):
     office.insert(recurrence=["RRULE:FREQ=MONTHLY"], **days("2026-11-01", "2026-11-02"))
     found = expanded(office)

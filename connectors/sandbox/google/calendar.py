@@ -19,7 +19,7 @@ from connectors.sandbox.google.calendar_schema import CANCELLED, HOST, READS, RE
 from connectors.sandbox.google.calls import Call
 from connectors.sandbox.google.event_lists import DEFAULT_REMINDERS, OF_READING, EventLists, number, reader_zone
 from connectors.sandbox.google.event_paging import EventPages
-from connectors.sandbox.google.event_store import EventStore
+from connectors.sandbox.google.event_store import EventStore, instance_with
 from connectors.sandbox.google.event_views import etag_of, shown
 from connectors.sandbox.google.events_by_hand import EventsByHand
 from connectors.sandbox.google.meetings import SILENT, Act, Meetings, with_answer
@@ -204,8 +204,8 @@ class Calendar(Service):
         if body.get("eventType", present) != present:
             raise invalid("The event type cannot be changed.")
         master = self.events.table.named(call.mailbox, row["master"]) if row["master"] else None
-        if master is not None and master["is_deleted"]:
-            raise deleted()
+        if master is not None and (master["is_deleted"] or instance_with(master, row["suffix"]) is None):
+            raise deleted()  # the series is gone, or does not take place then any more: nothing brings its instance back
         if row["master"] and body.get("recurrence"):
             raise invalid("An instance of a recurring event cannot recur itself.")
         if body.get("attendeesOmitted"):

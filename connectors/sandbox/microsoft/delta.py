@@ -7,13 +7,10 @@ what comes last for an id is true.
 
 from __future__ import annotations
 
-import base64
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from hashlib import shake_256
 from itertools import islice
 from typing import Any
 from zlib import crc32
@@ -22,10 +19,11 @@ from connectors.sandbox.microsoft.calls import MOST_ROWS, Answer, Call
 from connectors.sandbox.microsoft.contacts import LISTED, Contacts
 from connectors.sandbox.microsoft.query import View, link, read_select
 from connectors.sandbox.microsoft.refusal import Refused, bad_request
+from connectors.sandbox.microsoft.sealed import sealed, unsealed
 from connectors.sandbox.microsoft.store import Store
 from connectors.sandbox.microsoft.streams import CHANGED, REMOVED
 from connectors.sandbox.microsoft.table import Row
-from connectors.sandbox.wire import read_id, read_json
+from connectors.sandbox.wire import read_id
 
 OPTIONS = ("$skiptoken", "$deltatoken")
 Key = tuple[int, int, int]  # where an event stands in its round; pages end behind one
@@ -143,23 +141,15 @@ class Delta:
         return link(call, {**select, **options}, without=OPTIONS)
 
     def written(self, told: Round) -> str:
-        raw = json.dumps(list(asdict(told).values()), separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._digest(raw) + raw).rstrip(b"=").decode()
+        return sealed(self._store.key, "delta", asdict(told).values())
 
     def read(self, token: str) -> Round | None:
         """Returns the round of a token, None for what is none of ours."""
-        try:
-            data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-            if data[:12] != self._digest(data[12:]):
-                return None
-            values = read_json(data[12:])
-        except ValueError:
+        values = unsealed(self._store.key, "delta", token)
+        if values is None:
             return None
         values[-1] = tuple(values[-1])
         return Round(*values)
-
-    def _digest(self, raw: bytes) -> bytes:
-        return shake_256(f"{self._store.key} delta".encode() + raw).digest(12)
 
     # --- one page -----------------------------------------------------------------------------------------------------------
     def page(

@@ -7,12 +7,9 @@ switches add replays, duplicates and any order; what comes last for an id is tru
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from hashlib import shake_256
 from itertools import islice
 from typing import Any
 from zlib import crc32
@@ -24,8 +21,9 @@ from connectors.sandbox.microsoft.event_store import EventStore
 from connectors.sandbox.microsoft.occurrences import Item, Window, items_in
 from connectors.sandbox.microsoft.query import View, link
 from connectors.sandbox.microsoft.refusal import Refused, bad_request
+from connectors.sandbox.microsoft.sealed import sealed, unsealed
 from connectors.sandbox.microsoft.table import Row
-from connectors.sandbox.wire import read_id, read_json
+from connectors.sandbox.wire import read_id
 
 RANGE = ("startDateTime", "endDateTime")
 Key = tuple[int, int, str, int]  # where an entry stands in its round; pages end behind one
@@ -129,23 +127,15 @@ class EventDelta:
         return Refused(error.status, error.code, error.message, (("Location", start),))
 
     def _written(self, told: Round) -> str:
-        raw = json.dumps(list(asdict(told).values()), separators=(",", ":")).encode()
-        return base64.urlsafe_b64encode(self._digest(raw) + raw).rstrip(b"=").decode()
+        return sealed(self._store.key, "view delta", asdict(told).values())
 
     def _read(self, token: str) -> Round | None:
         """Returns the round of a token, None for what is none of ours."""
-        try:
-            data = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-            if data[:12] != self._digest(data[12:]):
-                return None
-            values = read_json(data[12:])
-        except ValueError:
+        values = unsealed(self._store.key, "view delta", token)
+        if values is None:
             return None
         values[-1] = tuple(values[-1])
         return Round(*values)
-
-    def _digest(self, raw: bytes) -> bytes:
-        return shake_256(f"{self._store.key} view delta".encode() + raw).digest(12)
 
     # --- what is in a round ---------------------------------------------------------------------------------------------------
     def _entries(self, told: Round, window: Window) -> Iterator[Entry]:
