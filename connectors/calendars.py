@@ -150,6 +150,11 @@ class CalendarBox(Connector, Protocol):
         one, too."""
         ...
 
+    def find_events(self, window: Window, *, most: int) -> list[Record]:
+        """Returns the events that take place in a window, each occurrence by itself, at most so many, in no order. It is for people
+        who look for one of theirs: a few days, and a call or two."""
+        ...
+
     def check_mailbox(self) -> list[Check]:
         """Tries what the product needs of this calendar and returns a line for each. Writes nothing."""
         ...

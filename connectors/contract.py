@@ -119,11 +119,20 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that is made together with a record: an attachment of an e-mail."""
+
+    name: str
+    type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One change of one record. `ref` is None for a create. `version` is the version it rests on, where the system
     checks one. `marker` goes with a create and is stored with the new record. `key` is the caller's own name for it.
     `also_read` names fields that the answer to a create should hold beside those written: what the system itself puts
-    there. A system that answers with the whole record needs no telling."""
+    there. A system that answers with the whole record needs no telling. `files` are made with the record."""
 
     object_type: str
     fields: Fields
@@ -133,6 +142,7 @@ class Write:
     marker: str = ""
     is_delete: bool = False
     also_read: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +490,11 @@ class FindsAccounts(Protocol):
 
     def accounts_containing(self, names: Sequence[str], *, most: int = 2) -> dict[str, list[Record]]:
         """Returns up to `most` accounts whose names hold this one, whatever characters it has. A blank name has none."""
+        ...
+
+    def accounts_at(self, domains: Sequence[str]) -> list[Record]:
+        """Returns the accounts whose web site is of one of these domains, with Name, Website and ParentId; others may be among
+        them, whose web sites only begin so."""
         ...
 
 

@@ -28,6 +28,7 @@ from typing import Any, ClassVar, TypeVar
 from connectors.contract import Exchange, Ref
 
 BAD_CERTIFICATE = "bad_certificate"  # the `code` of NeedsAttention when TLS was refused
+TOO_MUCH = "too_much"  # the `code` of OutcomeUnknown when an answer is larger than we take: ask for less
 
 
 class ConnectorError(Exception):

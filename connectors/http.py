@@ -23,12 +23,15 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
+from requests.hooks import dispatch_hook
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from connectors.contract import CallCount, Exchange
 from connectors.errors import (
     BAD_CERTIFICATE,
+    TOO_MUCH,
     ConnectionTrouble,
     NeedsAttention,
     OutcomeUnknown,
@@ -57,7 +60,7 @@ class Answer:
     """One HTTP answer. `data` is the parsed JSON, None when the body is not JSON. `server_time` is its Date header.
 
     `was_redirected`: a redirect made a GET of our request, and this answers that; of a write it proves nothing. Texts of
-    `data` that go into an error pass through `redact`."""
+    `data` that go into an error pass through `redact`. `content` is the body of an answer to a `Document`."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -66,6 +69,17 @@ class Answer:
     exchange: Exchange
     redact: Redactor = field(repr=False)
     was_redirected: bool = False
+    content: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A body that is no JSON, as SOAP is. `auth` signs requests that one header does not sign (NTLM). `told`: statuses from 500
+    up whose answers say themselves what they mean, and raise nothing here."""
+
+    content: bytes = field(repr=False)
+    auth: AuthBase | None = field(default=None, repr=False)
+    told: Sequence[int] = ()
 
 
 def parse_wait(value: str, *, now: float) -> float | None:
@@ -95,6 +109,14 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+def read_json(content: bytes) -> Any:
+    """Returns what a body says, None when it is not JSON."""
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Home:
     """Where a client sends its requests: nowhere else."""
@@ -110,7 +132,8 @@ def _home(base_url: str, system: str, reach: Reach) -> _Home:
 
 
 class HttpClient:
-    """HTTP to one system. Thread-safe. `before_send(seconds)` may raise to refuse a call that would outlive a lease."""
+    """HTTP to one system. Thread-safe. `before_send(seconds)` may raise to refuse a call that would outlive a lease.
+    `own_authorities`: certificates (PEM) of authorities that are trusted besides the public ones."""
 
     def __init__(
         self,
@@ -123,6 +146,7 @@ class HttpClient:
         allow_loopback: bool = False,
         allow_private: bool = False,
         least_tls: str = "1.3",
+        own_authorities: str = "",
         adapter: requests.adapters.BaseAdapter | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
@@ -143,7 +167,10 @@ class HttpClient:
         self._session.headers["User-Agent"] = "syncsite/1.0"
         self._owns_sockets = adapter is None
         least = ssl.TLSVersion.TLSv1_2 if least_tls == "1.2" else ssl.TLSVersion.TLSv1_3
-        self._adapter = adapter or GuardedAdapter(least, pool_connections=2, pool_maxsize=max(2, concurrency))
+        try:
+            self._adapter = adapter or GuardedAdapter(least, own_authorities, pool_connections=2, pool_maxsize=max(2, concurrency))
+        except (ssl.SSLError, ValueError):
+            raise NeedsAttention("has certificates of authorities that cannot be read", system=system) from None
 
     @property
     def base_url(self) -> str:
@@ -177,6 +204,7 @@ class HttpClient:
         params: Sequence[tuple[str, str]] = (),
         form: Sequence[tuple[str, str]] | None = None,
         json_body: Any = None,
+        document: Document | None = None,
         headers: Mapping[str, str] | None = None,
         unrepeated: Sequence[int] = (),
     ) -> Answer:
@@ -185,9 +213,9 @@ class HttpClient:
         tries = 1 + (REPEATS if is_read else 0)
         for attempt in range(tries):
             try:
-                return self._once(method, path, template, is_read, params, form, json_body, headers or {})
+                return self._once(method, path, template, is_read, params, form, json_body, document, headers or {})
             except (ServerTrouble, OutcomeUnknown, Unreachable) as error:
-                if attempt + 1 == tries or error.status in unrepeated or self._is_short_of_calls():
+                if attempt + 1 == tries or error.status in unrepeated or error.code == TOO_MUCH or self._is_short_of_calls():
                     raise
                 self._sleep((0.05 + 0.15 * self._jitter()) * 2**attempt)
         raise AssertionError("unreachable")
@@ -214,9 +242,11 @@ class HttpClient:
         params: Sequence[tuple[str, str]],
         form: Sequence[tuple[str, str]] | None,
         json_body: Any,
+        document: Document | None,
         headers: Mapping[str, str],
     ) -> Answer:
-        prepared = self._prepared(method, path, params, form, self._encoded(json_body), headers)
+        body = self._encoded(json_body) if document is None else document.content
+        prepared = self._prepared(method, path, params, form, body, headers, document.auth if document is not None else None)
         self._pace()
         started = time.monotonic()
         call.begin(self.timeout, self._reach, has_left=False if self._owns_sockets else None)
@@ -231,8 +261,10 @@ class HttpClient:
         )
         server_time = _date(response.headers.get("Date"))
         self._note_allowance(response.headers, server_time)
-        self._raise_for_trouble(response, server_time, exchange, is_read=is_read, is_definite=is_read or not was_redirected)
-        return Answer(response.status_code, response.headers, self._parse(content), server_time, exchange, self.redact, was_redirected)
+        if document is None or response.status_code not in document.told:
+            self._raise_for_trouble(response, server_time, exchange, is_read=is_read, is_definite=is_read or not was_redirected)
+        data, kept = (read_json(content), b"") if document is None else (None, content)
+        return Answer(response.status_code, response.headers, data, server_time, exchange, self.redact, was_redirected, kept)
 
     def _prepared(
         self,
@@ -242,6 +274,7 @@ class HttpClient:
         form: Sequence[tuple[str, str]] | None,
         body: bytes | None,
         headers: Mapping[str, str],
+        auth: AuthBase | None = None,
     ) -> requests.PreparedRequest:
         """Returns the request to an address of this system. Raises NeedsAttention for one that leads elsewhere or
         cannot be sent."""
@@ -249,9 +282,8 @@ class HttpClient:
         url = path if path.startswith("http") else home.address + path
         if _origin(url) != home.origin:
             raise NeedsAttention(f"a link to another host ({_host_of(url)}) was refused", system=self.system)
-        request = requests.Request(
-            method, url, params=list(params) or None, data=body if body is not None else (list(form or ()) or None), headers=dict(headers)
-        )
+        data = body if body is not None else (list(form or ()) or None)
+        request = requests.Request(method, url, params=list(params) or None, data=data, headers=dict(headers), auth=auth)
         try:
             prepared = self._session.prepare_request(request)
             "".join(map(_text, prepared.headers.values())).encode("latin-1")  # as the wire will have it
@@ -302,7 +334,11 @@ class HttpClient:
     def _send_one(self, prepared: requests.PreparedRequest, is_read: bool) -> tuple[requests.Response, bytes]:
         try:
             # The session's own `send` would read the whole body of a redirect, whatever its size.
-            response = self._adapter.send(prepared, stream=True, timeout=self._time_left(is_read), verify=True, proxies={})
+            options: dict[str, Any] = {"stream": True, "timeout": self._time_left(is_read), "verify": True, "proxies": {}}
+            response = self._adapter.send(prepared, **options)
+            response = dispatch_hook("response", prepared.hooks, response, **options)  # type: ignore[no-untyped-call]  # signs in, by NTLM
+            with self._lock:
+                self.counts.calls += len(response.history)
             extract_cookies_to_jar(self._session.cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
             return response, self._read(response, is_read)
         except AddressRefused as error:
@@ -332,8 +368,8 @@ class HttpClient:
             return self._in_doubt("broke off the connection", is_read)
         return self._in_doubt("sent an unreadable answer", is_read)
 
-    def _in_doubt(self, detail: str, is_read: bool, *, status: int = 0) -> OutcomeUnknown:
-        return OutcomeUnknown(detail, system=self.system, status=status, may_have_happened=not is_read)
+    def _in_doubt(self, detail: str, is_read: bool, *, status: int = 0, code: str = "") -> OutcomeUnknown:
+        return OutcomeUnknown(detail, system=self.system, status=status, code=code, may_have_happened=not is_read)
 
     def _read(self, response: requests.Response, is_read: bool) -> bytes:
         """Returns the whole body. Raises OutcomeUnknown when it is too large; the sockets see to its time."""
@@ -342,7 +378,7 @@ class HttpClient:
             size += len(part)
             if size > MAX_BYTES:
                 response.close()
-                raise self._in_doubt("sent too much", is_read)
+                raise self._in_doubt("sent too much", is_read, code=TOO_MUCH)
             parts.append(part)
         return b"".join(parts)
 
@@ -383,13 +419,6 @@ class HttpClient:
             raise ServerTrouble(
                 f"failed with {status}", system=self.system, status=status, may_have_happened=not is_read, exchange=exchange
             )
-
-    @staticmethod
-    def _parse(content: bytes) -> Any:
-        try:
-            return json.loads(content, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return None
 
 
 def _was_never_connected(error: Exception) -> bool:

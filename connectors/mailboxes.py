@@ -88,10 +88,12 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A contact outside our folder that is new or changed. No more of it is read than this (I7)."""
+    """A contact outside our folder that is new or changed. No more of it is read than this (I7). `foreign_id` is our own mark, where
+    ids change with a move, and it is what tells that a contact of ours was taken out."""
 
     id: str
     has_category: bool
+    foreign_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,13 @@ class App:
         return {**fields, **{name: value for name, value in own.items() if value}}
 
 
+class MailboxStores(Protocol):
+    """Where the tokens of one mailbox are kept. `part`: those of one set of scopes, where each is a token of its own; "" for
+    what the user consented to as a whole, or for the contacts."""
+
+    def __call__(self, address: str, part: str = "") -> TokenStore: ...
+
+
 class AsksTokens(Protocol):
     """One call of a token endpoint, as `request_tokens` makes it; a system with a library for that brings its own."""
 

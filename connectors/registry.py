@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from connectors.contract import Connector, Schema, Spread, one_by_one
 from connectors.errors import NeedsAttention
 from connectors.http import HttpClient
-from connectors.oauth import App, Tokens, TokenSource, TokenStore, authorize_url, request_tokens
+from connectors.oauth import App, MailboxStores, Tokens, TokenSource, TokenStore, authorize_url, request_tokens
 from connectors.outreach import scopes as outreach_scopes
 from connectors.outreach.connector import OutreachConnector
 from connectors.salesforce import login as salesforce_login
@@ -39,7 +39,7 @@ class Access:
     spread: Callable[[int], Spread] = lambda most: one_by_one
     may_reach: Callable[[str], bool] = lambda host: True
     schemas: Callable[[], Mapping[str, Schema]] = dict
-    mailbox_store: Callable[[str], TokenStore] | None = None  # where the tokens of one mailbox are kept, by its address
+    mailbox_store: MailboxStores | None = None
     now: Callable[[], datetime] | None = None  # the clock that tokens end by; None: this machine's
 
     @property
@@ -174,7 +174,7 @@ def _open_google(access: Access) -> Connector:
     from connectors.google.connector import GoogleConnector
 
     return GoogleConnector(
-        lambda: access.open_http(access.base_url),
+        lambda api: access.open_http(api.address(access.base_url, access.settings)),
         access.open_http(access.login_url or access.base_url),
         access.store,
         access.mailbox_store,
@@ -183,6 +183,23 @@ def _open_google(access: Access) -> Connector:
         page_address_template=access.page_address_template,
         settle_seconds=access.settle_seconds,
         now=access.now,
+    )
+
+
+def _open_exchange(access: Access) -> Connector:
+    from connectors.exchange import library
+    from connectors.exchange.settings import ExchangeSettings, endpoint
+
+    library.require()
+    from connectors.exchange.connector import ExchangeConnector
+
+    address = endpoint(access.base_url)
+    return ExchangeConnector(
+        lambda: access.open_http(address),
+        access.secrets,
+        settings=ExchangeSettings.of(access.settings),
+        page_address_template=access.page_address_template,
+        settle_seconds=access.settle_seconds,
     )
 
 
@@ -227,6 +244,7 @@ _OPENERS: Mapping[str, Callable[[Access], Connector]] = {
     "salesforce": _open_salesforce,
     "microsoft": _open_microsoft,
     "google": _open_google,
+    "exchange": _open_exchange,
 }
 _CONSENTS: Mapping[str, Callable[[], Consent]] = {
     "outreach": lambda: Consent(outreach_scopes.ALL, _outreach_app),

@@ -88,14 +88,16 @@ call = _Call()
 
 
 class GuardedAdapter(HTTPAdapter):
-    """An adapter whose sockets obey `call`, and that speaks no TLS older than the version asked for (D36)."""
+    """An adapter whose sockets obey `call`, and that speaks no TLS older than the version asked for (D36). `own_authorities` are
+    certificates (PEM) that are trusted besides the public ones."""
 
-    def __init__(self, least_tls: ssl.TLSVersion, **options: Any) -> None:
-        self._least_tls = least_tls
+    def __init__(self, least_tls: ssl.TLSVersion, own_authorities: str = "", **options: Any) -> None:
+        self._least_tls, self._own_authorities = least_tls, own_authorities
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=_tls_context(self._least_tls), **options)
+        context = _own_context(self._least_tls, self._own_authorities) if self._own_authorities else _tls_context(self._least_tls)
+        super().init_poolmanager(*args, ssl_context=context, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
@@ -103,6 +105,15 @@ class GuardedAdapter(HTTPAdapter):
 def _tls_context(least: ssl.TLSVersion) -> ssl.SSLContext:
     """Returns one context per version for all sessions: reading the certificates costs 20 ms."""
     context = ssl.create_default_context()
+    context.minimum_version = least
+    return context
+
+
+@cache
+def _own_context(least: ssl.TLSVersion, own_authorities: str) -> ssl.SSLContext:
+    """Returns the same for sessions that trust these authorities, too. Raises SSLError for what are no certificates."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(cadata=own_authorities)
     context.minimum_version = least
     return context
 

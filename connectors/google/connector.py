@@ -10,17 +10,21 @@ from typing import Any
 from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Identity, Ref
 from connectors.errors import MailboxRefused, NeedsAttention
+from connectors.google.apis import CALENDAR, GMAIL, PEOPLE, TASKS_API, Api
+from connectors.google.calendar import GoogleCalendar
 from connectors.google.client import GoogleClient
 from connectors.google.directory import Directory, own_addresses
+from connectors.google.gmail import GoogleMails
 from connectors.google.login import Consented, Delegation, Flow, Way, account_of, app_of, flow_of
 from connectors.google.mailbox import GoogleMailbox
-from connectors.google.scopes import CONTACTS, DIRECTORY
+from connectors.google.scopes import DIRECTORY
 from connectors.google.settings import SYSTEM, GoogleSettings
+from connectors.google.tasks import GoogleTasks
 from connectors.google.tokens import GoogleTokens, ScopedStore
 from connectors.http import HttpClient
 from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, ContactBox, MailboxUser
-from connectors.oauth import TokenStore
+from connectors.oauth import MailboxStores, TokenStore
 
 _UNNAMED = Check(
     "Directory",
@@ -33,7 +37,7 @@ _ADDRESS = re.compile(r"[^\s@<>\x00-\x1f\x7f]{1,64}@[^\s@<>\x00-\x1f\x7f]{1,190}
 
 
 class GoogleConnector(NoRecords):
-    """`open_http` makes a client of the People API: one for each mailbox, since each has a quota of its own. `token_http`
+    """`open_http` makes a client of one of the APIs: one for each mailbox, since each has a quota of its own. `token_http`
     leads to the token page. `store` keeps the connection's own tokens, `mailbox_store` those of one mailbox."""
 
     system = SYSTEM
@@ -42,10 +46,10 @@ class GoogleConnector(NoRecords):
 
     def __init__(
         self,
-        open_http: Callable[[], HttpClient],
+        open_http: Callable[[Api], HttpClient],
         token_http: HttpClient,
         store: TokenStore,
-        mailbox_store: Callable[[str], TokenStore] | None,
+        mailbox_store: MailboxStores | None,
         *,
         secrets: Mapping[str, Any],
         settings: Mapping[str, Any],
@@ -62,8 +66,9 @@ class GoogleConnector(NoRecords):
         self._app = app_of(secrets, str(settings.get("redirect_uri") or ""))
         self._template, self.settle_seconds = page_address_template, settle_seconds
         self._boxes: dict[str, GoogleMailbox] = {}
+        self._reached: list[GoogleClient] = []  # what leads to the other parts of mailboxes
         self._tokens = self._own_tokens()
-        http = open_http()
+        http = open_http(PEOPLE)
         self.request_timeout = http.timeout
         self._client = GoogleClient(http, self._tokens, self._settings)
 
@@ -79,38 +84,68 @@ class GoogleConnector(NoRecords):
     def _delegated(self, store: TokenStore, way: Delegation) -> GoogleTokens:
         return GoogleTokens(ScopedStore(store, " ".join(way.scopes)), self._app, self._token_http, way, needed=(), **self._clock)
 
-    def _tokens_of(self, address: str) -> GoogleTokens:
-        """Returns the tokens of a mailbox. Those of one user never open another's contacts."""
+    def _tokens_of(self, address: str, api: Api) -> GoogleTokens:
+        """Returns the tokens of one part of a mailbox. Those of one user never open another's contacts. What we sign for is a
+        token for each part: where one scope of several is not allowed, all of them are refused."""
         if self._account is not None:
             if self._mailbox_store is None:
                 raise NeedsAttention("has no place to keep the tokens of mailboxes", system=SYSTEM)
-            return self._delegated(self._mailbox_store(address), Delegation(self._account, address, (CONTACTS.name,)))
-        store = self._mailbox_store(address) if self._mailbox_store is not None else None
+            return self._delegated(self._mailbox_store(address, api.part), Delegation(self._account, address, (api.scope.name,)))
+        store = self._mailbox_store(address) if self._mailbox_store is not None else None  # one consent, and one token, for all parts
+        needed = (api.scope,)
         is_own = address == self._settings.own_mailbox.strip().lower()
         if store is None or (is_own and not store.load().refresh_token):
             if not is_own:
                 raise MailboxRefused(f"{address} is not connected yet; its user presses Connect", system=SYSTEM)
-            return self._tokens
+            if api is PEOPLE:
+                return self._tokens
+            return GoogleTokens(self._store, self._app, self._token_http, Consented(self._app), needed=needed, **self._clock)
         way: Way = Consented(self._app, address)
-        return GoogleTokens(store, self._app, self._token_http, way, **self._clock)
+        return GoogleTokens(store, self._app, self._token_http, way, needed=needed, **self._clock)
+
+    def reach(self, address: str, api: Api) -> tuple[HttpClient, GoogleClient]:
+        """Returns what leads to one part of a mailbox, which the connection counts and closes. Costs no call. Raises
+        MailboxRefused for what is no address."""
+        key = address_of(address)
+        http = self._open_http(api)
+        client = GoogleClient(http, self._tokens_of(key, api), self._settings, key, api)
+        self._reached.append(client)
+        return http, client
 
     # --- mailboxes ------------------------------------------------------------------------------------------------------
 
     def mailbox(self, address: str) -> ContactBox:
         """As the contract says; the same object for the same address. Raises MailboxRefused for what is no address."""
-        key = address.strip().lower()
-        if not _ADDRESS.fullmatch(key):
-            raise MailboxRefused(f"{key[:80]!r} is no mail address", system=SYSTEM)
+        key = address_of(address)
         if key not in self._boxes:
             self._boxes[key] = GoogleMailbox(
                 key,
-                self._open_http(),
-                self._tokens_of(key),
+                self._open_http(PEOPLE),
+                self._tokens_of(key, PEOPLE),
                 self._settings,
                 page_address_template=self._template,
                 settle_seconds=self.settle_seconds,
             )
         return self._boxes[key]
+
+    def calendar(self, address: str) -> GoogleCalendar:
+        """As the contract says; the caller closes it. Raises MailboxRefused for what is no address."""
+        http, client = self.reach(address, CALENDAR)
+        return GoogleCalendar(
+            address_of(address), http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
+        )
+
+    def tasks(self, address: str) -> GoogleTasks:
+        """As the contract says. Raises MailboxRefused for what is no address."""
+        http, client = self.reach(address, TASKS_API)
+        return GoogleTasks(
+            address_of(address), http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
+        )
+
+    def mails(self, address: str) -> GoogleMails:
+        """As the contract says. Raises MailboxRefused for what is no address."""
+        http, client = self.reach(address, GMAIL)
+        return GoogleMails(address_of(address), http, client, self._settings, page_address_template=self._template)
 
     def users(self) -> Iterator[list[MailboxUser]]:
         """As the contract says. Without a directory, the one mailbox that is ours."""
@@ -151,7 +186,8 @@ class GoogleConnector(NoRecords):
     def counts(self) -> CallCount:
         """Returns the calls of all mailboxes together. Token calls are not among them (engine-rules 38)."""
         whole = CallCount()
-        for counts in [self._client.counts, *(box.counts() for box in self._boxes.values())]:
+        of_parts = [client.counts for client in self._reached]
+        for counts in [self._client.counts, *(box.counts() for box in self._boxes.values()), *of_parts]:
             whole.calls += counts.calls
             for name, calls in counts.by_template.items():
                 whole.by_template[name] = whole.by_template.get(name, 0) + calls
@@ -160,8 +196,18 @@ class GoogleConnector(NoRecords):
     def close(self) -> None:
         for box in self._boxes.values():
             box.close()
+        for client in self._reached:
+            client.close()
         self._client.close()
         self._tokens.close()
+
+
+def address_of(text: str) -> str:
+    """Returns the address of a mailbox in one spelling. Raises MailboxRefused for what is none."""
+    key = text.strip().lower()
+    if not _ADDRESS.fullmatch(key):
+        raise MailboxRefused(f"{key[:80]!r} is no mail address", system=SYSTEM)
+    return key
 
 
 def _directory_remedy(error: Exception) -> str:

@@ -1,11 +1,12 @@
 """Google's events as flat records, and back (reference sections 5.1 to 5.3). Pure.
 
 Google has no categories on events, so that none is read or written. Its texts may hold markup; what is read is the text, and
-what is written is plain.
+what is written is text without markup.
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
@@ -205,8 +206,10 @@ def write_body(fields: Fields) -> dict[str, Any]:
 def _written(name: str, value: Value) -> dict[str, Any]:
     if name == words.WHEN:
         return _written_when(value)
-    if name in ("subject", "location", words.BODY):
-        return {{"subject": "summary", words.BODY: "description"}.get(name, name): value or ""}
+    if name in ("subject", "location"):
+        return {{"subject": "summary"}.get(name, name): value or ""}
+    if name == words.BODY:
+        return {"description": html.escape(str(value or ""), quote=False)}  # a bare < would begin markup
     if name == words.SHOW_AS:
         return {"transparency": "transparent" if value in (words.FREE, words.ELSEWHERE) else "opaque"}
     if name == words.SENSITIVITY:

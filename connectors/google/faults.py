@@ -8,10 +8,12 @@ from typing import Any
 
 from connectors.contract import Exchange
 from connectors.errors import ConnectorError, MailboxRefused, NeedsAttention, RateLimited, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.google.apis import PEOPLE, Api
 from connectors.google.settings import SYSTEM, GoogleSettings
 
 SYNC_OVER = "EXPIRED_SYNC_TOKEN"
 EXISTS = "ALREADY_EXISTS"
+DELETED = "deleted"  # a 410 that speaks of one event, and of no sync token
 BUSY_WAIT = 5.0  # two changes of one mailbox at a time: the other one is over soon
 _QUOTA = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded", "RATE_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED"}
@@ -55,9 +57,9 @@ class Fault:
 
     @property
     def is_over(self) -> bool:
-        """Whether a sync token ended: 400 with the reason; other clients met 410."""
+        """Whether a sync token ended: 400 with the reason at People; Calendar says 410, often without one."""
         says_so = bool(self.reasons & _UNMET) and "sync token" in self.message.lower()
-        return SYNC_OVER in self.reasons or says_so or self.status == 410
+        return SYNC_OVER in self.reasons or says_so or (self.status == 410 and DELETED not in self.reasons)
 
     @property
     def is_stale(self) -> bool:
@@ -68,7 +70,7 @@ class Fault:
 
     @property
     def is_missing(self) -> bool:
-        return self.status == 404 or "notFound" in self.reasons
+        return self.status == 404 or "notFound" in self.reasons or (self.status == 410 and not self.is_over)
 
 
 def read_fault(data: Any, status: int) -> Fault | None:
@@ -114,11 +116,12 @@ def _rows(raw: Any) -> list[Mapping[str, Any]]:
 @dataclass(frozen=True, slots=True)
 class Judge:
     """What refusals mean to one mailbox. `address`: "" for the connection itself. `lacking`: what a missing scope means,
-    which depends on the log-in."""
+    which depends on the log-in. `api`: whose refusals these are."""
 
     settings: GoogleSettings
     address: str
     lacking: Callable[[list[str]], NeedsAttention]
+    api: Api = PEOPLE
 
     def error(
         self,
@@ -129,15 +132,18 @@ class Judge:
         exchange: Exchange | None = None,
         scopes: Sequence[str] = (),
         wait: float | None = None,
+        is_of_record: bool = False,
     ) -> ConnectorError:
-        """Returns what a refusal means. `scopes` are those that the call needs, `wait` is what the answer itself asks for."""
+        """Returns what a refusal means. `scopes` are those that the call needs, `wait` is what the answer itself asks for.
+        `is_of_record`: the call named one record, whose lack or lock is its own matter, and not the mailbox's."""
         said = redact(fault.message or fault.code, limit=400)
-        code = SYNC_OVER if fault.is_over else fault.code
+        is_over = fault.is_over and not is_of_record
+        code = SYNC_OVER if is_over else fault.code
         common: dict[str, Any] = {"system": SYSTEM, "status": fault.status, "code": code, "exchange": exchange}
-        if fault.is_over:
+        if is_over:
             return Rejected(f"no longer takes where we stood in its list of changes: {said}", **common)
         if fault.is_stale and not is_read:
-            return StaleVersion("the contact was changed meanwhile", **common)
+            return StaleVersion(f"the {self.api.thing} was changed meanwhile", **common)
         if fault.reasons & _QUOTA or fault.status == 429:
             return self._too_many(fault, wait, common)
         if fault.status >= 500:
@@ -149,16 +155,16 @@ class Judge:
             error.status, error.code, error.exchange = fault.status, fault.code, exchange
             return error
         if fault.reasons & _API_OFF:
-            api, project = fault.service or "People API", f" for {fault.consumer}" if fault.consumer else ""
+            api, project = fault.service or self.api.name, f" for {fault.consumer}" if fault.consumer else ""
             return NeedsAttention(
                 f"has the {api} switched off{project}; switch it on in the Cloud console (APIs and services, Library): {said}", **common
             )
-        if fault.is_missing and is_read:
-            return self.refused(f"has no contacts there, or we may not see them: {said}", **common)
-        if fault.is_missing:
+        if (fault.is_missing or fault.status == 410) and (is_of_record or not is_read):
             return RecordGone(said, **common)
-        if fault.status == 403:
-            return self.refused(f"does not let us use these contacts: {said}", **common)
+        if fault.is_missing:
+            return self.refused(f"has no {self.api.things} there, or we may not see them: {said}", **common)
+        if fault.status == 403 and not (is_of_record and not is_read):
+            return self.refused(f"does not let us use these {self.api.things}: {said}", **common)
         if fault.status == 409 and not fault.reasons & _TAKEN:
             return RateLimited("is busy with another change of this mailbox", retry_after=BUSY_WAIT, **common)
         return Rejected(said, **common)

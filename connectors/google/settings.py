@@ -11,7 +11,15 @@ from connectors.http import LONGEST_PAUSE
 from connectors.options import settings_among
 
 SYSTEM = "google"
-LONGEST = {"page_size": 1000, "read_size": 200, "write_size": 200, "delete_size": 500}  # what one call may take
+LONGEST = {  # what one call may take
+    "page_size": 1000,
+    "read_size": 200,
+    "write_size": 200,
+    "delete_size": 500,
+    "events_a_page": 2500,
+    "tasks_a_page": 100,
+    "mails_a_page": 500,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,12 @@ class GoogleSettings:
     delete_size: int = 500
     remembered: int = 2000  # contacts of one mailbox, as they were read last: an update replaces whole lists
     client_data_key: str = "salesforce.contact"  # the entry that holds our id; nobody sees it (reference 4.6)
+    events_a_page: int = 2500
+    reads_in_batches: bool = True  # several reads go in one call; where the batch pages are is told differently (unconfirmed)
+    tasks_a_page: int = 100
+    tasks_overlap: int = 60  # seconds before the last look at tasks from which on the next one asks again
+    tasks_honour_if_match: bool = False  # a change of a task that rests on another version is refused (unconfirmed): no look before it
+    mails_a_page: int = 100  # each is read by itself, and the quota lets 300 a minute be read
     pause: float = 1.0  # between two calls of a mailbox: its quota is said to be 90 a minute (unconfirmed)
     busy_wait: float = 60.0  # refused for its quota without a Retry-After
     quota_wait: float = 900.0  # the same of a quota that counts days
@@ -38,6 +52,8 @@ class GoogleSettings:
                 raise NeedsAttention(f"takes {name.replace('_', ' ')} from 1 to {most}", system=SYSTEM)
         if not 0 <= self.pause <= LONGEST_PAUSE:
             raise NeedsAttention(f"takes a pause between calls of {LONGEST_PAUSE:.0f} s at most", system=SYSTEM)
+        if not 0 <= self.tasks_overlap <= 86_400:
+            raise NeedsAttention("takes an overlap between two looks at tasks of a day at most", system=SYSTEM)
         if self.remembered < self.write_size:
             raise NeedsAttention("must remember as many contacts as one call writes", system=SYSTEM)
         if not self.client_data_key:

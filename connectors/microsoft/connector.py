@@ -19,11 +19,14 @@ from connectors.microsoft.calendar import MicrosoftCalendar
 from connectors.microsoft.client import GraphClient, address
 from connectors.microsoft.event_codec import PREFERS
 from connectors.microsoft.login import Flow, Registration, resource_of
+from connectors.microsoft.mail import MicrosoftMails
 from connectors.microsoft.mailbox import MicrosoftMailbox
 from connectors.microsoft.settings import SYSTEM, MicrosoftSettings
 from connectors.microsoft.slots import Slots, shared
+from connectors.microsoft.subscriptions import MicrosoftWatches
+from connectors.microsoft.todo import MicrosoftTasks
 from connectors.microsoft.tokens import TokenDesk
-from connectors.oauth import TokenSource, TokenStore
+from connectors.oauth import MailboxStores, TokenSource, TokenStore
 from connectors.text import clean
 
 APP_REMEDY = "look at tenant, application id and client secret or certificate"
@@ -44,7 +47,7 @@ class MicrosoftConnector(NoRecords):
         desk: HttpClient,
         registration: Registration,
         store: TokenStore,
-        mailbox_store: Callable[[str], TokenStore] | None = None,
+        mailbox_store: MailboxStores | None = None,
         *,
         settings: MicrosoftSettings | None = None,
         page_address_template: str = "",
@@ -60,7 +63,7 @@ class MicrosoftConnector(NoRecords):
         self._template = page_address_template
         self._clock: Mapping[str, Any] = {} if now is None else {"now": now}
         self._http = open_graph()
-        self._ask = TokenDesk(registration, resource_of(self._settings, self._http.base_url))
+        self._resource = resource_of(self._settings, self._http.base_url)
         for secret in (registration.secret, registration.private_key):
             desk.redact.add(secret)
         self._everywhere = shared(self._http.base_url, registration.client_id, self._settings.global_concurrency)
@@ -68,6 +71,8 @@ class MicrosoftConnector(NoRecords):
         self._directory = GraphClient(self._http, self._tokens, Slots(self._settings.concurrency), self._everywhere)
         self._boxes: dict[str, MicrosoftMailbox] = {}
         self._calendars: list[MicrosoftCalendar] = []
+        self._tasks: list[MicrosoftTasks] = []
+        self._mails: list[MicrosoftMails] = []
         self._places: dict[str, Slots] = {}  # of each mailbox
         self._closed = CallCount()  # of mailboxes that were closed
         self._lock = threading.RLock()
@@ -80,7 +85,9 @@ class MicrosoftConnector(NoRecords):
         return self._registration.flow is Flow.WEB
 
     def _source(self, store: TokenStore, grant: ClientCredentialsGrant | RefreshGrant) -> TokenSource:
-        return TokenSource(store, self._registration.app(), self._desk, grant=grant, ask=self._ask, **self._clock)
+        granted = store.load().scope if self._is_delegated else ""
+        ask = TokenDesk(self._registration, self._resource, granted)
+        return TokenSource(store, self._registration.app(), self._desk, grant=grant, ask=ask, **self._clock)
 
     # --- mailboxes ----------------------------------------------------------------------------------------------------
 
@@ -101,6 +108,30 @@ class MicrosoftConnector(NoRecords):
             )
             self._calendars.append(calendar)
             return calendar
+
+    def tasks(self, address: str) -> MicrosoftTasks:
+        """As the contract says; the caller closes it."""
+        with self._lock:
+            http, _, client = self._reach(address, prefers=PREFERS)
+            tasks = MicrosoftTasks(
+                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
+            )
+            self._tasks.append(tasks)
+            return tasks
+
+    def mails(self, address: str) -> MicrosoftMails:
+        """As the contract says; the caller closes it."""
+        with self._lock:
+            http, _, client = self._reach(address)
+            box = MicrosoftMails(address, http, client, self._settings, page_address_template=self._template)
+            self._mails.append(box)
+            return box
+
+    def watches(self, address: str) -> MicrosoftWatches:
+        """As the contract of notices says; the caller closes it."""
+        with self._lock:
+            http, _, client = self._reach(address)
+            return MicrosoftWatches(http, client)
 
     def _reach(self, address: str, prefers: Sequence[str] = ()) -> tuple[HttpClient, TokenSource, GraphClient]:
         """Returns what leads to one mailbox. Everything that goes there shares its places (reference section 12)."""
@@ -160,12 +191,7 @@ class MicrosoftConnector(NoRecords):
         if granted is None:
             said = "The token does not say what the app may do; the test of each mailbox shows it."
             return [Check("Permissions", True, said, is_warning=True)]
-        return [
-            Check(permission.name, True, f"Granted, {permission.purpose}.")
-            if permission.name in granted
-            else Check(permission.name, False, f"Not granted; needed {permission.purpose}.", ASK_CONSENT.format(name=permission.name))
-            for permission in scopes.APP
-        ]
+        return [_line(permission, is_granted=permission.name in granted) for permission in scopes.APP]
 
     def _first_user(self) -> object:
         return next(self._directory.pages(address(_USERS, select="id", top="1"), template=_USERS))
@@ -185,8 +211,8 @@ class MicrosoftConnector(NoRecords):
     def counts(self) -> CallCount:
         with self._lock:
             total = CallCount()
-            boxes, calendars = ([one.counts() for one in some] for some in (self._boxes.values(), self._calendars))
-            for count in (self._closed, self._http.counts, *boxes, *calendars):
+            opened = (self._boxes.values(), self._calendars, self._tasks, self._mails)
+            for count in (self._closed, self._http.counts, *(one.counts() for some in opened for one in some)):
                 _add(total, count)
             return total
 
@@ -199,8 +225,20 @@ class MicrosoftConnector(NoRecords):
                 box.close()
             for calendar in self._calendars:
                 calendar.close()
+            for tasks in self._tasks:
+                tasks.close()
+            for mails in self._mails:
+                mails.close()
         self._http.close()
         self._desk.close()
+
+
+def _line(permission: scopes.Permission, *, is_granted: bool) -> Check:
+    if is_granted:
+        return Check(permission.name, True, f"Granted, {permission.purpose}.")
+    is_passable = not permission.is_needed
+    said = f"Not granted; needed {permission.purpose}."
+    return Check(permission.name, is_passable, said, ASK_CONSENT.format(name=permission.name), is_warning=is_passable)
 
 
 def _add(total: CallCount, count: CallCount) -> None:

@@ -107,11 +107,13 @@ class _Wire:
 
 
 class TokenDesk:
-    """Asks for tokens as `connectors.oauth.request_tokens` does, through msal. `resource` is what they are for."""
+    """Asks for tokens as `connectors.oauth.request_tokens` does, through msal. `resource` is what they are for; `granted` what
+    the owner of the mailbox consented to, as it was told with the last tokens."""
 
-    def __init__(self, registration: Registration, resource: str) -> None:
+    def __init__(self, registration: Registration, resource: str, granted: str = "") -> None:
         self._registration = registration
         self._resource = resource
+        self._granted = granted
 
     def __call__(self, http: HttpClient, app: App, fields: Mapping[str, str], now: datetime, *, remedy: str = "") -> Tokens:
         """Returns the tokens of one call of the token endpoint. Raises NeedsAttention when the grant is refused, and other
@@ -166,7 +168,7 @@ class TokenDesk:
     def _scopes(self) -> list[str]:
         """Returns what a person consented to. Names without a host are those of the public cloud."""
         host = "" if self._resource == GRAPH else f"{self._resource}/"
-        return [host + permission.name for permission in scopes.DELEGATED if permission.name not in scopes.RESERVED]
+        return [host + name for name in scopes.renewable(self._granted)]
 
 
 def redeem(

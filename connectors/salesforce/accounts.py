@@ -10,6 +10,8 @@ from connectors.salesforce import query
 
 ACCOUNT = "Account"
 NAME, CREATED = "Name", "CreatedDate"
+SITE, PARENT = "Website", "ParentId"
+SITES_A_QUERY = 40
 LONGEST_NAME = 255  # characters of an account's name; no account is called by more
 _LAST = datetime.max.replace(tzinfo=UTC)
 
@@ -31,6 +33,13 @@ def named(names: Sequence[str], found: Iterable[Record]) -> dict[str, list[Recor
 def containing(name: str, columns: Sequence[str], most: int) -> str:
     """Returns the query for the accounts whose names hold this one."""
     return query.select(ACCOUNT, columns, order=f"{CREATED}, Id", limit=most, within=f"{NAME} LIKE {query.holding(name)}")
+
+
+def at_sites(domains: Iterable[str]) -> str:
+    """Returns the condition of accounts whose web site has one of these domains; more may meet it (acme.co is a part of
+    acme.com): whoever asks looks at what comes back."""
+    patterns = [query.beginning(before + domain) for domain in domains for before in ("", "%.", "%/")]
+    return "(" + " OR ".join(f"{SITE} LIKE {pattern}" for pattern in patterns) + ")"
 
 
 def _age(record: Record) -> tuple[datetime, str]:

@@ -149,6 +149,16 @@ class SalesforceClient:
             raise unreadable(SYSTEM, answer, is_read=False)
         return lines, answer
 
+    def create(self, object_type: str, body: Mapping[str, Any]) -> str:
+        """Makes one record and returns its id. Raises the error of any other answer."""
+        answer = self._call("POST", f"{self.root}/sobjects/{object_type}", "/sobjects/{object}", is_read=False, body=body)
+        id_ = answer.data.get("id") if isinstance(answer.data, dict) else None
+        if answer.status != 201 or answer.was_redirected:
+            raise self._error(answer, is_read=False)
+        if not isinstance(id_, str):
+            raise unreadable(SYSTEM, answer, is_read=False)
+        return id_
+
     def _post(self, path: str, template: str, body: Any, *, is_read: bool, headers: Mapping[str, str] | None = None) -> Answer:
         answer = self._call("POST", path, template, is_read=is_read, body=body, headers=headers)
         if answer.status != 200 or answer.was_redirected:
@@ -216,6 +226,10 @@ class SalesforceClient:
         return self.judged(
             error_of(faults, status=answer.status, is_read=is_read, settings=self._settings, redact=answer.redact, exchange=answer.exchange)
         )
+
+    def error_of_part(self, part: Part, answer: Answer) -> ConnectorError:
+        """Returns what the refusal of one part of a composite call that writes means."""
+        return self._error_of_part(part, answer, is_read=False)
 
     def _error_of_part(self, part: Part, answer: Answer, *, is_read: bool) -> ConnectorError:
         faults = read_faults(part.body)

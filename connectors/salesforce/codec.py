@@ -51,8 +51,10 @@ _PLAINS = """
     PersonContactId PersonEmail PersonMobilePhone StageName Amount Probability IsClosed IsWon ContactId
     Username IsActive TimeZoneSidKey LocaleSidKey LanguageLocaleKey UserType ProfileId FederationIdentifier Alias UserRoleId
     Subject Location IsAllDayEvent DurationInMinutes WhoId WhatId IsPrivate ShowAs IsChild IsGroupEvent GroupEventType IsReminderSet
+    TextBody HtmlBody FromAddress FromName ToAddress CcAddress BccAddress MessageIdentifier ThreadIdentifier RelatedToId ActivityId
     EventSubtype IsArchived IsRecurrence IsRecurrence2 Priority TaskSubtype CallType CallDurationInSeconds
 """
+JUNCTIONS = ("EventWhoIds", "TaskWhoIds")  # lists of ids, of organisations with Shared Activities
 STANDARD: Kinds = {
     **dict.fromkeys(_PLAINS.split(), Kind.PLAIN),
     **dict.fromkeys(_INSTANTS.split(), Kind.INSTANT),
@@ -142,6 +144,9 @@ def read_record(row: Any, object_type: str, columns: Sequence[str] = (), kinds: 
         if value is None:
             fields[name] = None
             continue
+        if name in JUNCTIONS:
+            fields[name] = tuple(id_ for part in value if (id_ := given_id(part))) if isinstance(value, list) else None
+            continue
         fields[name], is_damaged = read_value(value, kinds.get(name) or STANDARD.get(name.rpartition(".")[2], Kind.PLAIN))
         if is_damaged:
             damaged.add(name)
@@ -188,7 +193,7 @@ def write_body(fields: Fields) -> dict[str, Any]:
     return body
 
 
-def write_value(value: Value, name: str) -> str | bool | int | float | None:
+def write_value(value: Value, name: str) -> str | bool | int | float | list[str] | None:
     """Returns the wire form of a value. Raises Rejected for what has none."""
     if value is None or value == "":
         return None
@@ -200,6 +205,8 @@ def write_value(value: Value, name: str) -> str | bool | int | float | None:
         raise Rejected(f"{name} cannot hold {value}: it is no number", system=SYSTEM, field=name)
     if isinstance(value, bool | int | float):
         return value
+    if isinstance(value, tuple) and name in JUNCTIONS:
+        return list(value)
     if isinstance(value, tuple) and any(";" in part for part in value):
         raise Rejected(f"{name} cannot hold a choice with a semicolon", system=SYSTEM, field=name)
     text = ";".join(value) if isinstance(value, tuple) else value

@@ -48,9 +48,10 @@ from connectors.salesforce.codec import (
     read_ref,
     unknown_among,
 )
-from connectors.salesforce.events import real_columns, with_our_attributes, with_ours
+from connectors.salesforce.emails import EMAIL, MESSAGE_ID, STATUS, EmailWriter
 from connectors.salesforce.faults import LOCATOR_GONE
 from connectors.salesforce.log import ReplicationLog
+from connectors.salesforce.our_fields import real_columns, with_our_attributes, with_ours
 from connectors.salesforce.rights import Rights, key_lines
 from connectors.salesforce.schema import kinds_of, read_schema
 from connectors.salesforce.settings import SalesforceSettings
@@ -89,6 +90,7 @@ class SalesforceConnector:
         self._client = SalesforceClient(http, tokens, self._settings, may_reach)
         self._rights = Rights(self._client, self._settings, granted_scope, reconnects=tokens.reconnects)
         self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required)
+        self._emails = EmailWriter(self._client, self._settings, self._emails_with)
         self._log = ReplicationLog(self._client)
         self._views = ListViews(self._client)
         known = schemas or {}
@@ -247,8 +249,27 @@ class SalesforceConnector:
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """As the contract says. A create that carries a marker meets the record of that marker where there is one. What was
-        written is read back; a record without fields was written, and could not be read."""
+        written is read back; a record without fields was written, and could not be read. E-mails are not: they do not change."""
+        if object_type == EMAIL and not any(write.is_delete for write in writes):
+            return self._emails.write(writes)
         return self._writer.write(object_type, writes)
+
+    # --- e-mails ------------------------------------------------------------------------------------------------------
+
+    def emails_with(self, message_ids: Sequence[str]) -> list[Record]:
+        """Returns the e-mails that bear these Message-IDs, deleted ones among them; `Status` says whether one is a draft still
+        (`is_draft`). Texts are compared without regard to case, so more than asked for may come back."""
+        return self._emails_with(MESSAGE_ID, message_ids)
+
+    def _emails_with(self, field: str, values: Sequence[str]) -> list[Record]:
+        return self._found(EMAIL, field, values, self._columns(EMAIL, [STATUS, MESSAGE_ID, field]), is_all=True)
+
+    def is_draft(self, email: Record) -> bool:
+        return email.fields.get(STATUS) == self._settings.email_draft_status
+
+    def email_status(self, *, is_outgoing: bool) -> str:
+        """Returns the status that an e-mail is closed with."""
+        return self._settings.email_sent_status if is_outgoing else self._settings.email_received_status
 
     def _read_back(self, object_type: str, ids: Sequence[str], names: Sequence[str]) -> list[Record]:
         return self._found(object_type, "Id", ids, self._columns(object_type, names))
@@ -346,6 +367,17 @@ class SalesforceConnector:
         asked = list(query.chunks(accounts.askable(names), self._settings.queries_at_once)) if most > 0 else []
         found = dict(pair for pairs in self._spread(ask, asked) for pair in pairs)
         return {name: list(found.get(name.strip(), ())) for name in names}
+
+    def accounts_at(self, domains: Sequence[str]) -> list[Record]:
+        """As the contract says; the domains are such as names of hosts are written."""
+        columns = self._columns(accounts.ACCOUNT, [accounts.NAME, accounts.SITE, accounts.PARENT])
+        parts = list(query.chunks(query.askable(accounts.SITE, domains), accounts.SITES_A_QUERY))
+
+        def ask(part: list[str]) -> list[Record]:
+            within = accounts.at_sites(part)
+            return [record for _, records in self._walk(accounts.ACCOUNT, All(()), columns, within=within) for record in records]
+
+        return list({record.ref.id: record for records in self._spread(ask, parts) for record in records}.values())
 
     def _first(self, rows: Rows, object_type: str, columns: Sequence[str], most: int) -> list[Record]:
         records = self._records(rows, object_type, columns)

@@ -142,6 +142,11 @@ def holding(text: str) -> str:
     return "'%" + quote(text)[1:-1].replace("%", "\\%").replace("_", "\\_") + "%'"
 
 
+def beginning(text: str) -> str:
+    """Returns the pattern, as a literal behind LIKE, of texts that begin so; a "%" of it stands for anything."""
+    return "'" + quote(text)[1:-1].replace("_", "\\_") + "%'"
+
+
 def record_access(user_id: str, ids: Sequence[str]) -> str:
     """Returns the query for what a user may do with records, in the only shape that Salesforce takes."""
     listed = ",".join(map(quote, ids))

@@ -34,6 +34,10 @@ class SalesforceSettings:
     lock_tries: int = 4
     lock_wait: float = 0.5  # before the first of them, then twice as long each time
     concurrency: int = 4  # several rows of one account in calls at once lock each other out
+    # The numbers of these states are unconfirmed (reference section 13.9).
+    email_draft_status: str = "5"
+    email_sent_status: str = "3"
+    email_received_status: str = "1"  # read
     busy_wait: float = 60.0  # too many long calls at once
     quota_wait: float = 900.0  # the day's calls are used up; they come back one by one
 

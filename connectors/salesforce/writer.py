@@ -28,8 +28,8 @@ from connectors.http import Answer, HttpClient, unreadable
 from connectors.salesforce import query
 from connectors.salesforce.client import Part, SalesforceClient, query_part
 from connectors.salesforce.codec import SYSTEM, always, full_id, read_ref, write_body
-from connectors.salesforce.events import real_fields
 from connectors.salesforce.faults import DUPLICATES, LOCKED, Fault, read_faults, record_error
+from connectors.salesforce.our_fields import real_fields
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.text import read_instant
 

@@ -39,12 +39,29 @@ class People(Script):
 
     def __init__(self, routes: dict[str, Reply | list[Reply]]) -> None:
         super().__init__(Said(404))
+        self.parts: list[str] = []  # what batches asked for
         self.routes = {route: list(said) if isinstance(said, list) else [said] for route, said in routes.items()}
 
     def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        if self.route(request).startswith("POST /batch"):
+            self.answers = [self._batched(request)]
+            return super().send(request, **options)
         replies = self.routes.get(self.route(request))
         self.answers = [replies.pop(0) if len(replies) > 1 else replies[0]] if replies else [error(404, f"no route {self.route(request)}")]
         return super().send(request, **options)
+
+    def _batched(self, request: requests.PreparedRequest) -> Said:
+        """Answers the parts of a batch from their own routes, the last one first: their order is not promised."""
+        told = []
+        for id_, path in re.findall(r"Content-ID: <(\w+)>\r\n\r\nGET (\S+) HTTP/1.1\r\n", (request.body or b"").decode()):
+            route = f"GET {re.sub(r'^/v1', '', unquote(urlsplit(path).path))}"
+            replies = self.routes.get(route, [error(404, f"no route {route}")])
+            said = replies.pop(0) if len(replies) > 1 else replies[0]
+            self.parts.append(route)
+            body = said.body if isinstance(said.body, str) else json.dumps(said.body)
+            head = f"Content-Type: application/http\r\nContent-ID: <response-{id_}>\r\n\r\nHTTP/1.1 {said.status} Said"
+            told.append(f"--mark\r\n{head}\r\nContent-Type: application/json\r\n\r\n{body}\r\n")
+        return Said(200, f"{''.join(told[::-1])}--mark--\r\n", {"Content-Type": "multipart/mixed; boundary=mark"})
 
     @staticmethod
     def route(request: requests.PreparedRequest) -> str:
@@ -84,10 +101,10 @@ def connector(
         return wire.clients[-1]
 
     opened = GoogleConnector(
-        lambda: client(API),
+        lambda api: client(api.host),
         client(TOKENS),
         wire.store,
-        lambda address: wire.stores.setdefault(address, Store(Tokens(""))),
+        lambda address, part="": wire.stores.setdefault(f"{address} {part}".strip(), Store(Tokens(""))),
         secrets=APP if secrets is None else secrets,
         settings={"pause": 0, **(settings or {})},
         page_address_template="https://contacts.google.com/person/{id}",

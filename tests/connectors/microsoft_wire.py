@@ -39,7 +39,8 @@ def jwt(**claims: Any) -> str:
 
 
 ALL_ROLES = ["Contacts.ReadWrite", "MailboxSettings.ReadWrite", "User.Read.All"]
-ACCESS = jwt(tid="tenant-1", appid=SECRETS["client_id"], app_displayname="Sync", roles=ALL_ROLES)
+OTHER_ROLES = ["Calendars.ReadWrite", "Tasks.ReadWrite.All", "Mail.ReadWrite"]  # without one only a part goes missing
+ACCESS = jwt(tid="tenant-1", appid=SECRETS["client_id"], app_displayname="Sync", roles=[*ALL_ROLES, *OTHER_ROLES])
 
 
 class Graph(Script):

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from connectors.errors import MailboxRefused, NeedsAttention, OutcomeUnknown, RateLimited, ServerTrouble, Unreachable
+from connectors.google.apis import CALENDAR, GMAIL, TASKS_API
 from connectors.google.login import Consented, Delegation, account_of, app_of, flow_of
 from connectors.google.tokens import GoogleTokens
 from connectors.http import HttpClient
@@ -174,6 +175,73 @@ def test_an_unused_refresh_token_is_kept_alive_and_a_service_account_needs_none(
     signing.keep_alive()
 
     assert wire.calls == [TOKEN] and other.calls == []
+
+
+# --- parts of a mailbox -------------------------------------------------------------------------------------------------
+
+
+def test_a_service_account_has_a_token_for_each_part_of_a_mailbox():
+    """Where one of several scopes is not allowed, all of them are refused."""
+    opened, wire = connector(
+        {TOKEN: given(), GROUPS: groups(), **{f"GET {api.root}/x": Said(200, {}) for api in (CALENDAR, TASKS_API, GMAIL)}},
+        secrets={"service_account": key_file()},
+        stores={},
+    )
+
+    opened.mailbox(ANN).folders("x")
+    for api in (CALENDAR, TASKS_API, GMAIL):
+        opened.reach(f" {ANN.upper()} ", api)[1].get("/x")
+
+    signed = [claims(dict(wire.form(i))["assertion"])[1] for i, call in enumerate(wire.calls) if call == TOKEN]
+    assert [said["scope"].rpartition("/")[2] for said in signed] == ["contacts", "calendar.events", "tasks", "gmail.modify"]
+    assert {said["sub"] for said in signed} == {ANN} and set(wire.stores) == {
+        ANN,
+        *(f"{ANN} {part}" for part in ("calendar", "tasks", "mail")),
+    }
+    addresses = [request.url.partition("?")[0] for request in wire.requests if "/token" not in request.url]
+    assert addresses[1:] == [
+        "https://www.googleapis.com/calendar/v3/x",
+        "https://tasks.googleapis.com/tasks/v1/x",
+        "https://gmail.googleapis.com/gmail/v1/x",
+    ]
+    assert opened.counts().by_template["GET /calendar/v3/x"] == 1 and opened.counts().calls == 4
+
+
+def test_what_a_user_consented_to_is_one_token_and_each_part_needs_its_own_scope():
+    tokens = Tokens(SECRETS["access"], SECRETS["refresh"], scope=f"{CONTACTS} https://www.googleapis.com/auth/calendar.events")
+    opened, wire = connector({GROUPS: groups(), "GET /calendar/v3/x": Said(200, {})}, stores={ANN: Store(tokens)})
+
+    opened.mailbox(ANN).folders("x")
+    opened.reach(ANN, CALENDAR)[1].get("/x")
+    with pytest.raises(MailboxRefused, match=r"without the consent to .*auth/tasks; connect again"):
+        opened.reach(ANN, TASKS_API)[1].get("/x")
+
+    assert wire.calls == [GROUPS, "GET /calendar/v3/x"] and set(wire.stores) == {ANN}
+
+
+def test_the_connections_own_consent_opens_every_part_of_the_own_mailbox():
+    own = Tokens("ya29.own-secret", SECRETS["refresh"], datetime.now(UTC) + timedelta(hours=1))
+    opened, wire = connector({"GET /gmail/v1/x": Said(200, {})}, own=own, stores={}, settings={"own_mailbox": ANN})
+
+    opened.reach(ANN, GMAIL)[1].get("/x")
+    with pytest.raises(MailboxRefused, match="is not connected yet"):
+        opened.reach("bob@customer.example", GMAIL)[1].get("/x")
+
+    assert wire.requests[0].headers["Authorization"] == "Bearer ya29.own-secret"
+
+
+@pytest.mark.parametrize(
+    ("base", "settings", "address"),
+    [
+        (API, {}, "https://www.googleapis.com"),
+        (f"{API}/", {}, "https://www.googleapis.com"),
+        ("http://127.0.0.1:9", {}, "http://127.0.0.1:9"),  # who plays Google plays all of it
+        (API, {"calendar_url": "https://calendar.customer.example"}, "https://calendar.customer.example"),
+        ("http://127.0.0.1:9", {"tasks_url": "x"}, "http://127.0.0.1:9"),
+    ],
+)
+def test_each_api_has_its_own_host(base, settings, address):
+    assert CALENDAR.address(base, settings) == address
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
@@ -434,7 +502,7 @@ def test_the_registry_opens_a_connector_of_mailboxes():
         login_url=TOKENS,
         secrets={"service_account": json.dumps(key_file())},
         settle_seconds=300,
-        mailbox_store=lambda address: stores.setdefault(address, Store(Tokens(""))),
+        mailbox_store=lambda address, part="": stores.setdefault(address, Store(Tokens(""))),
     )
 
     opened = open_connector("google", access)

@@ -16,6 +16,7 @@ from tests.connectors.microsoft_wire import (
     ANN,
     GRAPH,
     NOW,
+    OTHER_ROLES,
     SECRETS,
     TOKEN_ROUTE,
     connection,
@@ -93,8 +94,9 @@ def test_a_connection_with_all_permissions_has_a_good_line_for_each():
 
     lines = connector.check()
 
-    assert [line.name for line in lines] == ["Sign in", *ALL_ROLES, "List people"] and all(line.is_ok for line in lines)
-    assert graph.calls == [USERS]
+    names = [line.name for line in lines]
+    assert (names[0], set(names[1:-1]), names[-1]) == ("Sign in", {*ALL_ROLES, *OTHER_ROLES}, "List people")
+    assert all(line.is_ok and not line.is_warning for line in lines) and graph.calls == [USERS]
 
 
 @pytest.mark.parametrize("missing", ALL_ROLES)
@@ -112,7 +114,18 @@ def test_a_token_that_does_not_say_what_it_may_is_a_warning_and_one_without_role
     bare, _ = connection({USERS: error("Authorization_RequestDenied", 403)}, tokens=Tokens(jwt(tid="t")))
 
     assert [line.is_warning for line in opaque.check()] == [False, True, False]
-    assert [line.is_ok for line in bare.check()] == [True, False, False, False, False]
+    assert [line.name for line in bare.check() if not line.is_ok] == [*ALL_ROLES, "List people"]
+
+
+@pytest.mark.parametrize("missing", OTHER_ROLES)
+def test_a_permission_of_calendars_tasks_or_mails_is_missed_by_these_alone(missing):
+    tokens = Tokens(jwt(roles=[role for role in (*ALL_ROLES, *OTHER_ROLES) if role != missing]), expires_at=NOW.replace(year=2027))
+    connector, _ = connection({USERS: page()}, tokens=tokens)
+
+    lines = connector.check()
+
+    (line,) = [line for line in lines if line.is_warning]
+    assert all(line.is_ok for line in lines) and line.name == missing and f"{missing} (type Application)" in line.remedy
 
 
 def test_a_sign_in_that_is_refused_ends_the_test_with_its_remedy():

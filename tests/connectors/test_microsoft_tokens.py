@@ -282,6 +282,21 @@ def test_a_mailbox_renews_its_own_token_and_the_new_refresh_token_is_stored_befo
     assert graph.store.tokens.access_token == ACCESS and not stores[ANN].is_begun
 
 
+def test_a_consent_of_before_is_renewed_for_what_it_was_given_for():
+    """More would be refused as a whole, and the contacts with it."""
+    tokens = Tokens("ann-1", "ann-refresh-1", NOW - timedelta(hours=1), scope="https://graph.microsoft.com/Contacts.ReadWrite User.Read")
+    connector, graph = connection({TOKEN_ROUTE: given("ann-2"), **ANY}, flow="web", stores={ANN: Store(tokens)})
+    wide = Store(Tokens("ann-1", "ann-refresh-1", NOW - timedelta(hours=1), scope=f"{tokens.scope} Calendars.ReadWrite"))
+    later, other = connection({TOKEN_ROUTE: given("ann-2"), **ANY}, flow="web", stores={ANN: wide})
+
+    connector.mailbox(ANN).folders("x")
+    later.mailbox(ANN).folders("x")
+
+    asked, asked_later = (set(form_of(wire)["scope"].split()) for wire in (graph, other))
+    assert "Contacts.ReadWrite" in asked and not asked & {"Calendars.ReadWrite", "Tasks.ReadWrite", "Mail.ReadWrite"}
+    assert asked_later - asked == {"Calendars.ReadWrite"}
+
+
 def test_an_answer_without_a_refresh_token_keeps_the_old_one():
     stores = {ANN: Store(OWN)}
     connector, _ = connection({TOKEN_ROUTE: given("ann-2"), **ANY}, flow="web", stores=stores)

@@ -1,0 +1,224 @@
+"""The calendar of one Google mailbox as a `CalendarBox`: the primary calendar of its user.
+
+Every write says `sendUpdates=none`, so that no guest is mailed (D12); `ask_to_mail` names the events whose guests a person wants
+to be told. Google knows no categories of events: they are shared by themselves or from our own page, and the marker in the private
+properties of the user's copy says which are.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from connectors.calendars import EVENT_SCHEMA, SILENT, EventChanges, Window
+from connectors.checks import Try, run_checks
+from connectors.contract import CallCount, Check, Exchange, Identity, Record, Ref, Schema, Write, WriteResult
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, not_sent
+from connectors.google import event_codec as codec
+from connectors.google.client import GoogleClient
+from connectors.google.event_changes import EVENTS, EventRounds, read_page
+from connectors.google.settings import SYSTEM, GoogleSettings
+from connectors.http import Answer, HttpClient, unreadable
+from connectors.mailbox_base import NoSweeps
+from connectors.mailboxes import FOREIGN_ID
+
+EVENT_TEMPLATE = f"{EVENTS}/{{event}}"
+WRITES_A_CALL = 20
+TAKEN = "duplicate"  # the code of a create whose id is taken: it was made before, and the answer lost
+PAGE = "https://www.google.com/calendar/event?eid="
+ASK_CALENDARS = "Allow the scope {scope}, switch the Google Calendar API on, and see that Calendar is on for this user."
+
+
+class GoogleCalendar(NoSweeps):
+    """One calendar. Its calls go one after another. `page_address_template` holds `{object}` and `{id}`; "": Google's own page."""
+
+    system = SYSTEM
+    concurrency = 1
+    marker_field = FOREIGN_ID
+    is_silent = True
+    has_categories = False
+
+    def __init__(
+        self,
+        address: str,
+        http: HttpClient,
+        client: GoogleClient,
+        settings: GoogleSettings,
+        *,
+        settle_seconds: int = 0,
+        page_address_template: str = "",
+    ) -> None:
+        self.address = address
+        self.settle_seconds = settle_seconds
+        self.request_timeout = http.timeout
+        self._client, self._settings, self._template = client, settings, page_address_template
+        self._rounds = EventRounds(client, address, settings.events_a_page)
+        self._told: set[str] = set()  # events whose guests a person wants to be mailed
+
+    def use_category(self, category: str) -> None:
+        """Does nothing: no event of Google bears one."""
+
+    def make_category(self, name: str) -> None:
+        """Does nothing: no event of Google bears one."""
+
+    def ask_to_mail(self, ids: Sequence[str]) -> None:
+        """Lets writes to these events mail their guests: a person asked for it."""
+        self._told.update(ids)
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def event_changes(self, cursor: str, window: Window) -> EventChanges:
+        return self._rounds.page(cursor, window)
+
+    def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
+        """As the contract says. A series is left out: its occurrences are the events."""
+        answers = self._client.get_each([_path(id_) for id_ in dict.fromkeys(ids)], template=EVENT_TEMPLATE)
+        found = [a for a in answers if a is not None and not codec.is_gone(a.data) and not codec.is_series(a.data)]
+        return [codec.read_event(self._sound(answer, is_read=True), self.address) for answer in found]
+
+    def find_events(self, window: Window, *, most: int) -> list[Record]:
+        return self._rounds.find(window, most=most)
+
+    def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
+        """As the contract says, a call for each marker: several properties in one call must all be there."""
+        found: dict[str, Record] = {}
+        for marker in dict.fromkeys(markers):
+            for row in self._marked(marker) if marker else ():
+                record = codec.read_event(row, self.address)
+                if record.fields.get(FOREIGN_ID) == marker:
+                    found[record.ref.id] = record
+        return list(found.values())
+
+    def _marked(self, marker: str) -> list[Any]:
+        params = [("privateExtendedProperty", f"{codec.MARKER_KEY}={marker}"), ("maxResults", str(self._settings.events_a_page))]
+        rows: list[Any] = []
+        token = ""
+        while True:
+            answer = self._client.get(EVENTS, [*params, *([("pageToken", token)] if token else [])])
+            some, following, _ = read_page(answer, may_be_series=True)
+            rows += [row for row in some if not codec.is_gone(row) and not codec.is_series(row)]
+            if not following:
+                return rows
+            if following == token:  # round in a circle
+                raise unreadable(SYSTEM, answer, is_read=True)
+            token = following
+
+    def _sound(self, answer: Answer, *, is_read: bool) -> dict[str, Any]:
+        if not codec.is_sound(answer.data):
+            raise unreadable(SYSTEM, answer, is_read=is_read)
+        row: dict[str, Any] = answer.data
+        return row
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def batch_size(self, object_type: str, *, is_create: bool) -> int:
+        return WRITES_A_CALL
+
+    def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
+        """As the contract says, a call each and one after another. Trouble with one leaves those behind it unsent."""
+        results: list[WriteResult] = []
+        for write in writes:
+            try:
+                record, exchange = self._written(write)
+                results.append(WriteResult(write.key, record, exchange=exchange))
+            except ConnectionTrouble as trouble:
+                if len(writes) == 1:
+                    raise
+                unsent = [WriteResult(later.key, error=not_sent(trouble)) for later in writes[len(results) + 1 :]]
+                return [*results, WriteResult(write.key, error=trouble, exchange=trouble.exchange), *unsent]
+            except ConnectorError as error:
+                results.append(WriteResult(write.key, error=error, exchange=error.exchange))
+        return results
+
+    def _written(self, write: Write) -> tuple[Record, Exchange | None]:
+        if write.ref is None:
+            return self._made(write)
+        options: dict[str, Any] = {"params": self._sends(write), "template": EVENT_TEMPLATE, "if_match": write.version}
+        if write.is_delete:
+            answer = self._client.delete(_path(write.ref.id), **options)
+            return Record(write.ref, {}, is_deleted=True), answer.exchange
+        body = codec.write_body(write.fields)
+        if not body:
+            raise Rejected("nothing of it is to be written", system=SYSTEM)
+        answer = self._client.patch(_path(write.ref.id), body, **options)
+        return self._record(answer, write.ref.id), answer.exchange
+
+    def _made(self, write: Write) -> tuple[Record, Exchange | None]:
+        """Makes an event under an id of our own, so that the same create makes it once (reference 5.3): where the id is taken, it
+        is the event that an earlier try made."""
+        fields = {**write.fields, **({FOREIGN_ID: write.marker} if write.marker else {})}
+        id_ = own_id(write)
+        try:
+            answer = self._client.post(EVENTS, {**codec.write_body(fields), "id": id_}, params=self._sends(write))
+        except Rejected as refusal:
+            if refusal.code != TAKEN:
+                raise
+            answer = self._of_earlier_try(id_)
+        return self._record(answer, id_), answer.exchange
+
+    def _of_earlier_try(self, id_: str) -> Answer:
+        try:
+            return self._client.get(_path(id_), template=EVENT_TEMPLATE, is_of_record=True)
+        except ConnectionTrouble as trouble:
+            trouble.may_have_happened = True  # it has: the id is taken
+            raise
+
+    def _record(self, answer: Answer, id_: str) -> Record:
+        """Returns the event of an answer to a write. A patch brings nothing back: a deleted event is told as cancelled."""
+        row = answer.data
+        if not isinstance(row, dict) or row.get("id") != id_:
+            raise unreadable(SYSTEM, answer, is_read=False)
+        if codec.is_gone(row):
+            raise RecordGone("it was deleted meanwhile", system=SYSTEM, code="deleted", exchange=answer.exchange)
+        return codec.read_event(self._sound(answer, is_read=False), self.address)
+
+    def _sends(self, write: Write) -> list[tuple[str, str]]:
+        """Returns whom a write mails: nobody, unless a person asked for it and the guests would see a change at all."""
+        is_loud = write.is_delete or bool(set(write.fields) - SILENT)
+        is_asked_for = write.ref is not None and write.ref.id in self._told
+        return [("sendUpdates", "all" if is_loud and is_asked_for else "none")]
+
+    # --- the calendar itself ------------------------------------------------------------------------------------------
+
+    def schema(self, object_type: str) -> Schema:
+        return EVENT_SCHEMA
+
+    def check_mailbox(self) -> list[Check]:
+        few = [("maxResults", "1"), ("singleEvents", "true")]
+        return run_checks([Try("Read events", "Its calendar can be read.", lambda: self._client.get(EVENTS, few), self._remedy)])
+
+    def _remedy(self, error: ConnectorError) -> str:
+        return ASK_CALENDARS.format(scope=self._client.api.scope.name) if error.status == 403 else ""
+
+    def check(self, *, may_send: bool = True) -> list[Check]:
+        return self.check_mailbox()
+
+    def identity(self) -> Identity:
+        return Identity(self.address, self.address.rpartition("@")[2], self.address)
+
+    def keep_alive(self) -> None:
+        """The mailbox itself keeps its tokens alive."""
+
+    def web_url(self, ref: Ref) -> str:
+        if "{object}" in self._template:
+            return self._template.replace("{object}", ref.object_type).replace("{id}", quote(ref.id, safe=""))
+        return PAGE + base64.urlsafe_b64encode(f"{ref.id} {self.address}".encode()).decode().rstrip("=")
+
+    def counts(self) -> CallCount:
+        return self._client.counts
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def own_id(write: Write) -> str:
+    """Returns the id of an event that we make: the same for the same create, of the characters that Google takes (0-9, a-v)."""
+    return hashlib.sha256(f"{write.marker} {write.key}".encode()).hexdigest()[:40]
+
+
+def _path(id_: str) -> str:
+    return f"{EVENTS}/{quote(id_, safe='')}"
