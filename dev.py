@@ -137,7 +137,8 @@ def check(*_arguments):
 def look_for_advisories():
     """Returns whether pip-audit knows nothing against what the product runs on. Where it reaches no source of advisories
     it says so, and nothing fails; packages the source does not know are named."""
-    command = [str(PYTHON), "-m", "pip_audit", "-r", "requirements.txt", "-r", "requirements-scale.txt", "--no-deps", "--disable-pip"]
+    command = [str(PYTHON), "-m", "pip_audit", "-r", "requirements.txt", "-r", "requirements-scale.txt"]
+    command += ["-r", "requirements-exchange.txt", "--no-deps", "--disable-pip"]
     done = subprocess.run([*command, "-f", "json", "--progress-spinner", "off"], cwd=str(ROOT), capture_output=True, text=True)
     try:
         packages = json.loads(done.stdout)["dependencies"]

@@ -11,8 +11,9 @@ from django import forms
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from connectors.mailboxes import CONTACT
 from reconciliation.core.values import normalise_name
-from reconciliation.field_titles import mail_title
+from reconciliation.field_titles import OF_PASSES, mail_title
 from reconciliation.models import Binding, Case, ConflictField, Import, ImportRow, RecordType, Run, RunEvent, SearchKey, SyncPass
 from reconciliation.models.prefix import starts_with
 from reconciliation.models.sync_pass import MAILBOX_PASSES
@@ -202,7 +203,7 @@ def _field_choices(mapped: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Returns the fields of other systems by their titles; one that two systems have under one name bears both."""
     titles: dict[str, set[str]] = {}
     for pass_name, field in mapped:
-        titles.setdefault(field, set()).add(mail_title(field) if pass_name in MAILBOX_PASSES else field)
+        titles.setdefault(field, set()).add(mail_title(field, OF_PASSES.get(pass_name, CONTACT)) if pass_name in MAILBOX_PASSES else field)
     return sorted(((field, " / ".join(sorted(some))) for field, some in titles.items()), key=lambda it: it[1].casefold())
 
 

@@ -10,14 +10,16 @@ from django.utils import timezone
 
 from connectors.errors import ConnectorError
 from reconciliation.core.counting import counted
+from reconciliation.engine import insta, mailbox_queue, worlds
 from reconciliation.engine import lease as leases
-from reconciliation.engine import mailbox_queue, worlds
 from reconciliation.engine.context import Order
 from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.stop import stopped
 from reconciliation.models import Mailbox, Run, SyncPass
+from reconciliation.services import watches
 from reconciliation.services.mailbox_directory import mailboxes_look_after
 from reconciliation.services.mailboxes import pass_over
+from reconciliation.services.notice_receiver import take_up_spooled
 
 log = logging.getLogger(__name__)
 NEW_A_TICK = 200
@@ -124,11 +126,14 @@ def _take_channel(child: SyncPass) -> leases.Lease | None:
 def _run(child: SyncPass, channel: leases.Lease) -> str:
     mailbox_queue.follow(child)
     requested, started = child.run_requested_at, timezone.now()
+    claim = insta.begin(child, started)
+    if insta.is_for_nothing(child, claim, started):
+        return "no meeting was changed"
     order = Order(
         kind=Run.Kind.SCHEDULED if requested is None else Run.Kind.MANUAL,
         is_full=not stopped() and _is_full_due(child, started),
         budget=float(child.time_budget_seconds),
-        started_by="" if requested is None else "sync now",
+        started_by="sync now" if requested is not None else "insta-sync" if claim.is_asked else "",
         asked_at=requested,
         channel=channel,
     )
@@ -138,6 +143,7 @@ def _run(child: SyncPass, channel: leases.Lease) -> str:
         SyncPass.objects.filter(pk=child.pk).update(next_due_at=started + BUSY_FOR)
         return "another run is under way; tried again in half a minute"
     _plan_next(child, run, requested)
+    insta.hear(child, claim, run, timezone.now())
     return f"run {run.pk}: {run.state}"
 
 
@@ -169,7 +175,8 @@ def _plan_next(child: SyncPass, run: Run, requested: datetime | None) -> None:
     elif run.state == Run.State.PARTIAL:  # behind those that are due already: one long load keeps nobody waiting twice
         rows.update(run_requested_at=None, next_due_at=now)
     else:
-        rows.update(run_requested_at=None, next_due_at=mailbox_queue.next_turn(child, run.started_at, _pause(child, run).total_seconds()))
+        usual = mailbox_queue.next_turn(child, run.started_at, _pause(child, run).total_seconds())
+        rows.update(run_requested_at=None, next_due_at=insta.look_turn(child, run, now) or usual)
 
 
 def _pause(child: SyncPass, run: Run) -> timedelta:
@@ -188,3 +195,12 @@ def look_after() -> str:
     except ConnectorError as error:  # tomorrow is another day
         return f"not done: {error.sentence}"
     return f"{done.matched} matched, {done.left} left"
+
+
+def keep_insta_sync() -> str:
+    """Takes up notices that were spooled, lets those run that were told of and forgotten, and sees to it that the calendars that are
+    to be watched are: every minute."""
+    now = timezone.now()
+    spooled, pulled = take_up_spooled(), insta.pull(now)
+    put = insta.put_in_queue(now)
+    return f"{spooled} taken up, {pulled} brought forward, {put} put in the queue; watches: {watches.keep(now)}"

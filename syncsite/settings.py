@@ -9,6 +9,7 @@ import os
 import zoneinfo
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 
@@ -59,6 +60,7 @@ SYSTEM_HOSTS = {
     "salesforce": ["*.salesforce.com"],
     "microsoft": ["graph.microsoft.com", "login.microsoftonline.com"],
     "google": ["*.googleapis.com", "accounts.google.com"],
+    "exchange": [],  # every organisation's own: they are named with SYSTEM_HOSTS
 }
 for _entry in env.items("SYSTEM_HOSTS"):
     _system, _, _host = _entry.partition("=")
@@ -237,6 +239,11 @@ MAILBOX_FAILURES = env.number("MAILBOX_FAILURES", default=6, least=1, most=1000)
 # --- Being told ----------------------------------------------------------------------------------------------------
 # Where links in messages lead.
 SITE_URL = env.site("SITE_URL", default=f"http://127.0.0.1:{PORT}" if ALLOW_LOOPBACK else "", allow_http=ALLOW_LOOPBACK)
+# Where Microsoft tells of changed meetings: this site as it is reached from outside, which may be another name than people use.
+PUBLIC_URL = env.site("PUBLIC_URL", default=SITE_URL, allow_http=ALLOW_LOOPBACK)
+_public_host = urlsplit(PUBLIC_URL).hostname
+if _public_host and _public_host not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS.append(_public_host)
 _mail = env.mail("EMAIL_URL")
 _by_parts = {
     "EMAIL_HOST": env.text("EMAIL_HOST"),

@@ -10,6 +10,8 @@ urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("metrics", health.metrics, name="metrics"),
     path("hooks/outreach/<int:connection_id>/", hooks.outreach, name="outreach_hook"),
+    path("hooks/microsoft/", hooks.microsoft, name="microsoft_hook"),
+    path("hooks/microsoft/life/", hooks.microsoft, name="microsoft_life_hook"),
     path("", site.urls),
 ]
 handler404 = "reconciliation.admin.missing.not_found"

@@ -73,17 +73,17 @@ class Boxes:
     def rows(self, address: str = "") -> list[dict[str, Any]]:
         rows = [row for row in self.mail.list_records("contact") if row["mailbox"] == (address or self.mine)]
         rows = [row for row in rows if row.get("folder") != "Deleted Items"]
-        return rows if self.system == "microsoft" else [_neutral(row) for row in rows]
+        return [_neutral(row) for row in rows] if self.system == "google" else rows
 
     def is_inside(self, row: dict[str, Any]) -> bool:
         if self.system == "microsoft":  # a folder that was deleted may have borne the same name
             return row["parentFolderId"] in set(Mailbox.objects.values_list("folder_id", flat=True))
-        return bool(row["folder"] == FOLDER)
+        return bool(row["folder"] == FOLDER)  # Google's label; at Exchange a folder's items go with it
 
     def put(self, folder: str, address: str = "", **values: Any) -> str:
         """Makes a contact in a mailbox, as its user does. Returns its id."""
         given = {"folder": folder, **values}
-        given = given if self.system == "microsoft" else _of_google(given, {})
+        given = _of_google(given, {}) if self.system == "google" else given
         return str(self.mail.create_record("contact", {"mailbox": address or self.mine, **given})["id"])
 
     def change(self, item: str, **values: Any) -> None:
@@ -106,18 +106,31 @@ class Boxes:
     def remote_id(self, item: str) -> str:
         """Returns the id under which the engine knows a contact."""
         row = self.mail.get_record("contact", self.mail.find_id("contact", str(item)))
-        return str(row.get("immutableId") or row["resourceName"])
+        return str(row.get("immutableId") or row.get("resourceName") or row["id"])
 
     def drop_folder(self) -> None:
         """Deletes our folder, or label, of the first mailbox."""
-        kind, name = ("contactFolder", "displayName") if self.system == "microsoft" else ("contactGroup", "name")
+        kind, name = self.folder_kind
         rows = [r for r in self.mail.list_records(kind) if r["mailbox"] == self.mine and r[name] == FOLDER]
         self.mail.delete_record(kind, self.mail.find_id(kind, str(rows[0]["id"])))
 
+    @property
+    def folder_kind(self) -> tuple[str, str]:
+        """What the played system calls a folder of contacts, and the property that holds its name."""
+        kinds = {"microsoft": ("contactFolder", "displayName"), "google": ("contactGroup", "name"), "exchange": ("folder", "displayName")}
+        return kinds[self.system]
+
     def refuse_moves(self, *, times: int) -> None:
         """Lets the mail system refuse what brings a contact into our folder."""
-        path = {"microsoft": "/v1.0/users/{id}/contactFolders/{id}/contacts", "google": "/v1/people:batchUpdateContacts"}[self.system]
-        options = {"status": 400, "message": "This one is refused.", "times": times}
+        paths = {
+            "microsoft": "/v1.0/users/{id}/contactFolders/{id}/contacts",
+            "google": "/v1/people:batchUpdateContacts",
+            "exchange": "/EWS/Exchange.asmx/MoveItem",
+        }
+        path = paths[self.system]
+        options: dict[str, Any] = {"status": 400, "message": "This one is refused.", "times": times}
+        if self.system == "exchange":
+            options |= {"status": 200, "code": "ErrorQuotaExceeded"}
         self.world.faults.add({"system": self.system, "method": "POST", "path": path, "kind": "status", **options})
 
     def events(self, run: Run | None = None) -> list[tuple[str, str, str]]:
@@ -213,7 +226,20 @@ def connect_google(world: World) -> Connection:
     )
 
 
-CONNECT = {"microsoft": connect_microsoft, "google": connect_google}
+def connect_exchange(world: World) -> Connection:
+    given = world.exchange.credentials()
+    return Connection.objects.create(
+        name="Exchange",
+        system="exchange",
+        base_url=base_url("exchange"),
+        secrets={"password": given["password"]},
+        settings={"user": given["username"], "proof": "basic"},
+        settle_seconds=0,
+        is_sandbox=True,
+    )
+
+
+CONNECT = {"microsoft": connect_microsoft, "google": connect_google, "exchange": connect_exchange}
 
 
 def boxes(system: str = "microsoft", *, switches: Switches | None = None, world: World | None = None) -> Boxes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from connectors.sandbox.exchange.system import ExchangeSystem
 from connectors.sandbox.google.quotas import READS, WRITES
 from connectors.sandbox.google.system import GoogleSystem
 from connectors.sandbox.microsoft.limits import PER_10_MINUTES
@@ -76,6 +77,9 @@ class Control:
             ("POST", "/microsoft/messages"): lambda r: self._changed(self._world.microsoft.create_messages(_object(r))),
             ("POST", "/microsoft/lifecycle"): lambda r: self._changed(self._world.microsoft.lifecycle(_object(r))),
             ("POST", "/microsoft/expire_delta"): lambda r: self._changed(self._world.microsoft.expire_delta()),
+            ("POST", "/exchange/empty"): lambda r: self._changed(self._world.exchange.by_hand.empty(_object(r))),
+            ("POST", "/exchange/messages"): lambda r: self._changed(self._world.exchange.by_hand.create_messages(_object(r))),
+            ("POST", "/exchange/expire_sync"): lambda r: self._changed(self._world.exchange.expire_sync()),
             ("POST", "/google/empty"): lambda r: self._changed(self._world.google.by_hand.empty(_object(r))),
             ("POST", "/google/messages"): lambda r: self._changed(self._world.google.gmail.by_hand.create_many(_object(r))),
             ("POST", "/google/expire_history"): lambda r: self._changed(self._world.google.gmail.by_hand.expire_history(_object(r))),
@@ -162,9 +166,15 @@ class Control:
     def _all_switches(self) -> dict[str, Any]:
         return {name: system.switches() for name, system in self._switched().items()}
 
-    def _switched(self) -> dict[str, OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem]:
+    def _switched(self) -> dict[str, OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem | ExchangeSystem]:
         world = self._world
-        return {"outreach": world.outreach, "salesforce": world.salesforce, "microsoft": world.microsoft, "google": world.google}
+        return {
+            "outreach": world.outreach,
+            "salesforce": world.salesforce,
+            "microsoft": world.microsoft,
+            "google": world.google,
+            "exchange": world.exchange,
+        }
 
     def _switches(self, request: Request) -> Any:
         """Sets what the systems do one way or the other, as the body names it; the rest stays."""

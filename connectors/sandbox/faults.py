@@ -8,6 +8,8 @@ Salesforce: `lock_row` (UNABLE_TO_LOCK_ROW for the rows that a write touches, or
 Microsoft: `stale_delta` (the token of a delta round is dead; `form` says how that is answered, `where` next or delta is which
 token); its `status` takes `code` and `message`. A `status` or `stale_delta` that names a path also strikes parts of a batch.
 Google: its `status` takes `code` (RATE_LIMIT_EXCEEDED, rateLimitExceeded, SERVICE_DISABLED, EXPIRED_SYNC_TOKEN …) and `message`.
+Exchange: its `status` takes `code` and `message`: 200 with a code refuses each item of the call, any other a SOAP fault;
+`path` names an operation, `/EWS/Exchange.asmx/FindItem`.
 All others fit any system. The systems themselves say what a fault answers; here is when it strikes.
 """
 
@@ -152,6 +154,7 @@ def _check_place(kind: str, system: str, method: str, path: str) -> None:
             "salesforce": "/services/data/{v}/sobjects/Contact/{id}",
             "microsoft": "/v1.0/users/{id}/contacts/{id}",
             "google": "/v1/people/{id}",
+            "exchange": "/EWS/Exchange.asmx/FindItem",
         }
         example = examples.get(place, "/api/v2/accounts/{id}")
         raise ValueError(f"no call has the path {path!r}; take * or one like {example}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from connectors.sandbox.wire import Request, Response, read_id
 from connectors.sandbox.world import PORTS, World
@@ -12,7 +12,8 @@ from connectors.sandbox.world import PORTS, World
 ROWS_A_PAGE = 50
 SAVED = "saved=1"  # the query after a save
 NEW = "new"
-TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft", "google": "Google"}
+TITLES = {"workbooks": "Workbooks", "outreach": "Outreach", "salesforce": "Salesforce", "microsoft": "Microsoft", "google": "Google",
+          "exchange": "Exchange"}  # fmt: skip
 COLUMNS = {
     "organisations": ("id", "name", "assigned_to_name", "cf_organisation_sync_to_outreach", "cf_organisation_outreach_duplicate",
                       "cf_organisation_outreach_sync_error", "cf_organisation_outreach_id", "updated_at"),
@@ -47,6 +48,12 @@ COLUMNS = {
     "google/event": ("id", "mailbox", "summary", "start", "end", "attendees", "recurrence", "updatedAt"),
     "google/task": ("id", "mailbox", "list", "title", "due", "status", "updatedAt"),
     "google/user": ("id", "email", "givenName", "familyName", "suspended"),
+    "exchange/contact": ("id", "mailbox", "folder", "displayName", "emails", "companyName", "categories", "lastModifiedDateTime"),
+    "exchange/folder": ("id", "mailbox", "displayName", "class", "parent", "items"),
+    "exchange/event": ("id", "mailbox", "subject", "start", "end", "timeZone", "attendees", "categories", "isCancelled", "kind"),
+    "exchange/message": ("id", "mailbox", "folder", "subject", "from", "to", "categories", "receivedDateTime"),
+    "exchange/task": ("id", "mailbox", "folder", "title", "status", "importance", "dueDate", "categories"),
+    "exchange/user": ("id", "mail", "displayName", "state"),
 }  # fmt: skip
 MAIN_OBJECTS = {
     "workbooks": ("organisations", "people"),
@@ -65,6 +72,7 @@ MAIN_OBJECTS = {
     ),
     "microsoft": ("contact", "contactFolder", "user", "outlookCategory", "event", "message", "task"),
     "google": ("contact", "contactGroup", "message", "event", "task", "user"),
+    "exchange": ("contact", "folder", "event", "message", "task", "user"),
 }
 MENU = {
     "workbooks": ("organisations",),
@@ -72,6 +80,7 @@ MENU = {
     "salesforce": ("Contact", "Lead"),
     "microsoft": ("contact", "event"),
     "google": ("contact",),
+    "exchange": ("contact",),
 }
 # Fields that can be filled in although the record holds nothing of them yet.
 OFFERED = {
@@ -126,10 +135,21 @@ OFFERED_IN_MAIL = {
         *("description", "recurrence"),
     ),
     "google/task": ("mailbox", "list", "title", "notes", "due", "status"),
+    "exchange/contact": ("mailbox", "folder", "givenName", "surname", "emails", "companyName", "jobTitle", "mobilePhone", "categories"),
+    "exchange/folder": ("mailbox", "displayName", "class", "parent"),
+    "exchange/message": (
+        *("mailbox", "folder", "from", "to", "cc", "subject", "body", "bodyType", "categories", "conversation", "receivedDateTime"),
+        "deliver",
+    ),
+    "exchange/event": (
+        *("mailbox", "subject", "start", "end", "timeZone", "isAllDay", "location", "attendees", "categories", "sensitivity"),
+        *("showAs", "body", "recurrence", "organizer"),
+    ),
+    "exchange/task": ("mailbox", "folder", "title", "body", "status", "importance", "dueDate", "categories"),
 }
 LISTS = {
     *("emails", "workPhones", "mobilePhones", "homePhones", "otherPhones", "voipPhones", "tags"),
-    *("businessPhones", "categories", "phones", "labels", "attendees"),
+    *("businessPhones", "categories", "phones", "labels", "attendees", "optionalAttendees"),
 }
 NUMBERS = {"prospect", "owner", "user"}  # relationships of Outreach, which are ids
 SWITCHES = {
@@ -143,6 +163,7 @@ FIXED = {
     "birthday", "completedDate", "primaryEmailAddress", "secondaryEmailAddress", "tertiaryEmailAddress", "userType",
     "resourceName", "memberCount", "etag", "updateTime", "iCalUId", "isOrganizer", "organizer", "kind",
     "eventId", "iCalUID", "htmlLink", "recurringEventId", "originalStart", "eventType", "taskId", "listId", "completedAt", "isHidden",
+    "items", "goneOccurrences",
 }  # fmt: skip
 STYLE = """
 :root{color-scheme:light dark;--fg:#0f172a;--bg:#fff;--quiet:#56617a;--line:#e2e8f0;--link:#1e40af;--soft:#f8fafc}
@@ -170,7 +191,7 @@ class Pages:
     def handle(self, request: Request) -> Response:
         if request.path == "/style.css":
             return Response(200, STYLE.encode(), "text/css; charset=utf-8")
-        parts = [p for p in request.path.split("/") if p][1:]
+        parts = [unquote(p) for p in request.path.split("/") if p][1:]
         with self._world.lock:
             if not parts:
                 return self._home()
@@ -208,7 +229,7 @@ class Pages:
         for record in records[(page - 1) * ROWS_A_PAGE : page * ROWS_A_PAGE]:
             cells = "".join(f"<td>{_cell(record.get(c))}" for c in columns[1:])
             id_ = _id_of(record)
-            rows.append(f'<tr><td><a href="/browse/{name}/{object_type}/{id_}">{id_}</a>{cells}')
+            rows.append(f'<tr><td><a href="/browse/{name}/{object_type}/{quote(str(id_), safe="")}">{id_}</a>{cells}')
         search = (
             f'<form class=search><input name=q aria-label="Search" value="{html.escape(query.get("q", ""))}"><button>Search</button></form>'
         )
@@ -260,7 +281,7 @@ class Pages:
             try:
                 made = self._world.systems[name].create_record(object_type, values)
                 self._world.keep()
-                return _see_other(f"/browse/{name}/{object_type}/{_id_of(made)}?{SAVED}")
+                return _see_other(f"/browse/{name}/{object_type}/{quote(str(_id_of(made)), safe='')}?{SAVED}")
             except ValueError as refusal:
                 said = f"<p class=error role=alert>{html.escape(str(refusal))}</p>"
         rows = "".join(_input(field, given.get(field, "")) for field in fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from connectors.sandbox.exchange import addresses as exchange
 from connectors.sandbox.google import addresses as google
 from connectors.sandbox.microsoft import addresses as microsoft
 from connectors.sandbox.outreach.schema import RESOURCES
@@ -23,6 +24,7 @@ PATHS = {
     "salesforce": addresses.KNOWN,
     "microsoft": microsoft.KNOWN,
     "google": google.KNOWN,
+    "exchange": exchange.KNOWN,
 }
 
 
@@ -38,5 +40,10 @@ def form_of(path: str) -> str:
 
 def is_known(system: str, path: str) -> bool:
     """Tells whether a system, or any for `*`, has a path of this form."""
-    forms: dict[str, Callable[[str], str]] = {"salesforce": addresses.form_of, "microsoft": microsoft.form_of, "google": google.form_of}
+    forms: dict[str, Callable[[str], str]] = {
+        "salesforce": addresses.form_of,
+        "microsoft": microsoft.form_of,
+        "google": google.form_of,
+        "exchange": exchange.form_of,
+    }
     return any(forms.get(name, form_of)(path) in known for name, known in PATHS.items() if system in ("*", name))

@@ -28,6 +28,7 @@ USERS = (
 )
 # Whose mailboxes mirror Salesforce contacts.
 MAILBOX_USERS = (("Ann", "Archer"), ("Bob", "Baker"), ("Gina", "Grant"), ("Hugo", "Hughes"))
+ON_PREMISES = (("emma@example.test", "Emma", "Ellis"), ("erik@example.test", "Erik", "Evans"))
 JOINER = ("Ivy", "Ingram")  # of the demo: her first run is looked at before anything is written
 # Exactly an Outreach username, by case only, and not at all.
 OWNERS = ("Priya_Nair", "Tom_Becker", "aisha.khan", "tom_becker", "PRIYA_NAIR", "Jo Admin", "")
@@ -114,6 +115,7 @@ def fill(world: World, scenario: str) -> None:
     _users(world)
     fill_microsoft(world)
     fill_google(world)
+    fill_exchange(world)
     if kind != "empty":  # an empty world is for tests, which see paging with a few records
         world.salesforce.set_switches({"page_size": MOST_ROWS_A_PAGE})
         fill_mailbox_users(world)
@@ -175,6 +177,12 @@ def fill_google(world: World) -> None:
         world.google.create_record("user", {"email": f"{first.lower()}@example.test", "givenName": first, "familyName": "Example"})
 
 
+def fill_exchange(world: World) -> None:
+    """Makes two mailboxes on premises with nothing in them."""
+    for address, first, last in ON_PREMISES:
+        world.exchange.create_record("user", {"mail": address, "givenName": first, "surname": last, "displayName": f"{first} {last}"})
+
+
 def _personal_contacts_of_gina(world: World) -> None:
     """Gives Gina ten contacts that are no business of a sync: without a label."""
     for n in range(10):
@@ -228,6 +236,7 @@ def _demo(world: World) -> None:
     _salesforce(world)
     fill_activities(world)
     _joiner(world)
+    _users_on_premises(world)
     _mailbox_users_contacts(world)
     _personal_contacts(world)
     _personal_contacts_of_gina(world)
@@ -319,11 +328,22 @@ def _joiner(world: World) -> None:
     world.salesforce.create_record("User", values)
 
 
+def _users_on_premises(world: World) -> None:
+    """Makes the Salesforce users of the mailboxes on premises, and gives Emma contacts that no sync may touch."""
+    for email, first, last in ON_PREMISES:
+        values = {"Username": email, "FirstName": first, "LastName": last, "Email": email, "Alias": first.lower()}
+        world.salesforce.create_record("User", values)
+    for n, first in enumerate(_PEOPLE[:10]):
+        person = {"givenName": first, "surname": _LAST[-3 - n], "emails": [f"{first}.{_LAST[-3 - n]}@club.example".lower()]}
+        world.exchange.create_record("contact", {"mailbox": ON_PREMISES[0][0], **person, "categories": ["Family"] if n % 3 == 0 else []})
+
+
 def _mailbox_users_contacts(world: World) -> None:
     """Gives each user of a mailbox contacts to find in its folder, with more than a name and an e-mail address."""
     rng = random.Random(world.seed + 3)
     owners = {user["Name"]: user["Id"] for user in world.salesforce.list_records("User")}
-    of_each = [(owner, number) for owner in (*MAILBOX_USERS, JOINER) for number in range(CONTACTS_OF_EACH)]
+    on_premises = tuple((first, last) for _, first, last in ON_PREMISES)
+    of_each = [(owner, number) for owner in (*MAILBOX_USERS, JOINER, *on_premises) for number in range(CONTACTS_OF_EACH)]
     for n, (owner, number) in enumerate(of_each):
         first, last = _PEOPLE[(3 * n) % 16], _LAST[(5 * n + n // 16) % 16]
         company = f"{last} {rng.choice(('Partners', 'Logistics', 'Foods'))}"

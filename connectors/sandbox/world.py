@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from connectors.sandbox.exchange.system import ExchangeSystem
 from connectors.sandbox.faults import BEFORE, LONGEST, Fault, Faults
 from connectors.sandbox.google.system import GoogleSystem
 from connectors.sandbox.microsoft.courier import Courier
@@ -26,7 +27,7 @@ from connectors.sandbox.salesforce.system import SalesforceSystem
 from connectors.sandbox.wire import Errand, Request, Response
 from connectors.sandbox.workbooks.system import WorkbooksSystem
 
-PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4, "google": 5}
+PORTS = {"workbooks": 1, "outreach": 2, "salesforce": 3, "microsoft": 4, "google": 5, "exchange": 6}
 CALLS_KEPT = 200_000
 SHOWN = 2000  # characters of what a call asked
 PAUSE_LIMIT = 300.0
@@ -76,12 +77,13 @@ class World:
         self.counts: dict[str, Counter[str]] = {name: Counter() for name in PORTS}
         self.units: Counter[str] = Counter()
         self._paused: list[threading.Event | None] = []
-        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem] = {
+        self.systems: dict[str, WorkbooksSystem | OutreachSystem | SalesforceSystem | MicrosoftSystem | GoogleSystem | ExchangeSystem] = {
             "workbooks": WorkbooksSystem(now=lambda: self.now("workbooks"), seed=self.seed),
             "outreach": OutreachSystem(now=lambda: self.now("outreach"), seed=self.seed),
             "salesforce": SalesforceSystem(now=lambda: self.now("salesforce"), seed=self.seed),
             "microsoft": MicrosoftSystem(now=lambda: self.now("microsoft"), seed=self.seed),
             "google": GoogleSystem(now=lambda: self.now("google"), seed=self.seed),
+            "exchange": ExchangeSystem(now=lambda: self.now("exchange"), seed=self.seed),
         }
         self.microsoft.part_fault = self._part_fault
         self.outreach.index_lag = lambda: self.faults.lasting("index_lag", "outreach")
@@ -115,6 +117,12 @@ class World:
     def google(self) -> GoogleSystem:
         system = self.systems["google"]
         assert isinstance(system, GoogleSystem)
+        return system
+
+    @property
+    def exchange(self) -> ExchangeSystem:
+        system = self.systems["exchange"]
+        assert isinstance(system, ExchangeSystem)
         return system
 
     def now(self, system: str = "") -> datetime:
@@ -155,6 +163,10 @@ class World:
             from connectors.sandbox.scenarios import fill_google
 
             fill_google(self)
+        if "exchange" not in kept["systems"]:
+            from connectors.sandbox.scenarios import fill_exchange
+
+            fill_exchange(self)
 
     def web_url(self, system: str) -> str:
         return f"{self.control_url}/browse/{system}"
@@ -200,6 +212,8 @@ class World:
         started = time.perf_counter()
         with self.lock:
             system = self.systems[name]
+            if name == "exchange":
+                request = self.exchange.addressed(request)
             method = system.method_of(request)
             faults = self.faults.for_call(name, method, request.path, system.template(request.path), request.query)
             self.salesforce.locks = tuple(f.options for f in faults if f.kind == "lock_row")

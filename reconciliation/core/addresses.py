@@ -14,7 +14,7 @@ import idna
 
 MOST_TEXT = 100_000  # of one header; a mail to some thousand people is longer than any that is worked on
 MOST_ADDRESSES = 2_000
-_LOCAL = re.compile(r"[^\s@<>()\[\],;:\"\\]{1,64}")
+_LOCAL = re.compile(r"[^\s@<>()\[\],;:\"\\\ud800-\udfff]{1,64}")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 

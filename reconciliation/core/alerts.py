@@ -30,6 +30,7 @@ INTERVALS = 3  # a pass that is later than so many of its intervals is late
 AGAIN_AFTER = timedelta(days=1)
 # A pass that was just resumed, or a site that was just started, looks late until its first run is through.
 LATE_SETTLES = timedelta(minutes=2)
+INSTA_SYNC_SETTLES = timedelta(minutes=15)  # most of what fails is made by the next tries
 LONGEST_RUN = timedelta(minutes=20)  # the largest time budget: so long may another pass hold the channel
 RESTART_COUNTS = timedelta(minutes=15)
 MOST_UNSENT = 20
@@ -84,6 +85,16 @@ class SuspendedMailbox:
 
 
 @dataclass(frozen=True, slots=True)
+class InstaSyncFacts:
+    """For how many mailboxes watching the calendar fails, and what the mail system said of the first. `is_reached`: it found our
+    address."""
+
+    failed: int
+    says: str = ""
+    is_reached: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Restart:
     """A program that the supervisor had to start again."""
 
@@ -115,6 +126,7 @@ class Facts:
     unsent: tuple[Unsent, ...] = ()
     suspended: tuple[SuspendedMailbox, ...] = ()  # the first MOST_SUSPENDED, by when
     suspended_count: int = 0
+    insta_sync: InstaSyncFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +184,7 @@ def causes(facts: Facts, open_keys: Iterable[str] = ()) -> tuple[Cause, ...]:
         *_restarts(facts),
         *(_outbox(unsent) for unsent in facts.unsent),
         *_suspended(facts),
+        *_insta_sync(facts),
     )
 
 
@@ -346,6 +359,23 @@ def _suspended(facts: Facts) -> Iterable[Cause]:
             cure=f"No more than {MOST_SUSPENDED} mailboxes are suspended",
             page="mailbox_list",
         )
+
+
+def _insta_sync(facts: Facts) -> Iterable[Cause]:
+    found = facts.insta_sync
+    if found is None or not found.failed:
+        return
+    which = "1 mailbox is" if found.failed == 1 else f"{found.failed:,} mailboxes are"
+    yield Cause(
+        key="insta-sync",
+        kind=Kind.MAILBOX,
+        group="insta-sync",
+        title=f"Meetings of {which} not told of" if found.is_reached else "Microsoft does not reach this site",
+        sentence=f"{found.says.rstrip('.')}. Their calendars are looked at every few minutes instead; nothing is lost.",
+        cure="Microsoft tells of changed meetings again",
+        page="insta_sync",
+        settles=INSTA_SYNC_SETTLES,
+    )
 
 
 def settle(now: datetime, holding: Iterable[Cause], known: Iterable[Known]) -> Moves:

@@ -10,13 +10,19 @@ from typing import Any
 FORBIDDEN, ALLOWED = "forbidden", "allowed"
 KEEP, REMOVE = "keep", "remove"
 LINK, ASK, CREATE = "link", "ask", "create"
+PROPAGATE, RESTORE, UNLINK = "propagate", "restore", "unlink"
+SKIP, BUSY_ONLY, FULL = "skip", "busy", "full"  # what becomes of a private event (C22)
+NOBODY = "off"  # is made of an address that Salesforce does not know
+BOTH_WAYS, INCOMING, OUTGOING = "both", "incoming", "outgoing"  # which e-mails are shared by themselves
+MARKED_ONLY = "marked"  # private e-mails are saved if their user marked them
+WHOLE_BODY, TEXT_ONLY, NO_BODY = "whole", "text", "none"
 MINE, EVERYTHING = "mine", "everything"  # views that are there in every organisation
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One thing that can be set: its choices as (value, title), or none where it is free text. `warning` is shown beside the
-    choice that it warns of."""
+    choice that it warns of. One that `is_for_all` only an admin sets, for every mailbox."""
 
     name: str
     title: str
@@ -24,12 +30,15 @@ class Setting:
     choices: tuple[tuple[Any, str], ...] = ()
     help_text: str = ""
     warning: str = ""
+    is_for_all: bool = False
 
+
+_ON_OFF = ((True, "On"), (False, "Off"))
 
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (
-        Setting("contacts", "Contacts", False, ((True, "On"), (False, "Off")), "Salesforce contacts are kept in the mailbox's folder."),
+        Setting("contacts", "Contacts", False, _ON_OFF, "Salesforce contacts are kept in the mailbox's folder."),
         Setting(
             "view",
             "Salesforce view",
@@ -64,6 +73,207 @@ SETTINGS: Mapping[str, Setting] = {
                 (LINK, "Link it to the one contact of the same last name, else ask"),
                 (ASK, "Ask each time"),
                 (CREATE, "Create it all the same"),
+            ),
+        ),
+        # --- links, and people who are made (S4.29 to S4.41) ---
+        Setting(
+            "link_opportunity",
+            "Link opportunities",
+            False,
+            _ON_OFF,
+            "Related To becomes the user's own open opportunity that was made last, of a company that takes part; else the account.",
+        ),
+        Setting(
+            "shared_activities",
+            "Further people of a meeting",
+            True,
+            _ON_OFF,
+            "Beside the main person up to 49 more are named. Switch it off where Shared Activities are off in Salesforce.",
+        ),
+        Setting("include_internal", "Link colleagues", False, _ON_OFF, "Colleagues whom Salesforce knows as contacts are linked, too."),
+        Setting(
+            "account_by_domain",
+            "Account by domain",
+            False,
+            _ON_OFF,
+            "Where nobody is known, Related To becomes the one account whose web site has the domain of the addresses.",
+        ),
+        Setting(
+            "save_without_relation",
+            "Auto-save e-mails of unknown people",
+            False,
+            _ON_OFF,
+            "E-mails are auto-saved though Salesforce knows nobody in them.",
+        ),
+        Setting(
+            "resolve_mode",
+            "People whom Salesforce does not know",
+            NOBODY,
+            (
+                (NOBODY, "Nobody is made"),
+                ("leads", "Become leads"),
+                ("contacts", "Become contacts"),
+                ("person_accounts", "Become person accounts"),
+            ),
+            "They are filled from the signature, as far as it is certain, and listed as incomplete.",
+            warning="Each unknown attendee, and the main counterpart of each e-mail, becomes a record of Salesforce.",
+            is_for_all=True,
+        ),
+        Setting(
+            "resolve_smart",
+            "Smart choice (SalesforceSmartCreateUnresolvedObjects)",
+            False,
+            _ON_OFF,
+            "A contact where the domain of the address leads to exactly one account, else a lead.",
+            is_for_all=True,
+        ),
+        Setting(
+            "resolve_all_recipients",
+            "All recipients (SalesforceEmailCreateAllUnresolvedRecipients)",
+            False,
+            _ON_OFF,
+            "Every unknown recipient of an e-mail is made, else its main counterpart alone.",
+            is_for_all=True,
+        ),
+        Setting(
+            "make_accounts",
+            "Make accounts for new contacts",
+            False,
+            _ON_OFF,
+            "Where no account has the domain of the address, one is made and named after it; free-mail domains give none.",
+            is_for_all=True,
+        ),
+        Setting("company_from_domain", "Name the company of new leads after their domain", True, _ON_OFF, is_for_all=True),
+        Setting("resolve_shared", "Make people of what users share", True, _ON_OFF, is_for_all=True),
+        Setting("resolve_calendar", "Make people of meetings that are synced by themselves", True, _ON_OFF, is_for_all=True),
+        Setting("resolve_auto_saved", "Make people of e-mails that are saved by themselves", True, _ON_OFF, is_for_all=True),
+        Setting("events", "Calendar", False, _ON_OFF, "Meetings and appointments are kept in agreement with Salesforce events."),
+        Setting(
+            "share_events",
+            "New events that nobody marked",
+            False,
+            (
+                (False, "Stay in the mailbox; the category “Salesforce” shares one"),
+                (True, "Are shared with Salesforce by themselves"),
+            ),
+            warning="If shared by themselves, everybody who may see the user's events in Salesforce sees every new one.",
+        ),
+        Setting(
+            "private_events",
+            "Private events",
+            SKIP,
+            (
+                (SKIP, "Are never in Salesforce"),
+                (BUSY_ONLY, "Show in Salesforce as “Private appointment”, with their time only"),
+                (FULL, "Are shared as others are"),
+            ),
+            warning="A private event that is shared in full is read by everybody who may see the user's events in Salesforce.",
+        ),
+        Setting(
+            "cancelled_events",
+            "A meeting that was cancelled",
+            REMOVE,
+            ((REMOVE, "Is deleted in Salesforce"), (KEEP, "Stays in Salesforce")),
+        ),
+        Setting(
+            "event_deletion",
+            "Deleting an event in the mailbox",
+            UNLINK,
+            (
+                (UNLINK, "Salesforce keeps it"),
+                (PROPAGATE, "It is deleted in Salesforce, too"),
+                (RESTORE, "Forbidden: it is made again in the mailbox, unless others were invited"),
+            ),
+        ),
+        Setting(
+            "event_removal",
+            "Deleting an event in Salesforce",
+            UNLINK,
+            (
+                (UNLINK, "The mailbox keeps it, without the category"),
+                (PROPAGATE, "It is deleted in the mailbox, too, unless others were invited"),
+                (RESTORE, "Forbidden: it is made again in Salesforce"),
+            ),
+        ),
+        # --- e-mails (S4.1, S4.19 to S4.21) ---
+        Setting("tasks", "Tasks", False, _ON_OFF, "Tasks of the mailbox are kept in agreement with Salesforce tasks."),
+        Setting(
+            "share_tasks",
+            "New tasks that nobody marked",
+            False,
+            (
+                (False, "Stay in the mailbox; the category “Salesforce” or the list “Salesforce Tasks” shares one"),
+                (True, "Are shared with Salesforce by themselves"),
+            ),
+            warning="If shared by themselves, everybody who may see the user's tasks in Salesforce sees every new one.",
+        ),
+        Setting(
+            "task_deletion",
+            "Deleting a task in the mailbox",
+            UNLINK,
+            (
+                (UNLINK, "Salesforce keeps it"),
+                (PROPAGATE, "It is deleted in Salesforce, too"),
+                (RESTORE, "Forbidden: it is made again in the mailbox"),
+            ),
+        ),
+        Setting(
+            "task_removal",
+            "Deleting a task in Salesforce",
+            UNLINK,
+            (
+                (UNLINK, "The mailbox keeps it, without the category"),
+                (PROPAGATE, "It is deleted in the mailbox, too"),
+                (RESTORE, "Forbidden: it is made again in Salesforce"),
+            ),
+        ),
+        Setting(
+            "emails",
+            "E-mails",
+            False,
+            _ON_OFF,
+            "E-mails with the category “Salesforce”, or in the folder “Salesforce Emails”, are saved in Salesforce, once each.",
+        ),
+        Setting(
+            "share_emails",
+            "New e-mails that nobody marked",
+            False,
+            (
+                (False, "Stay in the mailbox; category, folder and “Save now” share one, a followed conversation its new ones"),
+                (True, "Are shared with Salesforce by themselves"),
+            ),
+            "What comes into the Inbox and what is sent, from the moment on at which this is chosen.",
+            warning="If shared by themselves, everybody who may see the activities of a contact in Salesforce reads every new e-mail "
+            "with that contact. A preview shows which they are.",
+        ),
+        Setting(
+            "email_direction",
+            "Which e-mails are shared by themselves",
+            BOTH_WAYS,
+            ((BOTH_WAYS, "Those that come in and those that go out"), (INCOMING, "Those that come in"), (OUTGOING, "Those that go out")),
+        ),
+        Setting(
+            "private_emails",
+            "E-mails that are called private or confidential",
+            SKIP,
+            ((SKIP, "Are saved by “Save now” only"), (MARKED_ONLY, "Are saved if their user marks them")),
+        ),
+        Setting(
+            "email_bodies",
+            "What an e-mail says",
+            WHOLE_BODY,
+            ((WHOLE_BODY, "Is saved as it looks, and as text"), (TEXT_ONLY, "Is saved as text"), (NO_BODY, "Stays in the mailbox")),
+        ),
+        Setting(
+            "email_files",
+            "Files attached to an e-mail",
+            0,
+            (
+                (0, "Stay in the mailbox"),
+                (1_000_000, "Are saved, up to 1 MB each"),
+                (5_000_000, "Are saved, up to 5 MB each"),
+                (10_000_000, "Are saved, up to 10 MB each"),
+                (25_000_000, "Are saved, up to 25 MB each"),
             ),
         ),
     )
@@ -103,6 +313,8 @@ def effective(name: str, *, admin: Mapping[str, Any], group: Mapping[str, Any], 
     rule = said.get("value") if isinstance(said, Mapping) else None
     if is_valid(name, rule) and said.get("is_locked"):
         return Effective(setting, rule, "admin")
+    if setting.is_for_all:
+        return Effective(setting, rule if is_valid(name, rule) else setting.shipped, "admin")
     if is_valid(name, own.get(name)):
         return Effective(setting, own[name], "user")
     if is_valid(name, group.get(name)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.contract import Fields, Record
+from connectors.contract import Fields, File, Record
 from reconciliation.core.ledger import Outcome
 
 
@@ -14,7 +14,8 @@ from reconciliation.core.ledger import Outcome
 class Intent:
     """One remote write as it will stand in the journal. `side` is `crm` or `peer`; `target_id` is "" for a create;
     `losers` are the values of `before` that somebody had edited since the last agreement and that a rule beats;
-    `also_read` are fields that the answer to a create should hold beside those written."""
+    `also_read` are fields that the answer to a create should hold beside those written. `unstored` and `files` are sent too, and
+    stand in no journal: what a mail says is kept in its mailbox and in the CRM only."""
 
     kind: str
     side: str
@@ -31,6 +32,8 @@ class Intent:
     losers: Fields = field(default_factory=dict)
     also_read: tuple[str, ...] = ()
     scope: str = ""  # the mailbox of a create, where one source may be made in many
+    unstored: Fields = field(default_factory=dict, repr=False)
+    files: tuple[File, ...] = ()
 
     @property
     def writer_key(self) -> str:

@@ -9,7 +9,8 @@ from reconciliation.core.mapping import Direction, Survivorship
 
 @dataclass(frozen=True, slots=True)
 class StandardRow:
-    """One row of a standard table. `in_crm` is what a new record of the CRM gets where the peer's field is blank."""
+    """One row of a standard table. `in_crm` is what a new record of the CRM gets where the peer's field is blank, `pairs` are those of
+    a value map, `has_blanks` lets a value that was taken out on one side be taken out on the other."""
 
     crm: str
     peer: str
@@ -18,6 +19,8 @@ class StandardRow:
     survivorship: Survivorship = Survivorship.LATEST
     in_crm: str = ""
     is_enabled: bool = True
+    pairs: tuple[tuple[str, str], ...] = ()
+    has_blanks: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from reconciliation.engine.threads import spread
 from reconciliation.models import Connection, Mailbox
 
 CANDIDATE = "candidate"  # in the secrets: tokens of a log-in that was not taken yet
+PARTS = "parts"  # in the secrets of a mailbox: tokens of its calendar and the like, where each is a token of its own
 NO_SECRETS = ("expires_at", "address", "identity", "scope")  # what stands with the tokens, and may be shown
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 50, 0.1  # most renewals take less
 TOKEN_LOCK_SECONDS = 150  # longer than a refresh can take: connecting, answering, and a slow body
@@ -46,6 +47,9 @@ class RowTokens(ABC):
     def load(self) -> Tokens:
         secrets = self._rows.get().secrets
         self._rests_on = secrets.get("refresh_token", "")
+        return self._found_in(secrets)
+
+    def _found_in(self, secrets: Mapping[str, Any]) -> Tokens:
         return _tokens_in(secrets)
 
     def begin(self) -> bool:
@@ -97,13 +101,17 @@ class ConnectionTokens(RowTokens):
 
 
 class MailboxTokens(RowTokens):
-    """The tokens of one mailbox."""
+    """The tokens of one mailbox, or those of one part of it."""
 
-    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep) -> None:
+    def __init__(self, mailbox_id: int, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep, *, part: str = "") -> None:
         super().__init__(Mailbox.objects.filter(pk=mailbox_id), db_now, sleep)
+        self._part = part
+
+    def _found_in(self, secrets: Mapping[str, Any]) -> Tokens:
+        return _tokens_in(secrets.get(PARTS, {}).get(self._part, {}) if self._part else secrets)
 
     def _store(self, row: Mailbox, tokens: Tokens) -> None:
-        store_mailbox_tokens(row, tokens)
+        store_mailbox_tokens(row, tokens, part=self._part)
 
 
 class PassingTokens:
@@ -131,11 +139,11 @@ class PassingTokens:
 
 
 def mailbox_tokens(
-    connection_id: int, address: str, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep
+    connection_id: int, address: str, db_now: Callable[[], Any] = Now, sleep: Sleep = time.sleep, *, part: str = ""
 ) -> MailboxTokens | PassingTokens:
-    """Returns where the tokens of a mailbox are kept."""
+    """Returns where the tokens of a mailbox are kept, or those of one part of it."""
     key = Mailbox.objects.filter(connection=connection_id, address__iexact=address).values_list("pk", flat=True).first()
-    return PassingTokens() if key is None else MailboxTokens(key, db_now, sleep)
+    return PassingTokens() if key is None else MailboxTokens(key, db_now, sleep, part=part)
 
 
 class CandidateTokens(ConnectionTokens):
@@ -186,11 +194,12 @@ def _tokens_in(secrets: Mapping[str, Any]) -> Tokens:
     )
 
 
-def store_mailbox_tokens(row: Mailbox, tokens: Tokens) -> None:
+def store_mailbox_tokens(row: Mailbox, tokens: Tokens, *, part: str = "") -> None:
     """Puts tokens into the row of a mailbox that the caller has locked. Of one whose sync was ended meanwhile none are kept."""
     if row.is_ended:
         return
-    secrets = {**row.secrets, **_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
+    own = {**_secrets_of(tokens), "scope": tokens.scope}  # which of the scopes its user ticked
+    secrets = {**row.secrets, **({PARTS: {**row.secrets.get(PARTS, {}), part: own}} if part else own)}
     Mailbox.objects.filter(pk=row.pk).update(secrets=secrets, refresh_used_at=timezone.now(), renewal_begun_at=None)
 
 
@@ -229,6 +238,7 @@ def open_http(
         allow_loopback=settings.ALLOW_LOOPBACK,
         allow_private=bool(own.get("allow_private")),
         least_tls=str(own.get("least_tls", "1.3")),
+        own_authorities=str(own.get("authorities", "")),
         timeout=float(own.get("timeout_seconds", 30)),
         concurrency=8,
         before_send=before_send,
@@ -266,8 +276,8 @@ def open_connector(
         spread=lambda most: spread(min(workers, most)),
         may_reach=lambda host: is_allowed_host(connection.system, host),
         schemas=lambda: _schemas_of(connection),
-        mailbox_store=lambda address: (
-            PassingTokens(of_mailbox) if of_mailbox is not None else mailbox_tokens(connection.pk, address, db_now, pause)
+        mailbox_store=lambda address, part="": (
+            PassingTokens(of_mailbox) if of_mailbox is not None else mailbox_tokens(connection.pk, address, db_now, pause, part=part)
         ),
         now=now,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from reconciliation.core.eligibility import PluginColumns
 from reconciliation.core.ledger import Ledger, Outcome
@@ -17,6 +18,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Run, RunEvent, SyncPass
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.activities import ActivityTerms
+from reconciliation.passes.emails import EmailTerms
 from reconciliation.passes.organisations import Terms
 from reconciliation.passes.pairs import PairDecision, PairTerms
 
@@ -51,7 +53,7 @@ class RunContext:
     crm: Side
     peer: Side
     executor: Executor
-    terms: Terms | PairTerms | ActivityTerms
+    terms: Terms | PairTerms | ActivityTerms | EmailTerms
     person_columns: PluginColumns
     wiring: Wiring
     ledger: Ledger = field(default_factory=Ledger)
@@ -65,8 +67,10 @@ class RunContext:
     only_ids: tuple[str, ...] = ()  # a pilot of hand-picked organisations
     most_new: int | None = None  # a pilot of the next new organisations, at most so many
     picked: set[str] = field(default_factory=set)  # those of only_ids that were read
-    make_terms: Callable[[], Terms | PairTerms | ActivityTerms] | None = None
+    make_terms: Callable[[], Terms | PairTerms | ActivityTerms | EmailTerms] | None = None
     view: View | None = None  # what of the CRM the mailbox of this run shows
+    email_links: Any = None  # what links the e-mails of this run (`engine.email_links`)
+    linker: Any = None  # what links the events and tasks of this run (`engine.item_links`)
     planned_links: dict[str, str] = field(default_factory=dict)  # contact that an item takes in this plan -> the sentence that says so
 
     @property

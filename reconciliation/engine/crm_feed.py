@@ -44,7 +44,9 @@ def feed_of(sync_pass: SyncPass, object_type: str) -> CrmFeed:
     return CrmFeed.objects.get_or_create(connection=sync_pass.crm, object_type=object_type)[0]
 
 
-def refresh(context: RunContext, object_type: str, columns: Sequence[str], *, good_for: timedelta) -> dict[str, Record]:
+def refresh(
+    context: RunContext, object_type: str, columns: Sequence[str], *, good_for: timedelta, has_views: bool = True
+) -> dict[str, Record]:
     """Reads what changed in the CRM since the last time, unless that was read within `good_for` or another run is at it.
     Returns the records it read, by id, as far as they are few. Raises ConnectionTrouble."""
     feed, now = feed_of(context.sync_pass, object_type), context.wiring.now()
@@ -59,7 +61,8 @@ def refresh(context: RunContext, object_type: str, columns: Sequence[str], *, go
         feed.refresh_from_db()
         found = _read(context, feed, columns, lease)
         changed = _not_noted(feed, found)
-        _look_at_views(context, feed, changed, lease)  # first: what is noted is not looked at again, should this be broken off
+        if has_views:
+            _look_at_views(context, feed, changed, lease)  # first: what is noted is not looked at again, should this be broken off
         _note(feed, changed, now)
         CrmFeed.objects.filter(pk=feed.pk).update(last_run_time=feed.last_run_time, read_at=context.wiring.now())
     finally:
@@ -237,9 +240,14 @@ def news_for(sync_pass: SyncPass, object_type: str, *, most: int) -> News:
 
 def perhaps_shown(sync_pass: SyncPass, object_type: str, view: View, ids: Sequence[str]) -> set[str]:
     """Returns those that the feed does not rule out: of a view of one's own records, those that are the user's."""
-    if not ids or view.scope != MINE:
-        return set(ids)
-    rows = FeedChange.objects.filter(feed=feed_of(sync_pass, object_type), record_id__in=ids, owner_id=view.user_id)
+    return owned_by(sync_pass, object_type, view.user_id, ids) if ids and view.scope == MINE else set(ids)
+
+
+def owned_by(sync_pass: SyncPass, object_type: str, user_id: str, ids: Sequence[str]) -> set[str]:
+    """Returns those that belonged to a user when the feed told of them."""
+    if not ids:
+        return set()
+    rows = FeedChange.objects.filter(feed=feed_of(sync_pass, object_type), record_id__in=ids, owner_id=user_id)
     return set(rows.values_list("record_id", flat=True))
 
 

@@ -10,11 +10,12 @@ from django.db import transaction
 
 from connectors.contract import Record
 from reconciliation.core.values import is_same
-from reconciliation.engine import activity_undone, differences, pair_undone, undone
+from reconciliation.engine import activity_undone, differences, email_undone, pair_undone, undone
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.models import Binding, Operation
 from reconciliation.passes.activities import ActivityTerms
+from reconciliation.passes.emails import EmailTerms
 from reconciliation.passes.organisations import ACCOUNT
 from reconciliation.passes.pairs import PairTerms
 from reconciliation.store import decode, encode_fields
@@ -73,6 +74,9 @@ def _confirm(context: RunContext, op: Operation, record: Record | None) -> None:
             pair_undone.note_found(context, op, record)
     elif isinstance(context.terms, ActivityTerms):
         activity_undone.note_deleted(context, op)  # a pass over activities changes nothing else
+    elif isinstance(context.terms, EmailTerms):
+        if op.kind == Operation.Kind.DELETE:
+            email_undone.note_deleted(context, op)
     elif op.kind == Operation.Kind.DELETE:
         undone.note_deleted(context, op)
     elif record is not None and op.object_type == ACCOUNT:

@@ -119,6 +119,11 @@ class Executor:
         return row
 
     def _row(self, intent: Intent) -> Operation:
+        row = self._stored(intent)
+        row.unstored, row.files = intent.unstored, intent.files
+        return row
+
+    def _stored(self, intent: Intent) -> Operation:
         return Operation(
             run=self.run,
             connection=self.sides[intent.side].connection,
@@ -240,6 +245,7 @@ class Executor:
         for item in done:
             if item.error is None:  # whole answers, which a page of a thousand writes would hold all at once
                 item.operation.exchange = {}
+            item.operation.unstored, item.operation.files = {}, ()
 
     def withdraw(self, operations: Sequence[Operation]) -> None:
         """Takes back what was intended and not sent."""
@@ -269,13 +275,14 @@ def _write_of(op: Operation) -> Write:
     is_delete = op.kind == Operation.Kind.DELETE
     return Write(
         op.object_type,
-        decode_fields(op.after),
+        {**decode_fields(op.after), **op.unstored},
         key=op.source_ref,
         ref=ref,
         version=op.rests_on,
         marker=op.marker,
         is_delete=is_delete,
         also_read=tuple(op.context.get("also_read", ())),
+        files=op.files,
     )
 
 

@@ -16,6 +16,7 @@ from reconciliation.engine.pair_work import PairWork
 from reconciliation.engine.tombstones import Ending
 from reconciliation.models import Binding, Case, ConflictField, Difference, Mailbox, Tombstone
 from reconciliation.passes import contacts as rules
+from reconciliation.passes import items
 from reconciliation.passes.contacts import Deletion, Gone
 from reconciliation.passes.pairs import PairDecision
 
@@ -28,6 +29,14 @@ WHY = {
     rules.REMOVED: Tombstone.Why.GONE,
     rules.LEFT_VIEW: Tombstone.Why.VIEW,
     rules.MERGED: Tombstone.Why.MERGED,
+    # Of events and tasks
+    items.WITHDRAWN: Tombstone.Why.PRIVATE,
+    items.CANCELLED: Tombstone.Why.CANCELLED,
+    items.GONE_HERE: Tombstone.Why.MAILBOX,
+    items.HANDED_OVER: Tombstone.Why.HANDED,
+    items.GONE_THERE: Tombstone.Why.GONE,
+    items.UNMARKED: Tombstone.Why.GONE,
+    items.MADE_THERE: Tombstone.Why.MADE_AGAIN,
 }
 PUT_BACK = (Tombstone.Why.TAKEN_OUT, Tombstone.Why.MADE_AGAIN, Tombstone.Why.MAILBOX)  # once its user puts it into the folder again
 COMES_BACK = (Tombstone.Why.GONE, Tombstone.Why.MADE_AGAIN, Tombstone.Why.VIEW)  # once its contact is there and in view
@@ -142,6 +151,8 @@ def end(context: RunContext, endings: Sequence[Ending]) -> None:
     _close_questions(context, [ending.binding.crm_id for ending in endings])
     again = [e.binding for e in endings if e.why == Tombstone.Why.MADE_AGAIN]
     pair_trouble.look_again(context, "crm", [Ref(context.crm.connector.system, b.crm_type, b.crm_id) for b in again], "made_again")
+    if isinstance(context.terms, items.ItemTerms):  # the item may be what is there still: its record is made again then
+        pair_trouble.look_again(context, "peer", [Ref(context.peer.connector.system, b.peer_type, b.peer_id) for b in again], "made_again")
 
 
 def _close_questions(context: RunContext, crm_ids: Collection[str]) -> None:

@@ -21,6 +21,7 @@ from reconciliation.engine import (
     gate,
     mailbox_ends,
     mailbox_ids,
+    mailbox_moves,
     mailbox_terms,
     pair_cases,
     pair_previews,
@@ -53,7 +54,7 @@ Ended = tuple[str, str]
 class Round:
     """One round over the mailbox's list of changes."""
 
-    seen: set[str] = field(default_factory=set)  # ids in our folder, of a round that lists everything
+    seen: set[str] = field(default_factory=set)  # ids in our folder that the list named
     gone: set[str] = field(default_factory=set)
     is_whole: bool = False
 
@@ -97,21 +98,21 @@ def _open_folder(context: RunContext) -> None:
 def _find_folder(context: RunContext, mailbox: Mailbox) -> None:
     box = context.peer.connector
     found = box.folders(FOLDER)
-    _settle_making(context, found)
+    settle_making(context, found)
     if context.is_preview:
         mailbox.folder_id = found[0].id if found else ""
         return
     why = f"Every contact of the folder bears the category “{CATEGORY}”; one that is there is left as it is."
-    _make(context, CATEGORY_MADE, CATEGORY, why, box.make_category)
+    make_place(context, CATEGORY_MADE, CATEGORY, why, box.make_category)
     if not found:
-        found = [_make(context, FOLDER_MADE, FOLDER, "The mailbox had no such folder.", box.make_folder)]
+        found = [make_place(context, FOLDER_MADE, FOLDER, "The mailbox had no such folder.", box.make_folder)]
     if len(found) > 1:
         context.notes.append(f"The mailbox has {len(found)} folders called “{FOLDER}”; the first one is used.")
     mailbox.folder_id = found[0].id
     Mailbox.objects.filter(pk=mailbox.pk).update(folder_id=mailbox.folder_id)
 
 
-def _make(context: RunContext, object_type: str, name: str, reason: str, make: Callable[[str], Any]) -> Any:
+def make_place(context: RunContext, object_type: str, name: str, reason: str, make: Callable[[str], Any]) -> Any:
     """Makes a folder or category through the journal: a row says so before the call. Returns what `make` does. What is lost on
     the way is settled by its name, and making it again finds it by that: neither is ever made twice."""
     context.lease.guard(context.peer.connector.request_timeout)
@@ -139,7 +140,7 @@ def _make(context: RunContext, object_type: str, name: str, reason: str, make: C
             row.state, row.error, row.settled_at = Operation.State.REJECTED, error.sentence, context.wiring.now()
             row.save(update_fields=["state", "error", "settled_at"])
         raise
-    _confirm_making(context, row, made.id if isinstance(made, Folder) else name)
+    _confirm_making(context, row, str(getattr(made, "id", name)))
     return made
 
 
@@ -148,14 +149,14 @@ def _confirm_making(context: RunContext, row: Operation, id_: str) -> None:
     row.save(update_fields=["state", "target_id", "settled_at"])
 
 
-def _settle_making(context: RunContext, found: Sequence[Folder]) -> None:
+def settle_making(context: RunContext, found: Sequence[Folder], object_type: str = FOLDER_MADE) -> None:
     """Settles what an earlier run began to make and nobody saw answered: a folder that is there was made, and everything else
     is made anew, which finds what is there."""
     rows = Operation.objects.filter(
-        run__sync_pass=context.sync_pass, state=Operation.State.SENT, object_type__in=(FOLDER_MADE, CATEGORY_MADE)
+        run__sync_pass=context.sync_pass, state=Operation.State.SENT, object_type__in=(object_type, CATEGORY_MADE)
     )
     for row in rows.exclude(run=context.run):
-        if row.object_type == FOLDER_MADE and found:
+        if row.object_type == object_type and found:
             _confirm_making(context, row, found[0].id)
         else:
             row.state, row.error, row.settled_at = Operation.State.VOID, "It was not answered; it is made anew.", context.wiring.now()
@@ -202,13 +203,15 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         round_.is_whole = round_.is_whole or page.is_whole
         _process(context, page, round_)
         cursor = page.cursor
+        if page.is_last and not round_.is_whole:
+            round_.gone.update(mailbox_moves.unheard(context, round_.seen))
         if page.is_last or not round_.is_whole:  # the cursor goes by what this page said
             _process_gone(context, _gone_of(context, round_))
             round_.gone.clear()
         if page.is_last or not round_.is_whole:  # what a whole round saw is forgotten with the process: it begins anew
             with transaction.atomic():
                 context.lease.renew()
-                context.save_pass(cursor=cursor)
+                context.save_pass(cursor=cursor, **(mailbox_moves.heard(context) if page.is_last else {}))
         context.show_progress()
         if page.is_last:
             return True
@@ -228,10 +231,10 @@ def _make_folder_again(context: RunContext) -> None:
 
 def _process(context: RunContext, page: ContactChanges, round_: Round) -> None:
     mailbox_ids.follow(context, page.renamed)
+    taken_out = mailbox_moves.follow_out(context, page.outside)
     inside = {record.ref.id: record for record in page.inside}
-    if round_.is_whole:
-        round_.seen.update(inside)
-    round_.gone.update(page.gone)
+    round_.seen.update(inside)
+    round_.gone.update((*page.gone, *taken_out))
     round_.gone.difference_update(inside)
     shared = [s.id for s in page.outside if s.has_category and s.id not in inside]
     _process_items(context, list(inside.values()))
@@ -246,10 +249,10 @@ def _process_items(context: RunContext, items: Sequence[Record]) -> None:
     for start in range(0, len(items), PIECE_ROWS):
         piece = _whole(context, items[start : start + PIECE_ROWS])
         _rebind_moved(context, piece)
-        process_page(context, "peer", _not_done_yet(context, "peer", piece))
+        process_page(context, "peer", not_done_yet(context, "peer", piece))
 
 
-def _not_done_yet(context: RunContext, side: str, records: Sequence[Record]) -> list[Record]:
+def not_done_yet(context: RunContext, side: str, records: Sequence[Record]) -> list[Record]:
     """Returns the records without those that had their outcome earlier in this run and are as they were then, or as we wrote
     them since. Any other change is told once only: whoever passes it by has lost it."""
     done = {r.ref.id: context.counted[f"{side}:{r.ref.id}"] for r in records if f"{side}:{r.ref.id}" in context.counted}
@@ -392,7 +395,7 @@ def _process_gone(context: RunContext, ids: Sequence[str]) -> None:
     ids = [id_ for id_ in ids if id_ not in under_way]
     again: list[str] = []
     for start in range(0, len(ids), PIECE_ROWS):
-        places = mailbox_ends.where_they_are(context, ids[start : start + PIECE_ROWS])
+        places = mailbox_moves.follow_lost(context, mailbox_ends.where_they_are(context, ids[start : start + PIECE_ROWS]))
         left = {id_: place for id_, place in places.items() if place != INSIDE}
         system = context.peer.connector.system
         records = [Record(Ref(system, ITEM, id_), {PLACE: place}, is_deleted=True) for id_, place in left.items()]
@@ -461,7 +464,7 @@ def _process_contacts(context: RunContext, records: Iterable[Record]) -> None:
         piece = all_[start : start + PIECE_ROWS]
         shown = context.view.shown(piece)
         bound = note_views(context, piece, shown)
-        open_ = _not_done_yet(context, "crm", piece)
+        open_ = not_done_yet(context, "crm", piece)
         process_page(context, "crm", [r for r in open_ if r.ref.id in bound or r.ref.id in shown])
 
 
@@ -508,6 +511,7 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 def retry_owed(context: RunContext) -> None:
     """As in every two-way pass; what lies outside our folder with the category is brought in, whatever it is owed a look for:
     that it could not be before, or that a write of it was not answered. Its list of changes may have told of it already."""
+    mailbox_moves.follow_owed(context)
     _process_gone(context, _waiting_for_items(context))
     ids = pair_sweep.look_again(context, _is_to_be_brought)
     if ids:

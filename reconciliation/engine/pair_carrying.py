@@ -35,7 +35,7 @@ from reconciliation.engine.executor import Done
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.engine.tombstones import Ending
 from reconciliation.models import Binding, Operation, Tombstone
-from reconciliation.passes import contacts
+from reconciliation.passes import contacts, items
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import PairDecision
 
@@ -193,7 +193,7 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
         op = item.operation
         id_ = work.owner_of[(side, op.object_type, op.writer_key)]
         plan = plan_of[id_]
-        if op.kind == Operation.Kind.DELETE and (item.error is None or isinstance(item.error, RecordGone)):
+        if _ends_link(plan, item):
             ended.append(mailbox_ends.ending_of(work.bindings[id_], plan))
             work.done.add(id_)
         elif item.error is None and item.record is not None:
@@ -217,6 +217,12 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
     pair_differences.note_made(context, work, new)
 
 
+def _ends_link(plan: PairDecision, item: Done) -> bool:
+    if item.operation.kind == Operation.Kind.DELETE:
+        return item.error is None or isinstance(item.error, RecordGone)
+    return plan.reason in items.ENDS_WRITTEN and item.error is None
+
+
 def _made(context: RunContext, plan: PairDecision, side: str, record: Record) -> Binding:
     """Returns the binding of a record that was just made; a CRM record's id is still owed to the peer's."""
     intent = plan.intents[0]
@@ -226,7 +232,7 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
     binding = pair_bases.new_binding(context, plan.type, crm, peer, how=rules.CREATED, is_pointer_due=is_due)
     pair_bases.agree(binding, plan.type.mapping.rules, crm.fields, peer.fields)
     pair_bases.seen(context, binding, plan.type, crm, peer)
-    if side == "crm" and context.terms.kind.is_mailbox:
+    if side == "crm" and isinstance(context.terms, contacts.ContactTerms):
         pair_bases.note_missing(context, binding, crm, asked=(contacts.ACCOUNT, "Email"))
     return binding
 

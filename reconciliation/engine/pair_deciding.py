@@ -4,7 +4,7 @@ order. The decisions themselves are `passes.pairs` and `passes.contacts`."""
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from connectors.contract import Fate, Record
@@ -32,23 +32,48 @@ from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import Look, Meeting, PairDecision
 
+Pairing = Callable[[RunContext, PairWork, Record, Record, Record, Mapping[str, str]], PairDecision]
+
 
 def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     terms, side = context.terms, work.side
     if terms.kind.is_mailbox and side == "peer":  # what waited for a second look may have been taken out of the folder since
         records = [mailbox_ends.as_it_lies(r) for r in records]
+    looks = first_looks(context, work, records, mailbox_ends.forget_what_comes_back if terms.kind.is_mailbox else returned.revive)
+    if terms.kind.is_mailbox and side == "peer":
+        mailbox_ends.decide_gone(context, work, looks[Look.FOLLOW])
+        looks[Look.FOLLOW] = []
+    decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
+    _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
+    if terms.kind.is_mailbox:
+        ids = [r.ref.id for r in records]
+        mailbox_ends.turn_into_removals(context, work, ids)
+        if side == "crm" and terms.out_of_view == REMOVE:
+            mailbox_ends.remove_hidden(context, work, ids)
+        if side == "peer":
+            mailbox_meetings.complete(context, work, ids)
+        mailbox_meetings.look_at_rights(context, work, ids)
+
+
+def first_looks(
+    context: RunContext,
+    work: PairWork,
+    records: Sequence[Record],
+    take_up: Callable[[RunContext, PairWork, Sequence[Record]], None],
+    owed: Collection[str] = (),
+) -> dict[Look, list[Record]]:
+    """Decides what needs no further look and returns the rest by what it needs. `take_up` says which links that ended count no more;
+    `owed` are records that are looked at whole, whatever their fields say."""
+    terms, side = context.terms, work.side
     in_doubt = pair_reads.creates_in_doubt(context, records)
     waiting = pair_cases.waiting(context, side, records)
-    free = [r for r in records if r.ref.id not in in_doubt and r.ref.id not in waiting]
+    free = [r for r in records if r.ref.id not in in_doubt and r.ref.id not in waiting and r.ref.id not in owed]
     echoes = pair_reads.echoes_among(context, side, free)
     for decision in echoes.values():
         work.decide(decision)
     rest = [r for r in records if r.ref.id not in echoes]
     work.bindings.update(pair_reads.bindings_of(context, side, rest))
-    if terms.kind.is_mailbox:
-        mailbox_ends.forget_what_comes_back(context, work, rest)
-    else:
-        returned.revive(context, work, rest)
+    take_up(context, work, rest)
     looks: dict[Look, list[Record]] = {look: [] for look in Look}
     for record in rest:
         id_ = record.ref.id
@@ -59,26 +84,17 @@ def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> No
         if id_ in waiting:
             work.decide(rules.excluded(record, "case_open", f"It waits for a person, and nothing of it changed: {waiting[id_]}"))
             continue
-        look, decision = rules.first_look(record, side, _bound(context, work, id_), _type_of(context, work, record), terms)
+        bound = bound_of(context, work, id_)
+        if bound is not None and id_ in owed:
+            bound = replace(bound, is_owed=True)
+        look, decision = rules.first_look(record, side, bound, _type_of(context, work, record), terms)
         if id_ in work.returned:
             looks[Look.PAIR].append(record)
         elif decision is not None:
             work.decide(decision)
         else:
             looks[look].append(record)
-    if terms.kind.is_mailbox and side == "peer":
-        mailbox_ends.decide_gone(context, work, looks[Look.FOLLOW])
-        looks[Look.FOLLOW] = []
-    _decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
-    _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
-    if terms.kind.is_mailbox:
-        ids = [r.ref.id for r in records]
-        mailbox_ends.turn_into_removals(context, work, ids)
-        if side == "crm" and terms.out_of_view == REMOVE:
-            mailbox_ends.remove_hidden(context, work, ids)
-        if side == "peer":
-            mailbox_meetings.complete(context, work, ids)
-        mailbox_meetings.look_at_rights(context, work, ids)
+    return looks
 
 
 def _is_followed_to(work: PairWork, record: Record) -> bool:
@@ -93,7 +109,7 @@ def _is_followed_to(work: PairWork, record: Record) -> bool:
     return False
 
 
-def _bound(context: RunContext, work: PairWork, id_: str) -> rules.Bound | None:
+def bound_of(context: RunContext, work: PairWork, id_: str) -> rules.Bound | None:
     binding = work.bindings.get(id_)
     return pair_bases.bound_of(binding, context.crm.connector.system) if binding is not None else None
 
@@ -104,9 +120,12 @@ def _type_of(context: RunContext, work: PairWork, record: Record) -> rules.TypeT
     return context.terms.type_of(name)
 
 
-def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record], gone: Sequence[Record]) -> None:
-    """Reads the counterparts of bound records afresh (S3.3, S3.4) and decides; what was merged, converted or deleted in
+def decide_pairs(
+    context: RunContext, work: PairWork, records: Sequence[Record], gone: Sequence[Record], pair: Pairing | None = None
+) -> None:
+    """Reads the counterparts of bound records afresh (S3.3, S3.4) and decides by `pair`; what was merged, converted or deleted in
     the CRM is followed first (C16, C17)."""
+    pair = pair or _pair
     crm, peer = _both_sides(context, work, records)
     lost = [r for r in records if r.ref.id not in crm] + list(gone)
     if lost:
@@ -134,14 +153,14 @@ def _decide_pairs(context: RunContext, work: PairWork, records: Sequence[Record]
             sentence = f"{what} is not there any more; nothing was deleted here."
             work.decide(rules.excluded(record, "counterpart_gone", sentence, crm=crm[id_]))
         else:
-            _guarded(context, work, record, lambda r=record: _pair(context, work, r, crm[r.ref.id], peer[r.ref.id], users))
+            guarded(context, work, record, lambda r=record: pair(context, work, r, crm[r.ref.id], peer[r.ref.id], users))
 
 
 def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer: Record, users: Mapping[str, str]) -> PairDecision:
     type_ = context.terms.type_of(crm.ref.object_type)
     if type_ is None:
         return rules.excluded(record, "type_off", f"{crm.ref.object_type}s are not synced.", crm=crm, peer=peer)
-    bound = replace(_bound(context, work, record.ref.id), asked=work.asked.get(record.ref.id, frozenset()))
+    bound = replace(bound_of(context, work, record.ref.id), asked=work.asked.get(record.ref.id, frozenset()))
     terms = context.terms
     if bound.is_hidden:  # what is not in view comes down no more; edits of the mailbox still go up (D8)
         type_, terms = replace(type_, inbound_update=False), replace(terms, is_hidden=True)
@@ -271,7 +290,7 @@ def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Reco
         if is_shown and (decision := _not_to_be_made(context, record, shown, asked)) is not None:
             work.decide(decision)
             continue
-        _guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
+        guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
         decision = work.decisions[id_]
         if decision.outcome is Outcome.CREATED or decision.is_link:
             first_with.update(dict.fromkeys(keys[id_], id_))
@@ -318,7 +337,7 @@ def _meet(context: RunContext, work: PairWork, record: Record, meeting: Meeting,
     return rules.decide_meeting_of_crm(record, meeting, type_, context.terms, users)
 
 
-def _guarded(context: RunContext, work: PairWork, record: Record, decide: Callable[[], PairDecision]) -> None:
+def guarded(context: RunContext, work: PairWork, record: Record, decide: Callable[[], PairDecision]) -> None:
     """Decides one record; whatever goes wrong with it becomes its error case, and the pass goes on."""
     try:
         work.decide(decide())

@@ -11,10 +11,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from connectors.contract import Op, Record, Ref, Test
+from connectors.contract import Op, Record, Ref, Test, Write
 from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.operations import CaseOpening
-from reconciliation.engine import cases, pair_bases, pair_cases, pair_reads, pair_trouble, recovery
+from reconciliation.engine import cases, pair_bases, pair_cases, pair_reads, pair_trouble, people_recovery, recovery
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Binding, Case, LookAgain, Operation, Tombstone
 from reconciliation.models.work_left import WorkLeft
@@ -31,6 +31,8 @@ def recover(context: RunContext, left: WorkLeft) -> None:
     if left.open_operations:
         _look_again_at_updates(context)
         recovery.void_unsent(context)
+        if context.terms.kind.is_mailbox:
+            people_recovery.recover(context)
         if not context.wiring.switches.names_before_journal:
             _settle_creates(context)
     if left.open_operations or left.write_backs:
@@ -67,6 +69,10 @@ def _found(context: RunContext, side: str, object_type: str, operations: Sequenc
     since = min(op.intended_at for op in operations) - CLOCKS_DIFFER
     if side == "peer" and not terms.kind.marker_is_pointer:
         return _pointing(context, object_type, operations, since)
+    if side == "peer" and not getattr(connector, "has_marker", True):  # nothing of ours is stored there: it is known by what it holds
+        writes = [Write(str(op.pk), None, decode_fields(op.after), marker=op.marker) for op in operations]
+        made = connector.find_made(writes, since)
+        return {op.pk: list(made.get(str(op.pk), ())) for op in operations}
     marked = connector.find_marked(object_type, [op.marker for op in operations], columns, since=since)
     field = _marker_field(context, side, object_type)
     if field:

@@ -9,11 +9,13 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Connection, Policy, RecordType, SyncPass
 from reconciliation.passes.accounts import COMPANIES
 from reconciliation.passes.contacts import PEOPLE as CONTACTS
+from reconciliation.passes.events import EVENTS
 from reconciliation.passes.pairs import Kind, PairTerms, Restore, TypeTerms
 from reconciliation.passes.prospects import PEOPLE
+from reconciliation.passes.tasks import TASKS
 from reconciliation.store import mapping_of
 
-KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES, "contacts": CONTACTS}
+KINDS: dict[str, Kind] = {"prospects": PEOPLE, "accounts": COMPANIES, "contacts": CONTACTS, "events": EVENTS, "tasks": TASKS}
 
 
 def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> PairTerms:

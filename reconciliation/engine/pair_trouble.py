@@ -21,10 +21,11 @@ from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
+from reconciliation.passes.items import WOULD_MAIL
 from reconciliation.passes.pairs import ASKED, KEPT, NOT_VISIBLE, PairDecision
 from reconciliation.store import decode_fields
 
-WAITS_FOR_A_PERSON = {"conflict", "deletion_others", "deletion_edited_in_crm", "deletion_edited_here"}  # a case has them
+WAITS_FOR_A_PERSON = {"conflict", WOULD_MAIL, "deletion_others", "deletion_edited_in_crm", "deletion_edited_here"}  # a case has them
 NOT_OWED = {"interrupted", "brake", *WAITS_FOR_A_PERSON}  # the first two come back by themselves
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from connectors.contract import Record
 from connectors.errors import ConnectorError
-from reconciliation.models import Binding, Operation
+from reconciliation.engine.linker import Linked
+from reconciliation.models import Binding, MailboxItem, Operation
 from reconciliation.passes.pairs import PairDecision
 
 ByRecord = dict[str, PairDecision]
@@ -35,6 +37,12 @@ class PairWork:
     refusals: dict[str, ConnectorError] = field(default_factory=dict)  # of the record itself
     users: dict[str, str] | None = None  # CRM user -> user of the peer, read when the first difference is noted
     twins: dict[str, str] = field(default_factory=dict)  # record -> the earlier one of the page with the same new key
+    # Of events and tasks, by the id of the mailbox's item:
+    items: dict[str, MailboxItem] = field(default_factory=dict)  # what is known of it beside its link
+    why: dict[str, str] = field(default_factory=dict)  # why it is shared, once that was decided
+    taken_up: set[str] = field(default_factory=set)  # records whose link ended, and that are met anew all the same
+    relinked: dict[str, Linked] = field(default_factory=dict)  # links of items whose guests changed
+    links: dict[str, dict[str, Any]] = field(default_factory=dict)  # what its record is linked to, and why
 
     def decide(self, decision: PairDecision) -> None:
         self.decisions[decision.record.ref.id] = decision

@@ -6,11 +6,13 @@ connection fails in the middle. Called by sweeps of either side, by imports, and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from connectors.contract import Record, Ref
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import (
+    item_deciding,
+    item_rows,
     pair_brakes,
     pair_carrying,
     pair_cases,
@@ -24,8 +26,10 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Operation, Run
 from reconciliation.passes import pairs as rules
+from reconciliation.passes.items import ItemTerms
 from reconciliation.passes.pairs import PairDecision
 
+Deciding = Callable[[RunContext, PairWork, Sequence[Record]], None]
 MOST_TRIES = 5  # a pair that is changed while we write it is read and merged again (engine-rules 31)
 
 
@@ -42,7 +46,7 @@ def process_page(
     context.ledger.seen += len(work.records)
     is_by_staff = context.run.kind == Run.Kind.STAFF  # an import: what a person chose from a preview is no flood of a sweep
     try:
-        pair_deciding.decide(context, work, list(work.records.values()))
+        deciding_of(context)(context, work, list(work.records.values()))
         if planned is not None:
             pair_previews.refuse_changed(context, work, planned)
         if context.is_preview:
@@ -72,7 +76,14 @@ def process_page(
         if not context.is_preview:
             pair_trouble.owe(context, work)
             search_index.note_pairs(context, work)
+            if isinstance(context.terms, ItemTerms):
+                item_rows.keep(context, work)
     return work.decisions
+
+
+def deciding_of(context: RunContext) -> Deciding:
+    """Returns what decides records of this pass."""
+    return item_deciding.decide if isinstance(context.terms, ItemTerms) else pair_deciding.decide
 
 
 def _interrupted(record: Record) -> PairDecision:
@@ -119,7 +130,7 @@ def _try_again(context: RunContext, work: PairWork) -> None:
         gone = waiting - fresh.keys()
         for id_ in gone:
             work.decide(rules.excluded(work.records[id_], "vanished", "It was deleted while it was looked at."))
-        pair_deciding.decide(context, work, list(fresh.values()))
+        deciding_of(context)(context, work, list(fresh.values()))
         pair_carrying.carry_out(context, work, list(fresh))
         waiting = work.again | set(work.twins)
         work.again, work.twins = set(), {}

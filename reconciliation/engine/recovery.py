@@ -52,8 +52,10 @@ def void_unsent(context: RunContext) -> None:
 
 
 def creates_in_doubt(sync_pass: SyncPass) -> QuerySet[Operation]:
-    """Returns the creates of the pass that were sent and not answered."""
-    return Operation.objects.filter(run__sync_pass=sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT).order_by("pk")
+    """Returns the creates of the pass that were sent and not answered; people and accounts that were made of addresses are looked
+    into by `people_recovery`."""
+    sent = Operation.objects.filter(run__sync_pass=sync_pass, kind=Operation.Kind.CREATE, state=Operation.State.SENT)
+    return sent.exclude(source_ref__startswith="people:").order_by("pk")
 
 
 def settle_creates(context: RunContext, sent: Iterable[Operation]) -> None:

@@ -18,7 +18,7 @@ from reconciliation.engine import lease as leases
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.dead_runs import close_dead_runs
 from reconciliation.engine.executor import Executor, Side
-from reconciliation.engine.wiring import Wiring
+from reconciliation.engine.wiring import OPENS, Wiring
 from reconciliation.engine.works import work_of
 from reconciliation.models import Connection, Mailbox, Run, SyncPass
 from reconciliation.models.work_left import work_left
@@ -55,7 +55,7 @@ def _between_sides(sync_pass: SyncPass, run: Run, lease: leases.Lease, order: Or
     sides: list[Side] = []
     try:
         for connection in (sync_pass.crm, sync_pass.peer):
-            sides.append(open_side(connection, lease, wiring, sync_pass.mailbox))
+            sides.append(open_side(connection, lease, wiring, sync_pass.mailbox, sync_pass.kind))
         return _run(sync_pass, run, lease, sides, order, wiring)
     except NeedsAttention as error:  # a connection that cannot even be opened: no key, a refused address
         return _never_began(sync_pass, run, error, wiring)
@@ -87,12 +87,12 @@ def end_run(run: Run, state: str, note: str, wiring: Wiring) -> Run:
     return run
 
 
-def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring, mailbox: Mailbox | None = None) -> Side:
+def open_side(connection: Connection, lease: leases.Lease, wiring: Wiring, mailbox: Mailbox | None = None, kind: str = "contacts") -> Side:
     """Returns one side of a run; no call of it starts that could outlive the lease. Of a run over a mailbox the connection that
     leads to mailboxes is opened at that one."""
     connector = wiring.open_connector(connection, before_send=lease.guard, workers=wiring.workers)
     if mailbox is not None and mailbox.connection_id == connection.pk:
-        connector = connector.mailbox(mailbox.address)
+        connector = OPENS[kind](connector, mailbox.address)
     return Side(connection, connector)
 
 

@@ -33,10 +33,17 @@ class Refusal(Exception):
 
 @contextmanager
 def at_work(
-    sync_pass: SyncPass, *, by: str, what: str, reason: str = "", only_reads: bool = False, wiring: Wiring | None = None
+    sync_pass: SyncPass,
+    *,
+    by: str,
+    what: str,
+    reason: str = "",
+    only_reads: bool = False,
+    only_crm: bool = False,
+    wiring: Wiring | None = None,
 ) -> Iterator[RunContext]:
     """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
-    `reason` is the person's own. Raises Busy, and WritesStopped unless it `only_reads`. A remote failure closes the run as
+    `reason` is the person's own; `only_crm` leaves the mailbox alone, which is not even opened. Raises Busy, and WritesStopped unless it `only_reads`. A remote failure closes the run as
     interrupted, a refusal as refused, and goes on to the caller."""
     if not only_reads:
         stop.refuse_while_stopped()
@@ -51,7 +58,7 @@ def at_work(
         run = open_run(sync_pass, lease, wiring, kind=Run.Kind.STAFF, started_by=by, note=what)
         try:
             for connection in (sync_pass.crm, sync_pass.peer):
-                sides.append(open_side(connection, lease, wiring, sync_pass.mailbox))
+                sides.append(open_side(connection, lease, wiring, sync_pass.mailbox, sync_pass.kind))
         except ConnectorError as error:  # a connection that cannot even be opened
             end_run(run, Run.State.INTERRUPTED, f"{what} {error.sentence}", wiring)
             raise
@@ -61,7 +68,8 @@ def at_work(
         context.reason = reason
         context.executor.staff_origin = context.staff_origin()
         try:
-            work_of(sync_pass).open(context)
+            if not only_crm:
+                work_of(sync_pass).open(context)
             recovery.void_unsent(context)  # a decision that an outage stopped must not stand in the way of its repetition
             yield context
         except ConnectorError as error:

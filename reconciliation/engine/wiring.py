@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +12,18 @@ from django.db.models.functions import Now
 
 from connectors.contract import Connector
 from connectors.http import HttpClient
+from reconciliation.defaults.contacts import CONTACTS_PASS
 from reconciliation.models import Connection, SyncPass
 from reconciliation.passes.contacts import CATEGORY
 
 TWO_WAY = {"passes": "two-way"}
+# What a pass over a mailbox opens of it.
+OPENS: Mapping[str, Callable[[Any, str], Any]] = {
+    "contacts": lambda connection, address: connection.mailbox(address),
+    "events": lambda connection, address: connection.calendar(address),
+    "tasks": lambda connection, address: connection.tasks(address),
+    "emails": lambda connection, address: connection.mails(address),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +79,12 @@ class Wiring:
     switches: Switches = field(default_factory=Switches)
 
     def open_peer(self, sync_pass: SyncPass) -> Connector:
-        """Returns the peer of a pass outside a run; of a mailbox's pass it is that mailbox, with its folder."""
+        """Returns the peer of a pass outside a run; of a mailbox's pass it is what the pass goes over: its folder of contacts, its
+        calendar."""
         connector, mailbox = self.open_connector(sync_pass.peer), sync_pass.mailbox
         if mailbox is None:
             return connector
-        box: Any = connector.mailbox(mailbox.address)  # type: ignore[attr-defined]  # of connections that lead to mailboxes
-        if mailbox.folder_id:
+        box = OPENS[sync_pass.kind](connector, mailbox.address)
+        if mailbox.folder_id and sync_pass.kind == CONTACTS_PASS:
             box.use_folder(mailbox.folder_id, CATEGORY)
         return box  # type: ignore[no-any-return]

@@ -12,12 +12,18 @@ from reconciliation.engine import (
     activity_sweep,
     activity_terms,
     cases,
+    email_recovery,
+    email_sweep,
+    email_terms,
+    item_sweep,
+    item_terms,
     mailbox_sweep,
     mailbox_terms,
     organisation_sweep,
     pair_recovery,
     pair_sweep,
     recovery,
+    task_sweep,
 )
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Side
@@ -77,6 +83,24 @@ CONTACTS = Work(
     mailbox_sweep.apply,
     lambda context, error: None,
 )
+EVENTS = Work(
+    item_terms.terms_of,
+    item_sweep.open_mailbox,
+    pair_recovery.recover,
+    item_sweep.retry_owed,
+    item_sweep.sweep,
+    item_sweep.apply,
+    lambda context, error: None,
+)
+TASKS = Work(
+    item_terms.terms_of,
+    task_sweep.open_mailbox,
+    pair_recovery.recover,
+    task_sweep.retry_owed,
+    task_sweep.sweep,
+    task_sweep.apply,
+    lambda context, error: None,
+)
 ACTIVITIES = Work(
     activity_terms.terms_of,
     _nothing_to_open,
@@ -86,7 +110,17 @@ ACTIVITIES = Work(
     activity_sweep.apply,
     lambda context, error: None,
 )
-_WORKS = {"prospects": PAIRS, "accounts": PAIRS, "contacts": CONTACTS, "outreach-activities": ACTIVITIES}
+EMAILS = Work(
+    email_terms.terms_of,
+    email_sweep.open_mailbox,
+    email_recovery.recover,
+    email_sweep.retry_owed,
+    email_sweep.sweep,
+    email_sweep.apply,
+    lambda context, error: None,
+)
+_WORKS = {"prospects": PAIRS, "accounts": PAIRS, "contacts": CONTACTS, "events": EVENTS, "tasks": TASKS, "emails": EMAILS}
+_WORKS |= {"outreach-activities": ACTIVITIES}
 
 
 def work_of(sync_pass: SyncPass) -> Work:

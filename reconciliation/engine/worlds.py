@@ -17,6 +17,7 @@ from reconciliation.models import (
     CrmView,
     HookDelivery,
     Import,
+    MadePerson,
     Mailbox,
     Operation,
     PeerName,
@@ -29,6 +30,7 @@ from reconciliation.models import (
     SearchKey,
     SyncPass,
     Tombstone,
+    UnresolvedPerson,
     UserPair,
 )
 
@@ -69,6 +71,8 @@ def forget_other_worlds(sync_pass: SyncPass, world_id: str) -> bool:
     CrmFeed.objects.filter(connection__in=connections).delete()
     CrmView.objects.filter(connection__in=connections).delete()
     boxes = Mailbox.objects.filter(connection__in=connections)
+    MadePerson.objects.filter(connection__in=connections).delete()
+    UnresolvedPerson.objects.filter(mailbox__in=boxes).delete()
     boxes.update(folder_id="", secrets={}, refresh_used_at=None, renewal_begun_at=None)
     boxes.update(crm_user_id="", crm_user_name="", crm_user_chosen=False, match_says="", matched_at=None)  # of the earlier world
     HookDelivery.objects.filter(connection__in=connections).delete()

@@ -8,13 +8,17 @@ from reconciliation.models.cases import Case, RememberedPair
 from reconciliation.models.conflict import ConflictField
 from reconciliation.models.connection import Connection
 from reconciliation.models.differences import CoverageCount, Difference
+from reconciliation.models.email import Email, EmailCopy, MailThread
 from reconciliation.models.hooks import HookDelivery
 from reconciliation.models.imports import Import, ImportRow, ProspectMatches
 from reconciliation.models.journal import Operation
+from reconciliation.models.linking import BlockedAddress, MadePerson, OwnDomain, UnresolvedPerson
 from reconciliation.models.look_again import LookAgain
 from reconciliation.models.mailbox import CrmFeed, CrmView, FeedChange, Mailbox, MailboxGroup, ViewMember
+from reconciliation.models.mailbox_item import MailboxItem
 from reconciliation.models.mapping import FieldRule, MappingTable
 from reconciliation.models.mapping_version import MappingVersion
+from reconciliation.models.notices import CalendarWatch, InstaSync, MeetingNotice
 from reconciliation.models.owner_check import OwnerCheck
 from reconciliation.models.policy import Policy
 from reconciliation.models.record_type import RecordType, UserPair
@@ -31,6 +35,8 @@ __all__ = [
     "AlertKind",
     "AuditEntry",
     "Binding",
+    "BlockedAddress",
+    "CalendarWatch",
     "Case",
     "ChatHook",
     "ConflictField",
@@ -39,6 +45,8 @@ __all__ = [
     "CrmFeed",
     "CrmView",
     "Difference",
+    "Email",
+    "EmailCopy",
     "FeedChange",
     "FieldRule",
     "Forgetting",
@@ -46,13 +54,19 @@ __all__ = [
     "HookDelivery",
     "Import",
     "ImportRow",
+    "InstaSync",
     "LookAgain",
+    "MadePerson",
+    "MailThread",
     "Mailbox",
+    "MailboxItem",
     "MailboxGroup",
     "MappingTable",
+    "MeetingNotice",
     "Message",
     "MappingVersion",
     "Operation",
+    "OwnDomain",
     "OwnerCheck",
     "PassLease",
     "PeerName",
@@ -71,6 +85,7 @@ __all__ = [
     "SearchKey",
     "SyncPass",
     "Tombstone",
+    "UnresolvedPerson",
     "UserPair",
     "ViewMember",
 ]

@@ -142,7 +142,7 @@ class Case(models.Model):
         """The kind of record that a case concerns in the peer."""
         if self.sync_pass.is_of_activities:
             return self.peer_id.partition(":")[0] or "activity"
-        return {"prospects": "prospect", "contacts": "contact"}.get(self.sync_pass.kind, "account")
+        return {"prospects": "prospect", "contacts": "contact", "emails": "mail"}.get(self.sync_pass.kind, "account")
 
     @property
     def peer_ref(self) -> str:

@@ -57,6 +57,7 @@ class Connection(models.Model):
         SALESFORCE = "salesforce", "Salesforce"
         MICROSOFT = "microsoft", "Microsoft 365"
         GOOGLE = "google", "Google"
+        EXCHANGE = "exchange", "Exchange (on premises)"
 
     class Flow(models.TextChoices):
         """How a connection comes by its tokens; the values are the connectors'. `FLOWS` says which of them a system knows."""
@@ -114,8 +115,9 @@ class Connection(models.Model):
 
     @property
     def flow(self) -> str:
-        """How it comes by its credentials; "" where an API key is all there is. Where nothing was chosen, the way that is shipped."""
-        if self.system == self.System.WORKBOOKS:
+        """How it comes by its credentials; "" where an API key or a password is all there is. Where nothing was chosen, the way that is
+        shipped."""
+        if self.system in (self.System.WORKBOOKS, self.System.EXCHANGE):
             return ""
         chosen = (self.settings or {}).get("flow") if self.system in FLOWS else None
         if not chosen and self.system == self.System.GOOGLE:  # as the connector takes it
@@ -148,7 +150,7 @@ class Connection(models.Model):
         if self.system == self.System.MICROSOFT:
             return bool(self.secrets.get("client_id") and (self.secrets.get("client_secret") or self.has_certificate))
         needed = {
-            "": ("api_key",),
+            "": ("password",) if self.system == self.System.EXCHANGE else ("api_key",),
             self.Flow.WEB: ("refresh_token",),
             self.Flow.JWT: ("client_id", "jwt_key"),
             self.Flow.SERVICE: ("service_account",),
@@ -167,6 +169,8 @@ class Connection(models.Model):
         """What the secret is called that ends of itself."""
         if self.system == self.System.MICROSOFT and self.has_certificate:
             return "certificate"
+        if self.system == self.System.EXCHANGE:
+            return "password"
         return {"": "API key", self.Flow.JWT: "certificate", self.Flow.SERVICE: "service account key"}.get(self.flow, "client secret")
 
     @property

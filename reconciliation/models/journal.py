@@ -6,14 +6,15 @@ from typing import Any
 
 from django.db import models
 
+from connectors.contract import Fields, File
 from reconciliation.core.spellings import has_forgotten
 from reconciliation.models.connection import Connection
 from reconciliation.models.run import Run
 
 MOST_LISTED = 6
-MAIL_PLACES = ("contactFolder", "category")  # what a pass makes in a mailbox beside contacts
+MAIL_PLACES = ("contactFolder", "mailFolder", "category")  # what a pass makes in a mailbox beside contacts
 NAMED_SO = ("account", *MAIL_PLACES)  # whose `name` is what they are called
-UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account", "Task")
+UNDOABLE_TYPES = ("account", "prospect", "contact", "Contact", "Lead", "Account", "Task", "EmailMessage")
 LOSERS = "losers"  # in an operation's origin: field -> the edit that it overwrote because a rule said so, or unseen
 VERSION = "version"  # in its exchange: the record's version in the answer
 
@@ -44,6 +45,9 @@ class Operation(models.Model):
         CASE = "case", "Ask a person"
 
     OPEN = (State.INTENDED, State.SENT)
+    # What is sent beside `after` and stands in no row: what a mail says, and its files. It is lost with the process.
+    unstored: Fields = {}
+    files: tuple[File, ...] = ()
 
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="operations")
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="+")

@@ -48,6 +48,9 @@ class Tombstone(models.Model):
         MADE_AGAIN = "again", "Deleted in the mailbox, made again from the CRM"
         MAILBOX = "mailbox", "Deleted in the mailbox"
         VIEW = "view", "Left the view and was removed from the mailbox"
+        HANDED = "handed", "A colleague's mailbox carries it on"
+        CANCELLED = "cancelled", "Cancelled in the mailbox"
+        PRIVATE = "private", "Turned private in the mailbox"
 
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="+")
     # None: it waited to be synced and was never linked

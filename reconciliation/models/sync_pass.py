@@ -10,7 +10,8 @@ from reconciliation.models.connection import Connection
 from reconciliation.models.mapping import MappingTable
 
 TWO_WAY = ("prospects", "accounts")
-MAILBOX_PASSES = ("contacts",)
+MAILBOX_PASSES = ("contacts", "events", "tasks", "emails")
+EMAIL_PASSES = ("emails",)  # among them: they write to the CRM only
 ACTIVITY_PASSES = ("outreach-activities",)
 
 
@@ -66,6 +67,11 @@ class SyncPass(models.Model):
     cursor = models.TextField(blank=True)  # where the mailbox's own list of changes goes on, in its system's words
     feed_at = models.BigIntegerField(null=True, blank=True)  # the last row of the CRM's feed that was looked at
     queued_at = models.DateTimeField(null=True, blank=True)  # since when a task of the mailbox is in the queue, or at work
+    # Notices of the mailbox's changes (`engine.insta`): how many asked for a run, how many of them the runs so far have heard, and
+    # when a run, or a look at what they named, began last.
+    notices_told = models.PositiveBigIntegerField(default=0)
+    notices_heard = models.PositiveBigIntegerField(default=0)
+    looked_at = models.DateTimeField(null=True, blank=True)
 
     objects = SyncPassRows.as_manager()
 
@@ -105,7 +111,7 @@ class SyncPass(models.Model):
     @property
     def is_two_way(self) -> bool:
         """Whether both sides are swept and written."""
-        return self.kind in TWO_WAY or self.kind in MAILBOX_PASSES
+        return (self.kind in TWO_WAY or self.kind in MAILBOX_PASSES) and not self.is_of_emails
 
     @property
     def is_over_mailboxes(self) -> bool:
@@ -123,8 +129,13 @@ class SyncPass(models.Model):
         return self.kind in ACTIVITY_PASSES
 
     @property
+    def is_of_emails(self) -> bool:
+        """Whether it saves e-mails of mailboxes in the CRM, and nothing else."""
+        return self.kind in EMAIL_PASSES
+
+    @property
     def arrow(self) -> str:
-        return "⇄" if self.is_two_way else "←" if self.is_of_activities else "→"
+        return "⇄" if self.is_two_way else "←" if self.is_of_activities or self.is_of_emails else "→"
 
 
 class PassLease(models.Model):

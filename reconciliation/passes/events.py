@@ -10,16 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connectors import calendars as words
-from connectors.calendars import SILENT, Window, guests_of
-from connectors.contract import Record, Value
-from connectors.mailboxes import CATEGORIES
+from connectors.calendars import EVENT, SILENT, Window, guests_of
+from connectors.contract import Record, Ref, Value
+from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.when import When, read_when
+from reconciliation.core.mailbox_settings import BUSY_ONLY, FULL, SKIP
+from reconciliation.passes.items import BY_CATEGORY, BY_ITSELF, ItemRules, LeftOut, lacks
+from reconciliation.passes.pairs import Kind
 
+__all__ = ["BUSY_ONLY", "BY_CATEGORY", "BY_ITSELF", "FULL", "SKIP", "LeftOut"]
+
+CRM_EVENT = "Event"
 CATEGORY = "Salesforce"
 LONGEST = timedelta(days=14)  # an event of Salesforce lasts no longer
-SKIP, BUSY_ONLY, FULL = "skip", "busy", "full"  # what becomes of a private event (C22)
 WITHHELD = "Private appointment"  # what Salesforce shows of one of which only the time goes up
-BY_CATEGORY, BY_ITSELF = "category", "auto"  # why an event goes up
+DETAILS = frozenset({"subject", "location", words.BODY})  # of a private event
 _UNANSWERED = {words.DECLINED: "was declined", words.OPEN: "was not answered yet"}
 
 
@@ -34,14 +39,7 @@ class EventTerms:
     private: str = SKIP
     is_silent: bool = False  # its mail system can be told to mail nobody
     told: frozenset[str] = frozenset()  # events whose guests a person wants to be mailed about a change of Salesforce
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Why an event does not go across: the reason as it is counted, and a sentence."""
-
-    reason: str
-    sentence: str
+    own: frozenset[str] = frozenset()  # the mailbox's own addresses
 
 
 def is_hidden(item: Record) -> bool:
@@ -111,13 +109,12 @@ def _by_itself(item: Record, terms: EventTerms) -> str | LeftOut:
     return BY_ITSELF
 
 
-def why_not_down(event: Record, when: When | None, terms: EventTerms) -> LeftOut | None:
-    """Returns why an event of Salesforce that is linked to nothing is not made in the calendar, None where it is."""
-    made = event.fields.get("CreatedDate")
+def why_not_down(event: Record, terms: EventTerms) -> LeftOut | None:
+    """Returns why an event of Salesforce that is linked to nothing is not made in the calendar, None where it is. The copy of somebody
+    who was invited in Salesforce belongs to that user, and comes down."""
+    made, when = event.fields.get("CreatedDate"), read_when(event.fields.get("When"))
     if event.fields.get("OwnerId") != terms.user_id:
         return LeftOut("not_mine", "It belongs to another user.")
-    if event.fields.get("IsChild") is True:
-        return LeftOut("child", "It is the copy of somebody who was invited in Salesforce.")
     if when is None:
         return LeftOut("no_time", "It has no time that could be read.")
     if not isinstance(made, datetime) or made < terms.since:
@@ -149,3 +146,77 @@ def held_back(item: Record, fields: frozenset[str], terms: EventTerms) -> frozen
     if not is_meeting or (is_own and (terms.is_silent or item.ref.id in terms.told)):
         return frozenset()
     return fields - SILENT
+
+
+def withheld(item: Record, terms: EventTerms) -> frozenset[str]:
+    """Returns the fields that Salesforce sees a substitute of."""
+    return DETAILS if is_hidden(item) and terms.private != FULL else frozenset()
+
+
+def is_secret(item: Record, terms: EventTerms) -> bool:
+    """Tells whether an event is not to be in Salesforce at all."""
+    return is_hidden(item) and terms.private == SKIP
+
+
+def is_own_meeting(item: Record) -> bool:
+    """Tells whether the mailbox's user invited others: deleting such an event cancels it for them."""
+    return item.fields.get(words.IS_ORGANIZER) is True and bool(guests_of(item))
+
+
+def keys(record: Record) -> tuple[str, ...]:
+    """Returns the key of the occasion of an event of a calendar. Events of Salesforce are found by the marker that it makes."""
+    key = occasion_of(record) if record.ref.object_type == EVENT else ""
+    return (key,) if key else ()
+
+
+def pointer_of(item: Record) -> str:
+    return str(item.fields.get(FOREIGN_ID) or "")
+
+
+def pointer(ref: Ref) -> dict[str, Value]:
+    return {FOREIGN_ID: ref.id}
+
+
+def called(record: Record) -> str:
+    """Returns what an event of either side is called in lists."""
+    return name_of(record) if record.ref.object_type == EVENT else str(record.fields.get("Subject") or "(no subject)")
+
+
+RULES = ItemRules(
+    why_shared=why_shared,
+    why_not_down=why_not_down,
+    shown=shown,
+    withheld=withheld,
+    held_back=held_back,
+    is_secret=is_secret,
+    is_marked=is_marked,
+    is_cancelled=lambda item: item.fields.get(words.IS_CANCELLED) is True,
+    is_own_meeting=is_own_meeting,
+    others_at=lambda item, terms: others_at(item, terms.own),
+    occasion_of=occasion_of,
+    bears_marks=lambda item: item.fields.get(words.KIND) == words.SINGLE,
+    is_read_only=lambda event: event.fields.get("IsChild") is True,
+    noun="event",
+)
+
+EVENTS = Kind(
+    peer_object=EVENT,
+    keys=keys,
+    key_fields={},
+    columns={
+        EVENT: (CATEGORIES, FOREIGN_ID),
+        CRM_EVENT: ("Subject", "When", "OwnerId", "CreatedDate", "IsChild", "WhoId", "WhatId"),
+    },
+    pointer_of=pointer_of,
+    pointer=pointer,
+    name_of=called,
+    key_word="occasion",
+    no_key="",
+    no_key_sentence="",
+    spellings=lambda record: (),
+    marker_is_pointer=True,
+    is_mailbox=True,
+    lacks=lacks,
+    born_with={CATEGORIES: (CATEGORY,)},
+    own_fields=(CATEGORIES,),
+)

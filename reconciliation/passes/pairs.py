@@ -88,6 +88,7 @@ class TypeTerms:
     outbound_update: bool = True
     conditions: tuple[tuple[str, str, str], ...] = ()
     create_held: str = ""  # why nothing is made in the CRM until the mapping is mended (C32)
+    held_back: frozenset[str] = frozenset()  # fields of this one record of the peer that nothing comes down into (D12)
 
     def covers(self, record: Record) -> bool:
         """Tells whether the polling conditions hold for a record of the CRM."""
@@ -104,7 +105,8 @@ class TypeTerms:
         return tuple(rule for rule in self.flowing.rules if _is_consent(rule))
 
     def flowing_rule(self, rule: FieldRule) -> FieldRule:
-        to_peer, to_crm = rule.flows_to_peer and self.inbound_update, rule.flows_to_crm and self.outbound_update
+        to_peer = rule.flows_to_peer and self.inbound_update and rule.peer not in self.held_back
+        to_crm = rule.flows_to_crm and self.outbound_update
         both, one = Direction.BOTH, Direction.TO_PEER if to_peer else Direction.TO_CRM
         return replace(rule, direction=both if to_peer and to_crm else one if to_peer or to_crm else Direction.NONE)
 
@@ -512,7 +514,8 @@ def decide_meeting_of_crm(record: Record, meeting: Meeting, type_: TypeTerms, te
         return excluded(
             record, "create_off", f"New {terms.peer_name} records are not made for {type_.crm_object}s.", type=type_, crm=record
         )
-    return _create_in_peer(record, type_, terms, users)
+    reason = "It is in the mailbox's view." if terms.kind.is_mailbox else f"No {terms.peer_name} record has its key."
+    return create_in_peer(record, type_, terms, users, reason=reason)
 
 
 def _ambiguous(record: Record, free: Sequence[Record], type_: TypeTerms, terms: PairTerms) -> PairDecision:
@@ -538,7 +541,7 @@ def _already_there(record: Record, meeting: Meeting, type_: TypeTerms, terms: Pa
     return PairDecision(record, Outcome.DUPLICATE, SAME_EMAIL, sentence, case=opening, **common)
 
 
-def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: Users) -> PairDecision:
+def create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: Users, *, reason: str) -> PairDecision:
     merge = _for_new(record, "peer", type_, users)
     if refusal := _refused(record, merge, type_, record, None):
         return refusal
@@ -554,7 +557,7 @@ def _create_in_peer(record: Record, type_: TypeTerms, terms: PairTerms, users: U
         marker=record.ref.id if terms.kind.marker_is_pointer else "",
         name_key=(terms.kind.keys(record) or ("",))[0][:255],
         scope=terms.scope,
-        reason="It is in the mailbox's view." if terms.kind.is_mailbox else f"No {terms.peer_name} record has its key.",
+        reason=reason,
         origin={**_origin(record, type_, merge.to_peer), "name": terms.kind.name_of(record)[:255]},
     )
     decision = PairDecision(record, Outcome.CREATED, CREATED, "", type=type_, crm=record, intents=(intent,), merge=merge)

@@ -7,8 +7,30 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min, Q
 
-from reconciliation.core.alerts import MOST_SUSPENDED, MOST_UNSENT, ConnectionFacts, Facts, PassFacts, Restart, SuspendedMailbox, Unsent
-from reconciliation.models import ChatHook, Connection, Heartbeat, Mailbox, Message, Operation, Run, Subscription, SyncPass
+from reconciliation.core.alerts import (
+    MOST_SUSPENDED,
+    MOST_UNSENT,
+    ConnectionFacts,
+    Facts,
+    InstaSyncFacts,
+    PassFacts,
+    Restart,
+    SuspendedMailbox,
+    Unsent,
+)
+from reconciliation.models import (
+    CalendarWatch,
+    ChatHook,
+    Connection,
+    Heartbeat,
+    InstaSync,
+    Mailbox,
+    Message,
+    Operation,
+    Run,
+    Subscription,
+    SyncPass,
+)
 from reconciliation.models import Restart as RestartRow
 from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.selectors import open_cases
@@ -40,7 +62,18 @@ def alert_facts(now: datetime) -> Facts:
         unsent=unsent(now),
         suspended=told,
         suspended_count=len(told) if len(told) < MOST_SUSPENDED else suspended.count(),
+        insta_sync=insta_sync_facts(),
     )
+
+
+def insta_sync_facts() -> InstaSyncFacts | None:
+    """Returns what of insta-sync fails, None where nothing does: watches that could not be made, or renewed in time."""
+    rows = CalendarWatch.objects.filter(tries__gt=0) | CalendarWatch.objects.filter(state=CalendarWatch.State.FAILED)
+    first = rows.order_by("-tries", "pk").values_list("why", flat=True).first()
+    if first is None:
+        return None
+    is_reached = not InstaSync.objects.filter(pk=1, reached=InstaSync.Reached.NO).exists()
+    return InstaSyncFacts(rows.count(), first, is_reached)
 
 
 def unsent(now: datetime) -> tuple[Unsent, ...]:

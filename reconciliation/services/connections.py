@@ -37,6 +37,7 @@ from reconciliation.services.mail_systems import (
     MailRefused,
     mail_credentials_check,
     mail_logs_in_as_before,
+    mail_settings,
     needless_secrets,
 )
 from reconciliation.services.mailbox_reach import one_mailbox
@@ -56,6 +57,7 @@ from reconciliation.services.webhooks import HOOK_SECRET, without_hooks
 
 # What people enter for each system; shown as fields that can be written and never read. Tokens come by Connect.
 SECRETS = {"workbooks": ("api_key",)} | dict.fromkeys(("outreach", "salesforce", "microsoft", "google"), ("client_id", "client_secret"))
+SECRETS["exchange"] = ("password",)
 MAIL_SETTINGS = tuple(name for names in OWN_OF_MAIL.values() for name in names)
 KEY = "jwt_key"  # the private key of a log-in by certificate: signed with, never sent
 TOKENS = ("access_token", "refresh_token", "expires_at", "address", "identity", CANDIDATE, HOOK_SECRET)
@@ -65,12 +67,13 @@ DEFAULTS = {
     "salesforce": ("Salesforce", PRODUCTION),
     "microsoft": ("Microsoft 365", "https://graph.microsoft.com"),
     "google": ("Google", "https://people.googleapis.com"),
+    "exchange": ("Exchange", ""),
 }
 # Where tokens come from, of systems that have that apart from their records.
 LOGIN_DEFAULTS = {"microsoft": "https://login.microsoftonline.com", "google": "https://oauth2.googleapis.com"}
 OF_ITS_OWN = (Connection.System.SALESFORCE, *MAIL_SYSTEMS)  # what these need depends on how they log in
 SHORT_LIVED = ("access_token", "expires_at", "address")  # what a log-in gave: a token, and where it holds
-SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10, "microsoft": 10, "google": 10}
+SETTLE_SECONDS = {"workbooks": 0, "outreach": 120, "salesforce": 10, "microsoft": 10, "google": 10, "exchange": 10}
 AUDITED = ("least_tls", "allow_private", "database_id", *dict.fromkeys((*SALESFORCE_SETTINGS, *MAIL_SETTINGS)))
 PLAIN = ("name", "base_url", "login_url", "page_address_template", "settle_seconds", "secret_expires_on")
 
@@ -217,7 +220,7 @@ def _refuse_other_organisation(connection: Connection, change: ConnectionChange,
     own = _settings(connection, change)
     known = str(own.get("organisation_id", ""))
     is_same = not given and not _is_moved(connection, change) and _logs_in_as_before(connection, own, given)
-    is_asked_later = own["flow"] == Connection.Flow.WEB or connection.system == Connection.System.GOOGLE
+    is_asked_later = own.get("flow") == Connection.Flow.WEB or connection.system in (Connection.System.GOOGLE, Connection.System.EXCHANGE)
     if is_asked_later or is_same or not known or not _has_links(connection):
         return
     draft = copy.copy(connection)
@@ -301,7 +304,7 @@ def _settings(connection: Connection, change: ConnectionChange) -> dict[str, Any
         if connection.system == Connection.System.SALESFORCE:
             own = salesforce_settings(own, change.salesforce or SalesforceChange())
         elif change.mail is not None:
-            own = change.mail.settings(own)
+            own = mail_settings(change.mail, own)
     except (SalesforceRefused, MailRefused) as refusal:
         raise ConnectionRefused(str(refusal)) from None
     return own | ({"least_tls": "1.2"} if change.allows_tls_12 else {}) | ({"allow_private": True} if change.allows_private else {})

@@ -4,7 +4,7 @@ Clearing the flag in Workbooks re-arms the record once (D5)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -19,7 +19,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Activity, Binding, Case, LookAgain, SyncPass
+from reconciliation.models import Activity, Binding, Case, Email, EmailCopy, LookAgain, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
@@ -55,8 +55,15 @@ def _retry_in(sync_pass: SyncPass, cases: Sequence[Case], user: AbstractBaseUser
         cases = list(Case.objects.filter(pk__in=[c.pk for c in cases], state=Case.State.OPEN))
         if not cases:
             raise DecisionRefused(f"{CLOSED_MEANWHILE} Nothing was done.")
-        retry = _retry_activities if sync_pass.is_of_activities else _retry_pairs if sync_pass.is_two_way else _retry_organisations
-        return retry(context, cases, user)
+        return _retry_of(sync_pass)(context, cases, user)
+
+
+def _retry_of(sync_pass: SyncPass) -> Callable[[RunContext, Sequence[Case], AbstractBaseUser], int]:
+    if sync_pass.is_of_activities:
+        return _retry_activities
+    if sync_pass.is_of_emails:
+        return _retry_emails
+    return _retry_pairs if sync_pass.is_two_way else _retry_organisations
 
 
 def _retry_organisations(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
@@ -97,6 +104,17 @@ def _retry_activities(context: RunContext, cases: Sequence[Case], user: Abstract
         _, object_type, id_ = case.subject_record
         mine = rows.filter(object_type=object_type, activity_id=id_) if case.peer_id else rows.filter(reason="mapping")
         mine.filter(state__in=(Activity.State.WAITING, Activity.State.REFUSED)).update(**again)
+    return _resolve_all(context, [c.pk for c in cases], cases, user)
+
+
+def _retry_emails(context: RunContext, cases: Sequence[Case], user: AbstractBaseUser) -> int:
+    """Has the next run look at these e-mails; the case of all that wait is for those that wait for the same."""
+    rows = Email.objects.filter(connection=context.crm.connection, state__in=(Email.State.WAITING, Email.State.REFUSED))
+    again = {"state": Email.State.WAITING, "tries": 0, "due_at": context.wiring.now()}
+    for case in cases:
+        copies = EmailCopy.objects.filter(sync_pass=context.sync_pass, mail_id=case.peer_id)
+        mine = rows.filter(pk__in=copies.values("email_id")) if case.peer_id else rows.filter(reason="mapping")
+        mine.update(**again)
     return _resolve_all(context, [c.pk for c in cases], cases, user)
 
 

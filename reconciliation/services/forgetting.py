@@ -28,7 +28,17 @@ from connectors.errors import ConnectorError
 from reconciliation.core.counting import counted
 from reconciliation.core.spellings import Finder, mark_of
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import AuditEntry, Connection, Forgetting, HookDelivery, Operation, PeerName, RemoteUser, SyncPass
+from reconciliation.models import (
+    AuditEntry,
+    Connection,
+    Forgetting,
+    HookDelivery,
+    Operation,
+    PeerName,
+    RemoteUser,
+    SyncPass,
+    UnresolvedPerson,
+)
 from reconciliation.models.encrypted import EncryptedJSONField
 from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.passes.organisations import PERSON, PROSPECT
@@ -46,10 +56,10 @@ EMAIL = "main_location[email]"
 NAMES = ("name", "person_first_name", "person_last_name")
 
 # Rows that are only a copy of what a system says are removed: the next look brings back what is still there.
-REMOVED = (PeerName, RemoteUser)
+REMOVED = (PeerName, RemoteUser, UnresolvedPerson)
 # Of what an admin sets, only what a system may have said in it.
 ONLY = {"connection": {"last_error"}, "syncpass": {"hold_reason", "sweep_blanked"}, "mappingversion": {"reason", "saved_by_name"}}
-LEFT_ALONE = {"auditentry", "forgetting", "retention", "heartbeat", "passlease", "mappingtable", "fieldrule"}
+LEFT_ALONE = {"auditentry", "forgetting", "retention", "heartbeat", "passlease", "mappingtable", "fieldrule", "owndomain"}
 OTHER_MODELS = ("admin.LogEntry", "django_q.Task")
 WORDS = {
     "operation": "Writes in the journal",
@@ -70,6 +80,9 @@ WORDS = {
     "importrow": "Rows of imports",
     "prospectmatches": "Salesforce matches of prospects",
     "activity": "Activities that wait, or were carried",
+    "unresolvedperson": "Unknown people",
+    "madeperson": "People that were made",
+    "blockedaddress": "Blocked addresses",
 }
 FIELD_WORDS = {
     "exchange": "request and answer",
@@ -414,6 +427,7 @@ def _changed(work: Work, model: type[models.Model], row: Any) -> dict[str, Any]:
 def _of_person(work: Work, row: Operation) -> dict[str, Any]:
     """Returns what goes from a write to the person's own record: the answer of a system tells everything about them."""
     is_theirs = row.source_ref in work.people or (row.object_type == PROSPECT and row.target_id in work.prospects)
+    is_theirs = is_theirs or (row.source_ref.startswith("people:") and work.finder.blank(row.source_ref) != row.source_ref)
     if not is_theirs:
         return {}
     changed: dict[str, Any] = {"exchange": {"forgotten": work.mark}} if row.exchange else {}

@@ -59,7 +59,7 @@ def receive(connection_id: int, body: bytes, signature: str, now: datetime) -> T
     global _left_alone_until
     if time.monotonic() >= _left_alone_until:
         try:
-            return _within(STORE_SECONDS, lambda: take(connection_id, body, signature, now))
+            return within(STORE_SECONDS, lambda: take(connection_id, body, signature, now))
         except Exception as error:  # whatever it is: an answer without having kept it loses it
             _left_alone_until = time.monotonic() + PAUSE_SECONDS
             log.error("a delivery for connection %s (%s bytes) was not stored: %s", connection_id, len(body), type(error).__name__)
@@ -141,7 +141,7 @@ def _storable(value: Any, depth: int = 0) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value  # 1e400 is JSON
 
 
-def _within(seconds: float, work: Callable[[], Result]) -> Result:
+def within(seconds: float, work: Callable[[], Result]) -> Result:
     """Returns what `work` returns, from a thread with a database connection of its own. Raises what it raises, or TooSlow;
     it may then still come to its end, which does no harm: what is stored twice is one row.
 

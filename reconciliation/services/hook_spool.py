@@ -28,9 +28,10 @@ class SpoolFull(Exception):
     """The folder holds as much as it may, or cannot be written."""
 
 
-def put(connection_id: int, body: bytes, signature: str, received_at: datetime) -> None:
-    """Keeps one delivery; the same one twice is one file. It is on the disk when this returns. Raises SpoolFull."""
-    folder = Path(settings.HOOK_SPOOL)
+def put(connection_id: int, body: bytes, signature: str, received_at: datetime, *, part: str = "") -> None:
+    """Keeps one delivery; the same one twice is one file. It is on the disk when this returns. `part` is a folder of its own,
+    for deliveries that are taken up by somebody else. Raises SpoolFull."""
+    folder = Path(settings.HOOK_SPOOL) / part
     name = f"{connection_id}-{hashlib.sha256(signature.encode('utf-8', 'surrogateescape') + body).hexdigest()}"
     head = {"connection": connection_id, "signature": signature, "received_at": received_at.isoformat()}
     try:
@@ -68,16 +69,16 @@ def _write(folder: Path, name: str, content: bytes) -> None:
         os.close(directory)
 
 
-def waiting() -> int:
+def waiting(part: str = "") -> int:
     """Returns how many deliveries wait in files of this host."""
-    return sum(1 for _ in _files())
+    return sum(1 for _ in _files(part))
 
 
-def take_up(store: Callable[[int, bytes, str, datetime], object]) -> int:
+def take_up(store: Callable[[int, bytes, str, datetime], object], *, part: str = "") -> int:
     """Hands each delivery to `store` and removes its file once that returned. Returns how many went. Raises what `store`
     raises, keeping the rest."""
     done = 0
-    for path in _files():
+    for path in _files(part):
         try:
             head, _, body = path.read_bytes().partition(b"\n")
             said = json.loads(head)
@@ -94,7 +95,7 @@ def take_up(store: Callable[[int, bytes, str, datetime], object]) -> int:
     return done
 
 
-def _files() -> Iterator[Path]:
-    folder = Path(settings.HOOK_SPOOL)
+def _files(part: str) -> Iterator[Path]:
+    folder = Path(settings.HOOK_SPOOL) / part
     if folder.is_dir():
         yield from sorted(folder.glob(f"*{SUFFIX}"))

@@ -1,4 +1,5 @@
-"""What an admin sets of a connection to Microsoft 365 or Google: how it logs in, for whom, and with which key."""
+"""What an admin sets of a connection to a mail system: how it logs in, for whom, and with which key. What is Exchange's alone stands
+in `exchange`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ from connectors.errors import NeedsAttention
 from reconciliation.models import Connection
 from reconciliation.models.connection import FLOWS
 from reconciliation.services.certificates import KeyPair
+from reconciliation.services.exchange import OWN as OWN_OF_EXCHANGE
+from reconciliation.services.exchange import ExchangeChange, ExchangeRefused
 from reconciliation.services.mailboxes import address_flaw
 from reconciliation.services.service_accounts import AccountKey
 
@@ -19,6 +22,7 @@ PROOFS = (SECRET, CERTIFICATE)
 OWN = {  # the settings that are entered here
     System.MICROSOFT: ("flow", "tenant", "proof", "certificate"),
     System.GOOGLE: ("flow", "directory_user", "lists_directory", "service_account"),
+    System.EXCHANGE: OWN_OF_EXCHANGE,
 }
 
 
@@ -79,7 +83,15 @@ class GoogleChange:
         return own
 
 
-MailChange = MicrosoftChange | GoogleChange
+MailChange = MicrosoftChange | GoogleChange | ExchangeChange
+
+
+def mail_settings(change: MailChange, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a connection with what was entered. Raises MailRefused."""
+    try:
+        return change.settings(stored)
+    except ExchangeRefused as refusal:
+        raise MailRefused(str(refusal)) from None
 
 
 def _refuse_flow(system: str, flow: str) -> None:
@@ -105,6 +117,8 @@ def mail_credentials_check(system: str, secrets: Mapping[str, Any], own: Mapping
 
 
 def _needed(system: str, own: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if system == System.EXCHANGE:
+        return [("password", "Enter the password of the service account.")]
     if system == System.GOOGLE and own["flow"] == Flow.SERVICE:
         return [("service_account", "Choose the JSON key file of the service account.")]
     if system == System.GOOGLE:
@@ -124,6 +138,10 @@ def _build(system: str, secrets: Mapping[str, Any], own: Mapping[str, Any]) -> N
 
         registration_of(secrets, own)
         MicrosoftSettings.of(own)
+    elif system == System.EXCHANGE:
+        from connectors.exchange.settings import ExchangeSettings
+
+        ExchangeSettings.of(own)  # whether its library is installed is said by the test
     else:
         from connectors.google.login import account_of
         from connectors.google.settings import GoogleSettings
@@ -144,6 +162,8 @@ def mail_logs_in_as_before(
     system: str, old: Mapping[str, Any], new: Mapping[str, Any], given: Mapping[str, Any], held: Mapping[str, Any]
 ) -> bool:
     """Tells whether tokens of before are still those of the app, tenant or account that we log in as."""
+    if system == System.EXCHANGE:
+        return True  # it has no tokens: each call signs in
     named = ("flow", "tenant") if system == System.MICROSOFT else ("flow", "directory_user", "service_account")
     shipped = FLOWS[system][0]
     same = all((old.get(name) or (shipped if name == "flow" else "")) == (new.get(name) or "") for name in named)

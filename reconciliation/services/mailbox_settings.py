@@ -17,6 +17,7 @@ from reconciliation.engine.mailbox_queue import wake
 from reconciliation.engine.mailbox_terms import ADMIN, CREATION, effective_of
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, Mailbox, MailboxGroup, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.passes.contacts import CONTACT
 from reconciliation.services.audit import audit
 from reconciliation.services.mailboxes import MailboxRefused
@@ -110,10 +111,18 @@ def rules_save(sync_pass: SyncPass, wanted: Mapping[str, tuple[str, bool]], by: 
         if changed:
             row.settings = {**row.settings, ADMIN: {**before, **values}}
             row.save(update_fields=["settings"])
+            _tell_other_passes(row)
             audit(by, "change mailbox settings", whole.title, **changed)
     if changed:
         wake(Mailbox.objects.filter(state__in=Mailbox.RUNNING).values_list("pk", flat=True))
     return [SETTINGS[name].title for name in changed]
+
+
+def _tell_other_passes(row: SyncPass) -> None:
+    """Lets what an admin set hold for every pass over mailboxes."""
+    for other in SyncPass.objects.select_for_update().filter(name__in=MAILBOX_PASSES).exclude(pk=row.pk):
+        other.settings = {**other.settings, ADMIN: row.settings[ADMIN]}
+        other.save(update_fields=["settings"])
 
 
 def _shipped(name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
 
 LONGEST_ADDRESS = 254
-MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
+MAIL_SYSTEMS = (Connection.System.MICROSOFT, Connection.System.GOOGLE, Connection.System.EXCHANGE)
 
 
 class MailboxRefused(DecisionRefused):

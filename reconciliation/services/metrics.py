@@ -18,6 +18,7 @@ from django_q.brokers import get_broker
 from reconciliation.models import Alert, Connection, HookDelivery, Message, PassLease, Run, SyncPass
 from reconciliation.selectors import open_cases
 from reconciliation.services.alert_facts import MOST_COUNTED, last_beat, pass_facts
+from reconciliation.services.insta_sync import figures, standing
 
 log = logging.getLogger(__name__)
 OUTCOMES = ("created", "updated", "unchanged", "duplicates", "failed", "held")
@@ -67,6 +68,7 @@ def families(now: datetime) -> Iterable[Family]:
     yield from _connections()
     yield _cases()
     yield _deliveries()
+    yield from _insta_sync(now)
     yield from _machinery(now)
     yield from _told()
 
@@ -151,6 +153,22 @@ def _deliveries() -> Family:
     waiting = Family("syncsite_deliveries_waiting", "Deliveries of webhooks that were not worked off yet.")
     waiting.add(HookDelivery.objects.filter(state=HookDelivery.State.WAITING).count())
     return waiting
+
+
+def _insta_sync(now: datetime) -> Iterable[Family]:
+    mailboxes = Family("syncsite_insta_sync_mailboxes", "Mailboxes of Microsoft 365 by how changed meetings are noticed.")
+    notices = Family("syncsite_notices_last_day", "Notices of changed meetings in the last 24 hours, by what became of them.")
+    runs = Family("syncsite_notice_runs_last_day", "Runs that those notices forced.")
+    delay = Family("syncsite_notice_delay_seconds", "From a notice of the last 24 hours to the end of the run that carried it over.")
+    stands, told = standing(now), figures(now)
+    for way, count in (("notices", stands.watched), ("looks", stands.looked_at), ("failed", stands.failed)):
+        mailboxes.add(count, way=way)
+    for what, count in (("carried", told.carried), ("waiting", told.waiting), ("left", told.left), ("off", told.off)):
+        notices.add(count, state=what)
+    runs.add(told.runs)
+    delay.add(told.median_seconds, quantile="0.5")
+    delay.add(told.p95_seconds, quantile="0.95")
+    return mailboxes, notices, runs, delay
 
 
 def _machinery(now: datetime) -> Iterable[Family]:

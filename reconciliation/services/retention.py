@@ -1,8 +1,9 @@
 """How long history is kept: what an admin may set, and the daily round that removes what is older.
 
-What is never removed (engine-rules 26): bindings with their bases, tombstones, open cases and the runs and writes they
-name, open operations, deliveries of webhooks that still wait, plans that wait for approval, remembered pairs, the audit
-log. Writes that hold a value which lost a conflict are kept by a number of days of their own."""
+What is never removed (engine-rules 26): bindings with their bases, people that were made of addresses, tombstones, open
+cases and the runs and writes they name, open operations, deliveries of webhooks that still wait, plans that wait for
+approval, remembered pairs, the audit log. Writes that hold a value which lost a conflict are kept by a number of days of
+their own."""
 
 from __future__ import annotations
 
@@ -20,7 +21,21 @@ from django.utils import timezone
 
 from reconciliation.core.counting import counted
 from reconciliation.engine import crm_feed
-from reconciliation.models import Case, ConflictField, HookDelivery, Import, ImportRow, Operation, Retention, Run, RunEvent
+from reconciliation.models import (
+    BlockedAddress,
+    Case,
+    ConflictField,
+    HookDelivery,
+    Import,
+    ImportRow,
+    Mailbox,
+    MeetingNotice,
+    Operation,
+    Retention,
+    Run,
+    RunEvent,
+    UnresolvedPerson,
+)
 from reconciliation.models.by_time import first_newer
 from reconciliation.models.journal import LOSERS
 from reconciliation.services.audit import audit
@@ -62,7 +77,7 @@ class Keep:
 
 # what one of a kind is called, where that is not the kind without the s of its end
 ONE = {"rows of imports": "row of an import", "fields of conflicts": "field of a conflict", "sessions that ended": "session that ended"}
-ONE |= {"deliveries": "delivery", "changes of the CRM's feed": "change of the CRM's feed"}
+ONE |= {"notices of meetings": "notice of a meeting", "deliveries": "delivery", "changes of the CRM's feed": "change of the CRM's feed"}
 
 
 def removed_in_words(removed: dict[str, int]) -> list[str]:
@@ -160,7 +175,10 @@ def prune(
         _prune_events(work, "quiet_done_to", work.limit(min(keep.quiet_event_days, keep.event_days)), "quiet events", QUIET)
         _prune_events(work, "events_done_to", work.limit(keep.event_days), "events", ())
         work.remove("deliveries", _old_deliveries(work.limit(DELIVERY_DAYS)))
+        work.remove("notices of meetings", _old_notices(work.limit(DELIVERY_DAYS)))
         work.removed["changes of the CRM's feed"] += crm_feed.prune(work.limit(FEED_DAYS))
+        work.remove("unknown people", _old_unresolved(work.limit(keep.event_days)))
+        work.remove("removed blocks", BlockedAddress.objects.filter(removed_at__lt=work.limit(keep.decision_days)))
         work.remove("sessions that ended", Session.objects.filter(expire_date__lt=work.now))
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:
@@ -215,6 +233,18 @@ def _old_run_ids(position: str, limit: datetime) -> Iterator[list[int]]:
 
 def _old_deliveries(limit: datetime) -> QuerySet[HookDelivery]:
     return HookDelivery.objects.filter(received_at__lt=limit).exclude(state=HookDelivery.State.WAITING)
+
+
+def _old_notices(limit: datetime) -> QuerySet[MeetingNotice]:
+    """Notices that no run is to hear any more; of a mailbox that stands still they wait no longer than others are kept."""
+    waits = Q(state=MeetingNotice.State.WAITING, mailbox__state__in=Mailbox.RUNNING)
+    return MeetingNotice.objects.filter(received_at__lt=limit).exclude(waits)
+
+
+def _old_unresolved(limit: datetime) -> QuerySet[UnresolvedPerson]:
+    """Addresses that no item has named for long, and that nobody decided: what a person decided stands."""
+    decided = (UnresolvedPerson.State.DISMISSED, UnresolvedPerson.State.BLOCKED, UnresolvedPerson.State.LINKED)
+    return UnresolvedPerson.objects.filter(last_seen_at__lt=limit).exclude(state__in=decided)
 
 
 def _old_runs(limit: datetime) -> QuerySet[Run]:

@@ -11,6 +11,7 @@ OBJECTS = {
     "salesforce": ("Contact", "Lead", "Account"),
     "microsoft": ("contact",),
     "google": ("contact",),
+    "exchange": ("contact",),
 }
 
 

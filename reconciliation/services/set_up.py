@@ -18,13 +18,19 @@ from reconciliation.defaults.activities import (
     ACTIVITY_OBJECT,
 )
 from reconciliation.defaults.contacts import CONTACTS
+from reconciliation.defaults.emails import EMAILS_INTERVAL, EMAILS_PASS, EMAILS_TABLE, EMAILS_TITLE
+from reconciliation.defaults.events import EVENTS
 from reconciliation.defaults.organisations import STANDARD_RULES
 from reconciliation.defaults.prospects import PROSPECTS
 from reconciliation.defaults.rows import StandardPass, StandardType
+from reconciliation.defaults.tasks import TASKS
 from reconciliation.engine import activity_terms
+from reconciliation.engine.mailbox_terms import ADMIN
 from reconciliation.engine.worlds import forget_other_worlds
 from reconciliation.models import ActivityFeed, Connection, FieldRule, Mailbox, MappingTable, MappingVersion, RecordType, SyncPass
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.passes.activities import CRM_TASK, TYPES
+from reconciliation.passes.emails import CRM_EMAIL, MAIL
 from reconciliation.services.mailboxes import mailbox_add
 from reconciliation.services.service_accounts import account_shown
 from reconciliation.services.webhooks import HOOK_SECRET
@@ -73,9 +79,12 @@ def pair_up() -> list[SyncPass]:
         organisations_pass(crm, peer)
     if peer is not None and salesforce is not None:
         salesforce_passes(salesforce, peer)
-    for system in (Connection.System.MICROSOFT, Connection.System.GOOGLE):
+    for system in (Connection.System.MICROSOFT, Connection.System.GOOGLE, Connection.System.EXCHANGE):
         if salesforce is not None and system in rows:
             contacts_pass(salesforce, rows[system])
+            events_pass(salesforce, rows[system])
+            tasks_pass(salesforce, rows[system])
+            emails_pass(salesforce, rows[system])
     return list(SyncPass.objects.whole().select_related("crm", "peer", "mapping").exclude(pk__in=known).order_by("pk"))
 
 
@@ -92,14 +101,18 @@ def connect_sandbox(description: Mapping[str, Any]) -> tuple[SyncPass, bool]:
         salesforce_passes(salesforce, peer)
         for system, name in MAIL_SYSTEMS.items():
             if system in description:
-                contacts_pass(salesforce, _connection(name, system, description, settle_seconds=0))
+                row = _connection(name, system, description, settle_seconds=0)
+                contacts_pass(salesforce, row)
+                events_pass(salesforce, row)
+                tasks_pass(salesforce, row)
+                emails_pass(salesforce, row)
     forgot = forget_other_worlds(sync_pass, str(description["world_id"]))
     _sandbox_mailboxes(description)
     return sync_pass, forgot
 
 
 AT_ONCE = 2
-MAIL_SYSTEMS = {"microsoft": "Microsoft 365 (sandbox)", "google": "Google (sandbox)"}
+MAIL_SYSTEMS = {"microsoft": "Microsoft 365 (sandbox)", "google": "Google (sandbox)", "exchange": "Exchange (sandbox)"}
 
 
 def _sandbox_mailboxes(description: Mapping[str, Any]) -> None:
@@ -117,10 +130,12 @@ FIRST = {  # what a new connection to a sandbox begins with
     "salesforce": lambda given: {"external_id_field": EXTERNAL_ID_FIELD, "api_version": given["api_version"]},
     # The pause between calls keeps a quota that nobody has here.
     "google": lambda given: {"flow": "service_account", "pause": 0, "directory_user": next(iter(given.get("mailboxes", ())), "")},
+    "exchange": lambda given: {"proof": "basic", "user": given["username"], "mailboxes": list(given.get("mailboxes", ()))},
 }
 SECRETS = ("api_key", "username", "password", "access_token", "client_id", "client_secret", "refresh_token")
-OWN_SECRETS = {"microsoft": ("client_id", "client_secret"), "google": ("service_account",)}  # their tokens are asked for
-LOGS_IN_THERE = ("salesforce", *MAIL_SYSTEMS)  # at a host that is apart from the records' elsewhere
+# Of these no tokens are given: they are asked for, or there are none.
+OWN_SECRETS = {"microsoft": ("client_id", "client_secret"), "google": ("service_account",), "exchange": ("password",)}
+LOGS_IN_THERE = ("salesforce", "microsoft", "google")  # at a host that is apart from the records' elsewhere
 OF_STAFF = (HOOK_SECRET, "jwt_key")  # secrets that a sandbox does not give
 OF_OLD_TOKENS = ("granted_scope", "redirect_uri", "organisation", "organisation_id")
 PAGES = {"workbooks": "organisations/{id}", "outreach": "accounts/{id}", "salesforce": "{object}/{id}"} | dict.fromkeys(
@@ -225,8 +240,36 @@ def two_way_pass(standard: StandardPass, crm: Connection, peer: Connection) -> S
 def contacts_pass(crm: Connection, peer: Connection) -> SyncPass:
     """Returns the pass over mailboxes of a mail system, made as it is shipped when it is new: off, with what is off in it for
     every mailbox (S1.3). A second mail system shares it: each mailbox knows its own connection."""
-    existing = SyncPass.objects.filter(name=CONTACTS.name).first()
-    return existing if existing is not None and existing.crm_id == crm.pk else two_way_pass(CONTACTS, crm, peer)
+    return _over_mailboxes(CONTACTS, crm, peer)
+
+
+def events_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass over the calendars of mailboxes, as `contacts_pass`."""
+    return _over_mailboxes(EVENTS, crm, peer)
+
+
+def tasks_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass over the tasks of mailboxes, as `contacts_pass`."""
+    return _over_mailboxes(TASKS, crm, peer)
+
+
+def emails_pass(crm: Connection, peer: Connection) -> SyncPass:
+    """Returns the pass that saves e-mails of mailboxes, made off when it is new, with nothing to map; a second mail system shares it.
+    What an admin set for all mailboxes holds for it, too."""
+    existing = SyncPass.objects.filter(name=EMAILS_PASS).first()
+    if existing is not None and existing.crm_id == crm.pk:
+        return existing
+    _refuse_other(EMAILS_PASS, crm, peer)
+    table, _ = MappingTable.objects.get_or_create(name=EMAILS_TABLE, defaults={"crm_object": CRM_EMAIL, "peer_object": MAIL})
+    said = SyncPass.objects.whole().filter(name__in=MAILBOX_PASSES, settings__has_key=ADMIN).values_list("settings", flat=True).first()
+    defaults = {"title": EMAILS_TITLE, "crm": crm, "peer": peer, "mapping": table, "interval_seconds": EMAILS_INTERVAL}
+    defaults |= {"settings": {ADMIN: said[ADMIN]} if said else {}}
+    return SyncPass.objects.get_or_create(name=EMAILS_PASS, defaults=defaults)[0]
+
+
+def _over_mailboxes(standard: StandardPass, crm: Connection, peer: Connection) -> SyncPass:
+    existing = SyncPass.objects.filter(name=standard.name).first()
+    return existing if existing is not None and existing.crm_id == crm.pk else two_way_pass(standard, crm, peer)
 
 
 def _table(kind: StandardType) -> MappingTable:
@@ -243,6 +286,9 @@ def _table(kind: StandardType) -> MappingTable:
                 transform=row.transform,
                 survivorship=row.survivorship.value,
                 default_in_crm=row.in_crm,
+                value_map=[list(pair) for pair in row.pairs],
+                blank_to_peer=row.has_blanks,
+                blank_to_crm=row.has_blanks,
                 is_enabled=row.is_enabled,
                 is_standard=True,
             )

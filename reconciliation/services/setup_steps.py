@@ -24,13 +24,14 @@ from reconciliation.services.steps import Act, Step
 # Off until somebody wants it, or for good (D32); mailboxes only where nothing else is there to set up.
 OPTIONAL = (ACCOUNTS_PASS, ACTIVITIES_PASS, *MAILBOX_PASSES)
 CRMS = (Connection.System.WORKBOOKS, Connection.System.SALESFORCE)
-MAIL = (Connection.System.MICROSOFT, Connection.System.GOOGLE)
+MAIL = (Connection.System.MICROSOFT, Connection.System.GOOGLE, Connection.System.EXCHANGE)
 WHO = {
     Connection.System.WORKBOOKS: "A Workbooks administrator makes the API key.",
     Connection.System.SALESFORCE: "A Salesforce administrator makes the app and the user it works as.",
     Connection.System.OUTREACH: "An Outreach administrator allows the connection.",
     Connection.System.MICROSOFT: "A Microsoft 365 administrator allows the app.",
     Connection.System.GOOGLE: "A Google Workspace administrator allows the service account, or the app.",
+    Connection.System.EXCHANGE: "An Exchange administrator makes a service account that may act as the users of mailboxes.",
 }
 DONE, NOW, LATER = "done", "to do", "later"
 MOST_LISTED = 8

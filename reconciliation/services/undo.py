@@ -28,7 +28,7 @@ from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Operation, Run, SyncPass
 from reconciliation.models.journal import UNDOABLE_TYPES
 from reconciliation.passes.organisations import ACCOUNT
-from reconciliation.services import activity_undo, pair_undo
+from reconciliation.services import activity_undo, email_undo, pair_undo
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import read_organisations
 from reconciliation.store import decode, decode_fields, mapping_of
@@ -111,7 +111,7 @@ def _create_line(desk: Desk, op: Operation, account: Record, name: str, *, has_p
 
 def undo_plan(sync_pass: SyncPass, operations: list[Operation], *, field: str = "", wiring: Wiring | None = None) -> list[UndoLine]:
     """Returns what undoing these writes, or one field of them, would do. Reads only. Raises ConnectorError."""
-    if sync_pass.is_two_way or sync_pass.is_of_activities:
+    if _has_own_road(sync_pass):
         return _pair_plan(sync_pass, operations[:MOST_AT_ONCE], field, wiring or Wiring())
     peer = (wiring or Wiring()).open_connector(sync_pass.peer)
     try:
@@ -134,7 +134,14 @@ def _pair_plan(sync_pass: SyncPass, operations: list[Operation], field: str, wir
 
 def _road(sync_pass: SyncPass) -> ModuleType:
     """Returns what knows how to take back the writes of a pass that is not the organisations'."""
+    if sync_pass.is_of_emails:
+        return email_undo
     return activity_undo if sync_pass.is_of_activities else pair_undo
+
+
+def _has_own_road(sync_pass: SyncPass) -> bool:
+    """Tells whether a pass is not the organisations'."""
+    return sync_pass.is_two_way or sync_pass.is_of_activities or sync_pass.is_of_emails
 
 
 def _pair_line(sync_pass: SyncPass, op: Operation, standing: pair_undo.Standing) -> UndoLine:
@@ -163,7 +170,7 @@ def undo(
     """Takes back what can be taken back and returns a line per write. Raises Busy, ConnectorError."""
     what = f"Undo {counted(len(operations), 'write')}."
     with at_work(sync_pass, by=str(user), what=what, reason=reason, wiring=wiring) as context:
-        if sync_pass.is_two_way or sync_pass.is_of_activities:
+        if _has_own_road(sync_pass):
             told = _undo_pairs(context, _as_they_are(operations[:MOST_AT_ONCE]), field)
             _audit(context, user, [line for line in told if line.is_possible], field)
             context.notes += [line.sentence for line in told if not line.is_possible]

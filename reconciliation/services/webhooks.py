@@ -64,10 +64,11 @@ def receiver_refusal(connection: Connection) -> str:
         return "" if is_demonstration else f"Outreach cannot reach {host}: SITE_URL must be a public https address."
     if parts.scheme != "https":
         return "Outreach delivers by https only; SITE_URL is not https."
-    return "" if _is_public(host) else f"Outreach cannot reach {host}: SITE_URL must be a public https address."
+    return "" if is_public(host) else f"Outreach cannot reach {host}: SITE_URL must be a public https address."
 
 
-def _is_public(host: str) -> bool:
+def is_public(host: str) -> bool:
+    """Tells whether the host can be one that others reach, as far as its name says."""
     try:
         return ipaddress.ip_address(host).is_global
     except ValueError:

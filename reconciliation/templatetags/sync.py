@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import template
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from connectors.contract import Ref
+from connectors.when import read_when
 from reconciliation.core.counting import counted
 from reconciliation.core.values import isolated
 from reconciliation.field_titles import mail_title
@@ -38,17 +39,36 @@ def when(at: datetime | None) -> str:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
 
 
+@register.simple_tag
+def day(at: datetime | None, until: datetime | None = None) -> str:
+    """Returns when an event takes place: "Tue 1 Dec 2026, 10:00", or its days where it lasts whole ones; with the zone on hover."""
+    if at is None:
+        return format_html('<span class="quiet">{}</span>', "no time")
+    is_whole = at.astimezone(UTC).time() == time() and (until is None or until.astimezone(UTC).time() == time())
+    if is_whole:  # whole days are dates: the same in every zone
+        last = until.astimezone(UTC) - timedelta(days=1) if until is not None else at
+        words = [date_format(it.astimezone(UTC), "D j M Y") for it in ((at, last) if last > at else (at,))]
+        return format_html('<time datetime="{}">{}</time>', f"{at.astimezone(UTC):%Y-%m-%d}", " to ".join(words))
+    start, end = timezone.localtime(at), timezone.localtime(until) if until is not None else None
+    words = date_format(start, "D j M Y, H:i")
+    if end is not None:
+        words = f"{words} to {date_format(end, 'H:i' if end.date() == start.date() else 'D j M Y, H:i')}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(start, "Y-m-d H:i:s T"), words)
+
+
 SYSTEMS = {
     "workbooks": "Workbooks",
     "outreach": "Outreach",
     "salesforce": "Salesforce",
     "microsoft": "Microsoft 365",
     "google": "Google",
+    "exchange": "Exchange",
 }
-MAIL_WORDS = {("microsoft", "contactFolder"): "folder", ("google", "contactFolder"): "label", ("google", "category"): "label"}
+MAIL_WORDS = {("microsoft", "contactFolder"): "folder", ("google", "contactFolder"): "label", ("exchange", "contactFolder"): "folder", ("google", "category"): "label"}
 # What was done has no page here either: it is told by the run that carried it.
 ACTIVITIES = {("outreach", "task"): "task", ("outreach", "mailing"): "mail", ("outreach", "call"): "call", ("salesforce", "Task"): "Task"}
-MAIL = ("microsoft", "google")  # an item has no page here: its id means nothing to people
+NOUNS = {"mail": "a mail", "event": "an event", "task": "a task"}
+MAIL = ("microsoft", "google", "exchange")  # an item has no page here: its id means nothing to people
 
 
 @register.inclusion_tag("admin/reconciliation/includes/record.html")
@@ -59,11 +79,13 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
         parsed = ref if isinstance(ref, Ref) else Ref.parse(str(ref))
     except ValueError:
         return {"ref": None, "text": str(ref or ""), "name": name}
+    if parsed.system == "mail":  # an e-mail by its Message-ID, in whichever mailboxes it lies
+        return {"ref": None, "mail": "E-mail", "name": named(name, "without a subject"), "object_type": "of a mailbox", "url": url}
     if parsed.system in MAIL:
         return {
             "ref": None,
             "mail": SYSTEMS[parsed.system],
-            "name": named(name, "a contact"),
+            "name": named(name, NOUNS.get(parsed.object_type, "a contact")),
             "object_type": MAIL_WORDS.get((parsed.system, parsed.object_type), parsed.object_type),
             "url": url,
         }
@@ -79,7 +101,7 @@ def record(ref: Any, name: Any = "", url: str = "") -> dict[str, Any]:
 @register.filter
 def field_of(name: str, op: Any) -> str:
     """Returns what a written field is called: in a mailbox by its title, elsewhere as its system names it."""
-    return mail_title(name) if op.object_type == "contact" and op.connection.system in MAIL else name
+    return mail_title(name, op.object_type) if op.connection.system in MAIL else name
 
 
 @register.filter
@@ -106,6 +128,13 @@ def shown(value: Any) -> str:
     if not _is_visible(text):
         return f"({len(text)} invisible characters)" if len(text) > 1 else "(an invisible character)"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+
+
+@register.filter
+def held_value(value: Any) -> str:
+    """Returns a value of an event or a task as people read it: when it takes place as a time of day, all else as `shown`."""
+    when_ = read_when(value)
+    return day(when_.starts_at, when_.ends_at) if when_ is not None else shown(value)
 
 
 def said(fields: dict[str, Any]) -> str:
@@ -190,6 +219,27 @@ REASONS = {
     "bounced": "bounced",
     "taken_back": "taken back by a person",
     "deleted_in_peer": "deleted in Outreach",
+    "there_already": "it is there already",
+    "there_before": "somebody else saved it before",
+    "twin": "it lies in the mailbox several times",
+    "other_mailbox": "another mailbox is saving it",
+    "in_doubt": "sent, and not answered",
+    "waits_for_person": "waits for a person that is being made",
+    "locked": "somebody else was writing at its account",
+    "draft": "a draft",
+    "in_bin": "lies in Deleted Items",
+    "junk": "lies in the junk folder",
+    "meeting_message": "an invitation, or an answer to one",
+    "private": "private or confidential",
+    "not_shared": "nobody marked it",
+    "before_activation": "older than the activation",
+    "direction": "goes the other way",
+    "automatic": "sent by a machine",
+    "between_colleagues": "between colleagues",
+    "blocked": "all its other parties are blocked",
+    "unrelated": "nobody in it is known",
+    "unreadable": "cannot be read",
+    "gone": "deleted before it was saved",
 }
 
 

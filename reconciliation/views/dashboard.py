@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 
 from reconciliation import jobs
+from reconciliation.engine import insta
 from reconciliation.models import Connection, SyncPass
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import (
@@ -21,9 +25,11 @@ from reconciliation.selectors import (
 )
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.insta_sync import figures, standing
 from reconciliation.services.mailbox_overview import tiles
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.services.setup_steps import is_set_up
+from reconciliation.views.insta_sync import delays_in_words
 from reconciliation.views.page import action, page, render
 
 
@@ -48,8 +54,16 @@ def show(request: HttpRequest) -> HttpResponse:
         runs=runs,
         failed_rows=failed_import_rows(),
         has_mailboxes=any(state.sync_pass.is_over_mailboxes for state in passes),
+        insta_sync=insta_sync_now() if any(state.sync_pass.name == insta.KIND for state in passes) else None,
         mailbox_tiles=lambda: tiles(next((s.sync_pass for s in passes if s.sync_pass.is_over_mailboxes), None)),
     )
+
+
+def insta_sync_now() -> dict[str, Any]:
+    """Returns what the dashboard says of insta-sync: which way is in use, and the figures of the last day."""
+    now = timezone.now()
+    told = figures(now)
+    return {"stands": standing(now), "told": told, "delays": delays_in_words(told)}
 
 
 @page()

@@ -17,11 +17,10 @@ from django.views.decorators.http import require_POST
 
 from connectors.errors import ConnectorError
 from reconciliation.engine.lease import LeaseLost
-from reconciliation.engine.staff import Busy
+from reconciliation.engine.staff import Busy, Refusal
 from reconciliation.engine.stop import WritesStopped
 from reconciliation.roles import VIEW
 from reconciliation.selectors import MOST_COUNTED
-from reconciliation.services.duplicates import DecisionRefused
 
 ROWS_A_PAGE = 50
 View = Callable[..., HttpResponse]
@@ -64,7 +63,7 @@ def or_told(request: HttpRequest, back: str, do: Callable[[], HttpResponse]) -> 
         return do()
     except (Busy, LeaseLost):
         messages.warning(request, "The pass is writing just now. Nothing was done; try again in a moment.")
-    except (DecisionRefused, WritesStopped) as refusal:
+    except (Refusal, WritesStopped) as refusal:
         _warn_once(request, str(refusal))
     except ConnectorError as error:
         messages.error(request, f"{error.sentence}. {error.remedy}")

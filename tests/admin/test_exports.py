@@ -18,6 +18,8 @@ from reconciliation.models import (
     Activity,
     AuditEntry,
     Binding,
+    BlockedAddress,
+    CalendarWatch,
     Case,
     Connection,
     Difference,
@@ -25,15 +27,18 @@ from reconciliation.models import (
     HookDelivery,
     Import,
     ImportRow,
+    MadePerson,
     Mailbox,
     MappingTable,
     MappingVersion,
     Operation,
+    OwnDomain,
     Run,
     RunEvent,
     SearchKey,
     SyncPass,
     Tombstone,
+    UnresolvedPerson,
     UserPair,
 )
 from reconciliation.services.audit import audit
@@ -76,6 +81,12 @@ def hostile(client, world):  # noqa: F811
         operation = {"connection": world.sync_pass.peer, "kind": "update", "object_type": "account", "state": "confirmed"}
         operation |= {"source_ref": value[:160], "before": {value: value}, "after": {value: value}, "error": value, "intended_at": now}
         Operation.objects.create(run=run, writer_key=value[:200], reason=value, origin={"name": value}, **operation)
+        seen = {"first_seen_at": now, "last_seen_at": now, "name": value[:255], "reason": value, "items": [{"id": "1", "shown": value}]}
+        UnresolvedPerson.objects.create(mailbox=of_mailbox["sync_pass"].mailbox, address=f"{value[:240]}~", **seen)
+        person = {"name": value[:255], "kind": "Lead", "state": "made", "missing": value[:200], "why": [value], "made_at": now}
+        MadePerson.objects.create(connection=of_mailbox["sync_pass"].crm, address=f"{value[:240]}~", **person)
+        BlockedAddress.objects.create(entry=f"{value[:240]}~", note=value[:200], by_name=value[:150], at=now)
+        OwnDomain.objects.create(domain=f"{value[:240]}~", by_name=value[:150], at=now)
         audit(None, value, value, **{"detail": value})
     RunEvent.objects.update(run=RunEvent.objects.first().run_id)
     return world
@@ -113,6 +124,7 @@ def full(hostile):
         MappingVersion.objects.create(table=table, version=100 + n, saved_at=now, saved_by_name=value[:150], reason=value, rows=[])
         mail = Connection.objects.get(system="microsoft")
         Mailbox.objects.create(connection=mail, address=f"m{n}@x.example", name=value[:255], crm_user_name=value[:255], state_reason=value)
+        CalendarWatch.objects.create(mailbox=Mailbox.objects.latest("pk"), state="failed", why=value, due_at=now)
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
         Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)

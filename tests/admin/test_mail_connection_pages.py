@@ -94,7 +94,9 @@ def consent(url, **said):
 
 def test_the_form_of_microsoft_says_what_to_register_and_adding_it_tests_it(client, server, admin):
     blank = text(client.get("/connections/add/microsoft/"))
-    for word in ("Contacts.ReadWrite", "MailboxSettings.ReadWrite", "User.Read.All", "http://127.0.0.1/connections/callback/", "24 months"):
+    permissions = ("Contacts", "Calendars", "Mail", "MailboxSettings")
+    shown = ("Tasks.ReadWrite.All", "User.Read.All", "http://127.0.0.1/connections/callback/", "24 months")
+    for word in (*(f"{name}.ReadWrite" for name in permissions), *shown):
         assert word in blank, word
     assert 'value="https://graph.microsoft.com"' in blank and 'value="https://login.microsoftonline.com"' in blank
 
@@ -153,7 +155,8 @@ def test_the_service_account_is_uploaded_and_its_scopes_stand_there_to_be_pasted
 
     page = text(client.post("/connections/add/google/", google(server, directory_user="gina@example.test"), follow=True))
 
-    scopes = "https://www.googleapis.com/auth/contacts,https://www.googleapis.com/auth/directory.readonly"
+    names = ("contacts", "calendar.events", "tasks", "gmail.modify", "directory.readonly")
+    scopes = ",".join(f"https://www.googleapis.com/auth/{name}" for name in names)
     row = Connection.objects.get()
     account = row.settings["service_account"]
     assert f'value="{scopes}"' in page and all(account[name] in page for name in ("email", "client_id", "key_id"))

@@ -10,29 +10,39 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 from django_filters import FilterSet
 
 import reconciliation.views
 from reconciliation.models import (
     Binding,
+    BlockedAddress,
+    CalendarWatch,
     Case,
     ConflictField,
     Connection,
     Difference,
+    Email,
+    EmailCopy,
     Forgetting,
     HookDelivery,
     Import,
     ImportRow,
+    InstaSync,
+    MadePerson,
     Mailbox,
     MailboxGroup,
     MappingTable,
+    MeetingNotice,
     Operation,
+    OwnDomain,
     Policy,
     RecordType,
     Run,
     RunEvent,
     SyncPass,
     Tombstone,
+    UnresolvedPerson,
     UserPair,
 )
 from tests.sandboxed import make
@@ -70,6 +80,10 @@ PAGES = {
     "activity_list": ("viewer", "get"),
     "activity_export": ("viewer", "get"),
     "activity_begin": ("admin", "post"),
+    "email_list": ("viewer", "get"),
+    "email_export": ("viewer", "get"),
+    "email_detail": ("viewer", "get"),
+    "email_take_back": ("operator", "post"),
     "conflict_list": ("viewer", "get"),
     "conflict_export": ("viewer", "get"),
     "conflict_bulk": ("operator", "get"),
@@ -196,6 +210,11 @@ PAGES = {
     "hooks_switch": ("admin", "post"),
     "delivery_list": ("admin", "get"),
     "delivery_export": ("admin", "get"),
+    "insta_sync": ("viewer", "get"),
+    "insta_sync_export": ("viewer", "get"),
+    "insta_sync_save": ("admin", "post"),
+    "insta_sync_test": ("admin", "post"),
+    "insta_sync_retry": ("operator", "post"),
     "mailbox_list": ("viewer", "get"),
     "mailbox_export": ("viewer", "get"),
     "mailbox_bulk": ("operator", "post"),
@@ -219,6 +238,27 @@ PAGES = {
     "mailbox_group_set": ("admin", "post"),
     "mailbox_own_settings": ("operator", "get"),
     "mailbox_view_count": ("operator", "get"),
+    "unresolved_list": ("viewer", "get"),
+    "unresolved_export": ("viewer", "get"),
+    "unresolved_decide": ("operator", "post"),
+    "unresolved_detail": ("viewer", "get"),
+    "unresolved_link": ("operator", "post"),
+    "made_person_list": ("viewer", "get"),
+    "made_person_export": ("viewer", "get"),
+    "made_person_decide": ("operator", "post"),
+    "made_person_detail": ("viewer", "get"),
+    "made_person_complete": ("operator", "post"),
+    "made_person_take_back": ("operator", "post"),
+    "blocklist": ("viewer", "get"),
+    "blocklist_export": ("viewer", "get"),
+    "blocklist_add": ("admin", "post"),
+    "blocklist_remove": ("admin", "post"),
+    "blocklist_put_back": ("admin", "post"),
+    "own_domain_list": ("viewer", "get"),
+    "own_domain_export": ("viewer", "get"),
+    "own_domain_add": ("admin", "post"),
+    "own_domain_look_up": ("admin", "post"),
+    "own_domain_switch": ("admin", "post"),
 }
 # Of a mailbox's user, who is no staff and sees nothing else: see `test_mailbox_pages`.
 OF_A_MAILBOX = ("my_mailbox", "mailbox_link")
@@ -282,6 +322,10 @@ def leave_behind(box):
         name="contacts:1", title="Contacts", parent=boxes, mailbox=mailbox, crm=people, peer=mail, mapping=both.mapping
     )
     Run.objects.create(sync_pass=child, state="failed", note=HOSTILE, started_at=box.clock.at, ended_at=box.clock.at)
+    ours = "http://127.0.0.1:8000/hooks/microsoft/"
+    InstaSync.objects.create(reached="no", reached_says=HOSTILE, address=ours, tested_at=box.clock.at, checks=mailbox.checks)
+    CalendarWatch.objects.create(mailbox=mailbox, state="failed", why=HOSTILE, tries=2, due_at=box.clock.at)
+    MeetingNotice.objects.create(mailbox=mailbox, digest="0" * 64, what="updated", event_id=HOSTILE[:255], received_at=box.clock.at)
     batch = Import.objects.create(
         sync_pass=box.sync_pass, source="csv", title=HOSTILE, note=HOSTILE, total=1, done=1, state="interrupted", same_email="choose",
         started_by_name=HOSTILE[:150], created_at=box.clock.at,
@@ -305,6 +349,22 @@ def leave_questions(box):
     )  # fmt: skip
 
 
+def leave_people(box):
+    """Stores an unknown address, a person who was made, a blocked one and an own domain, with hostile values."""
+    mailbox, at = Mailbox.objects.get(), box.clock.at
+    items = [{"id": HOSTILE, "kind": "email", "shown": HOSTILE, "at": at.isoformat()}]
+    UnresolvedPerson.objects.create(
+        mailbox=mailbox, address=HOSTILE[:254], name=HOSTILE[:255], reason=HOSTILE, said={HOSTILE: HOSTILE}, items=items, count=1,
+        first_seen_at=at, last_seen_at=at,
+    )  # fmt: skip
+    MadePerson.objects.create(
+        connection=Connection.objects.get(system="salesforce"), mailbox=mailbox, address=HOSTILE[:254], name=HOSTILE[:255], state="made",
+        kind="Lead", record_id="00Q", why=[HOSTILE], missing=f"Company,{HOSTILE[:40]}", made_at=at,
+    )  # fmt: skip
+    BlockedAddress.objects.create(entry=HOSTILE[:254], note=HOSTILE[:200], by_name=HOSTILE[:150], at=at)
+    OwnDomain.objects.create(domain=HOSTILE[:253], by_name=HOSTILE[:150], at=at)
+
+
 @pytest.fixture
 def world(monkeypatch):
     """A sandbox with one record of everything; the cluster is not asked."""
@@ -317,6 +377,7 @@ def world(monkeypatch):
     box.run(kind=Run.Kind.PREVIEW)
     leave_behind(box)
     leave_questions(box)
+    leave_people(box)
     monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
     monkeypatch.setattr("reconciliation.jobs.async_task", lambda *a, **k: None)
     return box
@@ -325,6 +386,18 @@ def world(monkeypatch):
 def forgotten():
     found = Forgetting.objects.first()
     return found or Forgetting.objects.create(state="counted", terms={"words": [HOSTILE], "people": []}, asked_by_name=HOSTILE)
+
+
+def email():
+    """Returns an e-mail whose texts are all hostile."""
+    said = {"subject": HOSTILE[:255], "sender": HOSTILE[:320], "recipients": HOSTILE, "sentence": HOSTILE, "message_id": HOSTILE}
+    links = {"who": HOSTILE, "steps": [HOSTILE], "made": [{"type": HOSTILE, "id": HOSTILE, "address": HOSTILE}]}
+    values = {**said, "links": links, "left_out": [HOSTILE], "since": timezone.now(), "crm_id": "02s", "crm_type": "EmailMessage"}
+    child = SyncPass.objects.exclude(mailbox=None).first()
+    row, is_new = Email.objects.get_or_create(connection=child.crm, key="hostile", defaults={**values, "state": "saved", "holder": child})
+    if is_new:
+        EmailCopy.objects.create(email=row, sync_pass=child, mail_id=HOSTILE[:255], why="auto", by=HOSTILE[:150], seen_at=timezone.now())
+    return row
 
 
 def record():
@@ -337,6 +410,8 @@ def address(name):
         "pass_run": lambda: {"name": "organisations"},
         "pass_pause": lambda: {"name": "organisations"},
         "pass_preview": lambda: {"name": "organisations"},
+        "email_detail": lambda: {"pk": email().pk},
+        "email_take_back": lambda: {"pk": email().pk},
         "run_undo": lambda: {"pk": RunEvent.objects.first().run_id},
         "run_confirm": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
         "run_apply": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
@@ -400,6 +475,9 @@ def address(name):
         "mailbox_group": lambda: {"pk": MailboxGroup.objects.earliest("pk").pk},
         **{f"mailbox_{what}": lambda: {"pk": Mailbox.objects.earliest("pk").pk} for what in OF_ONE_MAILBOX},
         "record_field": lambda: {**record(), "name": "industry"},
+        **{f"unresolved_{what}": lambda: {"pk": UnresolvedPerson.objects.earliest("pk").pk} for what in ("detail", "link")},
+        **{f"made_person_{what}": lambda: {"pk": MadePerson.objects.earliest("pk").pk} for what in ("detail", "complete", "take_back")},
+        "own_domain_switch": lambda: {"pk": OwnDomain.objects.earliest("pk").pk},
     }.get(name, dict)()
     return reverse(f"admin:{name}", kwargs=kwargs)
 
@@ -595,6 +673,10 @@ def test_pages_with_nothing_say_what_to_do(client):
         "tombstone_list",
         "difference_list",
         "coverage",
+        "unresolved_list",
+        "made_person_list",
+        "blocklist",
+        "own_domain_list",
     ):
         assert 'class="empty"' in client.get(reverse(f"admin:{name}")).content.decode(), name
 

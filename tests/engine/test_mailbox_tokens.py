@@ -55,6 +55,23 @@ def test_tokens_of_an_older_consent_do_not_replace_newer_ones(mailbox):
     assert MailboxTokens(mailbox.pk).load().access_token == "newer"
 
 
+def test_each_part_of_a_mailbox_keeps_a_token_of_its_own(mailbox):
+    whole, calendar = (mailbox_tokens(mailbox.connection_id, mailbox.address, part=part) for part in ("", "calendar"))
+    whole.load()
+    calendar.load()
+
+    whole.save(Tokens("of contacts", scope="contacts"))
+    calendar.save(Tokens("of the calendar", scope="calendar"))
+    whole.save(Tokens("of contacts, later", scope="contacts"))
+
+    found = {part: MailboxTokens(mailbox.pk, part=part).load() for part in ("", "calendar", "tasks")}
+    assert {part: (t.access_token, t.scope) for part, t in found.items()} == {
+        "": ("of contacts, later", "contacts"),
+        "calendar": ("of the calendar", "calendar"),
+        "tasks": ("", ""),
+    }
+
+
 def test_an_address_that_is_no_mailbox_here_keeps_nothing(mailbox):
     store = mailbox_tokens(mailbox.connection_id, "nobody@example.test")
     store.save(Tokens("access"))

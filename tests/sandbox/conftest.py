@@ -10,6 +10,7 @@ import requests
 
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
+from tests.sandbox.exchange_box import Exchange, served
 from tests.sandbox.force import Salesforce
 from tests.sandbox.google_account import Google
 from tests.sandbox.graph import Graph
@@ -145,3 +146,9 @@ def google() -> Iterator[Google]:
     with requests.Session() as session:
         session.trust_env = False
         yield Google(session)
+
+
+@pytest.fixture
+def exchange() -> Iterator[Exchange]:
+    with served() as box:
+        yield box

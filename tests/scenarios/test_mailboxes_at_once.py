@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 LISTED = "00BAA0000000001AAA"  # the id of a saved view
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
     yield boxes(request.param)
 

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from connectors.contract import Exchange
+from connectors.exchange.client import Message
+from connectors.exchange.faults import Fault
+from connectors.exchange.writer import Sender
 from connectors.google.client import GoogleClient
 from connectors.http import Answer
 from connectors.microsoft.client import GraphClient, Reply, segment
@@ -22,7 +25,7 @@ from tests.boxes import FOLDER, Boxes, boxes
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request: pytest.FixtureRequest) -> Iterator[Boxes]:
     yield boxes(request.param)
 
@@ -338,7 +341,12 @@ def test_s1_12_the_preview_of_a_first_run_shows_what_would_be_brought_in_and_app
 
 def test_s1_06_a_folder_whose_answer_was_lost_is_found_and_never_made_twice(box: Boxes) -> None:
     """S1.6: a row says what is made before it is made; the next run settles it by the name."""
-    path = {"microsoft": "/v1.0/users/{id}/contactFolders", "google": "/v1/contactGroups"}[box.system]
+    paths = {
+        "microsoft": "/v1.0/users/{id}/contactFolders",
+        "google": "/v1/contactGroups",
+        "exchange": "/EWS/Exchange.asmx/CreateFolder",
+    }
+    path = paths[box.system]
     box.world.faults.add({"system": box.system, "kind": "lost_answer", "method": "POST", "path": path, "times": 5})
 
     run = box.run()
@@ -350,7 +358,7 @@ def test_s1_06_a_folder_whose_answer_was_lost_is_found_and_never_made_twice(box:
     box.contact("Lind", "bo@acme.example")
     for _ in range(3):
         box.run()
-    kind, name = ("contactFolder", "displayName") if box.system == "microsoft" else ("contactGroup", "name")
+    kind, name = box.folder_kind
     made = [r[name] for r in box.mail.list_records(kind) if r["mailbox"] == box.mine]
     assert (made.count(FOLDER), len(box.folder())) == (1, 1)
     assert not Operation.objects.filter(state__in=("sent", "intended")).exists()
@@ -383,6 +391,18 @@ def forbid(box: Boxes, item: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(GoogleClient, "post", posted)
         return
+    nothing = Answer(200, {}, None, None, Exchange("POST", "", "", 200, "", 0), Redactor())
+    if box.system == "exchange":
+        update = Sender.update
+
+        def updated(self: Sender, some: Any) -> list[Any]:
+            rest = [row for row in some if row.write.ref.id != item]
+            answers = iter(update(self, rest) if rest else ())
+            refusal = Message(Fault("ErrorAccessDenied", "Access is denied."), None, nothing)
+            return [refusal if row.write.ref.id == item else next(answers) for row in some]
+
+        monkeypatch.setattr(Sender, "update", updated)
+        return
     write_all = GraphClient.write_all
 
     def written(self: GraphClient, parts: Any) -> list[Any]:
@@ -390,8 +410,7 @@ def forbid(box: Boxes, item: str, monkeypatch: pytest.MonkeyPatch) -> None:
         rest = [part for part, no in zip(parts, refused, strict=True) if not no]
         replies = iter(write_all(self, rest) if rest else ())
         body = {"error": {"code": "ErrorAccessDenied", "message": "Access is denied."}}
-        answer = Answer(200, {}, None, None, Exchange("POST", "", "", 200, "", 0), Redactor())
-        return [Reply(p, 403, body, None, answer) if no else next(replies) for p, no in zip(parts, refused, strict=True)]
+        return [Reply(p, 403, body, None, nothing) if no else next(replies) for p, no in zip(parts, refused, strict=True)]
 
     monkeypatch.setattr(GraphClient, "write_all", written)
 

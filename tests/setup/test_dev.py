@@ -21,7 +21,7 @@ def copy_of_project(tmp_path: Path, project_root: Path) -> Path:
     """A folder with what `dev.py` reads, so that no test touches the developer's own .env."""
     root = tmp_path / "project"
     root.mkdir()
-    for name in ("dev.py", "requirements.txt", "requirements-scale.txt", "requirements-dev.txt"):
+    for name in ("dev.py", "requirements.txt", "requirements-scale.txt", "requirements-exchange.txt", "requirements-dev.txt"):
         shutil.copy(project_root / name, root / name)
     return root
 

@@ -14,7 +14,15 @@ PURE = {"core", "defaults", "passes"}
 IMPURE_MODULES = {"django", "requests", "urllib3", "http", "socket", "ssl", "time", "random", "secrets", "uuid", "os", "subprocess"}
 SHARED_WITH_SANDBOX = {"connectors.contract", "connectors.errors"}
 # What pure code may know of the outside world; `when` is a value of the contract of calendars.
-CONTRACTS = {"connectors.contract", "connectors.mailboxes", "connectors.calendars", "connectors.when"}
+CONTRACTS = {
+    "connectors.contract",
+    "connectors.mailboxes",
+    "connectors.calendars",
+    "connectors.mails",
+    "connectors.tasks",
+    "connectors.notices",
+    "connectors.when",
+}
 
 
 def modules(folder: str) -> Iterator[tuple[str, Path]]:

@@ -73,6 +73,7 @@ _OF_WINDOWS = {
 _IANA = {windows.casefold(): names[0] for windows, names in _OF_WINDOWS.items()}
 _WINDOWS = {name: windows for windows, names in _OF_WINDOWS.items() for name in names}
 _SPELLED = {windows.casefold(): windows for windows in _OF_WINDOWS}
+WINDOWS_NAMES = tuple(_OF_WINDOWS)
 
 
 def read_zone(name: str) -> str:

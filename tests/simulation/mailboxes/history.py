@@ -4,9 +4,10 @@ the wire is, where the process dies. Who exactly is meant is a lot, drawn among 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.simulation.troubles import Act, Round, act_of, trouble_of
 
 FORMS = ("gone", "gone_with_location", "not_found", "bad_request")  # how Microsoft says that a cursor is dead
 # What users do, with its weight. The first word says where: in Salesforce, in a mailbox, with its settings.
@@ -20,41 +21,7 @@ ACTS: tuple[tuple[str, float], ...] = (
     ("set_view", 2), ("set_deletion", 1.5), ("set_out_of_view", 0.8),
     ("wire_dead_cursor", 1.2),
 )  # fmt: skip
-FAULTS = (0.0, 0.0, 0.1, 0.25, 0.4)  # shares of the calls of a run that fail
 MOODS = ("delta_replays", "delta_duplicates", "delta_shuffles")  # of Microsoft's lists of changes
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """One thing that one user does; `box` is whose mailbox, `lot` what chance decides in it."""
-
-    name: str
-    box: int
-    lot: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """How a run goes wrong: the share of its calls that fail; at which of its calls, or statements of the database, the
-    process dies; how long it may go on (seconds, None: as long as it likes)."""
-
-    faults: float = 0.0
-    acts: float = 0.0  # share of calls during which a user acts
-    dies: str = ""  # before, after (a call), statement
-    at: int = 0
-    budget: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What users do, and then the runs over some of the mailboxes."""
-
-    acts: tuple[Act, ...]
-    boxes: tuple[int, ...]
-    trouble: Trouble
-    pause: float  # seconds before the runs
-    is_full: bool = False
-    approves: bool = False  # a person who finds a plan held by a brake lets it go ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,30 +63,14 @@ def _settings(rng: random.Random) -> dict[str, str]:
 
 
 def _round(rng: random.Random, *, is_crowded: bool) -> Round:
-    acts = tuple(_act(rng, ACTS) for _ in range(rng.choice((1, 2, 3, 4, 5))))
+    acts = tuple(act_of(rng, ACTS) for _ in range(rng.choice((1, 2, 3, 4, 5))))
     if is_crowded and rng.random() < 0.4:
         acts += (Act(rng.choice(("box_empty", "box_drop_folder", "crm_empty", "box_empty")), rng.randrange(2), rng.getrandbits(32)),)
     return Round(
         acts=acts,
         boxes=rng.choice(((0,), (1,), (0, 1), (0, 1), (1, 0), (1, 0))),
-        trouble=_trouble(rng),
+        trouble=trouble_of(rng),
         pause=rng.choice((5.0, 90.0, 1800.0, 1800.0)),
         is_full=rng.random() < 0.05,
         approves=rng.random() < 0.5,
-    )
-
-
-def _act(rng: random.Random, acts: Sequence[tuple[str, float]]) -> Act:
-    name = rng.choices([name for name, _ in acts], [weight for _, weight in acts])[0]
-    return Act(name, rng.randrange(2), rng.getrandbits(32))
-
-
-def _trouble(rng: random.Random) -> Trouble:
-    dies = rng.choice(("", "", "", "before", "after", "after", "statement"))
-    return Trouble(
-        faults=rng.choice(FAULTS),
-        acts=rng.choice((0.0, 0.0, 0.03, 0.08)),
-        dies=dies,
-        at=rng.randint(1, 14) if dies != "statement" else rng.randint(5, 200),
-        budget=0.0 if rng.random() < 0.1 else None,
     )

@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from tests.boxes import Boxes
-from tests.simulation.mailboxes.history import FORMS, Act
+from tests.simulation.mailboxes.history import FORMS
 from tests.simulation.mailboxes.rows import CATEGORY, IN_BIN, INSIDE, OUTSIDE, Item, Rows
+from tests.simulation.troubles import Act
 
 TEXTS = ("FirstName", "LastName", "Title", "MobilePhone")
 BLANKED = ("FirstName", "Title", "MobilePhone")

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.mailboxes import INSIDE as BROUGHT_IN
-from connectors.sandbox.wire import Request
 from reconciliation.core.mailbox_settings import ALLOWED, REMOVE
 from reconciliation.models import Binding, Operation, Tombstone
 from tests.boxes import Boxes
 from tests.simulation.mailboxes.rows import IN_BIN, INSIDE, OUTSIDE, PEER, Item, Rows
 from tests.simulation.mailboxes.users import TEXTS, Users
+from tests.simulation.player import watched
 
 MARGIN = 59  # seconds by which an edit must be later to win, but for a second: Salesforce counts whole ones
 MOST_ENDS = 10  # of a run, before the brake holds it (engine-rules 18); there are never 200 links here
@@ -43,16 +43,7 @@ class Watch:
     is_ours: bool = False
 
     def __post_init__(self) -> None:
-        world, handle = self.boxes.world, self.boxes.world.handle
-
-        def handled(name: str, request: Request) -> Any:
-            self.is_ours = True
-            try:
-                return handle(name, request)
-            finally:
-                self.is_ours = False
-
-        world.handle = handled  # type: ignore[method-assign]
+        watched(self.boxes.world, self)
         self._watch_salesforce()
         table = self.boxes.mail.store.tables["contact"]
         put, remove = table.put, getattr(table, "remove", None)

@@ -12,11 +12,13 @@ from connectors.sandbox.transport import SandboxAdapter
 from connectors.sandbox.world import World
 from tests.sandboxed import Clock
 from tests.simulation.history import Killed
-from tests.simulation.mailboxes.history import FORMS, Trouble
+from tests.simulation.mailboxes.history import FORMS
+from tests.simulation.troubles import Trouble
 
 EITHER = ("lost_answer", "lost_answer", "drop", "truncate", "html", "status", "status", "expire_token")
 OWN = {"salesforce": ("lock_row", "concurrent_limit"), "microsoft": ("stale_delta", "part"), "google": ("stale_sync",)}
 PARTS = ("/v1.0/users/{id}/contacts/{id}", "/v1.0/users/{id}/contactFolders/{id}/contacts", "/v1.0/users/{id}/contacts")
+CHANGES = "/v1/people/me/connections"  # Google's list of changes
 STEPS = (0.0, 0.1, 0.4, 1.1)  # seconds that a call takes
 
 
@@ -34,6 +36,8 @@ class Wire:
     troubled: int = 0
     statements: int = 0  # of the present run
     is_dead: bool = False
+    parts: tuple[str, ...] = PARTS  # addresses of Microsoft's calls that fail in a batch
+    changes: str = CHANGES
     is_away: bool = False  # a call is under way: what asks the database meanwhile is not our side
 
     def begin(self, trouble: Trouble) -> None:
@@ -70,7 +74,7 @@ class Wire:
             if fault["status"] == 429:
                 fault["retry_after"] = self.rng.choice((1, 5, 40))
             if kind == "part":
-                fault["path"] = self.rng.choice(PARTS)
+                fault["path"] = self.rng.choice(self.parts)
         elif kind == "stale_delta":
             fault["form"] = self.rng.choice(FORMS)
         elif kind == "stale_sync":
@@ -78,7 +82,7 @@ class Wire:
                 "kind": "status",
                 "status": self.rng.choice((400, 410)),
                 "code": "EXPIRED_SYNC_TOKEN",
-                "path": "/v1/people/me/connections",
+                "path": self.changes,
             }
         self.world.faults.add(fault)
 

@@ -1,0 +1,167 @@
+"""What happened in a mailbox since a cursor: the lists of changes of our folder and of the folder that personal contacts lie in.
+
+Our folder comes first, the other one after it: a contact that was dragged from one to the other has a new id there, and whoever
+hears that it left must hear in the same breath where it went. A list tells ids; what is new or changed in our folder is then
+read, many a call. In a round from the start both lists go page by page; later the other one is read to its end at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from exchangelib import Contact
+
+from connectors.contract import Record
+from connectors.errors import MailboxRefused, OutcomeUnknown, RecordGone
+from connectors.exchange import codec, models
+from connectors.exchange.client import EwsClient
+from connectors.exchange.folders import CONTACTS_FOLDER, Folders
+from connectors.exchange.reading import Reader
+from connectors.exchange.settings import SYSTEM, ExchangeSettings
+from connectors.exchange.syncing import SyncPage, sync
+from connectors.mailboxes import INSIDE, ContactChanges, Sighting
+
+VERSION = 1
+MOST_PAGES = 1000  # of the other list in one call; a list that never ends would be read for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a round stands: of each list the state to go on with, and of the other one what its round began with. `is_whole`: that
+    of our folder lists everything that is there. `is_ours_done`: nothing is left of it in this round."""
+
+    folder: str
+    ours: str = ""
+    others: str = ""
+    others_began: str = ""
+    is_whole: bool = True
+    is_ours_done: bool = False
+    is_between: bool = False
+
+    def text(self) -> str:
+        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
+
+
+def read_cursor(text: str, folder: str) -> Cursor | None:
+    """Returns the cursor, None for a text that is none of ours, or another folder's."""
+    try:
+        said = json.loads(text)
+        if said.pop("v") != VERSION:
+            return None
+        cursor = Cursor(**said)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    texts = (cursor.folder, cursor.ours, cursor.others, cursor.others_began)
+    flags = (cursor.is_whole, cursor.is_ours_done, cursor.is_between)
+    is_sound = all(isinstance(text, str) for text in texts) and all(isinstance(flag, bool) for flag in flags)
+    return cursor if is_sound and cursor.folder == folder else None
+
+
+class Changes:
+    """Pages of changes of one mailbox's contacts."""
+
+    def __init__(self, client: EwsClient, reader: Reader, folders: Folders, settings: ExchangeSettings) -> None:
+        self._client = client
+        self._reader = reader
+        self._folders = folders
+        self._settings = settings
+
+    def page(self, text: str, columns: Sequence[str], *, category: str) -> ContactChanges:
+        """Returns the next page of changes. Two calls where nothing changed: Exchange lists one folder a call."""
+        folder = self._folders.ours
+        at = read_cursor(text, folder) if text else None
+        is_restart = bool(text) and at is None
+        at = at or Cursor(folder)
+        ours: SyncPage | None = None
+        if folder and not at.is_ours_done:
+            if at.is_whole:
+                self._folders.verify()
+            ours = self._list(folder, at.ours)
+            if ours is None:
+                is_restart = is_restart or not at.is_between
+                at = Cursor(folder, others=at.others_began, others_began=at.others_began)
+                self._folders.verify()
+                ours = self._list(folder, "")
+            if ours is None:
+                raise OutcomeUnknown("knows no list of changes of its own", system=SYSTEM)
+            at = replace(at, ours=ours.state, is_ours_done=ours.is_last, is_between=False)
+        elif not folder:  # of a mailbox that has none of ours yet, only the other folder tells anything
+            at = replace(at, is_ours_done=True, is_between=False)
+        others: list[SyncPage] = []
+        is_last = False
+        if at.is_ours_done if at.is_whole and folder else (at.is_ours_done or (ours is not None and ours.gone)):
+            at, others, is_last = self._others(at, is_drained=not at.is_whole)
+        return self._told(at, ours, others, columns, category, is_last=is_last and at.is_ours_done, is_restart=is_restart)
+
+    def _list(self, folder_id: str, state: str, paths: Sequence[object] = ()) -> SyncPage | None:
+        return sync(self._client, folder_id, state, paths, most=self._settings.changes_a_page)
+
+    def _others(self, at: Cursor, *, is_drained: bool) -> tuple[Cursor, list[SyncPage], bool]:
+        """Returns the cursor behind the next page of the other folder, or behind all of them; the pages; and whether it is at its
+        end. Of each contact there it asks for the categories and for our own mark, and for nothing else (I7)."""
+        paths = [models.path(Contact, "categories"), models.path(Contact, models.FOREIGN)]
+        pages: list[SyncPage] = []
+        for _ in range(MOST_PAGES):
+            try:
+                page = self._list(CONTACTS_FOLDER, at.others, paths) or self._list(CONTACTS_FOLDER, "", paths)
+            except RecordGone as gone:
+                detail = "has no folder of contacts in this mailbox"
+                raise MailboxRefused(detail, system=SYSTEM, exchange=gone.exchange) from gone
+            if page is None:
+                break
+            at = replace(at, others=page.state)
+            pages.append(page)
+            if page.is_last or not is_drained:
+                return at, pages, page.is_last
+        raise OutcomeUnknown("lists changes without end", system=SYSTEM)
+
+    def _told(
+        self,
+        at: Cursor,
+        ours: SyncPage | None,
+        others: Sequence[SyncPage],
+        columns: Sequence[str],
+        category: str,
+        *,
+        is_last: bool,
+        is_restart: bool,
+    ) -> ContactChanges:
+        elsewhere: dict[str, Sighting | None] = {}
+        for page in others:
+            for id_, item in page.items.items():
+                elsewhere[id_] = None if item is None else _sighting(id_, item, category)
+            for id_ in [id_ for id_, item in page.there.items() if not codec.is_contact(item)]:
+                del elsewhere[id_]  # a list of addresses
+        following = at
+        if is_last:
+            following = Cursor(at.folder, at.ours, at.others, at.others, is_whole=False, is_ours_done=not at.folder, is_between=True)
+        return ContactChanges(
+            inside=self._inside(ours, columns) if ours is not None else (),
+            outside=tuple(one for one in elsewhere.values() if one is not None),
+            gone=ours.gone if ours is not None else (),
+            gone_outside=tuple(id_ for id_, one in elsewhere.items() if one is None),
+            cursor=following.text(),
+            is_last=is_last,
+            is_whole=at.is_whole,
+            is_restart=is_restart,
+            server_time=self._server_time(ours, others),
+        )
+
+    @staticmethod
+    def _server_time(ours: SyncPage | None, others: Sequence[SyncPage]) -> datetime | None:
+        pages = [*([ours] if ours is not None else []), *others]
+        return pages[0].server_time if pages else None
+
+    def _inside(self, page: SyncPage, columns: Sequence[str]) -> tuple[Record, ...]:
+        """Returns the contacts of our folder that are new or changed. One that left meanwhile is told of by the next round."""
+        ids = [id_ for id_, item in page.there.items() if codec.is_contact(item)]
+        rows = self._reader.rows(ids, columns) if ids else []
+        return tuple(codec.read_contact(row, columns, place=INSIDE) for row in rows if row.folder_id == self._folders.ours)
+
+
+def _sighting(id_: str, item: object, category: str) -> Sighting:
+    held = models.extended(item).get(models.FOREIGN)
+    return Sighting(id_, codec.is_among(category, models.categories(item)), held or "")

@@ -1,0 +1,504 @@
+"""Carries one page of mails of a mailbox: why each is saved or not, who may save it, whom it is linked to, what is written.
+
+The decisions are `passes.emails`; here is only their order. What a mail says is read only of those that are to be saved, and stands
+in no row. A page ends with an outcome for every mail, also when the connection fails in the middle. Nothing is written to the
+mailbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from connectors import mails as words
+from connectors.contract import File, Record, Ref
+from connectors.errors import ConnectorError, MappingError, RecordError, StaleVersion
+from connectors.mails import READ_AT_ONCE, Attachment, WholeMail
+from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import CaseOpening
+from reconciliation.engine import (
+    cases,
+    email_links,
+    email_lookup,
+    email_previews,
+    email_recovery,
+    email_rows,
+    email_work,
+    mapping_trouble,
+    strikes,
+)
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.email_work import CHANGED, IN_DOUBT, EmailWork, Wish
+from reconciliation.engine.executor import Done
+from reconciliation.models import Case, Email, Operation
+from reconciliation.passes import emails as rules
+from reconciliation.passes.emails import BY_CATEGORY, BY_FOLDER, BY_PERSON, CATEGORY, EmailDecision, LeftOut
+
+REFUSED, EMAILS_REFUSED, UNREADABLE = "refused_crm", "emails_refused", "unreadable"
+QUIET = {rules.NOT_SHARED}  # reasons that are counted, and no more: most mails of a mailbox are nobody's business here
+ADOPTED = "there_before"
+
+
+def process_page(
+    context: RunContext, mails: Sequence[Record], wishes: Mapping[str, Wish] | None = None, planned: email_previews.Rows | None = None
+) -> dict[str, EmailDecision]:
+    """Brings each mail to its outcome and returns the decisions by id. `wishes` says why mails are looked at that no list brought.
+
+    With `planned` only what that plan says is done, the rest is refused; a preview stores the plan and writes nothing remote. Raises
+    ConnectionTrouble, LeaseLost or WritesStopped; every mail is accounted for then too, as held."""
+    if not mails:
+        return {}
+    work = EmailWork({mail.ref.id: mail for mail in mails}, wishes or {})
+    context.ledger.seen += len(work.records)
+    try:
+        _decide(context, work)
+        if planned is not None:
+            email_previews.refuse_changed(work, planned)
+        if context.is_preview:
+            email_previews.store_plan(context, work)
+        else:
+            _carry_out(context, work)
+            _look_at_refusals(work)
+            _open_cases(context, work)
+        email_work.decide_twins(work)
+    except BaseException:
+        email_work.hold_undone(work, "The run was interrupted before it was saved.")
+        email_work.decide_twins(work)
+        raise
+    finally:
+        email_work.interrupted(work, [work.records[id_] for id_ in work.open_ids])
+        if not context.is_preview:
+            _keep(context, work)
+        context.write_events(_event(context, work, d) for d in work.decisions.values() if context.count(d) and d.reason not in QUIET)
+    return work.decisions
+
+
+# --- deciding -------------------------------------------------------------------------------------------------------------
+
+
+def _decide(context: RunContext, work: EmailWork) -> None:
+    work.copies = email_rows.copies_of(context, list(work.records))
+    _say_why(context, work)
+    _name(context, work)
+    _remember(context, work)
+    _refuse_unrelated(context, work)
+    if not context.is_preview:
+        _claim(context, work)
+    _look_in_crm(context, work)
+    _read(context, work)
+    _link(context, work)
+
+
+def _say_why(context: RunContext, work: EmailWork) -> None:
+    """Leaves out what is not to be saved; notes of the rest why it is."""
+    for id_, mail in work.records.items():
+        if words.REASON in mail.fields and len(mail.fields) == 1:
+            work.decide(rules.left_out(mail, LeftOut(UNREADABLE, f"It cannot be read: {mail.fields[words.REASON]}.")))
+            continue
+        wish = work.wishes.get(id_)
+        why = rules.why_shared(_as_shared(mail, wish), context.terms, by_person=wish is not None and wish.why == BY_PERSON)
+        if isinstance(why, LeftOut):
+            work.decide(rules.left_out(mail, why))
+        else:
+            work.why[id_] = why
+
+
+def _as_shared(mail: Record, wish: Wish | None) -> Record:
+    """Returns a mail that waited with what shares it still: it was asked for by its id, which does not say that."""
+    if wish is None or words.SHARED_BY not in mail.fields or mail.fields[words.SHARED_BY]:
+        return mail
+    is_marked = wish.why == BY_CATEGORY and CATEGORY in (mail.fields.get(words.CATEGORIES) or ())
+    by = words.BY_CATEGORY if is_marked else words.BY_NOTHING
+    if wish.why == BY_FOLDER and mail.fields.get(words.FOLDER) == words.OURS:
+        by = words.BY_FOLDER
+    return replace(mail, fields={**mail.fields, words.SHARED_BY: by})
+
+
+def _name(context: RunContext, work: EmailWork) -> None:
+    """Says which e-mail of the organisation each mail is. One without a Message-ID is read for that."""
+    nameless = [id_ for id_ in work.why if rules.needs_text(work.records[id_])]
+    if nameless:
+        _read_some(context, work, nameless)
+    first: dict[str, str] = {}
+    for id_ in list(work.why):
+        whole = work.wholes.get(id_)
+        if id_ in work.decisions or (id_ in nameless and whole is None):
+            continue
+        key = rules.key_of(work.records[id_], (whole.text or whole.html) if whole is not None else "")
+        work.keys[id_] = key
+        if first.setdefault(key, id_) != id_:
+            work.twins[id_] = first[key]
+
+
+def _open(work: EmailWork) -> dict[str, str]:
+    """Returns mail -> e-mail of those that are still to be decided about, without twins."""
+    return {id_: key for id_, key in work.keys.items() if id_ not in work.decisions and id_ not in work.twins}
+
+
+def _remember(context: RunContext, work: EmailWork) -> None:
+    work.rows = email_rows.rows_of(context, list(work.keys.values()))
+    for id_, key in _open(work).items():
+        known = email_rows.as_known(context, work.rows.get(key), work.copies.get(id_))
+        decision = rules.remembered(work.records[id_], known, context.terms, key=key, why=work.why[id_]) if known is not None else None
+        if decision is not None:
+            work.decide(decision)
+
+
+def _refuse_unrelated(context: RunContext, work: EmailWork) -> None:
+    """Leaves out what nobody asked for and the CRM knows nobody of (S4.37): before anything that it says is read."""
+    unasked = [email_links.Asked(work.records[id_], work.why[id_]) for id_ in _open(work) if work.why[id_] not in rules.BY_A_PERSON]
+    if not unasked:
+        return
+    for id_, refusal in _links(context).refused(unasked).items():
+        work.decide(rules.left_out(work.records[id_], LeftOut("unrelated", refusal), key=work.keys[id_], why=work.why[id_]))
+
+
+def _claim(context: RunContext, work: EmailWork) -> None:
+    """Claims what is to be saved; what another mailbox came before with is left to it (C26)."""
+    wanted = {key: work.records[id_] for id_, key in _open(work).items()}
+    work.claimed = email_rows.claim(context, wanted)
+    lost = {key for key in wanted if key not in work.claimed}
+    rows = email_rows.rows_of(context, [*work.claimed, *lost])
+    work.rows.update(rows)
+    found = [(id_, key, work.why[id_], work.by_of(id_)) for id_, key in work.keys.items() if key in wanted]
+    email_rows.note_copies(context, rows, found)
+    for id_, key in _open(work).items():
+        if key in lost:
+            known = email_rows.as_known(context, rows.get(key), None)
+            decision = rules.remembered(work.records[id_], known, context.terms, key=key, why=work.why[id_]) if known is not None else None
+            sentence = "Another run is at the same e-mail just now."
+            work.decide(decision or rules.held(work.records[id_], "other_mailbox", sentence, key=key, why=work.why[id_]))
+    _settle_left(context, work)
+
+
+def _settle_left(context: RunContext, work: EmailWork) -> None:
+    """Looks into what an earlier run left of the e-mails that were claimed, whichever mailbox it was of."""
+    left = email_rows.open_writes(context, list(work.claimed))
+    if not left:
+        return
+    doubtful = email_recovery.settle(context, [work.claimed[key] for key in left])
+    rows = email_rows.rows_of(context, list(left))
+    work.rows.update(rows)
+    for id_, key in _open(work).items():
+        if key in doubtful:
+            sentence = "It was sent and not answered; that is looked into before anything is sent twice."
+            work.decide(rules.held(work.records[id_], IN_DOUBT, sentence, key=key, why=work.why[id_]))
+        elif key in left and rows[key].is_over:
+            known = email_rows.as_known(context, rows[key], None)
+            assert known is not None
+            decision = rules.remembered(work.records[id_], known, context.terms, key=key, why=work.why[id_])
+            assert decision is not None
+            work.decide(decision)
+
+
+def _look_in_crm(context: RunContext, work: EmailWork) -> None:
+    """Takes up what the CRM holds already: another program saved it, or a backup of ours has forgotten it. A draft that was left behind
+    is finished."""
+    open_ = _open(work)
+    found = email_lookup.in_crm(context, {key: work.records[id_] for id_, key in open_.items()}) if open_ else {}
+    for id_, key in open_.items():
+        record = found.get(key)
+        if record is None:
+            continue
+        if email_lookup.is_draft(context, record):
+            work.drafts[key] = record.ref.id
+        else:
+            _take_up(context, work, id_, record)
+
+
+def _take_up(context: RunContext, work: EmailWork, id_: str, record: Record) -> None:
+    terms, key, why = context.terms, work.keys[id_], work.why[id_]
+    if record.is_deleted:
+        state, outcome, reason = Email.State.DELETED, Outcome.EXCLUDED, "deleted_in_crm"
+        said = f"It was deleted in {terms.crm_name}; it is not made again."
+    else:
+        state, outcome, reason = Email.State.SAVED, Outcome.UNCHANGED, ADOPTED
+        said = f"{record.ref.object_type} {record.ref.id} holds it already; it is not made again."
+    decision = rules.decided(work.records[id_], outcome, reason, said, key=key, why=why, by=work.by_of(id_), crm_id=record.ref.id)
+    work.decide(decision)
+    if not context.is_preview:
+        email_rows.saved(context, [(work.claimed[key], decision, record.ref.id)], state=state)
+
+
+# --- what a mail says -------------------------------------------------------------------------------------------------------
+
+
+def _read(context: RunContext, work: EmailWork) -> None:
+    """Reads what those mails say that are to be saved; a plan reads none."""
+    if context.is_preview:
+        for id_ in _open(work):
+            work.wholes.setdefault(id_, WholeMail(work.records[id_]))
+        return
+    is_with_files = context.terms.most_bytes > 0
+    _read_some(context, work, [id_ for id_ in _open(work) if id_ not in work.wholes or is_with_files], is_with_files=is_with_files)
+
+
+def _read_some(context: RunContext, work: EmailWork, ids: Sequence[str], *, is_with_files: bool = False) -> None:
+    box = context.peer.connector
+    for start in range(0, len(ids), READ_AT_ONCE):
+        context.lease.guard(context.crm.connector.request_timeout)
+        found = box.read_whole(list(ids[start : start + READ_AT_ONCE]), with_attachments=is_with_files)
+        work.wholes.update({whole.record.ref.id: whole for whole in found.mails})
+        for record in found.unreadable:
+            id_ = record.ref.id
+            why = LeftOut(UNREADABLE, f"What it says cannot be read: {record.fields.get(words.REASON)}.")
+            work.decide(rules.left_out(work.records[id_], why, key=work.keys.get(id_, "")))
+        for id_ in found.gone:
+            why = LeftOut("gone", "It was deleted in the mailbox before it was saved.")
+            work.decide(rules.left_out(work.records[id_], why, key=work.keys.get(id_, "")))
+
+
+# --- links ------------------------------------------------------------------------------------------------------------------
+
+
+def _link(context: RunContext, work: EmailWork) -> None:
+    """Links the e-mails, and says what is written of each."""
+    open_ = _open(work)
+    if not open_:
+        return
+    rows = {id_: work.rows.get(key) for id_, key in open_.items()}
+    asked = [email_links.Asked(work.records[id_], work.why[id_], email_links.choice_of(rows[id_])) for id_ in open_]
+    linked = _links(context).links_of(asked, work.wholes)
+    for id_, key in open_.items():
+        found = linked[id_]
+        mail, links = work.records[id_], found.as_json()
+        common: dict[str, Any] = {"key": key, "why": work.why[id_], "by": work.by_of(id_), "links": links}
+        if found.waits:
+            work.decide(rules.held(mail, "waits_for_person", found.waits, **common))
+        elif found.links.refusal and work.why[id_] not in rules.BY_A_PERSON:
+            work.decide(rules.left_out(mail, LeftOut("unrelated", found.links.refusal), **common))
+        else:
+            work.decide(_saving(context, work, id_, links))
+
+
+def _saving(context: RunContext, work: EmailWork, id_: str, links: Mapping[str, Any]) -> EmailDecision:
+    key, whole, terms = work.keys[id_], work.wholes[id_], context.terms
+    files, said = rules.files_of(whole, terms)
+    if files:
+        work.files[id_] = files
+    made = rules.write_of(whole, key, links, terms, said)
+    return rules.decide(whole, key, work.why[id_], made, terms, links=links, by=work.by_of(id_), draft=work.drafts.get(key, ""))
+
+
+def _links(context: RunContext) -> email_links.EmailLinks:
+    """Returns what links the e-mails of this run: what was looked up once in a run is not asked for again."""
+    if context.email_links is None:
+        context.email_links = email_links.EmailLinks(context)
+    return context.email_links
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(context: RunContext, work: EmailWork) -> None:
+    chosen = [d for d in work.decisions.values() if d.intent is not None]
+    plain = [d for d in chosen if d.record.ref.id not in work.files]
+    _send(context, work, plain)
+    for decision in plain:
+        work.wholes.pop(decision.record.ref.id, None)
+    for decision in chosen:
+        if decision.record.ref.id in work.files:  # one after another: files are large
+            _send(context, work, [_with_files(context, work, decision)])
+
+
+def _send(context: RunContext, work: EmailWork, chosen: Sequence[EmailDecision]) -> None:
+    operations = context.executor.intend([d.intent for d in chosen if d.intent is not None])
+    ready, by_source = [], {}
+    for decision, operation in zip(chosen, operations, strict=True):
+        if operation is None:
+            sentence = "Somebody else is saving it just now."
+            work.decide(replace(decision, outcome=Outcome.HELD, reason="other_writer", sentence=sentence, intent=None, warnings=()))
+            continue
+        work.operations[decision.record.ref.id] = operation
+        by_source[operation.source_ref] = decision.record.ref.id
+        ready.append(operation)
+    context.executor.send("crm", ready, lambda done: _settle(context, work, by_source, done))
+
+
+def _with_files(context: RunContext, work: EmailWork, decision: EmailDecision) -> EmailDecision:
+    """Returns the decision with the bytes of its files. One that cannot be had stays in the mailbox, and that is said."""
+    files, said = list[File](), list[str]()
+    for attachment in work.files[decision.record.ref.id]:
+        try:
+            files.append(_opened(context, decision.record.ref, attachment))
+        except RecordError as refusal:
+            said.append(f"“{attachment.name[:60] or 'file'}” stays in the mailbox: {refusal.detail}")
+    assert decision.intent is not None
+    left_out = (*decision.left_out, *said)
+    opened = replace(decision, intent=replace(decision.intent, files=tuple(files)), left_out=left_out, warnings=left_out)
+    work.decide(opened)
+    return opened
+
+
+def _opened(context: RunContext, mail: Ref, attachment: Attachment) -> File:
+    context.lease.guard(context.crm.connector.request_timeout)
+    data = context.peer.connector.open_attachment(mail.id, attachment.id, most=context.terms.most_bytes)
+    return File(attachment.name or "file", attachment.type, data)
+
+
+def _settle(context: RunContext, work: EmailWork, by_source: Mapping[str, str], done: list[Done]) -> None:
+    """Turns what became of the writes into rows and outcomes, in the wave's transaction."""
+    made, found = [], list[tuple[Email, EmailDecision, str]]()
+    for item in done:
+        id_ = by_source[item.operation.source_ref]
+        if item.error is None and item.record is not None:
+            decision = _with_what_was_left_out(work.decisions[id_], item.record)
+            decision = replace(decision, crm_id=item.record.ref.id)
+            work.decide(decision)
+            found.append((work.claimed[decision.key], decision, item.record.ref.id))
+            made.append(id_)
+        else:
+            _not_done(context, work, id_, item)
+        work.done.add(id_)
+    if found:
+        email_rows.saved(context, found)
+    _close_solved(context, work, made)
+
+
+def _with_what_was_left_out(decision: EmailDecision, record: Record) -> EmailDecision:
+    said = record.fields.get(rules.LEFT_OUT)
+    more = said if isinstance(said, tuple) else ()
+    return replace(decision, left_out=(*decision.left_out, *more), warnings=(*decision.warnings, *more)) if more else decision
+
+
+def _not_done(context: RunContext, work: EmailWork, id_: str, item: Done) -> None:
+    error = item.error
+    if isinstance(error, MappingError):
+        work.mapping_error = error
+    elif isinstance(error, ConnectorError) and error.scope == "record":
+        work.refusals[id_] = error
+    work.decide(_why_not(context, work.decisions[id_], item))
+
+
+def _why_not(context: RunContext, plan: EmailDecision, item: Done) -> EmailDecision:
+    """Returns the outcome of an e-mail that did not go through."""
+    error, held = item.error, replace(plan, outcome=Outcome.HELD, intent=None, warnings=())
+    if item.is_in_doubt:
+        sentence = f"No answer ({error}); that is looked into before anything is sent twice."
+        return replace(held, reason=IN_DOUBT, sentence=sentence)
+    if item.is_alone:
+        count = strikes.count(context.sync_pass, item.operation, case_id(plan.record))
+        if count < strikes.MOST:
+            return replace(held, reason="alone", sentence=f"{error}, for this one alone ({count} of {strikes.MOST}); it is tried again.")
+        sentence = f"{error}, in {count} runs, while others went through."
+        return _failed(plan, "alone", sentence, "Look at it in its mailbox, then press Retry.")
+    if isinstance(error, MappingError):
+        return replace(held, reason="mapping", sentence=error.sentence)
+    if isinstance(error, StaleVersion):
+        return replace(held, reason="locked", sentence=error.sentence)
+    if isinstance(error, ConnectorError) and error.scope == "record":
+        return _failed(plan, REFUSED, error.sentence, error.remedy)
+    return replace(held, reason=email_work.INTERRUPTED, sentence=str(error))
+
+
+def _failed(plan: EmailDecision, reason: str, sentence: str, remedy: str) -> EmailDecision:
+    case = CaseOpening(Case.Kind.ERROR.value, reason, sentence, remedy)
+    return replace(plan, outcome=Outcome.FAILED, reason=reason, sentence=sentence, intent=None, warnings=(), case=case)
+
+
+def _look_at_refusals(work: EmailWork) -> None:
+    """Ten refused in a row with the same words are no e-mail's own trouble (engine-rules 3)."""
+    errors = mapping_trouble.equal_refusals((op, work.refusals.get(id_)) for id_, op in work.operations.items())
+    for id_, operation in work.operations.items():
+        if operation.pk in errors and work.decisions[id_].reason == REFUSED:
+            work.mapping_error = errors[operation.pk]
+            work.decide(replace(work.decisions[id_], outcome=Outcome.HELD, reason="mapping", case=None))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------------
+
+
+def _keep(context: RunContext, work: EmailWork) -> None:
+    """Remembers what waits and what was refused, gives back what was claimed and not sent, and forgets what nobody wants saved."""
+    in_doubt = {work.keys[i] for i, op in work.operations.items() if i in work.keys and op.state == Operation.State.SENT}
+    for id_, decision in work.decisions.items():
+        row = work.claimed.get(decision.key)
+        if row is None or id_ in work.twins:
+            continue
+        if decision.outcome is Outcome.FAILED:
+            email_rows.refuse(row, decision)
+        elif decision.outcome is Outcome.HELD:
+            email_rows.wait(context, row, decision)
+    settled = (Outcome.CREATED, Outcome.UNCHANGED, Outcome.FAILED)
+    back = [d.key for d in work.decisions.values() if d.key in work.claimed and d.outcome not in settled and d.key not in in_doubt]
+    email_rows.release(context, [*back, *(key for key in work.claimed if key not in {d.key for d in work.decisions.values()})])
+    dropped = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and d.reason not in (CHANGED, "deleted_in_crm")]
+    email_rows.forget(context, [i for i in dropped if i in work.copies or work.decisions[i].key in work.claimed])
+    over = [i for i, d in work.decisions.items() if d.outcome is Outcome.UNCHANGED or d.reason in ("deleted_in_crm", "taken_back")]
+    _bind(context, work, over)
+    held = [i for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.key and i not in work.copies]
+    _note(context, work, [i for i in held if work.decisions[i].key not in work.claimed])
+
+
+def _bind(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
+    """Remembers that these mails are e-mails that are in the CRM, or were: the mailbox needs to look at them no more."""
+    new = [id_ for id_ in ids if id_ not in work.copies or work.copies[id_].is_open]
+    _note(context, work, [id_ for id_ in new if id_ not in work.copies])
+    email_rows.close_copies(context, new)
+
+
+def _note(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
+    found = [(i, work.decisions[i].key, work.why.get(i, ""), work.by_of(i)) for i in ids if work.decisions[i].key]
+    if found:
+        email_rows.note_copies(context, email_rows.rows_of(context, [key for _, key, _, _ in found]), found)
+
+
+# --- cases ------------------------------------------------------------------------------------------------------------------
+
+
+def case_id(mail: Record) -> str:
+    """Returns what a case about a mail is filed under."""
+    return mail.ref.id[:255]
+
+
+def _open_cases(context: RunContext, work: EmailWork) -> None:
+    kind = context.terms.object_type
+    for id_, decision in work.decisions.items():
+        if decision.case is None:
+            continue
+        operation = work.operations.get(id_)
+        exchange = operation.exchange if operation is not None else {}
+        about = Record(decision.record.ref, {})  # without its fields: what a mail says has no business in a queue
+        ids = {"crm_type": kind, "crm_id": "", "peer_id": case_id(decision.record)}
+        cases.open_case(context, about, decision.case, flag=Case.Flag.NONE, ids=ids, name=decision.name, exchange=exchange)
+    over = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and i in work.copies]
+    _close(context, [case_id(work.records[i]) for i in over], "It is not to be saved any more.")
+    if work.mapping_error is not None:
+        _tell_of_all(context, work.mapping_error)
+
+
+def _tell_of_all(context: RunContext, error: ConnectorError) -> None:
+    """Opens the one case of all e-mails that wait because the CRM takes none as we make them."""
+    sentence = f"E-mails are not saved just now: {error.sentence}"
+    remedy = "Give our user the field back, or mend the rule that refuses it. The e-mails wait and follow by themselves."
+    kind = context.terms.object_type
+    record = Record(Ref(context.crm.connector.system, kind, "0"), {})
+    opening = CaseOpening(Case.Kind.ERROR.value, EMAILS_REFUSED, sentence, remedy)
+    ids = {"crm_type": kind, "crm_id": "", "peer_id": ""}
+    cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=context.sync_pass.title)
+
+
+def _close_solved(context: RunContext, work: EmailWork, made: Sequence[str]) -> None:
+    """Closes the cases of what went through; that one e-mail went through closes the case of all."""
+    tried = [i for i in made if i in work.copies]
+    if made:
+        _close(context, ["", *(case_id(work.records[i]) for i in tried)], "A later run went through.")
+
+
+def _close(context: RunContext, names: Sequence[str], note: str) -> None:
+    if names:
+        rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN, crm_id="", peer_id__in=names)
+        rows.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------------
+
+
+def _event(context: RunContext, work: EmailWork, decision: EmailDecision) -> tuple[EmailDecision, str, str, str, int | None]:
+    """Returns what an event is filed under: the mail, and what stands for it in the CRM."""
+    row, operation = work.rows.get(decision.key), work.operations.get(decision.record.ref.id)
+    crm_id = decision.crm_id or (row.crm_id if row is not None else "")
+    kind = row.crm_type if row is not None and row.crm_type else context.terms.object_type
+    ref = f"{context.crm.connector.system}:{kind}:{crm_id}" if crm_id else ""
+    return decision, str(decision.record.ref), decision.name, ref, operation.pk if isinstance(operation, Operation) else None

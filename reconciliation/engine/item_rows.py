@@ -1,0 +1,201 @@
+"""What is kept of the items of a mailbox beside their links: why each is shared, what was seen of it, what waits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from connectors import calendars as words
+from connectors.calendars import guests_of
+from connectors.contract import Record, Ref
+from connectors.tasks import DUE
+from connectors.when import days, read_when
+from reconciliation.core.ledger import Outcome
+from reconciliation.engine import pair_bases
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.pair_work import PairWork
+from reconciliation.models import LookAgain, Mailbox, MailboxItem
+from reconciliation.models.bulk import insert_rows
+from reconciliation.passes import items as rules
+from reconciliation.passes.items import ItemTerms, Known
+from reconciliation.passes.pairs import PairDecision
+
+State = MailboxItem.State
+SEEN = ("name", "occasion", "series_id", "starts_at", "ends_at", "was_marked", "was_own_meeting", "was_cancelled", "is_private", "guests")
+FACTS = (*SEEN, "guests_key")
+KEPT = (*FACTS, "state", "why", "reason", "sentence", "crm_type", "crm_id", "links", "held", "is_held", "seen_at")
+KEPT += ("mails_asked_at", "mails_asked_by", "share_asked_at", "share_asked_by")
+AT_ONCE = 500
+# After these a colleague's mailbox may carry the occasion on; what was deleted in the CRM is not made again for that.
+LEAVES_TO_OTHERS = (rules.TAKEN_OUT, rules.HANDED_OVER, rules.WITHDRAWN, rules.GONE_HERE)
+GONE_FOR_ALL = (rules.UNMARKED, rules.GONE_THERE, rules.DELETED_THERE)
+
+
+def rows_of(context: RunContext, ids: Collection[str]) -> dict[str, MailboxItem]:
+    """Returns what is known of these items, by their ids."""
+    wanted, found = sorted(set(ids)), {}
+    for start in range(0, len(wanted), AT_ONCE):
+        some = wanted[start : start + AT_ONCE]
+        rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, object_type=context.terms.kind.peer_object, item_id__in=some)
+        found.update({row.item_id: row for row in rows})
+    return found
+
+
+def facts_of(item: Record, terms: ItemTerms) -> dict[str, Any]:
+    """Returns what is kept of an item that was seen. Of one whose details are withheld nothing of them."""
+    own = rules.rules_of(terms)
+    seen = own.shown(item, terms.own)
+    when, guests = read_when(item.fields.get(words.WHEN)), guests_of(seen)
+    starts, ends = (when.starts_at, when.ends_at) if when is not None else _of_day(item.fields.get(DUE))
+    told = "\n".join(sorted(f"{g.address} {g.response}" for g in guests))
+    return {
+        "name": terms.kind.name_of(item)[:255],
+        "occasion": own.occasion_of(item)[:64],
+        "series_id": str(item.fields.get(words.SERIES) or "")[:255],
+        "starts_at": starts,
+        "ends_at": ends,
+        "was_marked": own.is_marked(item),
+        "was_own_meeting": own.is_own_meeting(item),
+        "was_cancelled": own.is_cancelled(item),
+        "is_private": bool(own.withheld(item, terms.own)) or own.is_secret(item, terms.own),
+        "guests": len(guests),
+        "guests_key": hashlib.sha256(told.encode()).hexdigest()[:40] if guests else "",
+    }
+
+
+def _of_day(due: object) -> tuple[datetime | None, datetime | None]:
+    """Returns the instants between which a task is due, for lists."""
+    if not isinstance(due, date):
+        return None, None
+    whole = days(due, due)
+    return whole.starts_at, whole.ends_at
+
+
+def looks_other(row: MailboxItem, facts: Mapping[str, Any]) -> bool:
+    """Tells whether an item that was seen is not as it was kept: what no mapped field tells of, above all."""
+    return any(getattr(row, name) != facts[name] for name in FACTS)
+
+
+def known_of(row: MailboxItem | None, others: int = 0) -> Known:
+    if row is None:
+        return Known(others=others)
+    return Known(row.why, row.was_marked, row.was_own_meeting, row.was_cancelled, row.guests > 0, others)
+
+
+def others_with(context: RunContext, occasions: Iterable[str], *states: str) -> dict[str, list[MailboxItem]]:
+    """Returns occasion -> the items of other mailboxes that stand for it and are in one of these states."""
+    wanted = sorted(set(filter(None, occasions)))
+    found: dict[str, list[MailboxItem]] = {}
+    for start in range(0, len(wanted), AT_ONCE):
+        rows = MailboxItem.objects.filter(
+            occasion__in=wanted[start : start + AT_ONCE], state__in=states, sync_pass__parent=context.sync_pass.parent_id
+        )
+        rows = rows.exclude(sync_pass=context.sync_pass).exclude(sync_pass__mailbox__state=Mailbox.State.ENDED)
+        for row in rows.select_related("sync_pass__mailbox").order_by("pk"):
+            found.setdefault(row.occasion, []).append(row)
+    return found
+
+
+def keep(context: RunContext, work: PairWork) -> None:
+    """Keeps what a page said of its items, and lets colleagues' mailboxes carry on what was left to them."""
+    now = context.wiring.now()
+    new: list[MailboxItem] = []
+    left: list[str] = []
+    lost: list[str] = []
+    for id_, decision in work.decisions.items():
+        row = _row(context, work, id_, decision, now)
+        if row is None:
+            continue
+        new.append(row)
+        if decision.reason in LEAVES_TO_OTHERS and row.state == State.ENDED:
+            left.append(row.occasion)
+        elif decision.reason in GONE_FOR_ALL and row.state == State.ENDED:
+            lost.append(row.occasion)
+    insert_rows(new, unique=["sync_pass", "object_type", "item_id"], update=list(KEPT))
+    hand_over(context, left)
+    _end_for_all(context, lost)
+
+
+def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, now: datetime) -> MailboxItem | None:
+    """Returns the row of an item as it is to be kept, None where nothing is."""
+    terms, binding = context.terms, work.bindings.get(id_)
+    item = work.records[id_] if work.side == "peer" else decision.peer
+    item_id = id_ if work.side == "peer" else decision.peer_id or (binding.peer_id if binding is not None else "")
+    item_id = item_id or (item.ref.id if item is not None else "")
+    is_linked = binding is not None and not binding.is_tombstone
+    row = work.items.get(item_id)
+    if not item_id or (row is None and not is_linked and decision.reason != rules.COLLEAGUE) or decision.reason == "echo":
+        return None
+    if row is None:
+        row = MailboxItem(sync_pass=context.sync_pass, object_type=terms.kind.peer_object, item_id=item_id, since=now, seen_at=now)
+    if row.state == State.SEEN and not is_linked and decision.reason != rules.COLLEAGUE:
+        return None
+    was = {name: getattr(row, name) for name in KEPT}
+    if not row.why:
+        row.why = work.why.get(item_id, rules.FROM_CRM if work.side == "crm" else rules.BY_CATEGORY)
+    if item is not None and item.fields and not item.is_deleted:
+        for name, value in facts_of(item, terms).items():
+            setattr(row, name, value)
+    _note_state(row, decision, binding, is_linked=is_linked)
+    _note_waiting(context, row, decision, binding)
+    if is_linked and item_id in work.links:
+        row.links = work.links[item_id]
+    if row.pk is not None and all(getattr(row, name) == was[name] for name in KEPT):
+        return None
+    row.seen_at = now
+    work.items[item_id] = row
+    return row
+
+
+def _note_state(row: MailboxItem, decision: PairDecision, binding: Any, *, is_linked: bool) -> None:
+    if is_linked:
+        row.state, row.crm_type, row.crm_id = State.LINKED, binding.crm_type, binding.crm_id
+        row.reason, row.sentence = decision.reason if decision.outcome is Outcome.HELD else "", ""
+        row.share_asked_at, row.share_asked_by = None, ""
+    elif decision.reason == rules.COLLEAGUE:
+        row.state, row.reason, row.sentence, row.crm_type, row.crm_id = State.COLLEAGUE, decision.reason, decision.sentence, "", ""
+    elif binding is not None and row.state == State.LINKED:
+        row.state, row.reason, row.sentence = State.ENDED, decision.reason[:40], decision.sentence
+        if decision.reason == rules.UNMARKED:
+            row.was_marked = False
+
+
+def _note_waiting(context: RunContext, row: MailboxItem, decision: PairDecision, binding: Any) -> None:
+    """Notes which changes of the CRM wait for a person, where both sides were looked at."""
+    if row.state != State.LINKED:
+        row.held, row.is_held, row.mails_asked_at, row.mails_asked_by = [], False, None, ""
+        return
+    if decision.crm is None or decision.peer is None or decision.type is None or decision.merge is None:
+        return
+    bound, type_ = pair_bases.bound_of(binding, context.crm.connector.system), context.terms.type_of(binding.crm_type)
+    if type_ is None:
+        return
+    waiting = rules.waiting_fields(decision.crm, decision.peer, bound, type_, context.terms)
+    row.held = list(waiting) if rules.rules_of(context.terms).is_own_meeting(decision.peer) else []
+    row.is_held = bool(row.held)
+    if not row.held and decision.outcome in (Outcome.UPDATED, Outcome.UNCHANGED):
+        row.mails_asked_at, row.mails_asked_by = None, ""
+
+
+def hand_over(context: RunContext, occasions: Sequence[str]) -> None:
+    """Has the mailboxes of colleagues look at what they may carry on: one of them will."""
+    now = context.wiring.now()
+    for rows in others_with(context, occasions, State.COLLEAGUE).values():
+        looks = [
+            LookAgain(sync_pass=r.sync_pass, side="peer", object_type=r.object_type, record_id=r.item_id, reason="carry_on", since=now)
+            for r in rows
+        ]
+        insert_rows(looks, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
+
+
+def _end_for_all(context: RunContext, occasions: Sequence[str]) -> None:
+    """What was deleted in the CRM is not made again by a colleague's mailbox that holds the same occasion."""
+    rows = [row.pk for some in others_with(context, occasions, State.COLLEAGUE).values() for row in some]
+    sentence = "It was deleted in the CRM; the category, put on anew, shares it again."
+    MailboxItem.objects.filter(pk__in=rows).update(state=State.ENDED, reason=rules.GONE_THERE, sentence=sentence)
+
+
+def refs_of(rows: Iterable[MailboxItem], system: str) -> list[Ref]:
+    return [Ref(system, row.object_type, row.item_id) for row in rows]

@@ -1,0 +1,91 @@
+"""Series of a calendar: occurrences that left it, and a series that was moved as a whole, whose occurrences are others by their
+original start and the same to everybody who attends (C23)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from connectors import calendars as words
+from connectors.calendars import EventChanges
+from connectors.contract import Record
+from connectors.when import read_when
+from reconciliation.engine.context import RunContext
+from reconciliation.models import Binding, MailboxItem
+from reconciliation.models.bulk import update_rows
+from reconciliation.passes import items as rules
+
+SAME_DAY = timedelta(hours=24)
+
+
+def gone_of(context: RunContext, page: EventChanges) -> set[str]:
+    """Returns the items known here that a page says are gone: by their id, by that of their series, or since their series was looked
+    through and does not hold them any more. What lies outside the window is not missed."""
+    gone = set(page.gone)
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass)
+    if page.gone:
+        for start in range(0, len(page.gone), 500):
+            gone.update(rows.filter(series_id__in=page.gone[start : start + 500]).values_list("item_id", flat=True))
+    window = context.terms.own.window
+    for series, ids in page.series.items():
+        held = rows.filter(series_id=series, ends_at__gt=window.start, starts_at__lt=window.end)
+        gone.update(id_ for id_ in held.values_list("item_id", flat=True) if id_ not in ids)
+    return gone
+
+
+def follow_moves(context: RunContext, page: EventChanges, gone: Collection[str]) -> set[str]:
+    """Lets links follow to the occurrences of a series that was moved as a whole: to the one of the same day, else in their order.
+    Returns the ids of the items that are known under another id now."""
+    moved: set[str] = set()
+    named = {str(r.fields[words.SERIES]) for r in page.events if r.fields.get(words.SERIES)} if gone else set()
+    for series in sorted(named | set(page.series)):
+        rows = {r.item_id: r for r in MailboxItem.objects.filter(sync_pass=context.sync_pass, series_id=series)}
+        lost = [rows[id_] for id_ in gone if id_ in rows and rows[id_].state != MailboxItem.State.ENDED and rows[id_].starts_at]
+        if not lost:
+            continue
+        new = {r.ref.id: r for r in page.events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
+        pairs = _paired(lost, new)
+        _rename(context, pairs, new)
+        moved.update(row.item_id for row, _ in pairs)
+        for row, id_ in pairs:
+            row.item_id = id_
+    return moved
+
+
+def _paired(lost: list[MailboxItem], new: Mapping[str, Record]) -> list[tuple[MailboxItem, str]]:
+    """Returns each lost occurrence with the new one that it became: the nearest of the same day, then the rest in their order where as
+    many came as went."""
+    free = {id_: start for id_, record in new.items() if (start := _start(record)) is not None}
+    pairs: list[tuple[MailboxItem, str]] = []
+    rest: list[MailboxItem] = []
+    for row in sorted(lost, key=lambda r: r.starts_at):
+        near = min(free, key=lambda id_: abs(free[id_] - row.starts_at), default=None)
+        if near is not None and abs(free[near] - row.starts_at) < SAME_DAY:
+            pairs.append((row, near))
+            del free[near]
+        else:
+            rest.append(row)
+    if rest and len(rest) == len(free):
+        pairs += list(zip(rest, sorted(free, key=lambda id_: free[id_]), strict=True))
+    return pairs
+
+
+def _start(record: Record) -> datetime | None:
+    when = read_when(record.fields.get(words.WHEN))
+    return when.starts_at if when is not None else None
+
+
+def _rename(context: RunContext, pairs: list[tuple[MailboxItem, str]], new: Mapping[str, Record]) -> None:
+    """Gives links and rows the ids that their items have now, and the occasion that each is now."""
+    if not pairs:
+        return
+    to = {row.item_id: id_ for row, id_ in pairs}
+    links = list(Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=to))
+    for link in links:
+        link.peer_id = to[link.peer_id]
+    update_rows(links, ["peer_id"])
+    occasion_of = rules.rules_of(context.terms).occasion_of
+    rows = MailboxItem.objects.in_bulk([row.pk for row, _ in pairs])
+    for row, id_ in pairs:
+        rows[row.pk].item_id, rows[row.pk].occasion = id_, occasion_of(new[id_])[:64]
+    update_rows(list(rows.values()), ["item_id", "occasion"])

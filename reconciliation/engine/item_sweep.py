@@ -1,0 +1,275 @@
+"""How a pass goes over the events of one mailbox: first what happened in the calendar, by its own list of changes, then what happened
+in the CRM, by the feed that all mailboxes share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db import transaction
+
+from connectors.calendars import EventChanges
+from connectors.contract import All, Op, Record, Ref, Test
+from reconciliation.engine import (
+    brakes,
+    crm_feed,
+    gate,
+    item_series,
+    pair_cases,
+    pair_previews,
+    pair_reads,
+    pair_sweep,
+    previews,
+)
+from reconciliation.engine.context import Order, RunContext
+from reconciliation.engine.mailbox_sweep import CATEGORY_MADE, FRESH_FOR, NEWS_ROWS, PIECE_ROWS, make_place, not_done_yet
+from reconciliation.engine.pairs import process_page
+from reconciliation.models import Binding, MailboxItem, Operation, Run
+
+Ended = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Round:
+    """One round over the mailbox's list of changes."""
+
+    seen: set[str] = field(default_factory=set)  # ids of a round that lists everything
+    gone: set[str] = field(default_factory=set)
+    is_whole: bool = False
+
+
+def open_mailbox(context: RunContext) -> None:
+    """Says which category shares an item. Raises RunHeld where nobody knows whose the mailbox is."""
+    look_whose_it_is(context)
+    box, terms = context.peer.connector, context.terms
+    box.use_category(terms.category)
+    ask = getattr(box, "ask_to_mail", None)
+    if terms.own.told and ask is not None:
+        ask(sorted(terms.own.told))
+    if terms.has_categories:
+        see_to_category(context)
+
+
+def look_whose_it_is(context: RunContext) -> None:
+    """Raises RunHeld where nobody knows whose the mailbox is."""
+    mailbox = context.sync_pass.mailbox
+    if mailbox is None:
+        raise gate.RunHeld("This pass goes over mailboxes; name one.")
+    if not mailbox.crm_user_id:
+        name = context.terms.crm_name
+        raise gate.RunHeld(f"Nobody in {name} is known to be {mailbox.address}; choose its user on the mailbox's page.")
+
+
+def see_to_category(context: RunContext) -> None:
+    """Makes the category once, through the journal; one that is there is left as it is."""
+    category = context.terms.category
+    if context.is_preview or context.sync_pass.settings.get("category"):
+        return
+    why = f"The category “{category}” shares an item; one that is there is left as it is."
+    make_place(context, CATEGORY_MADE, category, why, context.peer.connector.make_category)
+    context.save_pass(settings={**context.sync_pass.settings, "category": category})
+
+
+def sweep(context: RunContext, order: Order) -> Ended:
+    """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
+    ends = None if order.budget is None else context.wiring.monotonic() + order.budget
+    pair_cases.take_up_answered(context)
+    fresh = read_feed(context, order)
+    if order.is_full:
+        context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
+    if not _mailbox_side(context, ends) or not crm_side(context, fresh, ends):
+        return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+    context.save_pass(sweep_blanked={}, approved_blanking=[], backlog=0)
+    return Run.State.FINISHED, " ".join(context.notes)
+
+
+def crm_object(context: RunContext) -> str:
+    return context.terms.types[0].crm_object
+
+
+def read_feed(context: RunContext, order: Order) -> dict[str, Record]:
+    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
+    if order.asked_at is not None:  # a thousand that were asked for at once need one read
+        good_for = max(good_for, context.wiring.now() - order.asked_at)
+    columns = pair_reads.columns(context.terms, crm_object(context))
+    return crm_feed.refresh(context, crm_object(context), columns, good_for=good_for, has_views=False)
+
+
+# --- the mailbox ------------------------------------------------------------------------------------------------------
+
+
+def _mailbox_side(context: RunContext, ends: float | None) -> bool:
+    """Carries what happened in the mailbox. Returns whether its list came to its end."""
+    round_, cursor = Round(), context.sync_pass.cursor
+    while True:
+        context.lease.guard(context.peer.connector.request_timeout)
+        page = context.peer.connector.event_changes(cursor, context.terms.own.window)
+        if page.is_restart:
+            round_ = Round()
+        round_.is_whole = round_.is_whole or page.is_whole
+        _process(context, page, round_)
+        cursor = page.cursor
+        if page.is_last or not round_.is_whole:  # the cursor goes by what this page said
+            process_gone(context, gone_of(context, round_))
+            round_.gone.clear()
+            with transaction.atomic():  # what a whole round saw is forgotten with the process: it begins anew
+                context.lease.renew()
+                context.save_pass(cursor=cursor)
+        context.show_progress()
+        if page.is_last:
+            return True
+        if ends is not None and context.wiring.monotonic() >= ends and not round_.is_whole:
+            return False
+
+
+def _process(context: RunContext, page: EventChanges, round_: Round) -> None:
+    items = {record.ref.id: record for record in page.events}
+    if round_.is_whole:
+        round_.seen.update(items)
+    round_.gone.update(item_series.gone_of(context, page))
+    round_.gone.difference_update(items)
+    if not context.is_preview:
+        moved = item_series.follow_moves(context, page, round_.gone)
+        round_.gone.difference_update(moved)
+    process_items(context, list(items.values()))
+
+
+def process_items(context: RunContext, items: Sequence[Record]) -> None:
+    for start in range(0, len(items), PIECE_ROWS):
+        process_page(context, "peer", not_done_yet(context, "peer", items[start : start + PIECE_ROWS]))
+
+
+def gone_of(context: RunContext, round_: Round) -> list[str]:
+    """Returns the linked items that are not in the calendar any more. What ended before the window, or begins behind it, is not missed
+    by a round that lists what lies in it."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    if not round_.is_whole:
+        gone: list[str] = []
+        ids = sorted(round_.gone)
+        for start in range(0, len(ids), PIECE_ROWS):
+            gone += rows.filter(peer_id__in=ids[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
+        return gone
+    window = context.terms.own.window
+    inside = MailboxItem.objects.filter(sync_pass=context.sync_pass, ends_at__gt=window.start, starts_at__lt=window.end)
+    known = set(rows.filter(bound_at__lt=context.run.started_at).values_list("peer_id", flat=True))
+    return [id_ for id_ in inside.values_list("item_id", flat=True) if id_ in known and id_ not in round_.seen]
+
+
+def process_gone(context: RunContext, ids: Sequence[str]) -> None:
+    """Decides for linked items that left the list, once each was asked for: one that was moved out of the window is there still."""
+    again: list[str] = []
+    for start in range(0, len(ids), PIECE_ROWS):
+        some = ids[start : start + PIECE_ROWS]
+        there = pair_reads.read(context, "peer", context.terms.kind.peer_object, some)
+        system = context.peer.connector.system
+        gone = [Record(Ref(system, context.terms.kind.peer_object, id_), {}, is_deleted=True) for id_ in some if id_ not in there]
+        done = process_page(context, "peer", not_done_yet(context, "peer", [*there.values(), *gone]))
+        again += [d.crm.ref.id for d in done.values() if d.reason == "made_again" and d.crm is not None]
+    if again and not context.is_preview:
+        _process_records(context, pair_reads.read(context, "crm", crm_object(context), again).values())
+
+
+# --- the CRM ----------------------------------------------------------------------------------------------------------
+
+
+def crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None) -> bool:
+    """Carries what happened in the CRM. Returns whether it came to its end."""
+    object_type = crm_object(context)
+    news = crm_feed.news_for(context.sync_pass, object_type, most=NEWS_ROWS)
+    if not news.is_whole:
+        return _compare_all(context, ends)
+    fresh = _as_they_are_still(context, fresh)
+    while news.ids:
+        relevant = _relevant(context, news.ids)
+        known = {id_: fresh[id_] for id_ in relevant if id_ in fresh and news.is_as_read(fresh[id_])}
+        read = pair_reads.read(context, "crm", object_type, [id_ for id_ in relevant if id_ not in known])
+        _process_records(context, [known.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant])
+        context.save_pass(feed_at=news.upto)
+        context.show_progress()
+        if ends is not None and context.wiring.monotonic() >= ends:
+            return False
+        news = crm_feed.news_for(context.sync_pass, object_type, most=NEWS_ROWS)
+    return True
+
+
+def _as_they_are_still(context: RunContext, fresh: Mapping[str, Record]) -> dict[str, Record]:
+    """Returns those records that this run neither wrote nor compared since it read them."""
+    if not fresh:
+        return {}
+    rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=crm_object(context))
+    later = set(rows.values_list("target_id", flat=True))
+    links = Binding.objects.filter(sync_pass=context.sync_pass, synced_at__gte=context.run.started_at)
+    later.update(links.values_list("crm_id", flat=True))
+    return {id_: record for id_, record in fresh.items() if id_ not in later}
+
+
+def _deleted(context: RunContext, id_: str) -> Record:
+    return Record(Ref(context.crm.connector.system, crm_object(context), id_), {}, is_deleted=True)
+
+
+def _relevant(context: RunContext, ids: Sequence[str]) -> list[str]:
+    """Returns those that concern this mailbox: linked in it, or its user's."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_id__in=ids, is_tombstone=False)
+    wanted = set(rows.values_list("crm_id", flat=True))
+    wanted |= crm_feed.owned_by(context.sync_pass, crm_object(context), context.terms.user_id, [i for i in ids if i not in wanted])
+    return [id_ for id_ in ids if id_ in wanted]
+
+
+def _process_records(context: RunContext, records: Iterable[Record]) -> None:
+    all_ = list(records)
+    for start in range(0, len(all_), PIECE_ROWS):
+        process_page(context, "crm", not_done_yet(context, "crm", all_[start : start + PIECE_ROWS]))
+
+
+def _compare_all(context: RunContext, ends: float | None) -> bool:
+    """Looks at what the mailbox's user made in the CRM since sync was switched on, and at everything that is linked."""
+    object_type, upto, began = crm_object(context), crm_feed.newest(context.sync_pass, crm_object(context)), context.wiring.now()
+    columns, seen = pair_reads.columns(context.terms, object_type), set[str]()
+    mine = All((Test("OwnerId", Op.EQ, context.terms.user_id), Test("CreatedDate", Op.GE, context.terms.own.since)))
+    for page in context.crm.connector.scan(object_type, where=mine, columns=columns):
+        context.lease.guard(context.crm.connector.request_timeout)
+        seen.update(r.ref.id for r in page.records)
+        _process_records(context, page.records)
+        context.show_progress()
+        if ends is not None and context.wiring.monotonic() >= ends:
+            return False
+    bound = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, bound_at__lt=began)
+    rest = [id_ for id_ in bound.values_list("crm_id", flat=True) if id_ not in seen]
+    for start in range(0, len(rest), PIECE_ROWS):
+        some = rest[start : start + PIECE_ROWS]
+        read = pair_reads.read(context, "crm", object_type, some)
+        _process_records(context, [read.get(id_) or _deleted(context, id_) for id_ in some])
+    context.save_pass(feed_at=upto)
+    return True
+
+
+# --- the rest of a pass -----------------------------------------------------------------------------------------------
+
+
+def retry_owed(context: RunContext) -> None:
+    pair_sweep.retry_owed(context)
+
+
+def apply(context: RunContext, preview_id: int) -> Ended:
+    """Carries out the plan of a preview or of a brake."""
+    preview = Run.objects.filter(pk=preview_id).first()
+    if preview is None:
+        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
+        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    for side, object_type, planned in pair_previews.planned_pages(context, preview):
+        found = pair_reads.read(context, side, object_type, planned)
+        gone = [_gone_as_planned(context, side, object_type, planned, id_) for id_ in planned if id_ not in found]
+        outcomes = process_page(context, side, [*found.values(), *gone], planned)
+        pair_previews.settle(context, planned, outcomes)
+        context.show_progress()
+    refused = context.ledger.excluded["changed_meanwhile"]
+    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
+    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+
+
+def _gone_as_planned(context: RunContext, side: str, object_type: str, planned: pair_previews.Rows, id_: str) -> Record:
+    """Returns a record that is gone as its plan knew it: no later version of it can be."""
+    version = str(planned[id_][0].context["version"]) if side == "crm" else ""
+    return Record(Ref(pair_reads.side_of(context, side).connector.system, object_type, id_), {}, version=version, is_deleted=True)

@@ -1,0 +1,265 @@
+"""What people do with e-mails of a mailbox (S4.1, S4.28, D13, D31): save one or a conversation at once, follow a conversation, see what
+sharing everything would take, take one back. All of it goes the pass's own road, so that nothing is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from connectors import mails as words
+from connectors.contract import Record
+from connectors.mails import people_of
+from reconciliation.core.counting import counted
+from reconciliation.core.ledger import Outcome
+from reconciliation.defaults.emails import EMAILS_PASS
+from reconciliation.engine import email_sweep
+from reconciliation.engine.context import RunContext
+from reconciliation.engine.email_work import Wish
+from reconciliation.engine.emails import process_page
+from reconciliation.engine.mailbox_queue import is_switched_on, wake
+from reconciliation.engine.staff import at_work
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import Email, EmailCopy, Mailbox, MailThread, Operation, SyncPass
+from reconciliation.passes.emails import BY_PERSON, EmailDecision, when_of
+from reconciliation.services.audit import audit
+from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.mailbox_states import refuse_stranger
+from reconciliation.services.mailboxes import MailboxRefused, pass_over
+from reconciliation.services.undo import undo
+
+MOST_OF_A_THREAD = 100
+MOST_FOLLOWED = 500  # conversations of one mailbox
+PREVIEW_DAYS, MOST_PREVIEW_DAYS = 7, 30
+MOST_PREVIEWED = 1000
+SAVED = (Outcome.CREATED, Outcome.UNCHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one mail that a person asked for."""
+
+    name: str
+    is_saved: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A mail as a list shows it that a person looks one up in: no more than who, what about, and when."""
+
+    id: str
+    subject: str
+    sender: str
+    at: datetime | None
+    thread: str
+    is_saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WouldShare:
+    """One mail that sharing everything would have taken, or left out, in the days looked at."""
+
+    subject: str
+    sender: str
+    at: datetime | None
+    is_taken: bool
+    sentence: str
+
+
+# --- whether anything happens at all (S4.2) -----------------------------------------------------------------------------
+
+
+def why_nothing(mailbox: Mailbox, parent: SyncPass | None) -> str:
+    """Returns why sharing and following do nothing now, in a sentence; "" where they do."""
+    if parent is None:
+        return "E-mails are not set up: Salesforce and a mail system are connected first."
+    if not mailbox.is_running:
+        reason = f" ({mailbox.state_reason})" if mailbox.state_reason else ""
+        return f"The sync of this mailbox is {mailbox.get_state_display().lower()}{reason}: nothing is shared until it goes on."
+    if not mailbox.crm_user_id:
+        return "Nobody in Salesforce is known to be this mailbox's user: nothing is shared until one is chosen."
+    if not is_switched_on(parent, mailbox):
+        return "E-mails are switched off for this mailbox: nothing is shared until they are switched on in its settings."
+    if not parent.is_on:
+        return f"The pass “{parent}” is switched off: nothing is shared until an admin switches it on under Schedule."
+    if parent.is_paused or parent.hold_reason:
+        return f"The pass “{parent}” stands still: nothing is shared until it goes on."
+    child = SyncPass.objects.filter(parent=parent, mailbox=mailbox).first()
+    return (
+        "" if child is None or child.is_on else "Its first preview has not been looked at: nothing is shared until the mailbox is started."
+    )
+
+
+def emails_pass_row() -> SyncPass | None:
+    return SyncPass.objects.select_related("crm", "peer", "mapping").filter(name=EMAILS_PASS).first()
+
+
+def _pass_of(mailbox: Mailbox, by: AbstractBaseUser | None) -> SyncPass:
+    """Returns the mailbox's row of the pass. Raises MailboxRefused where nothing would happen, or it is somebody else's."""
+    refuse_stranger(mailbox, by)
+    parent = emails_pass_row()
+    if parent is None or (why := why_nothing(mailbox, parent)):
+        raise MailboxRefused(why if parent is not None else why_nothing(mailbox, None))
+    related = ("crm", "peer", "mapping", "parent", "mailbox__group")
+    return SyncPass.objects.select_related(*related).get(pk=pass_over(parent, mailbox).pk)
+
+
+# --- save now (S4.28, D13) ----------------------------------------------------------------------------------------------
+
+
+def save_now(mailbox: Mailbox, mail_ids: Sequence[str], by: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[Told]:
+    """Saves these mails of the mailbox at once, whatever its settings say, and returns what became of each; the pass binds them
+    afterwards. Raises MailboxRefused, Busy, WritesStopped and ConnectorError."""
+    sync_pass, wish = _pass_of(mailbox, by), Wish(BY_PERSON, by.get_username())
+    what = f"Save {counted(len(mail_ids), 'e-mail')} now."
+    with at_work(sync_pass, by=by.get_username(), what=what, wiring=wiring) as context:
+        mails, gone = email_sweep.read(context, list(dict.fromkeys(mail_ids)))
+        told = _save(context, mails, wish)
+        told += [Told("", False, "It is not in the mailbox any more.") for _ in gone]
+        run = context.run.pk
+    audit(by, "save e-mails now", mailbox.address, run=run, saved=sum(t.is_saved for t in told), asked=len(mail_ids))
+    return told
+
+
+def save_thread(mailbox: Mailbox, thread: str, by: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[Told]:
+    """Saves the mails of a conversation at once, as `save_now`."""
+    sync_pass, wish = _pass_of(mailbox, by), Wish(BY_PERSON, by.get_username())
+    with at_work(sync_pass, by=by.get_username(), what="Save a conversation now.", wiring=wiring) as context:
+        mails = context.peer.connector.thread_of(thread, most=MOST_OF_A_THREAD)
+        told = _save(context, mails, wish)
+        run = context.run.pk
+    audit(by, "save a conversation now", mailbox.address, run=run, saved=sum(t.is_saved for t in told), asked=len(told))
+    return told
+
+
+def _save(context: RunContext, mails: Sequence[Record], wish: Wish) -> list[Told]:
+    decisions = process_page(context, mails, {mail.ref.id: wish for mail in mails})
+    return [Told(d.name, d.outcome in SAVED, d.sentence) for d in decisions.values()]
+
+
+# --- conversations that are followed (S4.1) -------------------------------------------------------------------------------
+
+
+def thread_follow(mailbox: Mailbox, mail_id: str, by: AbstractBaseUser, *, wiring: Wiring | None = None) -> MailThread:
+    """Has the new mails of a mail's conversation saved from now on; those that came before stay where they are. Raises as
+    `save_now`."""
+    sync_pass = _pass_of(mailbox, by)
+    if MailThread.objects.filter(mailbox=mailbox).count() >= MOST_FOLLOWED:
+        raise MailboxRefused(f"At most {MOST_FOLLOWED} conversations can be followed; let one go first.")
+    with at_work(sync_pass, by=by.get_username(), what="Follow a conversation.", only_reads=True, wiring=wiring) as context:
+        mails, _ = email_sweep.read(context, [mail_id])
+        now = context.wiring.now()
+    thread = str(mails[0].fields.get(words.THREAD) or "") if mails else ""
+    if not thread:
+        raise MailboxRefused("This mail is not there any more, or belongs to no conversation.")
+    subject = " ".join(str(mails[0].fields.get(words.SUBJECT) or "").split())[:255]
+    values = {"subject": subject, "chosen_by": by.get_username(), "chosen_at": now}
+    row, is_new = MailThread.objects.get_or_create(mailbox=mailbox, thread=thread[:255], defaults=values)
+    if is_new:
+        audit(by, "follow a conversation", mailbox.address)
+        wake([mailbox.pk])
+    return row
+
+
+def thread_let_go(mailbox: Mailbox, pk: int, by: AbstractBaseUser) -> bool:
+    """Follows a conversation no more; what was saved stays. Returns whether it was followed."""
+    refuse_stranger(mailbox, by)
+    gone, _ = MailThread.objects.filter(mailbox=mailbox, pk=pk).delete()
+    if gone:
+        audit(by, "let a conversation go", mailbox.address)
+    return bool(gone)
+
+
+# --- looking before sharing (C21) ------------------------------------------------------------------------------------------
+
+
+def mails_find(
+    mailbox: Mailbox, by: AbstractBaseUser, *, message_id: str = "", thread: str = "", wiring: Wiring | None = None
+) -> list[Shown]:
+    """Returns mails of the mailbox by their Message-ID or conversation, for a person to choose from. Raises as `save_now`."""
+    sync_pass = _pass_of(mailbox, by)
+    with at_work(sync_pass, by=by.get_username(), what="Look for mails.", only_reads=True, wiring=wiring) as context:
+        box = context.peer.connector
+        mails = box.thread_of(thread, most=MOST_OF_A_THREAD) if thread else box.find([message_id.strip()]) if message_id.strip() else []
+    copies = EmailCopy.objects.filter(sync_pass=sync_pass, mail_id__in=[m.ref.id for m in mails], email__state=Email.State.SAVED)
+    saved = set(copies.values_list("mail_id", flat=True))
+    return [_shown(mail, saved) for mail in mails]
+
+
+def _shown(mail: Record, saved: set[str]) -> Shown:
+    subject, thread = (str(mail.fields.get(name) or "") for name in (words.SUBJECT, words.THREAD))
+    return Shown(mail.ref.id, subject[:255], _sender(mail), when_of(mail), thread, mail.ref.id in saved)
+
+
+def _sender(mail: Record) -> str:
+    return next((p.address for p in people_of(mail, words.FROM)), "")
+
+
+def share_all_preview(
+    mailbox: Mailbox, by: AbstractBaseUser, *, days: int = PREVIEW_DAYS, wiring: Wiring | None = None
+) -> list[WouldShare]:
+    """Returns what sharing everything would have taken of the last days, and what it would have left out and why. Nothing is written,
+    and nothing is remembered. Raises as `save_now`."""
+    sync_pass = _pass_of(mailbox, by)
+    days = min(max(days, 1), MOST_PREVIEW_DAYS)
+    what = f"Look what sharing everything would have taken in {counted(days, 'day')}."
+    with at_work(sync_pass, by=by.get_username(), what=what, only_reads=True, wiring=wiring) as context:
+        since = context.wiring.now() - timedelta(days=days)
+        context.is_preview = True
+        context.terms = replace(context.terms, begins_at=since, shares_all_from=since)
+        decisions = _taken(context, since)
+        Operation.objects.filter(run=context.run, state=Operation.State.PLANNED).update(
+            state=Operation.State.VOID, error="Only looked at.", settled_at=context.wiring.now()
+        )
+    return [_would(decision) for decision in decisions]
+
+
+def _taken(context: RunContext, since: datetime) -> list[EmailDecision]:
+    box, cursor = context.peer.connector, ""
+    box.use_reach(everything=True)
+    found: dict[str, EmailDecision] = {}
+    while len(found) < MOST_PREVIEWED:
+        page = box.mail_changes(cursor, since)
+        found |= process_page(context, page.mails[:MOST_PREVIEWED])
+        cursor = page.cursor
+        if page.is_last:
+            break
+    return list(found.values())
+
+
+def _would(decision: EmailDecision) -> WouldShare:
+    mail = decision.record
+    is_taken = decision.outcome in (Outcome.CREATED, Outcome.UNCHANGED)
+    return WouldShare(decision.name, _sender(mail), when_of(mail), is_taken, decision.sentence)
+
+
+# --- taking back -------------------------------------------------------------------------------------------------------------
+
+
+def email_take_back(email: Email, by: AbstractBaseUser, *, reason: str = "", wiring: Wiring | None = None) -> None:
+    """Deletes a saved e-mail in the CRM, for everybody; it is not saved again, and stays in the mailbox. Raises DecisionRefused, Busy,
+    WritesStopped and ConnectorError."""
+    if email.state != Email.State.SAVED or email.holder is None:
+        raise DecisionRefused("It is not in the CRM (any more), or nobody knows from which mailbox it was saved. Nothing was done.")
+    if (user_box := Mailbox.objects.filter(user=by.pk).first()) is not None and email.holder.mailbox_id != user_box.pk:
+        raise DecisionRefused("It was saved from another mailbox. Nothing was done.")
+    made = Operation.objects.filter(
+        connection=email.connection, object_type=email.crm_type, target_id=email.crm_id, kind=Operation.Kind.CREATE
+    )
+    operation = made.filter(state=Operation.State.CONFIRMED).order_by("-pk").first()
+    if operation is None:
+        raise DecisionRefused("It was not saved by us, or too long ago: delete it in the CRM itself. Nothing was done.")
+    related = ("crm", "peer", "mapping", "parent", "mailbox__group")
+    sync_pass = SyncPass.objects.select_related(*related).get(pk=email.holder_id)
+    (line,) = undo(sync_pass, [operation], by, reason=reason, wiring=wiring)
+    if not line.is_possible:
+        raise DecisionRefused(line.sentence)
+
+
+def emails_began(mailbox: Mailbox) -> datetime | None:
+    """Returns since when e-mails of a mailbox are saved by themselves, None where they never were."""
+    row = SyncPass.objects.filter(mailbox=mailbox, parent__name=EMAILS_PASS).first()
+    return row.switched_on_at if row is not None else None

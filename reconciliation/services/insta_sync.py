@@ -1,0 +1,234 @@
+"""Insta-sync as admins see and set it: its switches for everybody (S4.47), which way is in use, and whether our address is reached."""
+
+from __future__ import annotations
+
+import secrets as generator
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+
+from connectors.checks import Try, run_checks
+from connectors.contract import Check
+from connectors.errors import ConnectorError, NeedsAttention, Rejected
+from connectors.http import HttpClient
+from connectors.notices import CHANGES, NOT_REACHED, KeepsWatches
+from reconciliation.core.counting import counted
+from reconciliation.core.insta_sync import LEAST_SPACING, MOST_SPACING, quantile
+from reconciliation.core.values import isolated
+from reconciliation.engine import insta, stop
+from reconciliation.engine.wiring import Wiring
+from reconciliation.models import CalendarWatch, Connection, InstaSync, Mailbox, MeetingNotice, SyncPass
+from reconciliation.services import watches
+from reconciliation.services.audit import audit
+
+DAY = timedelta(days=1)
+MOST_DELAYS = 20_000  # notices whose delays are looked at
+TRIAL_MINUTES = 45  # the shortest life of a subscription; a trial is ended at once
+SWITCHES = {"on_created": "created", "on_updated": "updated", "on_deleted": "deleted"}
+
+
+class InstaSyncRefused(ValueError):
+    """Nothing was saved; the sentence says why."""
+
+
+# --- what is set --------------------------------------------------------------------------------------------------------
+def insta_sync_set(by: AbstractBaseUser | None, *, changes: Sequence[str], spacing_seconds: int | None, look_seconds: int | None) -> bool:
+    """Saves which changes force a run, and the two distances. Returns whether that changed anything. Raises InstaSyncRefused."""
+    for title, seconds in (("Between two runs", spacing_seconds), ("Between two looks", look_seconds)):
+        if seconds is None or not LEAST_SPACING <= seconds <= MOST_SPACING:
+            raise InstaSyncRefused(f"{title}: {LEAST_SPACING} to {MOST_SPACING} seconds.")
+    if set(changes) - set(CHANGES):
+        raise InstaSyncRefused("Only created, updated and deleted meetings can force a run.")
+    wanted = {name: change in changes for name, change in SWITCHES.items()}
+    values = {**wanted, "spacing_seconds": spacing_seconds, "look_seconds": look_seconds}
+    insta.terms()
+    with transaction.atomic():
+        row = InstaSync.objects.select_for_update().get(pk=1)
+        changed = {name: [getattr(row, name), value] for name, value in values.items() if getattr(row, name) != value}
+        if changed:
+            InstaSync.objects.filter(pk=1).update(**values)
+            audit(by, "change insta-sync", "Insta-sync", **changed)
+    return bool(changed)
+
+
+# --- whether our address is reached -------------------------------------------------------------------------------------
+def reach_test(by: AbstractBaseUser | None, now: datetime, wiring: Wiring | None = None) -> list[Check]:
+    """Tries our address from here, and lets Microsoft try it by a subscription that is ended at once. Returns the lines of the test,
+    and keeps them. Raises WritesStopped."""
+    stop.refuse_while_stopped()
+    wiring = wiring or Wiring()
+    mailbox = _one_mailbox()
+    refusal = watches.address_refusal(mailbox.connection if mailbox is not None else None)
+    if refusal:
+        remedy = "Set it in the environment and start the site again; until then calendars are looked at."
+        lines = [Check("Address", False, refusal, remedy)]
+    else:
+        lines = [Check("Address", True, f"Notices come to {watches.address()}."), _from_here(), _from_microsoft(mailbox, now, wiring)]
+    rows = [asdict(line) for line in lines]
+    insta.terms()
+    InstaSync.objects.filter(pk=1).update(checks=rows, tested_at=now)
+    audit(by, "test insta-sync", "Insta-sync", address=watches.address(), is_ok=all(line.is_ok for line in lines))
+    return lines
+
+
+def _one_mailbox() -> Mailbox | None:
+    rows = Mailbox.objects.filter(connection__system=Connection.System.MICROSOFT, state__in=Mailbox.RUNNING)
+    return rows.select_related("connection").order_by("pk").first()
+
+
+def _from_here() -> Check:
+    """Returns whether we reach the address ourselves. Some networks lead nobody inside to their own outer address."""
+    word = str(generator.randbelow(10**12) + 10**12)
+
+    def ask() -> None:
+        client = HttpClient("this site", settings.PUBLIC_URL, timeout=10, allow_loopback=settings.ALLOW_LOOPBACK, allow_private=True)
+        try:
+            path = watches.address().removeprefix(settings.PUBLIC_URL)
+            answer = client.request("POST", path, template=path, is_read=False, params=[("validationToken", word)])
+        finally:
+            client.close()
+        if answer.status != 200 or str(answer.data) != word:
+            raise Rejected(f"answered {answer.status} and not as this site does", system="this site")
+
+    line = run_checks([Try("From here", "This site answers at its public address.", ask)])[0]
+    if line.is_ok:
+        return line
+    return Check(line.name, True, f"{line.sentence} It may be reached from outside all the same.", line.remedy, is_warning=True)
+
+
+def _from_microsoft(mailbox: Mailbox | None, now: datetime, wiring: Wiring) -> Check:
+    name = "From Microsoft"
+    if mailbox is None:
+        said = "No mailbox of Microsoft 365 is synced, so Microsoft could not be asked to try."
+        return Check(name, True, said, "Add a mailbox, then test again.", is_warning=True)
+    try:
+        connector = wiring.open_connector(mailbox.connection)
+        try:
+            _trial(connector.watches(mailbox.address), now)  # type: ignore[attr-defined]
+        finally:
+            connector.close()
+    except ConnectorError as error:
+        if error.code == NOT_REACHED:
+            watches.note_reached(False, error.sentence, now)
+            remedy = "Let POST requests from the internet to /hooks/microsoft/ through to this site, with a certificate that is known."
+            return Check(name, False, f"{error.sentence}.", remedy)
+        is_passing = not isinstance(error, NeedsAttention)
+        return Check(name, False, f"It could not be tried: {error.sentence}.", error.remedy, passes=is_passing)
+    watches.note_reached(True, "", now)
+    return Check(name, True, "Microsoft reaches this site, and tells of changed meetings.")
+
+
+def _trial(keeper: KeepsWatches, now: datetime) -> None:
+    """Makes and ends a subscription to a set of changes that no watch of ours has: two of the same there may not be."""
+    own = insta.terms().changes
+    changes = next(one for one in (("deleted",), ("created",)) if one != own)
+    try:
+        made = keeper.make(
+            address=watches.address(),
+            life_address=watches.life_address(),
+            secret=f"0.{generator.token_urlsafe(16)}",
+            changes=changes,
+            ends_at=now + timedelta(minutes=TRIAL_MINUTES),
+        )
+        keeper.drop(made.id)
+    finally:
+        keeper.close()
+
+
+# --- how it stands ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was told in the last day: notices, those that were carried over by how many runs, and how long that took."""
+
+    told: int = 0
+    carried: int = 0
+    runs: int = 0
+    waiting: int = 0
+    left: int = 0  # of no meeting
+    off: int = 0
+    median_seconds: float | None = None
+    p95_seconds: float | None = None
+
+    @property
+    def merged(self) -> int:
+        """How many notices needed no run of their own."""
+        return max(self.carried - self.runs, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which way is in use, for the dashboard and the page."""
+
+    way: str  # "notices", "looks", "both" or "off"
+    sentence: str
+    own: InstaSync
+    watched: int = 0
+    looked_at: int = 0
+    failed: int = 0
+
+
+def figures(now: datetime) -> Figures:
+    """Returns the figures of the last day, in two queries."""
+    recent = MeetingNotice.objects.filter(received_at__gte=now - DAY)
+    state, done = MeetingNotice.State, Q(state=MeetingNotice.State.DONE, run__isnull=False)
+    counts = recent.aggregate(
+        told=Count("pk"),
+        carried=Count("pk", filter=done),
+        runs=Count("run", filter=done, distinct=True),
+        waiting=Count("pk", filter=Q(state=state.WAITING)),
+        left=Count("pk", filter=Q(state=state.LEFT)),
+        off=Count("pk", filter=Q(state=state.OFF)),
+    )
+    times = recent.filter(done).order_by("-pk").values_list("received_at", "done_at")[:MOST_DELAYS]
+    delays = [max((done_at - at).total_seconds(), 0.0) for at, done_at in times if done_at is not None]
+    return Figures(**counts, median_seconds=quantile(delays, 0.5), p95_seconds=quantile(delays, 0.95))
+
+
+def standing(now: datetime) -> Standing:
+    """Returns which way is in use, in two queries."""
+    own = InstaSync.objects.filter(pk=1).first() or InstaSync()
+    counts = _counted(now)
+    common = {"own": own, **counts}
+    if not own.changes:
+        return Standing("off", "All three switches are off: meetings are carried over at the usual turn of each mailbox.", **common)
+    if not counts["watched"] + counts["looked_at"]:
+        return Standing("off", "No mailbox of Microsoft 365 has its calendar synced.", **common)
+    every = f"looked at every {min(max(own.look_seconds, LEAST_SPACING), MOST_SPACING)} seconds"
+    if not counts["looked_at"]:
+        return Standing(
+            "notices", f"Microsoft tells of changed meetings of {counted(counts['watched'], 'mailbox', 'mailboxes')}.", **common
+        )
+    if counts["watched"]:
+        of_each = f"{counted(counts['watched'], 'mailbox', 'mailboxes')} by notices, {counts['looked_at']:,} are {every}"
+        return Standing("both", f"{of_each}.", **common)
+    return Standing("looks", f"{_why_looks(own)} Calendars of Microsoft 365 are {every}.", **common)
+
+
+def _counted(now: datetime) -> dict[str, int]:
+    """Returns how many started mailboxes of Microsoft are watched, how many looked at, and for how many watching failed."""
+    rows = SyncPass.objects.filter(parent__name=insta.KIND, parent__is_on=True, is_on=True, mailbox__state__in=Mailbox.RUNNING)
+    rows = rows.filter(mailbox__connection__system=Connection.System.MICROSOFT)
+    watched = Q(mailbox__watch__state=CalendarWatch.State.ON, mailbox__watch__ends_at__gt=now)
+    failed = Q(mailbox__watch__state=CalendarWatch.State.FAILED) | Q(mailbox__watch__tries__gt=0)
+    counts = rows.aggregate(all=Count("pk"), watched=Count("pk", filter=watched), failed=Count("pk", filter=failed))
+    return {"watched": counts["watched"], "looked_at": counts["all"] - counts["watched"], "failed": counts["failed"]}
+
+
+def _why_looks(own: InstaSync) -> str:
+    if refusal := watches.address_refusal():
+        return refusal
+    if watches.reached(own) == InstaSync.Reached.NO:
+        return f"Microsoft does not reach this site: {isolated(own.reached_says.rstrip('.'))}."
+    return "Microsoft does not watch the calendars yet."
+
+
+def watches_listed() -> QuerySet[CalendarWatch]:
+    """Returns the watches with the last thing that was told of each, those in trouble first."""
+    newest = MeetingNotice.objects.filter(mailbox=OuterRef("mailbox")).order_by("-received_at").values("received_at")[:1]
+    rows = CalendarWatch.objects.select_related("mailbox").defer("secrets", "mailbox__secrets")
+    return rows.annotate(told_at=Subquery(newest)).order_by("-tries", "-state", "mailbox__address")

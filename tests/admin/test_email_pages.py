@@ -1,0 +1,109 @@
+"""Records > E-mails: which there are, one e-mail's page, and taking one back."""
+
+from __future__ import annotations
+
+import html
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from reconciliation.models import Email, EmailCopy
+from tests.posted import posted
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def box(monkeypatch):
+    box = posted()
+    monkeypatch.setattr("reconciliation.engine.connections.open_connector", lambda row, **o: box.wiring.open_connector(row, **o))
+    account = box.account()
+    box.contact("Byrne", "ada@acme.example", AccountId=account)
+    box.run()
+    return box
+
+
+@pytest.fixture
+def as_role(client):
+    def log_in(role):
+        user = User.objects.create(username=role, is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        client.force_login(user)
+        return client
+
+    return log_in
+
+
+def text(answer):
+    assert answer.status_code == 200
+    return html.unescape(answer.content.decode())
+
+
+def test_nothing_yet_says_what_to_do(box, as_role):
+    page = text(as_role("viewer").get("/emails/"))
+    assert "E-mails of mailboxes: 0" in page and "it appears here" in page
+
+
+def test_what_was_saved_is_listed_filtered_and_exported(box, as_role):
+    box.receive("A <b>question</b>", id="1"), box.receive("=SUM(1)", id="2", address=box.theirs)
+    box.run(), box.run(box.theirs)
+    client = as_role("viewer")
+
+    page = client.get("/emails/").content.decode()
+    assert "E-mails of mailboxes: 2" in page and "<b>question</b>" not in page and "question" in page
+    assert "A <b>question" in text(client.get(f"/emails/?mailbox={box.mine[:3]}&state=saved&why=category"))
+    assert "question" not in text(client.get(f"/emails/?mailbox={box.theirs}"))
+    assert "No e-mails with this filter" in text(client.get("/emails/?state=refused"))
+    assert "No e-mails with this filter" in text(client.get("/emails/?until=2020-01-01"))
+    rows = b"".join(client.get("/emails/export.csv").streaming_content).decode()
+    assert "'=SUM(1)" in rows and box.mine in rows and "<1@acme.example>" in rows
+
+
+def test_one_emails_page_shows_both_sides_the_links_and_why(box, as_role):
+    mail = box.receive("A question", id="1", body="four hundred"), box.receive("A question", id="1", address=box.theirs)
+    box.run(), box.run(box.theirs)
+    box.unmark(mail[0])
+    box.run()
+    row = Email.objects.get()
+    client = as_role("viewer")
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        page = text(client.get(f"/emails/{row.pk}/"))
+
+    assert len(queries) <= 12
+    assert box.mine in page and box.theirs in page and row.crm_id in page and row.links["who"] in page and row.links["what"] in page
+    assert "is the contact" in page and "It has the category" in page and "four hundred" not in page
+    assert "Take back" not in page and client.get("/emails/999999/").status_code == 404
+
+
+def test_an_operator_takes_one_back_and_a_viewer_does_not(box, as_role):
+    box.receive(id="1")
+    box.run()
+    row = Email.objects.get()
+    assert as_role("viewer").post(f"/emails/{row.pk}/take-back/").status_code == 403
+
+    client = as_role("operator")
+    assert "Delete it there" in text(client.get(f"/emails/{row.pk}/"))
+    page = text(client.post(f"/emails/{row.pk}/take-back/", {"back": "/emails/", "reason": "a mistake"}, follow=True))
+
+    assert "was deleted in Salesforce" in page and box.emails() == [] and Email.objects.get().state == "taken_back"
+    again = text(client.post(f"/emails/{row.pk}/take-back/", {"back": "/emails/"}, follow=True))
+    assert "Nothing was done" in again
+
+
+def test_many_rows_cost_no_more(box, as_role):
+    child, now = box.passes[box.mine], box.clock()
+    common = {"connection": child.crm, "state": "saved", "holder": child, "since": now, "sent_at": now, "why": "auto"}
+    rows = Email.objects.bulk_create(Email(key=str(n), subject=f"Mail {n}", **common) for n in range(1200))
+    EmailCopy.objects.bulk_create(EmailCopy(email=row, sync_pass=child, mail_id=row.key, why="auto", seen_at=now) for row in rows)
+    client = as_role("viewer")
+
+    with CaptureQueriesContext(connection) as queries:
+        page = text(client.get(f"/emails/?mailbox={box.mine[:2]}"))
+
+    assert "E-mails of mailboxes: 1,200" in page and len(queries) <= 12
+    assert len(b"".join(client.get("/emails/export.csv").streaming_content).decode().splitlines()) == 1201

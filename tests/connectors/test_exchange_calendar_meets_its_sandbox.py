@@ -1,0 +1,135 @@
+"""The calendar of a mailbox on an Exchange server against the played one."""
+
+import json
+
+import pytest
+
+from connectors import calendars as words
+from connectors.calendars import EVENT
+from connectors.contract import Write
+from connectors.errors import MailboxRefused, Rejected
+from connectors.mailboxes import CATEGORIES, FOREIGN_ID
+from connectors.sandbox.transport import SandboxAdapter
+from connectors.sandbox.world import World
+from reconciliation.engine.connections import open_connector
+from tests.boxes import connect_exchange
+from tests.connectors.calendar_conformance import BERLIN, OUTSIDER, WINDOW, CalendarConformance, round_of, update
+from tests.sandboxed import Clock
+
+pytestmark = pytest.mark.django_db
+EMMA, ERIK = "emma@example.test", "erik@example.test"
+
+
+class OnPremises:
+    """The played server, as people use it."""
+
+    mine, theirs = EMMA, ERIK
+
+    def __init__(self):
+        self.clock = Clock()
+        self.world = World(scenario="empty", now=self.clock)
+        self.opened = open_connector(
+            connect_exchange(self.world),
+            adapter=SandboxAdapter(self.world),
+            db_now=self.clock,
+            now=self.clock,
+            clock=lambda: self.clock().timestamp(),
+            sleep=lambda s: None,
+        )
+        self.system = self.world.exchange
+
+    def calendar(self, address):
+        return self.opened.calendar(address)
+
+    def make(self, *, start, end, zone="Europe/Berlin", weekly=0, is_all_day=False, guests=(), is_private=False, **values):
+        given = {"mailbox": EMMA, "subject": "Call", "start": start, "end": end, "timeZone": zone, "attendees": list(guests)}
+        given |= {"isAllDay": True} if is_all_day else {}
+        given |= {"sensitivity": "private"} if is_private else {}
+        given |= {"recurrence": _weekly(start[:10], weekly)} if weekly else {}
+        return str(self.system.create_record("event", {**given, **values})["id"])
+
+    def edit(self, key, *, guests=None, **values):
+        self.system.update_record("event", self._number(key), {**values, **({"attendees": guests} if guests is not None else {})})
+
+    def move_occurrence(self, key, day, *, start, end):
+        self.system.update_record("event", self._number(key), {"occurrence": day, "start": start, "end": end})
+
+    def drop(self, key):
+        self.system.delete_record("event", self._number(key))
+
+    def kill_cursors(self):
+        self.system.expire_sync()
+
+    def mails(self):
+        return [(mail["kind"], mail["to"]) for mail in self.system.mails]
+
+    def _number(self, key):
+        return self.system.find_id("event", key)
+
+
+def _weekly(first, times):
+    pattern = {"type": "weekly", "interval": 1, "daysOfWeek": ["tuesday"]}
+    return json.dumps({"pattern": pattern, "range": {"type": "numbered", "startDate": first, "numberOfOccurrences": times}})
+
+
+@pytest.fixture
+def played():
+    made = OnPremises()
+    yield made
+    made.opened.close()
+
+
+class TestExchangeCalendar(CalendarConformance):
+    """The list that every calendar goes through, and what only Exchange does."""
+
+    def test_categories_that_people_choose_are_told(self, box, played):
+        played.make(start=BERLIN[0], end=BERLIN[1], categories=["Salesforce", "Blue"])
+        (event,) = round_of(box)[0].values()
+        assert event.fields[CATEGORIES] == ("Salesforce", "Blue")
+
+    def test_c24_nothing_is_written_that_would_part_a_meeting_from_its_guests(self, box, played):
+        """Exchange can be told to mail nobody; then the guests keep what they had."""
+        played.make(start=BERLIN[0], end=BERLIN[1], guests=[OUTSIDER])
+        (event,) = round_of(box)[0].values()
+        before = played.mails()
+
+        for fields in ({"subject": "New"}, {words.WHEN: "2026-12-01/2026-12-02"}):
+            (refused,) = box.write(EVENT, [update(event, fields)])
+            assert isinstance(refused.error, Rejected) and refused.error.code == "would_mail"
+        (refused,) = box.write(EVENT, [Write(EVENT, {}, "k", ref=event.ref, version=event.version, is_delete=True)])
+
+        assert isinstance(refused.error, Rejected) and refused.error.code == "would_mail" and played.mails() == before
+
+    def test_a_quiet_round_costs_one_call(self, box, played):
+        played.make(start=BERLIN[0], end=BERLIN[1], weekly=3)
+        cursor = round_of(box)[3]
+        played.world.forget_calls()
+        assert round_of(box, cursor)[:3] == ({}, set(), {})
+        assert sum(played.world.counts["exchange"].values()) == 1
+
+    def test_a_calendar_with_a_long_past_is_listed_page_by_page_and_shown_once(self, box, played):
+        for n in range(7):
+            played.make(start=f"2025-12-0{n + 1}T10:00", end=f"2025-12-0{n + 1}T11:00")
+        played.make(start=BERLIN[0], end=BERLIN[1])
+        played.system.set_switches({"sync_page": 3})
+        pages, cursor = [], ""
+        while not pages or not pages[-1].is_last:
+            pages.append(box.event_changes(cursor, WINDOW))
+            cursor = pages[-1].cursor
+        assert [len(p.events) for p in pages] == [0, 0, 1] and all(p.is_whole for p in pages)
+
+    def test_a_single_occurrence_bears_our_mark_by_itself(self, box, played):
+        played.make(start=BERLIN[0], end=BERLIN[1], weekly=3)
+        events = sorted(round_of(box)[0].values(), key=lambda r: r.fields[words.ORIGINAL_START])
+        (marked,) = box.write(EVENT, [update(events[1], {FOREIGN_ID: "00U2", CATEGORIES: ("Salesforce",)})])
+        assert marked.error is None
+        held = {r.ref.id: r.fields[FOREIGN_ID] for r in box.read(EVENT, [r.ref.id for r in events], [])}
+        assert held == {events[0].ref.id: None, events[1].ref.id: "00U2", events[2].ref.id: None}
+
+    def test_a_calendar_that_we_may_not_use_is_refused_with_a_remedy(self, box, played):
+        user = next(row for row in played.system.list_records("user") if row["mail"] == EMMA)
+        played.system.update_record("user", played.system.find_id("user", str(user["id"])), {"state": "denied"})
+        with pytest.raises(MailboxRefused):
+            round_of(box)
+        (line,) = box.check_mailbox()
+        assert not line.is_ok and "ApplicationImpersonation" in line.remedy

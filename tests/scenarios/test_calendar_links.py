@@ -1,0 +1,89 @@
+"""Whom the events of calendars are linked to (S4.23, S4.29, S4.31 to S4.33, D12)."""
+
+import pytest
+
+from tests.calendars import calendars
+
+pytestmark = pytest.mark.django_db
+BO, CY, DI = "bo@acme.example", "cy@acme.example", "di@other.example"
+
+
+@pytest.fixture(params=["microsoft", "google"])
+def box(request):
+    return calendars(request.param)
+
+
+def contact(box, email, **values):
+    return box.contact(email.partition("@")[0].capitalize(), email, **values)
+
+
+def share_activities(box):
+    box.world.salesforce.set_switches({"shared_activities": True})
+    crm = box.parent.crm
+    crm.schema_cache = {**(crm.schema_cache or {}), "Event": {"EventWhoIds": {"type": "list"}}}
+    crm.save(update_fields=["schema_cache"])
+
+
+def test_s4_29_an_event_is_linked_to_who_attends_and_to_their_account(box):
+    account = box.world.salesforce.create_record("Account", {"Name": "Acme"})["Id"]
+    bo = contact(box, BO, AccountId=account)
+    box.enter("Demo", attendees=[BO, DI])
+
+    box.run()
+
+    made = box.only()
+    assert (made["WhoId"], made["WhatId"]) == (bo, account), box.events()
+    assert box.item().links["unresolved"] == [DI] and any("Bo" in step for step in box.item().links["steps"])
+    box.rest()
+
+
+def test_d12_who_is_added_in_the_mailbox_is_linked_and_who_left_is_not(box):
+    share_activities(box)
+    bo, cy, di = (contact(box, address) for address in (BO, CY, DI))
+    event = box.enter("Demo", attendees=[BO, CY])
+    box.run()
+    assert sorted(box.only()["EventWhoIds"]) == sorted([bo, cy]), box.events()
+
+    box.alter(event, attendees=[BO, DI])
+    box.run()
+
+    assert sorted(box.only()["EventWhoIds"]) == sorted([bo, di]), box.events()
+    box.rest()
+
+
+def test_d12_who_was_taken_out_in_salesforce_stays_invited_and_is_not_put_back(box):
+    share_activities(box)
+    bo, cy, di = (contact(box, address) for address in (BO, CY, DI))
+    event = box.enter("Demo", attendees=[BO, CY])
+    box.run()
+
+    box.edit_event(box.only()["Id"], EventWhoIds=[bo])
+    box.run()
+    assert sorted(box.event_of(event)["attendees"]) == [BO, CY]
+    box.alter(event, attendees=[BO, CY, DI])
+    box.run()
+
+    assert sorted(box.only()["EventWhoIds"]) == sorted([bo, di]), box.events()
+    box.rest()
+
+
+def test_c22_nobody_is_linked_to_a_private_event_of_which_only_the_time_goes_up(box):
+    box.set(private_events="busy")
+    contact(box, BO)
+    box.enter("Interview", attendees=[BO], sensitivity="private")
+
+    box.run()
+
+    assert box.only()["WhoId"] is None and box.item().links.get("unresolved", []) == []
+
+
+def test_s4_31_unknown_guests_become_leads_where_that_is_on(box):
+    box.set(resolve_mode="leads")
+    box.enter("Demo", attendees=[BO])
+
+    box.run()
+
+    leads = box.world.salesforce.list_records("Lead")
+    assert [lead["Email"] for lead in leads] == [BO], box.events()
+    assert box.only()["WhoId"] == leads[0]["Id"]
+    box.rest()
