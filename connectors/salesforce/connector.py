@@ -51,7 +51,7 @@ from connectors.salesforce.codec import (
 from connectors.salesforce.emails import EMAIL, MESSAGE_ID, STATUS, EmailWriter
 from connectors.salesforce.faults import LOCATOR_GONE
 from connectors.salesforce.log import ReplicationLog
-from connectors.salesforce.our_fields import real_columns, with_our_attributes, with_ours
+from connectors.salesforce.our_fields import OurFields
 from connectors.salesforce.rights import Rights, key_lines
 from connectors.salesforce.schema import kinds_of, read_schema
 from connectors.salesforce.settings import SalesforceSettings
@@ -89,7 +89,8 @@ class SalesforceConnector:
         self._settings = settings or SalesforceSettings()
         self._client = SalesforceClient(http, tokens, self._settings, may_reach)
         self._rights = Rights(self._client, self._settings, granted_scope, reconnects=tokens.reconnects)
-        self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required)
+        self._ours = OurFields(self._settings.calendar_object)
+        self._writer = Writer(http, self._client, self._settings, self._read_back, self._read_row, self._required, self._ours)
         self._emails = EmailWriter(self._client, self._settings, self._emails_with)
         self._log = ReplicationLog(self._client)
         self._views = ListViews(self._client)
@@ -225,7 +226,7 @@ class SalesforceConnector:
 
     def _columns(self, object_type: str, columns: Sequence[str]) -> list[str]:
         """Returns what is asked for, and learns how to read it where that is not known yet."""
-        names = list(dict.fromkeys([*always(object_type), *real_columns(object_type, columns)]))
+        names = list(dict.fromkeys([*always(object_type), *self._ours.real_columns(object_type, columns)]))
         unknown = unknown_among(names, self._kinds(object_type))
         if set(unknown) - {self.marker_field} and object_type not in self._described:  # the marker is text
             self.schema(object_type)
@@ -240,7 +241,7 @@ class SalesforceConnector:
         records = [read_record(row, object_type, names, kinds) for row in rows.rows]
         if any(record is None for record in records):
             raise unreadable(SYSTEM, rows.answer, is_read=True)
-        return [with_ours(record) for record in records if record is not None]
+        return [self._ours.with_ours(record) for record in records if record is not None]
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -276,7 +277,7 @@ class SalesforceConnector:
 
     def _read_row(self, row: Any, object_type: str) -> Record | None:
         record = read_record(row, object_type, (), self._kinds(object_type))
-        return with_ours(record) if record is not None else None
+        return self._ours.with_ours(record) if record is not None else None
 
     def _required(self, object_type: str) -> frozenset[str]:
         """Returns the fields that were known to be required when the connector was opened: what became so since is news."""
@@ -390,7 +391,9 @@ class SalesforceConnector:
 
     def schema(self, object_type: str) -> Schema:
         path = f"{self._client.root}/sobjects/{query.name(object_type)}/describe"
-        schema = with_our_attributes(read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe")))
+        schema = self._ours.with_our_attributes(
+            read_schema(object_type, self._client.get_object(path, template="/sobjects/{object}/describe"))
+        )
         self._kinds_of[object_type] = kinds_of(schema)
         self._described.add(object_type)
         return schema

@@ -34,6 +34,8 @@ class SalesforceSettings:
     lock_tries: int = 4
     lock_wait: float = 0.5  # before the first of them, then twice as long each time
     concurrency: int = 4  # several rows of one account in calls at once lock each other out
+    # An object of the organisation's own for what takes place, with its fields for start, end and, if it has one, all day (S4.18).
+    calendar_object: tuple[str, ...] = ()
     # The numbers of these states are unconfirmed (reference section 13.9).
     email_draft_status: str = "5"
     email_sent_status: str = "3"

@@ -29,7 +29,7 @@ from connectors.salesforce import query
 from connectors.salesforce.client import Part, SalesforceClient, query_part
 from connectors.salesforce.codec import SYSTEM, always, full_id, read_ref, write_body
 from connectors.salesforce.faults import DUPLICATES, LOCKED, Fault, read_faults, record_error
-from connectors.salesforce.our_fields import real_fields
+from connectors.salesforce.our_fields import OurFields
 from connectors.salesforce.settings import SalesforceSettings
 from connectors.text import read_instant
 
@@ -92,6 +92,7 @@ class Writer:
         read_back: ReadBack,
         read_row: ReadRow,
         required: Callable[[str], frozenset[str]],
+        ours: OurFields,
     ) -> None:
         self._http = http
         self._client = client
@@ -99,6 +100,7 @@ class Writer:
         self._read_back = read_back
         self._read_row = read_row
         self._required = required
+        self._ours = ours
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """Returns a result for each write, in order. Raises when one trouble met them all."""
@@ -124,7 +126,7 @@ class Writer:
                     raise Rejected(f"{write.ref.id[:40]!r} is no id", system=SYSTEM)
                 if write.version and read_instant(write.version) is None:
                     raise StaleVersion(f"{write.version[:40]!r} is no version of it", system=SYSTEM)
-                rows.append(Row(at, write, write_body({} if write.is_delete else real_fields(object_type, write.fields))))
+                rows.append(Row(at, write, write_body({} if write.is_delete else self._ours.real_fields(object_type, write.fields))))
             except ConnectorError as error:
                 settled[at] = WriteResult(write.key, error=error)
         return rows

@@ -30,7 +30,7 @@ def linker_of(context: RunContext) -> Linker:
 
 def links_of(context: RunContext, items: Sequence[Record], why: Mapping[str, str], rows: Mapping[str, MailboxItem]) -> dict[str, Linked]:
     """Returns the links of these items by their ids. Unknown people are made where the organisation wants that."""
-    if not items:
+    if not items or not has_links(context):
         return {}
     return linker_of(context).links_of([_asked(context, item, why.get(item.ref.id, ""), rows.get(item.ref.id)) for item in items])
 
@@ -76,6 +76,8 @@ def kept(linked: Linked, row: MailboxItem | None) -> dict[str, Any]:
 def given(context: RunContext, linked: Linked) -> dict[str, Value]:
     """Returns the fields of a new record that say whom it is linked to."""
     links, fields = linked.links, dict[str, Value]()
+    if not has_links(context):
+        return fields
     if links.who:
         fields[WHO] = links.who
     if links.what:
@@ -83,6 +85,11 @@ def given(context: RunContext, linked: Linked) -> dict[str, Value]:
     if links.others and has_people(context):
         fields[PEOPLE] = tuple(dict.fromkeys((links.who, *(relation.id for relation in links.others))))
     return fields
+
+
+def has_links(context: RunContext) -> bool:
+    """Tells whether the CRM's object is linked to somebody at all: one that stands for events instead (S4.18) is not."""
+    return WHO in context.terms.kind.columns.get(context.terms.types[0].crm_object, ())
 
 
 def has_people(context: RunContext) -> bool:

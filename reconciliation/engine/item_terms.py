@@ -71,18 +71,22 @@ def _kind(base: PairTerms, crm: Side, peer: Side) -> Kind:
     marker = marker_of(crm_object) if marker_of is not None else ""
     has_people = PEOPLE in ((crm.connection.schema_cache or {}).get(crm_object) or {})
     more = (*((marker,) if marker else ()), *((PEOPLE,) if has_people else ()))
-    columns = {**base.kind.columns, crm_object: (*base.kind.columns.get(crm_object, ()), *more)}
+    columns = {**base.kind.columns, crm_object: (*base.kind.columns.get(crm_object, events.OF_OTHER_OBJECTS), *more)}
     born_with = base.kind.born_with if getattr(peer.connector, "has_categories", True) else {}
     return replace(base.kind, columns=columns, born_with=born_with)
 
 
 def window_of(sync_pass: SyncPass, now: datetime) -> Window:
     """Returns the days that are looked at. It moves once a day: each move compares the calendar as a whole."""
-    said = sync_pass.whole.settings.get(WINDOW) or {}
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today, (back, ahead) = now.replace(hour=0, minute=0, second=0, microsecond=0), days_of(sync_pass.whole)
+    return Window(today - timedelta(days=back), today + timedelta(days=ahead))
+
+
+def days_of(whole: SyncPass) -> tuple[int, int]:
+    """Returns how many days are looked at, before today and ahead."""
+    said = whole.settings.get(WINDOW) or {}
     back, ahead = (said.get(name) for name in ("back", "ahead"))
-    days = (back if isinstance(back, int) else DAYS_BACK, ahead if isinstance(ahead, int) else DAYS_AHEAD)
-    return Window(today - timedelta(days=days[0]), today + timedelta(days=days[1]))
+    return (back if isinstance(back, int) else DAYS_BACK, ahead if isinstance(ahead, int) else DAYS_AHEAD)
 
 
 def since_of(sync_pass: SyncPass, now: datetime) -> datetime:

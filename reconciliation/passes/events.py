@@ -179,9 +179,12 @@ def pointer(ref: Ref) -> dict[str, Value]:
 
 def called(record: Record) -> str:
     """Returns what an event of either side is called in lists."""
-    return name_of(record) if record.ref.object_type == EVENT else str(record.fields.get("Subject") or "(no subject)")
+    if record.ref.object_type == EVENT:
+        return name_of(record)
+    return str(record.fields.get("Subject") or record.fields.get("Name") or "(no subject)")
 
 
+OF_OTHER_OBJECTS = ("Name", "When", "OwnerId", "CreatedDate")  # columns of an object that stands for events instead (S4.18)
 RULES = ItemRules(
     why_shared=why_shared,
     why_not_down=why_not_down,

@@ -99,6 +99,11 @@ Recurrence2PatternStartDate:datetime::R:Recurrence_Pattern_Start IsRecurrence2Ex
 IsRecurrence2Exclusion:boolean::RD:Historical_Event,_Not_Following_Recurrence
 EventWhoIds:*Contact|Lead::T WhoCount:int::R:Relation_Count WhatCount:int::R:Related_To_Count
 """
+# An object of a customer's own for what takes place.
+MEETING = """
+Name:string:80:N Start__c:datetime::! End__c:datetime All_Day__c:boolean::D Place__c:string:255 Notes__c:textarea:32000:T
+OwnerId:User::D Sync_Key__c:string:255:XUL
+"""
 EVENT_RELATION = """
 EventId:Event::!C RelationId:Account|Contact|Lead|Opportunity|User::!C IsParent:boolean::CD IsWhat:boolean::CD
 IsInvitee:boolean::D Status:picklist::DP Response:string:255 RespondedDate:datetime AccountId:Account::R
@@ -212,6 +217,7 @@ OBJECTS = {
     "Event": ("00U", "Event", "Events", EVENT, "cud"),
     "EventRelation": ("0RE", "Event Relation", "Event Relations", EVENT_RELATION, "cud"),
     "Lead": ("00Q", "Lead", "Leads", LEAD, "cudm"),
+    "Meeting__c": ("a01", "Meeting", "Meetings", MEETING, "cud"),
     "Opportunity": ("006", "Opportunity", "Opportunities", OPPORTUNITY, "cud"),
     "OpportunityContactRole": ("00K", "Opportunity Contact Role", "Opportunity Contact Roles", CONTACT_ROLE, "cud"),
     "Task": ("00T", "Task", "Tasks", TASK, "cud"),
@@ -254,6 +260,7 @@ FEATURES = {
     "enhanced_email": ("EmailMessage", "EmailMessageRelation"),
     "email_id_lists": tuple(f"EmailMessage.{name}" for name in ("ToIds", "CcIds", "BccIds", "ContentDocumentIds")),
     "email_sync_key": ("EmailMessage.Sync_Key__c",),
+    "meeting_object": ("Meeting__c",),
     "shared_activities": (
         "TaskRelation", *(f"EventRelation.{name}" for name in ("IsParent", "IsWhat", "IsInvitee", "AccountId")),
         *(f"Event.{name}" for name in ("EventWhoIds", "WhoCount", "WhatCount")),

@@ -50,6 +50,7 @@ class Switches:
     email_sync_key: bool = True  # Sync_Key__c of EmailMessage
     shared_activities: bool = False  # up to 50 contacts, or one lead, of an activity
     person_accounts: bool = False
+    meeting_object: bool = False  # Meeting__c, an object of its own for what takes place
     # who may do what, besides the owner of a record
     sharing: str = "public_read_write"  # or public_read or private: what everybody may do with the records of others
     accountless_contacts_private: bool = False  # a contact without account is seen by its owner only
