@@ -13,7 +13,7 @@ from reconciliation.engine import item_links, item_rows, pair_bases, pair_decidi
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.linker import Linked
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, MailboxItem, Tombstone
+from reconciliation.models import Binding, MailboxItem, Operation, Tombstone
 from reconciliation.passes import items as rules
 from reconciliation.passes.items import ItemMeeting, LeftOut
 from reconciliation.passes.pairs import MARKER, Look, PairDecision, excluded, marker_of
@@ -206,12 +206,21 @@ def _why(context: RunContext, work: PairWork, item: Record) -> str | LeftOut:
 
 def _with_pointers(context: RunContext, work: PairWork, items: Sequence[Record]) -> list[Record]:
     """Returns the items with the id of the CRM that they name, where the list of changes did not bring it."""
-    lacking = [r.ref.id for r in items if FOREIGN_ID not in r.fields]
+    lacking = [r.ref.id for r in items if FOREIGN_ID not in r.fields] if _may_name_records(context) else []
     read = pair_reads.read(context, "peer", context.terms.kind.peer_object, lacking)
     for id_ in set(lacking) - read.keys():
         work.decide(excluded(work.records[id_], "vanished", "It was deleted while it was looked at."))
     work.records.update(read)
     return [read.get(r.ref.id, r) for r in items if r.ref.id not in lacking or r.ref.id in read]
+
+
+def _may_name_records(context: RunContext) -> bool:
+    """Tells whether items that are linked to nothing may be what we made: our tables do not go back that far, or a create of ours was
+    not answered. Otherwise one that bears our mark is a copy that its user made, and an item of its own."""
+    if not context.sync_pass.cursor or context.terms.restore is not None:
+        return True
+    made = Operation.objects.filter(run__sync_pass=context.sync_pass, connection=context.peer.connection, kind=Operation.Kind.CREATE)
+    return made.filter(state__in=Operation.OPEN).exists()
 
 
 def _ask(context: RunContext, items: Sequence[Record]) -> _Facts:

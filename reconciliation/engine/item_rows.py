@@ -28,6 +28,7 @@ FACTS = (*SEEN, "guests_key")
 KEPT = (*FACTS, "state", "why", "reason", "sentence", "crm_type", "crm_id", "links", "held", "is_held", "seen_at")
 KEPT += ("mails_asked_at", "mails_asked_by", "share_asked_at", "share_asked_by")
 AT_ONCE = 500
+UNANSWERED = "unanswered"  # in place of the digest of guests: it is looked at again
 # After these a colleague's mailbox may carry the occasion on; what was deleted in the CRM is not made again for that.
 LEAVES_TO_OTHERS = (rules.TAKEN_OUT, rules.HANDED_OVER, rules.WITHDRAWN, rules.GONE_HERE)
 GONE_FOR_ALL = (rules.UNMARKED, rules.GONE_THERE, rules.DELETED_THERE)
@@ -142,6 +143,8 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
     _note_waiting(context, row, decision, binding)
     if is_linked and item_id in work.links:
         row.links = work.links[item_id]
+    if item_id in work.unanswered:
+        row.guests_key = UNANSWERED
     if row.pk is not None and all(getattr(row, name) == was[name] for name in KEPT):
         return None
     row.seen_at = now

@@ -40,6 +40,7 @@ class PairWork:
     # Of events and tasks, by the id of the mailbox's item:
     items: dict[str, MailboxItem] = field(default_factory=dict)  # what is known of it beside its link
     why: dict[str, str] = field(default_factory=dict)  # why it is shared, once that was decided
+    unanswered: set[str] = field(default_factory=set)  # items whose guests' answers did not reach the CRM
     taken_up: set[str] = field(default_factory=set)  # records whose link ended, and that are met anew all the same
     relinked: dict[str, Linked] = field(default_factory=dict)  # links of items whose guests changed
     links: dict[str, dict[str, Any]] = field(default_factory=dict)  # what its record is linked to, and why

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from connectors.contract import Record, Ref
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine import (
+    item_answers,
     item_deciding,
     item_rows,
     pair_brakes,
@@ -63,6 +64,8 @@ def process_page(
             _end_changed(work)
         pair_trouble.look_at(context, work)
         _open_cases(context, work)
+        if isinstance(context.terms, ItemTerms):
+            item_answers.carry(context, work)
     except BaseException:
         _hold_undone(work)
         raise

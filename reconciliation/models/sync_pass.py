@@ -124,6 +124,11 @@ class SyncPass(models.Model):
         return self.kind in MAILBOX_PASSES
 
     @property
+    def is_of_calendars(self) -> bool:
+        """Whether its other side is the calendars of mailboxes."""
+        return self.kind == "events"
+
+    @property
     def is_of_activities(self) -> bool:
         """Whether it carries what users did in the peer into the CRM, and nothing else."""
         return self.kind in ACTIVITY_PASSES

@@ -10,13 +10,39 @@ from django.urls import reverse
 from reconciliation.core.conditions import TESTS
 from reconciliation.models import RecordType, SyncPass
 from reconciliation.roles import ADMINISTER
+from reconciliation.services.calendar_object import CalendarObject, calendar_object_choose
+from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.record_types import SWITCHES, RecordTypesRefused, move, order_set, record_types, type_set
 from reconciliation.views.page import action, page, render, whole_number
 
 
+CALENDAR_FIELDS = (  # name, label, example
+    ("name", "Object", "Meeting__c"),
+    ("start", "Start", "Start__c"),
+    ("end", "End", "End__c"),
+    ("all_day", "All day, if it has one", "All_Day__c"),
+    ("title", "Subject", "Name"),
+)
+
+
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    return render(request, "admin/reconciliation/record_type/list.html", "Record types", passes=record_types(), tests=TESTS)
+    more = {"passes": record_types(), "tests": TESTS, "calendar_fields": CALENDAR_FIELDS}
+    return render(request, "admin/reconciliation/record_type/list.html", "Record types", **more)
+
+
+@action(ADMINISTER)
+def calendar_object(request: HttpRequest, pk: int) -> HttpResponse:
+    """Keeps calendars as another object from now on, as Event where none is named (S4.18)."""
+    sync_pass = get_object_or_404(SyncPass.objects.select_related("crm"), pk=pk)
+    given = {name: request.POST.get(name, "").strip()[:120] for name, _, _ in CALENDAR_FIELDS}
+    chosen = CalendarObject(**{**given, "title": given["title"] or "Name"}) if given["name"] else None
+    try:
+        calendar_object_choose(sync_pass, chosen, request.user)
+        messages.success(request, f"Calendars are kept as {chosen.name if chosen else 'Event'} from the next run on.")
+    except DecisionRefused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("admin:record_types")
 
 
 @action(ADMINISTER)

@@ -87,3 +87,52 @@ def test_s4_31_unknown_guests_become_leads_where_that_is_on(box):
     assert [lead["Email"] for lead in leads] == [BO], box.events()
     assert box.only()["WhoId"] == leads[0]["Id"]
     box.rest()
+
+
+def relations(box):
+    rows = box.world.salesforce.list_records("EventRelation")
+    return {row["RelationId"]: (row["Status"], row["IsInvitee"]) for row in rows if not row.get("IsDeleted") and not row["IsWhat"]}
+
+
+def test_d12_answers_of_guests_go_up_exactly_and_never_come_down():
+    box = calendars("microsoft")
+    share_activities(box)
+    box.set(include_internal=True)
+    ann, bo = contact(box, box.theirs), contact(box, BO)
+    event = box.enter("Demo", attendees=[box.theirs, BO])
+    box.run()
+    assert relations(box) == {ann: ("New", False), bo: ("New", False)}, box.events()
+
+    box.alter(box.copy_of(event, box.theirs), response="accepted")
+    box.run()
+    assert relations(box)[ann] == ("Accepted", True) and relations(box)[bo] == ("New", False), box.events()
+
+    relation = next(r for r in box.world.salesforce.list_records("EventRelation") if r["RelationId"] == ann)
+    box.world.salesforce.update_record("EventRelation", relation["Id"], {"Status": "Declined"})
+    box.run()
+    assert box.event_of(event)["responses"][box.theirs] == "accepted"
+    box.rest()
+    box.alter(box.copy_of(event, box.theirs), response="tentativelyAccepted")
+    box.run()
+    box.alter(box.copy_of(event, box.theirs), response="declined")  # it leaves the guest's calendar
+    box.run()
+    assert relations(box)[ann] == ("Declined", True)
+
+
+def test_d12_an_answer_that_salesforce_does_not_take_is_told_and_tried_again():
+    box = calendars("microsoft")
+    share_activities(box)
+    box.set(include_internal=True)
+    ann = contact(box, box.theirs)
+    event = box.enter("Demo", attendees=[box.theirs])
+    box.run()
+    box.alter(box.copy_of(event, box.theirs), response="accepted")
+    box.world.salesforce.set_switches({"read_only_fields": ["EventRelation.Status"]})
+    run = box.run()
+    assert relations(box)[ann][0] == "New" and run.state == "finished" and "answer of a guest" in run.note
+
+    box.world.salesforce.set_switches({"read_only_fields": []})
+    box.alter(event, subject="Demo, later")
+    box.run()
+    assert relations(box)[ann] == ("Accepted", True), box.events()
+    box.rest()

@@ -89,3 +89,17 @@ def test_s4_17_a_calendar_can_be_kept_one_way(box):
     box.run()
     assert next(row for row in box.events_there() if row["Id"] == made["Id"])["Subject"] == "Demo, moved"
     box.rest()
+
+
+def test_s4_18_an_admin_names_the_object_on_the_page_of_record_types(box, staff, client, monkeypatch):
+    client.force_login(staff)
+    monkeypatch.setattr("reconciliation.services.calendar_object.Wiring", lambda: box.wiring)
+    page = client.get("/record-types/")
+    assert "Keep calendars as another object" in page.text
+    given = {"name": "Meeting__c", "start": "Start__c", "end": "Ends__c", "all_day": "", "title": "", "back": "/record-types/"}
+
+    told = client.post(f"/record-types/{box.parent.pk}/calendar/", given, follow=True)
+    assert "has no field &#x27;Ends__c&#x27;" in told.text
+
+    told = client.post(f"/record-types/{box.parent.pk}/calendar/", {**given, "end": "End__c"}, follow=True)
+    assert "Calendars are kept as Meeting__c" in told.text and "Meeting__c and calendars" in told.text

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     help = "Runs a pass once and prints its ledger. Exit 0 finished, partial or held; 1 interrupted or failed; 2 usage; 3 lease held."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="organisations, prospects, accounts, contacts or outreach-activities")
+        parser.add_argument("name", help="organisations, prospects, accounts, contacts, events, tasks, emails or outreach-activities")
         parser.add_argument(
             "--mailbox",
             metavar="ADDRESS",
