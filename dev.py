@@ -173,6 +173,13 @@ def bench_peers(*arguments):
     run_bench("--peers", *arguments)
 
 
+def emails(*arguments):
+    """Save 100,000 e-mails that lie in two mailboxes each, with crashes, and count them in the sandbox; EMAILS=N for N"""
+    install("requirements-dev.txt")
+    if pytest("not browser", ("tests/load/test_emails_once.py", "-s", *arguments), ACCEPT="1"):
+        stop("Some e-mail is not in Salesforce exactly once.")
+
+
 def show_help(*_arguments):
     """List the targets"""
     print("Targets, as `make TARGET` or `python3 dev.py TARGET`:")
@@ -191,6 +198,7 @@ TARGETS = {
     "bench": bench,
     "bench-full": bench_full,
     "bench-peers": bench_peers,
+    "emails": emails,
     "help": show_help,
 }
 

@@ -6,8 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NoReturn
 
+from connectors.calendars import EVENT, EVENT_SCHEMA
 from connectors.contract import Check, Page, Record, Schema, Write, WriteResult
-from connectors.mailboxes import CONTACT_SCHEMA
+from connectors.mailboxes import CONTACT, CONTACT_SCHEMA
+from connectors.tasks import TASK, TASK_SCHEMA
+
+SCHEMAS = {CONTACT: CONTACT_SCHEMA, EVENT: EVENT_SCHEMA, TASK: TASK_SCHEMA}
 
 
 def _not_searched() -> NoReturn:
@@ -38,7 +42,7 @@ class NoSweeps:
         return []
 
     def schema(self, object_type: str) -> Schema:
-        return CONTACT_SCHEMA
+        return SCHEMAS.get(object_type, CONTACT_SCHEMA)
 
 
 class NoRecords(NoSweeps):

@@ -51,7 +51,7 @@ class Calendars(Boxes):
         """Makes a series, once a week from its start."""
         start = start or self.at()
         day = _DAYS[start.weekday()]
-        if self.system == "microsoft":
+        if self.system != "google":
             pattern = {"type": "weekly", "interval": 1, "daysOfWeek": [day]}
             whole = {"type": "numbered", "startDate": f"{start:%Y-%m-%d}", "numberOfOccurrences": times}
             values["recurrence"] = json.dumps({"pattern": pattern, "range": whole})
@@ -64,7 +64,7 @@ class Calendars(Boxes):
 
     def alter_occurrence(self, series: str, day: datetime, **values: Any) -> None:
         """Changes one occurrence of a series; `day` is the start that it would have had."""
-        if self.system == "microsoft":
+        if self.system != "google":
             self.alter(series, occurrence=f"{day:%Y-%m-%d}", **values)
             return
         row = self.mail.get_record("event", self.mail.find_id("event", series))
@@ -72,7 +72,7 @@ class Calendars(Boxes):
         self.mail.create_record("event", given)
 
     def cancel(self, event: str) -> None:
-        self.alter(event, **({"isCancelled": True} if self.system == "microsoft" else {"status": "cancelled"}))
+        self.alter(event, **({"isCancelled": True} if self.system != "google" else {"status": "cancelled"}))
 
     def throw_away(self, event: str) -> None:
         self.mail.delete_record("event", self.mail.find_id("event", event))
@@ -82,7 +82,7 @@ class Calendars(Boxes):
         return {} if row is None else self._neutral(row)
 
     def _neutral(self, row: dict[str, Any]) -> dict[str, Any]:
-        if self.system == "microsoft":
+        if self.system != "google":
             return row
         shown = "free" if row["transparency"] == "transparent" else "busy"
         return {**row, "subject": row["summary"], "body": row["description"], "showAs": shown}
@@ -93,12 +93,12 @@ class Calendars(Boxes):
 
     def copy_of(self, event: str, address: str) -> str:
         """Returns the id of a guest's copy of a meeting."""
-        uid = "iCalUId" if self.system == "microsoft" else "iCalUID"
+        uid = "iCalUId" if self.system != "google" else "iCalUID"
         row = self.event_of(event)
         return next(str(r["id"]) for r in self.mail.list_records("event") if r["mailbox"] == address and r[uid] == row[uid])
 
     def _own(self, values: dict[str, Any], *, is_new: bool = False) -> dict[str, Any]:
-        if self.system == "microsoft":
+        if self.system != "google":
             return {**({"categories": [CATEGORY]} if is_new and "categories" not in values else {}), **values}
         given = {_GOOGLE.get(name, name): value for name, value in values.items() if name not in ("sensitivity", "showAs", "categories")}
         if "sensitivity" in values:

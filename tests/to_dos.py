@@ -29,7 +29,7 @@ class ToDos(Calendars):
     def note(self, title: str = "Call Bo", *, address: str = "", shared: bool = True, **values: Any) -> str:
         """Makes a task, as its user does: with the category, at Google in our list. Returns its id."""
         given = {"mailbox": address or self.mine, "title": title, **self._words(values)}
-        if shared and self.system == "microsoft" and "list" not in values:
+        if shared and self.system != "google" and "list" not in values:
             given.setdefault("categories", [CATEGORY])
         elif shared and "list" not in values:
             given["list"] = OUR_LIST
@@ -47,19 +47,21 @@ class ToDos(Calendars):
         return {} if row is None else self._plain(row)
 
     def to_dos(self, address: str = "") -> list[dict[str, Any]]:
-        return [self._plain(row) for row in self.mail.list_records("task") if row["mailbox"] == (address or self.mine)]
+        rows = [row for row in self.mail.list_records("task") if row["mailbox"] == (address or self.mine)]
+        return [self._plain(row) for row in rows if row.get("folder") != "Deleted Items"]
 
     def _words(self, values: dict[str, Any]) -> dict[str, Any]:
-        if self.system == "microsoft":
-            return {{"due": "dueDate"}.get(name, name): value for name, value in values.items()}
+        if self.system != "google":
+            words = {"due": "dueDate", **({"list": "folder"} if self.system == "exchange" else {})}
+            return {words.get(name, name): value for name, value in values.items()}
         given = {{"body": "notes"}.get(name, name): value for name, value in values.items() if name not in ("categories", "importance")}
         if "status" in given:
             given["status"] = "completed" if given["status"] == "completed" else "needsAction"
         return given
 
     def _plain(self, row: dict[str, Any]) -> dict[str, Any]:
-        if self.system == "microsoft":
-            return {**row, "due": row["dueDate"]}
+        if self.system != "google":
+            return {**row, "due": row["dueDate"], "list": row.get("list") or row.get("folder")}
         return {**row, "body": row["notes"], "status": "completed" if row["status"] == "completed" else "notStarted"}
 
     # --- people in Salesforce -----------------------------------------------------------------------------------------

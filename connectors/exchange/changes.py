@@ -2,7 +2,8 @@
 
 Our folder comes first, the other one after it: a contact that was dragged from one to the other has a new id there, and whoever
 hears that it left must hear in the same breath where it went. A list tells ids; what is new or changed in our folder is then
-read, many a call. In a round from the start both lists go page by page; later the other one is read to its end at once.
+read, many a call. In a round from the start both lists go page by page; later the other one is read to its end at once. Whether
+anything happened at all is asked first, in one call for both.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from connectors.exchange.folders import CONTACTS_FOLDER, Folders
 from connectors.exchange.reading import Reader
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import SyncPage, sync
+from connectors.exchange.watching import TRUSTED_FOR, Watch, begin, hear
 from connectors.mailboxes import INSIDE, ContactChanges, Sighting
+from connectors.text import read_instant
 
 VERSION = 1
 MOST_PAGES = 1000  # of the other list in one call; a list that never ends would be read for ever
@@ -31,7 +34,8 @@ MOST_PAGES = 1000  # of the other list in one call; a list that never ends would
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where a round stands: of each list the state to go on with, and of the other one what its round began with. `is_whole`: that
-    of our folder lists everything that is there. `is_ours_done`: nothing is left of it in this round."""
+    of our folder lists everything that is there. `is_ours_done`: nothing is left of it in this round. `watch_id`, `watermark`: the
+    subscription to both; `read_at`: when the lists were read last, by the server's clock."""
 
     folder: str
     ours: str = ""
@@ -40,6 +44,9 @@ class Cursor:
     is_whole: bool = True
     is_ours_done: bool = False
     is_between: bool = False
+    watch_id: str = ""
+    watermark: str = ""
+    read_at: str = ""
 
     def text(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
@@ -54,7 +61,7 @@ def read_cursor(text: str, folder: str) -> Cursor | None:
         cursor = Cursor(**said)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    texts = (cursor.folder, cursor.ours, cursor.others, cursor.others_began)
+    texts = (cursor.folder, cursor.ours, cursor.others, cursor.others_began, cursor.watch_id, cursor.watermark, cursor.read_at)
     flags = (cursor.is_whole, cursor.is_ours_done, cursor.is_between)
     is_sound = all(isinstance(text, str) for text in texts) and all(isinstance(flag, bool) for flag in flags)
     return cursor if is_sound and cursor.folder == folder else None
@@ -70,11 +77,20 @@ class Changes:
         self._settings = settings
 
     def page(self, text: str, columns: Sequence[str], *, category: str) -> ContactChanges:
-        """Returns the next page of changes. Two calls where nothing changed: Exchange lists one folder a call."""
+        """Returns the next page of changes. One call where nothing happened; Exchange lists one folder a call."""
         folder = self._folders.ours
         at = read_cursor(text, folder) if text else None
         is_restart = bool(text) and at is None
         at = at or Cursor(folder)
+        if folder and at.is_between and at.watch_id:
+            heard = hear(self._client, Watch(at.watch_id, at.watermark))
+            watch = heard.watch if heard is not None else Watch()
+            at = replace(at, watch_id=watch.id, watermark=watch.mark)
+            if heard is not None and heard.is_quiet and _is_fresh(at.read_at, heard.server_time):
+                return ContactChanges((), (), (), (), at.text(), is_last=True, is_whole=False, server_time=heard.server_time)
+        if folder and not at.watch_id and (at.is_between or not text):  # before the lists, so that nothing falls in between
+            watch = begin(self._client, [folder, CONTACTS_FOLDER])
+            at = replace(at, watch_id=watch.id, watermark=watch.mark)
         ours: SyncPage | None = None
         if folder and not at.is_ours_done:
             if at.is_whole:
@@ -82,7 +98,8 @@ class Changes:
             ours = self._list(folder, at.ours)
             if ours is None:
                 is_restart = is_restart or not at.is_between
-                at = Cursor(folder, others=at.others_began, others_began=at.others_began)
+                began = at.others_began
+                at = Cursor(folder, others=began, others_began=began, watch_id=at.watch_id, watermark=at.watermark)
                 self._folders.verify()
                 ours = self._list(folder, "")
             if ours is None:
@@ -137,7 +154,15 @@ class Changes:
                 del elsewhere[id_]  # a list of addresses
         following = at
         if is_last:
-            following = Cursor(at.folder, at.ours, at.others, at.others, is_whole=False, is_ours_done=not at.folder, is_between=True)
+            read_at = self._server_time(ours, others)
+            following = replace(
+                at,
+                others_began=at.others,
+                is_whole=False,
+                is_ours_done=not at.folder,
+                is_between=True,
+                read_at=read_at.isoformat() if read_at is not None else "",
+            )
         return ContactChanges(
             inside=self._inside(ours, columns) if ours is not None else (),
             outside=tuple(one for one in elsewhere.values() if one is not None),
@@ -160,6 +185,11 @@ class Changes:
         ids = [id_ for id_, item in page.there.items() if codec.is_contact(item)]
         rows = self._reader.rows(ids, columns) if ids else []
         return tuple(codec.read_contact(row, columns, place=INSIDE) for row in rows if row.folder_id == self._folders.ours)
+
+
+def _is_fresh(read_at: str, now: datetime | None) -> bool:
+    at = read_instant(read_at)
+    return at is not None and now is not None and now - at < TRUSTED_FOR
 
 
 def _sighting(id_: str, item: object, category: str) -> Sighting:

@@ -13,6 +13,7 @@ from connectors.errors import NeedsAttention
 from connectors.exchange.calendar import ExchangeCalendar
 from connectors.exchange.client import EwsClient, configuration
 from connectors.exchange.directory import listed, resolved
+from connectors.exchange.mail import ExchangeMails
 from connectors.exchange.mailbox import ExchangeMailbox
 from connectors.exchange.settings import SYSTEM, Directory, ExchangeSettings
 from connectors.exchange.tasks import ExchangeTasks
@@ -47,7 +48,7 @@ class ExchangeConnector(NoRecords):
         self._directory = EwsClient(self._http, self._config)
         self._template = page_address_template
         self._boxes: dict[str, ExchangeMailbox] = {}
-        self._apart: list[ExchangeCalendar | ExchangeTasks] = []  # what their callers close
+        self._apart: list[ExchangeCalendar | ExchangeTasks | ExchangeMails] = []  # what their callers close
         self._closed = CallCount()  # of mailboxes that were closed
         self._lock = threading.RLock()
         self.settle_seconds = settle_seconds
@@ -90,6 +91,14 @@ class ExchangeConnector(NoRecords):
             )
             self._apart.append(tasks)
             return tasks
+
+    def mails(self, address: str) -> ExchangeMails:
+        """As the contract says; the caller closes it."""
+        with self._lock:
+            http, client = self._reach(address)
+            mails = ExchangeMails(address, http, client, self._settings, page_address_template=self._template)
+            self._apart.append(mails)
+            return mails
 
     def _reach(self, address: str) -> tuple[HttpClient, EwsClient]:
         http = self._open_http()

@@ -33,7 +33,7 @@ class TitlePrefix(ExtendedProperty):  # type: ignore[misc]
     property_type = "String"
 
 
-WELL_KNOWN = ("contacts", "deleteditems", "msgfolderroot", "calendar", "tasks", "inbox", "sentitems")
+WELL_KNOWN = ("contacts", "deleteditems", "msgfolderroot", "calendar", "tasks", "inbox", "sentitems", "drafts", "junkemail")
 FOREIGN, PREFIX = "crm_record_id", "title_prefix"
 for _model in (Contact, CalendarItem, Task, Message):
     _model.register(FOREIGN, CrmRecordId)

@@ -265,6 +265,10 @@ class SalesforceConnector:
     def _emails_with(self, field: str, values: Sequence[str]) -> list[Record]:
         return self._found(EMAIL, field, values, self._columns(EMAIL, [STATUS, MESSAGE_ID, field]), is_all=True)
 
+    def use_email_key(self, has_key: bool) -> None:
+        """Says whether e-mails have the field that takes our key: not every organisation gives them one."""
+        self._emails.has_key = has_key
+
     def is_draft(self, email: Record) -> bool:
         return email.fields.get(STATUS) == self._settings.email_draft_status
 

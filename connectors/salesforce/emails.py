@@ -69,6 +69,11 @@ class EmailWriter:
 
     def __init__(self, client: SalesforceClient, settings: SalesforceSettings, find: Find) -> None:
         self._client, self._settings, self._find = client, settings, find
+        self.has_key = True  # unless somebody found that e-mails have no field for it
+
+    @property
+    def _key_field(self) -> str:
+        return self._settings.marker_field(EMAIL) if self.has_key else ""
 
     def write(self, writes: Sequence[Write]) -> list[WriteResult]:
         """Makes the e-mails, or finishes the drafts that `ref` names, and returns a result for each, in order. Raises when one
@@ -163,7 +168,7 @@ class EmailWriter:
 
     def _creation(self, mails: list[Mail]) -> dict[str, Any]:
         """Returns the part that makes e-mails: by their key where there is a field for it, so that a repeated one meets the first."""
-        key = self._settings.marker_field(EMAIL)
+        key = self._key_field
         has_key = bool(key) and all(mail.write.marker for mail in mails)
         records = []
         for mail in mails:
@@ -194,7 +199,7 @@ class EmailWriter:
         settled[mail.at] = WriteResult(mail.write.key, error=self._refused(mail, line, answer))
 
     def _by_key(self, mail: Mail) -> Record | None:
-        key = self._settings.marker_field(EMAIL)
+        key = self._key_field
         found = self._find(key, [mail.write.marker]) if key and mail.write.marker else []
         return next((r for r in found if r.fields.get(key) == mail.write.marker), None)
 

@@ -32,6 +32,27 @@ class Setting:
     warning: str = ""
     is_for_all: bool = False
 
+    @property
+    def section(self) -> str:
+        """The heading that it stands under."""
+        return _SECTION_OF.get(self.name, SECTIONS[0])
+
+
+# The headings that pages show settings under, in order.
+SECTIONS = ("Contacts", "Calendar", "Tasks", "E-mails", "Linking", "People whom Salesforce does not know")
+_SECTION_OF = {
+    **dict.fromkeys(("events", "share_events", "private_events", "cancelled_events", "event_deletion", "event_removal"), "Calendar"),
+    **dict.fromkeys(("tasks", "share_tasks", "private_tasks", "task_deletion", "task_removal"), "Tasks"),
+    **dict.fromkeys(("emails", "share_emails", "email_direction", "private_emails", "email_bodies", "email_files"), "E-mails"),
+    **dict.fromkeys(("link_opportunity", "shared_activities", "include_internal", "account_by_domain", "save_without_relation"), "Linking"),
+    **dict.fromkeys(
+        (
+            *("resolve_mode", "resolve_smart", "resolve_all_recipients", "make_accounts", "company_from_domain"),
+            *("resolve_shared", "resolve_calendar", "resolve_auto_saved"),
+        ),
+        SECTIONS[-1],
+    ),
+}
 
 _ON_OFF = ((True, "On"), (False, "Off"))
 

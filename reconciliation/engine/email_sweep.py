@@ -9,13 +9,13 @@ from datetime import datetime
 from django.db import transaction
 
 from connectors.contract import Record
-from connectors.errors import RecordGone
+from connectors.errors import MappingError, RecordGone
 from connectors.mailboxes import FOLDER_GONE
 from connectors.mails import READ_AT_ONCE, MailChanges
 from reconciliation.engine import email_previews, email_rows, email_terms, gate, previews
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.email_work import Wish
-from reconciliation.engine.emails import process_page
+from reconciliation.engine.emails import process_page, tell_of_all
 from reconciliation.engine.mailbox_sweep import make_place, settle_making
 from reconciliation.models import EmailCopy, Run
 from reconciliation.passes import emails as rules
@@ -39,6 +39,7 @@ def open_mailbox(context: RunContext) -> None:
         raise gate.RunHeld(f"Nobody in {name} is known to be {mailbox.address}; choose its user on the mailbox's page.")
     email_terms.look_what_it_takes(context)
     email_terms.note_sharing(context)
+    context.crm.connector.use_email_key(email_terms.takes_of(context.sync_pass).has_key)
     box, terms = context.peer.connector, context.terms
     box.use_category(CATEGORY)
     _open_folder(context)
@@ -80,6 +81,16 @@ def sweep(context: RunContext, order: Order) -> Ended:
         context.terms = rules.replace_zone(context.terms, email_terms.zone_of_user(context))
     if order.is_full:
         context.save_pass(cursor="")
+    try:
+        return _go_over(context, ends)
+    except MappingError as error:  # a field that we look for is not there (any more): it is the same for every e-mail
+        if context.is_preview:
+            raise
+        tell_of_all(context, error)
+        return Run.State.HELD, f"{error.sentence}. The e-mails wait, and follow when that was mended."
+
+
+def _go_over(context: RunContext, ends: float | None) -> Ended:
     if not _take_up_waiting(context, ends) or not _read_to_the_end(context, ends):
         return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
     context.save_pass(backlog=0)

@@ -28,11 +28,12 @@ NOT_THERE = (400, 403, 404)  # how an object is refused that the organisation ha
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What the CRM makes of e-mails: e-mails, or tasks where Enhanced Email is off, and how long its fields are. `said_at`: when it
-    said so."""
+    """What the CRM makes of e-mails: e-mails, or tasks where Enhanced Email is off, how long its fields are, and whether they take our
+    key. `said_at`: when it said so."""
 
     object_type: str = CRM_EMAIL
     longest: Mapping[str, int] | None = None
+    has_key: bool = True
     said_at: datetime | None = None
 
 
@@ -99,7 +100,8 @@ def takes_of(sync_pass: SyncPass) -> Takes:
     said: Mapping[str, Any] = sync_pass.whole.settings.get(TAKES) or {}
     at = str(said.get("said_at") or "")
     longest = {str(name): int(most) for name, most in (said.get("longest") or {}).items()}
-    return Takes(str(said.get("object_type") or CRM_EMAIL), longest, datetime.fromisoformat(at) if at else None)
+    is_known_to_lack_it = said.get("has_key") is False
+    return Takes(str(said.get("object_type") or CRM_EMAIL), longest, not is_known_to_lack_it, datetime.fromisoformat(at) if at else None)
 
 
 def look_what_it_takes(context: RunContext, *, is_wanted: bool = False) -> None:
@@ -110,7 +112,7 @@ def look_what_it_takes(context: RunContext, *, is_wanted: bool = False) -> None:
         return
     takes = _ask(context)
     whole = SyncPass.objects.get(pk=context.sync_pass.whole.pk)
-    said = {"object_type": takes.object_type, "longest": takes.longest, "said_at": now.isoformat()}
+    said = {"object_type": takes.object_type, "longest": takes.longest, "has_key": takes.has_key, "said_at": now.isoformat()}
     whole.settings = {**whole.settings, TAKES: said}
     SyncPass.objects.filter(pk=whole.pk).update(settings=whole.settings)
     context.sync_pass.whole.settings = whole.settings
@@ -127,7 +129,7 @@ def _ask(context: RunContext) -> Takes:
             continue
         if object_type == CRM_TASK or any(attribute.is_creatable for attribute in attributes.values()):
             lengths = {n: attributes[n].max_length for n in LONGEST[object_type] if n in attributes and attributes[n].max_length}
-            return Takes(object_type, lengths)
+            return Takes(object_type, lengths, context.crm.connector.marker_field_of(object_type) in attributes)
     return Takes(CRM_TASK)
 
 

@@ -465,10 +465,10 @@ def _open_cases(context: RunContext, work: EmailWork) -> None:
     over = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and i in work.copies]
     _close(context, [case_id(work.records[i]) for i in over], "It is not to be saved any more.")
     if work.mapping_error is not None:
-        _tell_of_all(context, work.mapping_error)
+        tell_of_all(context, work.mapping_error)
 
 
-def _tell_of_all(context: RunContext, error: ConnectorError) -> None:
+def tell_of_all(context: RunContext, error: ConnectorError) -> None:
     """Opens the one case of all e-mails that wait because the CRM takes none as we make them."""
     sentence = f"E-mails are not saved just now: {error.sentence}"
     remedy = "Give our user the field back, or mend the rule that refuses it. The e-mails wait and follow by themselves."
@@ -496,9 +496,12 @@ def _close(context: RunContext, names: Sequence[str], note: str) -> None:
 
 
 def _event(context: RunContext, work: EmailWork, decision: EmailDecision) -> tuple[EmailDecision, str, str, str, int | None]:
-    """Returns what an event is filed under: the mail, and what stands for it in the CRM."""
+    """Returns what an event is filed under: the mail, and what stands for it in the CRM. What is left alone stays its user's: those who
+    look at runs do not read what it is about (C21)."""
     row, operation = work.rows.get(decision.key), work.operations.get(decision.record.ref.id)
     crm_id = decision.crm_id or (row.crm_id if row is not None else "")
     kind = row.crm_type if row is not None and row.crm_type else context.terms.object_type
     ref = f"{context.crm.connector.system}:{kind}:{crm_id}" if crm_id else ""
-    return decision, str(decision.record.ref), decision.name, ref, operation.pk if isinstance(operation, Operation) else None
+    is_left_alone = decision.outcome is Outcome.EXCLUDED and decision.reason not in ("deleted_in_crm", "taken_back", CHANGED)
+    name = "" if is_left_alone else decision.name
+    return decision, str(decision.record.ref), name, ref, operation.pk if isinstance(operation, Operation) else None

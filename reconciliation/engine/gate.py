@@ -14,9 +14,18 @@ from reconciliation.models import Connection, Mailbox, Run, SyncPass
 from reconciliation.store import organisation_columns, person_columns
 
 NOT_SWITCHED_ON = "This pass was never switched on, so this run is a plan and nothing was written. Look at it, then go on under Set-up."
-NOT_STARTED = "This mailbox was never started, so this run is a plan; nothing was written. Look at it, then start the mailbox on its page."
+NOT_STARTED = "It was never started for this mailbox, so this run is a plan; nothing was written. Look at it, then start it on its page."
 NOT_APPLIED = "This pass was never switched on: its plans are not carried out as a whole. Try it with a pilot first, under Set-up."
 ENDED = "The sync of this mailbox was ended: nothing is written any more. Add the mailbox again first."
+
+
+# Settings of a mailbox that decide what the first run of a pass does.
+FIRST_RUNS_REST_ON = {
+    "contacts": ("view", "existing"),
+    "events": ("share_events", "private_events", "cancelled_events"),
+    "tasks": ("share_tasks",),
+    "emails": ("share_emails", "email_direction", "private_emails", "email_bodies", "email_files"),
+}
 
 
 class RunHeld(Exception):
@@ -53,7 +62,7 @@ def _of_mailbox(sync_pass: SyncPass) -> dict[str, Any]:
     if sync_pass.mailbox is None:
         return {}
     held = effective_of(sync_pass, sync_pass.mailbox)
-    return {"mailbox": [sync_pass.mailbox.crm_user_id, held["view"].value, held["existing"].value]}
+    return {"mailbox": [sync_pass.mailbox.crm_user_id, *(held[name].value for name in FIRST_RUNS_REST_ON.get(sync_pass.kind, ()))]}
 
 
 def _of_activities(sync_pass: SyncPass) -> dict[str, Any]:

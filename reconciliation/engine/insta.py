@@ -19,12 +19,13 @@ from connectors.contract import Connector
 from connectors.errors import ConnectorError
 from connectors.notices import MISSED
 from reconciliation.core.insta_sync import LEAST_SPACING, MOST_SPACING, Told, asks_for_a_run, is_any_meeting, to_be_read
+from reconciliation.defaults.events import EVENTS_PASS
 from reconciliation.engine import mailbox_queue
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import CalendarWatch, Connection, InstaSync, Mailbox, MeetingNotice, Run, SyncPass
 
 log = logging.getLogger(__name__)
-KIND = "events"  # the pass whose runs notices force
+KIND = EVENTS_PASS  # the pass whose runs notices force
 MOST_READ = 40  # events that are looked at before a run; of more than that one may be taken for a meeting
 HEARD = (Run.State.FINISHED, Run.State.PARTIAL, Run.State.HELD, Run.State.FAILED)
 CARRIED = (Run.State.FINISHED, Run.State.HELD)
@@ -73,6 +74,12 @@ def pull(now: datetime) -> int:
     rows = passes().filter(notices_told__gt=F("notices_heard"), trouble_count=0)
     soonest = _after_spacing(now, spacing_of(terms()))
     return rows.filter(next_due_at__gt=soonest).update(next_due_at=soonest)
+
+
+def turns_to_come(mailboxes: Iterable[int], now: datetime) -> list[datetime]:
+    """Returns when those of the mailboxes have their turn that have to keep the spacing."""
+    soon = passes().filter(mailbox__in=list(mailboxes), next_due_at__gt=now, next_due_at__lte=now + timedelta(seconds=MOST_SPACING))
+    return [at for at in soon.values_list("next_due_at", flat=True) if at is not None]
 
 
 def put_in_queue(now: datetime) -> int:

@@ -15,14 +15,21 @@ from reconciliation.engine.linker import Linked
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, MailboxItem, Operation, Tombstone
 from reconciliation.passes import items as rules
-from reconciliation.passes.items import ItemMeeting, LeftOut
+from reconciliation.passes.items import ItemMeeting, Known, LeftOut
 from reconciliation.passes.pairs import MARKER, Look, PairDecision, excluded, marker_of
 
 DOUBLE, ENDED = "double", "unlinked"
 NEVER = ("no_time", "too_long", "private", "cancelled")  # not even where a person shares it
 ENDED_SENTENCE = "It was shared once, and is not any more; the category, put on anew, shares it again."
-# Links that ended for what the item was, not for what a person wants: it is met anew as soon as that is over.
-PASSES_OVER = (Tombstone.Why.PRIVATE, Tombstone.Why.CANCELLED, Tombstone.Why.HANDED, Tombstone.Why.MADE_AGAIN)
+# Links that ended for what the item was, not for what a person wants: it is met anew as soon as that is over. One that was deleted
+# and is seen again came back: out of the bin, or with its series, which was moved.
+PASSES_OVER = (
+    Tombstone.Why.PRIVATE,
+    Tombstone.Why.CANCELLED,
+    Tombstone.Why.HANDED,
+    Tombstone.Why.MADE_AGAIN,
+    Tombstone.Why.MAILBOX,
+)
 
 
 def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
@@ -30,7 +37,7 @@ def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> No
     owed: set[str] = set()
     if work.side == "peer":
         work.items |= item_rows.rows_of(context, [r.ref.id for r in records])
-        owed = {r.ref.id for r in records if _looks_other(context, work, r)}
+        owed = {r.ref.id for r in records if _looks_other(context, work, r)} | _linked_and_unknown(context, work, records)
     looks = pair_deciding.first_looks(context, work, records, _take_up, owed)
     if work.side == "peer":
         _decide_gone(context, work, looks[Look.FOLLOW])
@@ -50,6 +57,13 @@ def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> No
 def _looks_other(context: RunContext, work: PairWork, item: Record) -> bool:
     row = work.items.get(item.ref.id)
     return row is not None and not item.is_deleted and item_rows.looks_other(row, item_rows.facts_of(item, context.terms))
+
+
+def _linked_and_unknown(context: RunContext, work: PairWork, records: Sequence[Record]) -> set[str]:
+    """Returns the items that are linked and of which nothing else is known: whoever linked them died before it was kept."""
+    ids = [r.ref.id for r in records if r.ref.id not in work.items]
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids) if ids else Binding.objects.none()
+    return set(links.values_list("peer_id", flat=True))
 
 
 def _take_up(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
@@ -80,7 +94,8 @@ def _link_anew(context: RunContext, work: PairWork, items: Sequence[Record]) -> 
     changed = [
         item
         for item in items
-        if item_rows.facts_of(item, context.terms)["guests_key"] != work.items[item.ref.id].guests_key
+        if item.ref.id in work.items
+        and item_rows.facts_of(item, context.terms)["guests_key"] != work.items[item.ref.id].guests_key
         and work.items[item.ref.id].state == MailboxItem.State.LINKED
     ]
     why = {item.ref.id: work.items[item.ref.id].why for item in changed}
@@ -96,11 +111,13 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, item
         return excluded(record, "type_off", f"{crm.ref.object_type}s are not synced.", crm=crm, peer=item)
     bound = pair_deciding.bound_of(context, work, record.ref.id)
     assert bound is not None
-    known = item_rows.known_of(work.items.get(item.ref.id))
+    row = work.items.get(item.ref.id)
+    is_cancelled = row is not None and rules.rules_of(context.terms).is_cancelled(item)
+    known = item_rows.known_with_others(context, [row])[item.ref.id] if is_cancelled else item_rows.known_of(row)
     decision = rules.decide_items(record, crm, item, bound, known, type_, context.terms, users)
     linked = work.relinked.get(item.ref.id)
     if linked is not None and decision.merge is not None and not linked.waits:
-        row = work.items[item.ref.id]
+        assert row is not None
         decision = rules.with_links(decision, crm, item, item_links.changes(context, row.links, linked, crm), context.terms)
         work.links[item.ref.id] = item_links.kept(linked, row)
     told = work.followed.get(record.ref.id, "")
@@ -121,13 +138,11 @@ def _decide_gone(context: RunContext, work: PairWork, items: Sequence[Record]) -
         for id_, record in pair_reads.read(context, "crm", object_type, ids).items()
         if not record.is_deleted
     }
-    occasions = [work.items[id_].occasion for id_ in bindings if id_ in work.items]
-    others = item_rows.others_with(context, occasions, MailboxItem.State.COLLEAGUE)
+    known = item_rows.known_with_others(context, [work.items[id_] for id_ in bindings if id_ in work.items])
     for item in items:
-        row, binding = work.items.get(item.ref.id), bindings[item.ref.id]
-        known = item_rows.known_of(row, len(others.get(row.occasion, ())) if row is not None else 0)
+        binding = bindings[item.ref.id]
         bound = pair_bases.bound_of(binding, context.crm.connector.system)
-        work.decide(rules.decide_gone(item, bound, alive.get(binding.crm_id), known, context.terms))
+        work.decide(rules.decide_gone(item, bound, alive.get(binding.crm_id), known.get(item.ref.id, Known()), context.terms))
 
 
 def _decide_gone_in_crm(context: RunContext, work: PairWork, ids: Collection[str]) -> None:
@@ -158,6 +173,7 @@ class _Facts:
 
     pointed: dict[str, Record] = field(default_factory=dict)  # id of the CRM -> the record
     marked: dict[str, Record] = field(default_factory=dict)  # marker -> the living record that bears it
+    former: dict[str, Record] = field(default_factory=dict)  # item -> the living record that it was linked to last, or a colleague's was
     carriers: dict[str, str] = field(default_factory=dict)  # id of the CRM, or occasion -> the colleague's mailbox
     own: dict[str, str] = field(default_factory=dict)  # id of the CRM -> the item of this mailbox that is linked to it
     flying: dict[str, str] = field(default_factory=dict)  # occasion -> the source of a create of it that nobody answered yet
@@ -177,8 +193,8 @@ def _meet_items(context: RunContext, work: PairWork, items: Sequence[Record]) ->
         return
     work.searched_at = pair_reads.end_of_journal(), context.wiring.now()
     shared = _with_pointers(context, work, shared)
-    facts = _ask(context, shared)
-    users = pair_reads.user_pairs(context, [*facts.pointed.values(), *facts.marked.values()], shared)
+    facts = _ask(context, work, shared)
+    users = pair_reads.user_pairs(context, [*facts.pointed.values(), *facts.marked.values(), *facts.former.values()], shared)
     new: list[Record] = []
     taken: dict[str, str] = {}  # occasion -> the item of this page that stands for it
     for item in shared:
@@ -223,17 +239,18 @@ def _may_name_records(context: RunContext) -> bool:
     return made.filter(state__in=Operation.OPEN).exists()
 
 
-def _ask(context: RunContext, items: Sequence[Record]) -> _Facts:
+def _ask(context: RunContext, work: PairWork, items: Sequence[Record]) -> _Facts:
     terms, facts = context.terms, _Facts()
     type_ = terms.types[0]
     pointers = {p for item in items if (p := terms.kind.pointer_of(item))}
-    found = pair_reads.read(context, "crm", type_.crm_object, pointers)
-    facts.pointed = {
-        id_: record for id_, record in found.items() if not record.is_deleted and record.fields.get("OwnerId") == terms.user_id
-    }
+    former = _former(context, work, items)
+    found = pair_reads.read(context, "crm", type_.crm_object, pointers | set(former.values()))
+    found = {id_: record for id_, record in found.items() if not record.is_deleted}
+    facts.pointed = {id_: r for id_, r in found.items() if id_ in pointers and r.fields.get("OwnerId") == terms.user_id}
+    facts.former = {item_id: found[id_] for item_id, id_ in former.items() if id_ in found}
     occasions = [key for item in items for key in terms.kind.keys(item)]
     facts.marked = _marked(context, items)
-    ids = [*facts.pointed, *(r.ref.id for r in facts.marked.values())]
+    ids = [*facts.pointed, *(r.ref.id for r in (*facts.marked.values(), *facts.former.values()))]
     facts.own = pair_reads.holders(context, "crm", ids)
     held = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, is_tombstone=False, crm_id__in=ids)
     held = held.exclude(sync_pass=context.sync_pass).exclude(sync_pass__mailbox__state="ended")
@@ -242,6 +259,17 @@ def _ask(context: RunContext, items: Sequence[Record]) -> _Facts:
         facts.carriers[occasion] = rows[0].sync_pass.mailbox.address
     facts.flying = pair_reads.in_flight(context, "crm", occasions)
     return facts
+
+
+def _former(context: RunContext, work: PairWork, items: Sequence[Record]) -> dict[str, str]:
+    """Returns item -> the record of the CRM that it was linked to last, or that the item of a colleague was which let go of the same
+    occasion. No marker leads there once a series was moved: its occasions are others."""
+    rows = {id_: work.items[id_].crm_id for item in items if (id_ := item.ref.id) in work.items and work.items[id_].crm_id}
+    lacking = {key: item.ref.id for item in items if item.ref.id not in rows for key in context.terms.kind.keys(item)}
+    for occasion, others in item_rows.others_with(context, lacking, MailboxItem.State.ENDED).items():
+        left = [row.crm_id for row in others if row.reason in item_rows.LEAVES_TO_OTHERS and row.crm_id]
+        rows |= {lacking[occasion]: left[-1]} if left else {}
+    return rows
 
 
 def _marked(context: RunContext, items: Sequence[Record]) -> dict[str, Record]:
@@ -264,9 +292,9 @@ def _marker(context: RunContext, item: Record) -> str:
 
 
 def _found(context: RunContext, item: Record, facts: _Facts) -> list[Record]:
-    """Returns the records of the CRM that the item is already, as it names one itself or by the key of its occasion."""
+    """Returns the records of the CRM that the item is already, as it names one itself, by the key of its occasion, or by its last link."""
     pointed, marked = facts.pointed.get(context.terms.kind.pointer_of(item)), facts.marked.get(_marker(context, item))
-    return [found for found in (pointed, marked) if found is not None]
+    return [found for found in (pointed, marked, facts.former.get(item.ref.id)) if found is not None]
 
 
 def _known(context: RunContext, item: Record, facts: _Facts, taken: Mapping[str, str]) -> PairDecision | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any
 
@@ -28,6 +29,7 @@ FACTS = (*SEEN, "guests_key")
 KEPT = (*FACTS, "state", "why", "reason", "sentence", "crm_type", "crm_id", "links", "held", "is_held", "seen_at")
 KEPT += ("mails_asked_at", "mails_asked_by", "share_asked_at", "share_asked_by")
 AT_ONCE = 500
+CARRY_ON = "carry_on"  # why an item is looked at again
 UNANSWERED = "unanswered"  # in place of the digest of guests: it is looked at again
 # After these a colleague's mailbox may carry the occasion on; what was deleted in the CRM is not made again for that.
 LEAVES_TO_OTHERS = (rules.TAKEN_OUT, rules.HANDED_OVER, rules.WITHDRAWN, rules.GONE_HERE)
@@ -79,10 +81,29 @@ def looks_other(row: MailboxItem, facts: Mapping[str, Any]) -> bool:
     return any(getattr(row, name) != facts[name] for name in FACTS)
 
 
-def known_of(row: MailboxItem | None, others: int = 0) -> Known:
+def known_of(row: MailboxItem | None) -> Known:
     if row is None:
-        return Known(others=others)
-    return Known(row.why, row.was_marked, row.was_own_meeting, row.was_cancelled, row.guests > 0, others)
+        return Known()
+    return Known(row.why, row.was_marked, row.was_own_meeting, row.was_cancelled, row.guests > 0)
+
+
+def known_with_others(context: RunContext, rows: Sequence[MailboxItem]) -> dict[str, Known]:
+    """Returns what is known of items that are over for their user, by their ids, and of the colleagues who hold the same occasions."""
+    held = others_with(context, [row.occasion for row in rows], State.COLLEAGUE)
+    ended = others_with(context, [row.occasion for row in rows], State.ENDED)
+    found: dict[str, Known] = {}
+    for row in rows:
+        others = [other for other in held.get(row.occasion, ()) if not other.was_cancelled]
+        is_called_off = any(o.was_own_meeting and o.reason == rules.GONE_HERE for o in ended.get(row.occasion, ()))
+        looked = row.reason == rules.ASKS and not _are_asked(others)
+        found[row.item_id] = replace(known_of(row), others=len(others), others_looked=looked, is_called_off=is_called_off)
+    return found
+
+
+def _are_asked(others: Sequence[MailboxItem]) -> bool:
+    """Tells whether one of these items is still to be looked at."""
+    asked = LookAgain.objects.filter(reason=CARRY_ON, record_id__in=[o.item_id for o in others])
+    return asked.filter(sync_pass__in=[o.sync_pass_id for o in others]).exists()
 
 
 def others_with(context: RunContext, occasions: Iterable[str], *states: str) -> dict[str, list[MailboxItem]]:
@@ -105,6 +126,8 @@ def keep(context: RunContext, work: PairWork) -> None:
     new: list[MailboxItem] = []
     left: list[str] = []
     lost: list[str] = []
+    # First: who dies in between asks again.
+    hand_over(context, [row.occasion for d in work.decisions.values() if (row := _asks_anew(work, d)) is not None])
     for id_, decision in work.decisions.items():
         row = _row(context, work, id_, decision, now)
         if row is None:
@@ -117,6 +140,12 @@ def keep(context: RunContext, work: PairWork) -> None:
     insert_rows(new, unique=["sync_pass", "object_type", "item_id"], update=list(KEPT))
     hand_over(context, left)
     _end_for_all(context, lost)
+
+
+def _asks_anew(work: PairWork, decision: PairDecision) -> MailboxItem | None:
+    """Returns the row of an item whose colleagues are to be asked, where they were not yet."""
+    row = work.items.get(decision.peer_id) if decision.reason == rules.ASKS else None
+    return row if row is not None and row.reason != rules.ASKS else None
 
 
 def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, now: datetime) -> MailboxItem | None:
@@ -139,6 +168,8 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
     if item is not None and item.fields and not item.is_deleted:
         for name, value in facts_of(item, terms).items():
             setattr(row, name, value)
+    if row.state == State.COLLEAGUE and work.side == "peer" and work.records[id_].is_deleted:
+        row.state, row.reason, row.sentence = State.ENDED, rules.GONE_HERE, "It was deleted here."
     _note_state(row, decision, binding, is_linked=is_linked)
     _note_waiting(context, row, decision, binding)
     if is_linked and item_id in work.links:
@@ -187,7 +218,7 @@ def hand_over(context: RunContext, occasions: Sequence[str]) -> None:
     now = context.wiring.now()
     for rows in others_with(context, occasions, State.COLLEAGUE).values():
         looks = [
-            LookAgain(sync_pass=r.sync_pass, side="peer", object_type=r.object_type, record_id=r.item_id, reason="carry_on", since=now)
+            LookAgain(sync_pass=r.sync_pass, side="peer", object_type=r.object_type, record_id=r.item_id, reason=CARRY_ON, since=now)
             for r in rows
         ]
         insert_rows(looks, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])

@@ -3,6 +3,7 @@ original start and the same to everybody who attends (C23)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
@@ -34,7 +35,8 @@ def gone_of(context: RunContext, page: EventChanges) -> set[str]:
 
 
 def follow_moves(context: RunContext, page: EventChanges, gone: Collection[str]) -> set[str]:
-    """Lets links follow to the occurrences of a series that was moved as a whole: to the one of the same day, else in their order.
+    """Lets links follow to the occurrences of a series that was moved as a whole: all by the same time, else to the one of the same
+    day, else in their order.
     Returns the ids of the items that are known under another id now."""
     moved: set[str] = set()
     named = {str(r.fields[words.SERIES]) for r in page.events if r.fields.get(words.SERIES)} if gone else set()
@@ -53,12 +55,13 @@ def follow_moves(context: RunContext, page: EventChanges, gone: Collection[str])
 
 
 def _paired(lost: list[MailboxItem], new: Mapping[str, Record]) -> list[tuple[MailboxItem, str]]:
-    """Returns each lost occurrence with the new one that it became: the nearest of the same day, then the rest in their order where as
-    many came as went."""
+    """Returns each lost occurrence with the new one that it became: those that lie as far apart as most do, then the nearest of the
+    same day, then the rest in their order where as many came as went. Some may have left the window, or come into it."""
     free = {id_: start for id_, record in new.items() if (start := _start(record)) is not None}
-    pairs: list[tuple[MailboxItem, str]] = []
+    pairs = _shifted(lost, free)
+    taken = {row.pk for row, _ in pairs}
     rest: list[MailboxItem] = []
-    for row in sorted(lost, key=lambda r: r.starts_at):
+    for row in sorted((row for row in lost if row.pk not in taken), key=lambda r: r.starts_at):
         near = min(free, key=lambda id_: abs(free[id_] - row.starts_at), default=None)
         if near is not None and abs(free[near] - row.starts_at) < SAME_DAY:
             pairs.append((row, near))
@@ -68,6 +71,19 @@ def _paired(lost: list[MailboxItem], new: Mapping[str, Record]) -> list[tuple[Ma
     if rest and len(rest) == len(free):
         pairs += list(zip(rest, sorted(free, key=lambda id_: free[id_]), strict=True))
     return pairs
+
+
+def _shifted(lost: list[MailboxItem], free: dict[str, datetime]) -> list[tuple[MailboxItem, str]]:
+    """Returns the pairs that lie apart as most do, and takes them from those that are free. One pair alone says nothing."""
+    apart = Counter(start - row.starts_at for row in lost for start in free.values())
+    most = max(apart, key=lambda shift: (apart[shift], -abs(shift)), default=None)
+    if most is None or apart[most] < 2:
+        return []
+    ids = {start: id_ for id_, start in free.items()}
+    pairs = [(row, ids[row.starts_at + most]) for row in lost if row.starts_at + most in ids]
+    for _, id_ in pairs:
+        free.pop(id_, None)
+    return list({id_: (row, id_) for row, id_ in pairs}.values())
 
 
 def _start(record: Record) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -26,8 +26,12 @@ from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.mailbox_sweep import CATEGORY_MADE, FRESH_FOR, NEWS_ROWS, PIECE_ROWS, make_place, not_done_yet
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, MailboxItem, Operation, Run
+from reconciliation.passes.events import CRM_EVENT
 
 Ended = tuple[str, str]
+REACHED = "window_reached"  # in the settings of a mailbox's pass: until when events of the CRM were looked at
+START = "StartDateTime"
+SLACK = timedelta(hours=14)  # whole days reach further, as far as time zones do
 
 
 @dataclass(slots=True)
@@ -80,6 +84,7 @@ def sweep(context: RunContext, order: Order) -> Ended:
         context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
     if not _mailbox_side(context, ends) or not crm_side(context, fresh, ends):
         return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+    _look_ahead(context)
     context.save_pass(sweep_blanked={}, approved_blanking=[], backlog=0)
     return Run.State.FINISHED, " ".join(context.notes)
 
@@ -193,6 +198,29 @@ def crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None) 
     return True
 
 
+def _look_ahead(context: RunContext) -> None:
+    """Looks at what the mailbox's user made in the CRM for days that the window reached since the last time: it was too far ahead when
+    the feed told of it."""
+    window, reached = context.terms.own.window, context.sync_pass.settings.get(REACHED)
+    until = window.end.isoformat()
+    if until == reached:
+        return
+    if reached is not None:
+        ahead = (Test(START, Op.GE, datetime.fromisoformat(reached) - SLACK), Test(START, Op.LT, window.end + SLACK))
+        ahead = ahead if crm_object(context) == CRM_EVENT else ()
+        columns = pair_reads.columns(context.terms, crm_object(context))
+        for page in context.crm.connector.scan(crm_object(context), where=All((*_mine(context), *ahead)), columns=columns):
+            context.lease.guard(context.crm.connector.request_timeout)
+            _process_records(context, page.records)
+    if not context.is_preview:
+        context.save_pass(settings={**context.sync_pass.settings, REACHED: until})
+
+
+def _mine(context: RunContext) -> tuple[Test, ...]:
+    """Returns what the mailbox's user made in the CRM since sync was switched on."""
+    return Test("OwnerId", Op.EQ, context.terms.user_id), Test("CreatedDate", Op.GE, context.terms.own.since)
+
+
 def _as_they_are_still(context: RunContext, fresh: Mapping[str, Record]) -> dict[str, Record]:
     """Returns those records that this run neither wrote nor compared since it read them."""
     if not fresh:
@@ -226,8 +254,7 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
     """Looks at what the mailbox's user made in the CRM since sync was switched on, and at everything that is linked."""
     object_type, upto, began = crm_object(context), crm_feed.newest(context.sync_pass, crm_object(context)), context.wiring.now()
     columns, seen = pair_reads.columns(context.terms, object_type), set[str]()
-    mine = All((Test("OwnerId", Op.EQ, context.terms.user_id), Test("CreatedDate", Op.GE, context.terms.own.since)))
-    for page in context.crm.connector.scan(object_type, where=mine, columns=columns):
+    for page in context.crm.connector.scan(object_type, where=All(_mine(context)), columns=columns):
         context.lease.guard(context.crm.connector.request_timeout)
         seen.update(r.ref.id for r in page.records)
         _process_records(context, page.records)

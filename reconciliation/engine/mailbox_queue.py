@@ -24,8 +24,8 @@ OFF_FOR = timedelta(minutes=5)  # a mailbox that has the pass switched off is lo
 ROWS_A_STATEMENT = 200
 PER_CHANNEL = 2  # tasks: one at work, one that waits for it
 FOLLOWS = ("interval_seconds", "time_budget_seconds", "full_every_days", "overlap_seconds")
-# A mailbox that was never started runs as well, once it is known whose it is: as a preview, which somebody looks at (C33).
-FIRST = Q(is_on=False, switched_on_at=None, mailbox__state=Mailbox.State.NEW) & ~Q(mailbox__crm_user_id="")
+# A pass that was never started for a mailbox runs as well, once it is known whose that is: as a preview, which somebody looks at (C33).
+FIRST = Q(is_on=False, switched_on_at=None, mailbox__state__in=Mailbox.RUNNING) & ~Q(mailbox__crm_user_id="")
 RUNS = Q(is_on=True) | FIRST
 _GOLDEN = 0.6180339887498949  # its multiples fall evenly, however many there are
 
@@ -84,10 +84,10 @@ def is_switched_on(parent: SyncPass, mailbox: Mailbox) -> bool:
 
 
 def is_first(child: SyncPass) -> bool:
-    """Tells whether the mailbox was never started: its runs are previews."""
+    """Tells whether the pass was never started for the mailbox: its runs are previews."""
     mailbox = child.mailbox
     assert mailbox is not None
-    return not child.is_on and child.switched_on_at is None and mailbox.state == Mailbox.State.NEW and bool(mailbox.crm_user_id)
+    return not child.is_on and child.switched_on_at is None and mailbox.is_running and bool(mailbox.crm_user_id)
 
 
 def wake(mailboxes: Iterable[int]) -> None:

@@ -15,6 +15,7 @@ from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.page_work import PageWork
 from reconciliation.models import Binding, Case, FieldRule, Operation, SyncPass
+from reconciliation.passes.emails import EmailTerms
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.passes.pairs import PairTerms
 
@@ -62,7 +63,7 @@ def equal_refusals(sent: Iterable[tuple[Operation, ConnectorError | None]]) -> d
 
 def plugin_title(context: RunContext, error: ConnectorError) -> str:
     """Returns which of the plugin's fields the error is about, "" when about none."""
-    if error.system != context.crm.connector.system or not error.field or isinstance(context.terms, PairTerms):
+    if error.system != context.crm.connector.system or not error.field or isinstance(context.terms, PairTerms | EmailTerms):
         return ""
     both = [*asdict(context.terms.columns).items(), *asdict(context.person_columns).items()]
     return next((PLUGIN_TITLES[key] for key, name in both if name == error.field and key in PLUGIN_TITLES), "")

@@ -42,9 +42,9 @@ def at_work(
     only_crm: bool = False,
     wiring: Wiring | None = None,
 ) -> Iterator[RunContext]:
-    """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS.
-    `reason` is the person's own; `only_crm` leaves the mailbox alone, which is not even opened. Raises Busy, and WritesStopped unless it `only_reads`. A remote failure closes the run as
-    interrupted, a refusal as refused, and goes on to the caller."""
+    """Yields the context in which a decision is carried out, under the pass's lease; waits for it up to WAIT_SECONDS. `reason`
+    is the person's own; `only_crm` leaves the mailbox alone, which is not even opened. Raises Busy, and WritesStopped
+    unless it `only_reads`. A remote failure closes the run as interrupted, a refusal as refused, and goes on to the caller."""
     if not only_reads:
         stop.refuse_while_stopped()
         if gate.is_ended(sync_pass):

@@ -356,10 +356,10 @@ def _email(whole: WholeMail, key: str, links: Mapping[str, Any], terms: EmailTer
     }
     fitted = {name: _fitted(name, str(value), terms, said) for name, value in values.items() if value}
     more: dict[str, Value] = {"Incoming": not is_outgoing(mail), "Status": terms.statuses[is_outgoing(mail)]}
-    at, what, people = when_of(mail), links.get("what"), _relations(links)
+    at, what, related = when_of(mail), links.get("what"), _relations(links)
     more |= {"MessageDate": at} if at is not None else {}
     more |= {"RelatedToId": str(what)} if what else {}
-    more |= {PEOPLE: people} if people else {}
+    more |= {PEOPLE: related} if related else {}
     return {**fitted, **more, **_bodies(whole, terms, said)}, tuple(said)
 
 

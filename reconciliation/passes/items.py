@@ -36,7 +36,7 @@ TAKEN_OUT, WITHDRAWN, CANCELLED = "taken_out", "withdrawn", "cancelled"
 GONE_HERE, DELETED_HERE, HANDED_OVER, MADE_AGAIN = "gone_here", "deleted_here", "handed_over", "made_again"
 GONE_THERE, UNMARKED, DELETED_THERE, MADE_THERE = "gone_there", "unmarked", "deleted_in_crm", "made_there_again"
 COLLEAGUE, CAME_UP, WOULD_MAIL, NOT_OURS = "colleague", "came_up", "would_mail", "not_organiser"
-STAYS_CANCELLED = "cancelled_kept"
+STAYS_CANCELLED, ASKS = "cancelled_kept", "asks_colleagues"
 # Why an item and a record belong together.
 BY_CATEGORY, BY_LIST, BY_ITSELF, FROM_CRM, BY_PERSON = "category", "list", "auto", "crm", "person"
 ENDS_AT_ONCE = (TAKEN_OUT, GONE_HERE, HANDED_OVER, MADE_AGAIN, GONE_THERE, MADE_THERE)  # a link that ends without a write of ours
@@ -90,7 +90,8 @@ class ItemTerms(PairTerms):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of an item beside both records: why it is shared, whether it bore the category when it was seen last, whether
-    others were invited by its user, and who else holds the same occasion."""
+    others were invited by its user, and who else holds the same occasion: how many, whether they looked at it since, and whether
+    the one of them who invited to it called it off."""
 
     why: str = ""
     was_marked: bool = False
@@ -98,6 +99,8 @@ class Known:
     was_cancelled: bool = False
     had_guests: bool = False
     others: int = 0
+    others_looked: bool = True
+    is_called_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,7 @@ def decide_items(
     rules = rules_of(terms)
     common: dict[str, Any] = {"crm": crm, "peer": item, "peer_id": item.ref.id}
     if rules.is_cancelled(item):
-        return _cancelled(record, crm, bound, type_, terms, common)
+        return _cancelled(record, item, crm, bound, known, type_, terms, common)
     if rules.is_secret(item, terms.own):
         sentence = f"It turned private: it is taken out of {terms.crm_name}."
         return _delete("crm", record, crm, bound.crm_base, WITHDRAWN, sentence, str(item.ref), common)
@@ -268,7 +271,11 @@ def rules_of(terms: ItemTerms) -> ItemRules:
 # --- endings ----------------------------------------------------------------------------------------------------------
 
 
-def _cancelled(record: Record, crm: Record, bound: Bound, type_: TypeTerms, terms: ItemTerms, common: dict[str, Any]) -> PairDecision:
+def _cancelled(
+    record: Record, item: Record, crm: Record, bound: Bound, known: Known, type_: TypeTerms, terms: ItemTerms, common: dict[str, Any]
+) -> PairDecision:
+    if known.others and not rules_of(terms).is_own_meeting(item):
+        return _left_to_colleagues(record, "It was cancelled for its user", known, terms, common)
     if terms.cancelled == KEEP:
         sentence = f"It was cancelled, and stays in {terms.crm_name} by setting."
         return PairDecision(record, Outcome.UNCHANGED, STAYS_CANCELLED, sentence, type=type_, **common)
@@ -282,10 +289,9 @@ def decide_gone(item: Record, bound: Bound, crm: Record | None, known: Known, te
     where = terms.crm_name
     if crm is None:
         return excluded(item, GONE_THERE, f"It was deleted here; {bound.crm.object_type} {bound.crm.id} is gone, too.", **common)
-    if known.others:
-        sentence = f"It was deleted here; a colleague's mailbox holds the same {noun(terms)} and carries it on."
-        return excluded(item, HANDED_OVER, sentence, **common)
-    is_cancelled = known.was_own_meeting or known.was_cancelled
+    if known.others and not known.was_own_meeting:
+        return _left_to_colleagues(item, "It was deleted here", known, terms, common)
+    is_cancelled = known.was_own_meeting or known.was_cancelled or known.is_called_off
     if is_cancelled and terms.cancelled == REMOVE:
         sentence = f"It was cancelled: it is deleted in {where}."
         return _delete("crm", item, crm, bound.crm_base, CANCELLED, sentence, str(item.ref), common)
@@ -301,6 +307,15 @@ def decide_gone(item: Record, bound: Bound, crm: Record | None, known: Known, te
         sentence = f"It was deleted here, and is deleted in {where}, as the setting says."
         return _delete("crm", item, crm, bound.crm_base, DELETED_HERE, sentence, str(item.ref), common)
     return excluded(item, GONE_HERE, f"It was deleted here; {where} keeps it.", **common)
+
+
+def _left_to_colleagues(record: Record, what: str, known: Known, terms: ItemTerms, common: dict[str, Any]) -> PairDecision:
+    """What is over for one who attends may go on for the others, or be called off for everybody: their calendars say which."""
+    if not known.others_looked:
+        sentence = f"{what}; whether the {noun(terms)} takes place for colleagues who hold it is seen in their calendars first."
+        return PairDecision(record, Outcome.HELD, ASKS, sentence, **common)
+    sentence = f"{what}; a colleague's mailbox holds the same {noun(terms)} and carries it on."
+    return excluded(record, HANDED_OVER, sentence, **common)
 
 
 def decide_gone_in_crm(record: Record, bound: Bound, item: Record | None, known: Known, terms: ItemTerms) -> PairDecision:

@@ -214,7 +214,8 @@ def share_all_preview(
         Operation.objects.filter(run=context.run, state=Operation.State.PLANNED).update(
             state=Operation.State.VOID, error="Only looked at.", settled_at=context.wiring.now()
         )
-    return [_would(decision) for decision in decisions]
+    is_own = mailbox.user_id is not None and mailbox.user_id == by.pk
+    return [_would(decision, is_own=is_own) for decision in decisions]
 
 
 def _taken(context: RunContext, since: datetime) -> list[EmailDecision]:
@@ -230,10 +231,12 @@ def _taken(context: RunContext, since: datetime) -> list[EmailDecision]:
     return list(found.values())
 
 
-def _would(decision: EmailDecision) -> WouldShare:
-    mail = decision.record
-    is_taken = decision.outcome in (Outcome.CREATED, Outcome.UNCHANGED)
-    return WouldShare(decision.name, _sender(mail), when_of(mail), is_taken, decision.sentence)
+def _would(decision: EmailDecision, *, is_own: bool) -> WouldShare:
+    """Returns what is shown of one mail: of one that would be left alone nobody but its user reads what it is about."""
+    mail, is_taken = decision.record, decision.outcome in SAVED
+    is_shown = is_taken or is_own
+    subject, sender = (decision.name, _sender(mail)) if is_shown else ("", "")
+    return WouldShare(subject, sender, when_of(mail), is_taken, decision.sentence)
 
 
 # --- taking back -------------------------------------------------------------------------------------------------------------

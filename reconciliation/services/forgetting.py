@@ -80,6 +80,9 @@ WORDS = {
     "importrow": "Rows of imports",
     "prospectmatches": "Salesforce matches of prospects",
     "activity": "Activities that wait, or were carried",
+    "email": "E-mails that mailboxes shared",
+    "emailcopy": "Where e-mails lie in mailboxes",
+    "mailthread": "Conversations that are followed",
     "unresolvedperson": "Unknown people",
     "madeperson": "People that were made",
     "blockedaddress": "Blocked addresses",
@@ -426,8 +429,9 @@ def _changed(work: Work, model: type[models.Model], row: Any) -> dict[str, Any]:
 
 def _of_person(work: Work, row: Operation) -> dict[str, Any]:
     """Returns what goes from a write to the person's own record: the answer of a system tells everything about them."""
+    if row.source_ref.startswith("people:address:") and work.finder.blank(row.source_ref) != row.source_ref:
+        return _of_made_person(work, row)
     is_theirs = row.source_ref in work.people or (row.object_type == PROSPECT and row.target_id in work.prospects)
-    is_theirs = is_theirs or (row.source_ref.startswith("people:") and work.finder.blank(row.source_ref) != row.source_ref)
     if not is_theirs:
         return {}
     changed: dict[str, Any] = {"exchange": {"forgotten": work.mark}} if row.exchange else {}
@@ -435,6 +439,13 @@ def _of_person(work: Work, row: Operation) -> dict[str, Any]:
         changed["target_id"] = work.mark
         changed["writer_key"] = work.mark
     return changed
+
+
+def _of_made_person(work: Work, row: Operation) -> dict[str, Any]:
+    """Returns what goes from a write to somebody who was made of the very address: every value is theirs, part of a name, too."""
+    values = {"before": dict.fromkeys(row.before, work.mark), "after": dict.fromkeys(row.after, work.mark), "origin": {"name": work.mark}}
+    told = {"exchange": {"forgotten": work.mark}} if row.exchange else {}
+    return {**values, **told, "source_ref": f"people:address:{work.mark}", "writer_key": work.mark, "reason": work.mark}
 
 
 def _store(work: Work, model: type[models.Model], row: Any, changed: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from connectors.calendars import WHEN as WHEN_FIELD
 from connectors.contract import Connector, Record
 from connectors.errors import ConnectorError
 from connectors.when import read_when
-from reconciliation.core.values import is_same
+from reconciliation.core.values import is_same, isolated
 from reconciliation.defaults.events import EVENTS_PASS
 from reconciliation.engine import pair_reads
 from reconciliation.engine.executor import Side
@@ -268,7 +268,7 @@ def seen_by(row: MailboxItem) -> str:
     if row.state != MailboxItem.State.LINKED:
         return "Nobody: it is not in Salesforce."
     mailbox = row.sync_pass.mailbox
-    owner = (mailbox.crm_user if mailbox is not None else "") or "its owner"
+    owner = isolated(mailbox.crm_user) if mailbox is not None and mailbox.crm_user else "its owner"
     people = f"{owner}, who owns it there, and those above in the role hierarchy"
     if row.links.get("who") or row.links.get("what"):
         people = f"{people}; whoever may open the records that it is linked to, as Salesforce's sharing of activities says"

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Fields, Record, Value
+from reconciliation.core.counting import are
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_same
@@ -87,7 +88,7 @@ def item_send_update(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring |
             decision = process_page(context, "crm", [record])[record.ref.id]
             _refuse_what_was_not_done(decision)
             audit(by, "send update to guests", str(row.sync_pass.mailbox), item=row.pk, fields=list(row.held), guests=row.guests)
-            return Acted(f"Written into the calendar; its {row.guests} guests are told by the mail system.", context.run.pk)
+            return Acted(f"Written into the calendar; its {are(row.guests, 'guest')} told by the mail system.", context.run.pk)
     finally:
         MailboxItem.objects.filter(pk=row.pk).update(mails_asked_at=None, mails_asked_by="")
 

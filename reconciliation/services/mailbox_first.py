@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -11,22 +11,38 @@ from django.utils import timezone
 from reconciliation.engine import gate, mailbox_queue
 from reconciliation.models import Mailbox, Run, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.mailbox_overview import MailboxRow, contacts_pass_wanted
+from reconciliation.services.mailbox_overview import NO_PASS, OFF, MailboxRow, mailbox_passes
 from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_confirm
 
 
 def mailbox_start(mailbox: Mailbox, plan: Run | None, by: AbstractBaseUser) -> SyncPass:
-    """Lets the runs of a mailbox write from now on, its preview having been looked at; returns its pass, which is due now.
-    Raises MailboxRefused."""
-    if mailbox.state != Mailbox.State.NEW:
+    """Lets the runs of a pass over a mailbox write from now on, its preview having been looked at; returns the mailbox's row of the
+    pass, which is due now. Raises MailboxRefused."""
+    if not mailbox.is_running:
         raise MailboxRefused(f"{mailbox} was started before; it is {mailbox.get_state_display().lower()}.")
     if not mailbox.crm_user_id:
         raise MailboxRefused(f"Choose the Salesforce user of {mailbox} first.")
-    sync_pass = SyncPass.objects.select_related("crm", "peer", "mapping").filter(mailbox=mailbox).first()
-    if sync_pass is None or plan is None or plan.sync_pass_id != sync_pass.pk:
+    rows = SyncPass.objects.select_related("crm", "peer", "mapping", "parent").filter(mailbox=mailbox)
+    sync_pass = rows.filter(pk=plan.sync_pass_id).first() if plan is not None else None
+    if plan is None or sync_pass is None:
         raise MailboxRefused(f"Make a preview of {mailbox} first, and look at it.")
+    if sync_pass.switched_on_at is not None and mailbox.state != Mailbox.State.NEW:
+        raise MailboxRefused(f"{sync_pass.whole} of {mailbox} was started before; it is {mailbox.get_state_display().lower()}.")
+    _switch_on(sync_pass, plan, by)
+    now = timezone.now()
+    with transaction.atomic():
+        Mailbox.objects.filter(pk=mailbox.pk, state=Mailbox.State.NEW).update(
+            state=Mailbox.State.ACTIVE, state_reason="", state_by=by.get_username(), state_at=now
+        )
+        SyncPass.objects.filter(pk=sync_pass.pk).update(next_due_at=None, run_requested_at=now)
+        audit(by, "start mailbox", mailbox.address, what=sync_pass.whole.title, preview=plan.pk)
+    mailbox.refresh_from_db()
+    return sync_pass
+
+
+def _switch_on(sync_pass: SyncPass, plan: Run, by: AbstractBaseUser) -> None:
     try:
         if gate.is_closed(sync_pass):
             if gate.preview_wanted(sync_pass):
@@ -35,63 +51,70 @@ def mailbox_start(mailbox: Mailbox, plan: Run | None, by: AbstractBaseUser) -> S
             pass_switch_on(sync_pass, by)
     except SwitchRefused as refusal:
         raise MailboxRefused(str(refusal)) from None
-    now = timezone.now()
-    with transaction.atomic():
-        Mailbox.objects.filter(pk=mailbox.pk, state=Mailbox.State.NEW).update(
-            state=Mailbox.State.ACTIVE, state_reason="", state_by=by.get_username(), state_at=now
-        )
-        SyncPass.objects.filter(pk=sync_pass.pk).update(next_due_at=None, run_requested_at=now)
-        audit(by, "start mailbox", mailbox.address, preview=plan.pk)
-    mailbox.refresh_from_db()
-    return sync_pass
 
 
 def may_start(rows: Sequence[MailboxRow]) -> tuple[list[MailboxRow], list[str]]:
-    """Returns those of these mailboxes whose preview can be looked at now, and a sentence for each of the others."""
-    ready = [row for row in rows if row.is_first and row.is_on and row.plan is not None and row.mailbox.crm_user_id]
-    keys = {row.mailbox.pk for row in ready}
+    """Returns what of these mailboxes can be started now, its preview having been made: a row for each of their passes; and a sentence
+    for each mailbox of which nothing can."""
+    ready = [line for row in rows for line in row.lines if _is_ready(line)]
+    keys = {line.mailbox.pk for line in ready}
     return ready, [f"{row.mailbox.address}: {_why_not(row)}" for row in rows if row.mailbox.pk not in keys]
 
 
+def _is_ready(line: MailboxRow) -> bool:
+    return line.is_first and line.is_on and line.plan is not None and bool(line.mailbox.crm_user_id)
+
+
 def _why_not(row: MailboxRow) -> str:
-    if not row.is_first:
+    first = next((line for line in row.lines if line.is_first and line.is_on), None)
+    if first is None and not row.is_first:
         return f"it is {row.word}, and was started before."
-    return row.why or "it has no preview yet."
+    return (first or row).why or "it has no preview yet."
 
 
-def mailboxes_start(plans: Mapping[int, int], by: AbstractBaseUser) -> tuple[Done, list[SyncPass]]:
-    """Starts many mailboxes, mailbox -> the preview that was shown; what is refused stops no other. Returns also the passes
-    that are due now."""
+def mailboxes_start(plans: Sequence[tuple[int, int]], by: AbstractBaseUser) -> tuple[Done, list[SyncPass]]:
+    """Starts what was shown of many mailboxes: (mailbox, preview), one for each pass; what is refused stops no other. Returns also the
+    passes that are due now."""
     started, refused = [], []
-    runs = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").in_bulk(plans.values())
-    for mailbox in Mailbox.objects.filter(pk__in=plans).order_by("address", "pk"):
+    runs = Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping").in_bulk([run for _, run in plans])
+    mailboxes = Mailbox.objects.in_bulk([pk for pk, _ in plans])
+    asked = [(mailboxes[pk], runs.get(run)) for pk, run in plans if pk in mailboxes]
+    for mailbox, plan in sorted(asked, key=lambda it: (it[0].address, it[0].pk)):
         try:
-            started.append(mailbox_start(mailbox, runs.get(plans[mailbox.pk]), by))
+            started.append(mailbox_start(mailbox, plan, by))
         except MailboxRefused as refusal:
             refused.append(f"{mailbox.address}: {refusal}")
-    return Done(len(started), refused), started
+    return Done(len({child.mailbox_id for child in started}), refused), started
 
 
 def previews_ask(pks: Sequence[int], by: AbstractBaseUser) -> Done:
-    """Asks for a new preview of each of these mailboxes that was never started, by the queue that their runs go through."""
-    parent, changed, refused = contacts_pass_wanted(), 0, []
+    """Asks for new previews of what was never started of these mailboxes, by the queue that their runs go through."""
+    parents, changed, refused = mailbox_passes(), 0, []
+    if not parents:
+        raise MailboxRefused(NO_PASS)
     for mailbox in Mailbox.objects.select_related("connection", "group").filter(pk__in=pks).order_by("address", "pk"):
-        if why := _why_no_preview(pass_over(parent, mailbox), mailbox):
-            refused.append(f"{mailbox.address}: {why}")
+        why = [_ask_one(parent, mailbox) for parent in parents]
+        if all(why):
+            refused.append(f"{mailbox.address}: {next((w for w in why if w != OFF), OFF)}")
             continue
-        mailbox_queue.ask(SyncPass.objects.filter(mailbox=mailbox, parent=parent), timezone.now())
         audit(by, "preview mailbox", mailbox.address)
         changed += 1
-    mailbox_queue.fill(parent)
+    for parent in parents:
+        mailbox_queue.fill(parent)
     return Done(changed, refused)
 
 
-def _why_no_preview(child: SyncPass, mailbox: Mailbox) -> str:
+def _ask_one(parent: SyncPass, mailbox: Mailbox) -> str:
+    """Asks for a preview of one pass over a mailbox. Returns why none is made, "" where one is."""
     if not mailbox.crm_user_id:
         return "choose its Salesforce user first; a preview shows what that user sees."
+    if not mailbox_queue.is_switched_on(parent, mailbox):
+        return OFF
+    child = pass_over(parent, mailbox)
+    child.mailbox = mailbox
     if not mailbox_queue.is_first(child):
         return "it was started before. Its own page makes a preview of it."
-    assert child.parent is not None
-    if not mailbox_queue.is_switched_on(child.parent, mailbox):
-        return "Contacts are switched off for it."
-    return "" if child.parent.is_on else f"the pass “{child.parent}” is switched off."
+    if not parent.is_on:
+        return f"the pass “{parent}” is switched off."
+    mailbox_queue.ask(SyncPass.objects.filter(pk=child.pk), timezone.now())
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -15,9 +15,21 @@ from reconciliation.core.values import normalise_name
 from reconciliation.defaults.contacts import CONTACTS_PASS
 from reconciliation.engine import gate
 from reconciliation.engine.mailbox_queue import is_switched_on
-from reconciliation.models import Binding, Case, Connection, Mailbox, Run, SearchKey, SyncPass
+from reconciliation.models import (
+    Binding,
+    Case,
+    Connection,
+    Email,
+    EmailCopy,
+    Mailbox,
+    MailboxItem,
+    Run,
+    SearchKey,
+    SyncPass,
+    UnresolvedPerson,
+)
 from reconciliation.models.prefix import starts_with
-from reconciliation.selectors import pass_named
+from reconciliation.models.sync_pass import MAILBOX_PASSES
 from reconciliation.services.mailboxes import MailboxRefused
 
 PLAN = (Run.State.FINISHED, Run.State.HELD)  # a preview in these states can be looked at
@@ -25,12 +37,19 @@ LATE_AFTER = timedelta(minutes=5)
 MOST_FOUND = 50
 
 
+NO_PASS = "Connect Salesforce and a mail system first."
+OFF = "Nothing is switched on for it."
+
+
 @dataclass(slots=True)
 class MailboxRow:
-    """One mailbox as lists and its own page show it. `sync_pass` None: no run went over it yet."""
+    """One pass over one mailbox, as lists and pages show it. `sync_pass` None: no run went over it yet. The row that stands for a
+    mailbox is the one that most is to be said of; `lines` are all of them."""
 
     mailbox: Mailbox
     is_on: bool
+    parent: SyncPass | None = None
+    lines: list[MailboxRow] = field(default_factory=list, repr=False)
     sync_pass: SyncPass | None = None
     running: Run | None = None
     last_run: Run | None = None
@@ -54,8 +73,22 @@ class MailboxRow:
     @property
     def is_first(self) -> bool:
         """Whether nothing was written for it yet, and somebody has to look at its preview first."""
-        waits = self.sync_pass is None or gate.is_closed(self.sync_pass)
-        return self.mailbox.state == Mailbox.State.NEW and waits
+        return self.mailbox.is_running and (self.sync_pass is None or gate.is_closed(self.sync_pass))
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a run of any of its passes writes."""
+        return any(line.is_on and not line.is_first for line in self.lines)
+
+    @property
+    def of_all(self) -> int:
+        """Open cases of all its passes."""
+        return sum(line.issues for line in self.lines)
+
+    @property
+    def about(self) -> str:
+        """The pass that the row tells of, where several are switched on: "" where that needs no saying."""
+        return self.parent.title if self.parent is not None and sum(line.is_on for line in self.lines) > 1 else ""
 
     @property
     def is_previewed_first(self) -> bool:
@@ -100,7 +133,7 @@ class MailboxRow:
         if not mailbox.is_running:
             return mailbox.state_reason or ("Its sync was ended; added again, it begins with a preview." if mailbox.is_ended else "")
         if not self.is_on:
-            return "Contacts are switched off for it."
+            return self.off
         if not mailbox.crm_user_id:
             return "Nobody in Salesforce is known to be its user."
         if self.parent_word:
@@ -114,6 +147,15 @@ class MailboxRow:
         if self.sync_pass is not None and self.sync_pass.trouble_count:
             return self.last_run.note if self.last_run is not None else ""
         return ""
+
+    @property
+    def off(self) -> str:
+        """Says that the pass is off for the mailbox, or that all are."""
+        if len(self.lines) > 1 and not any(line.is_on for line in self.lines):
+            return OFF
+        if self.parent is None or self.parent.name == CONTACTS_PASS:
+            return "Contacts are switched off for it."
+        return f"“{self.parent}” is switched off for it."
 
     @property
     def next_run(self) -> str:
@@ -145,16 +187,16 @@ class Tile:
     query: str = ""
 
 
-def contacts_pass_row() -> SyncPass | None:
-    """Returns the pass over mailboxes, None before a mail system and Salesforce are connected."""
-    return pass_named(CONTACTS_PASS)
+def settings_row() -> SyncPass | None:
+    """Returns the pass with which stands what is set for all mailboxes, None before a mail system and Salesforce are connected."""
+    return next(iter(mailbox_passes()), None)
 
 
-def contacts_pass_wanted() -> SyncPass:
-    """Returns the pass over mailboxes. Raises MailboxRefused before there is one."""
-    found = contacts_pass_row()
+def settings_wanted() -> SyncPass:
+    """Returns the pass with which stands what is set for all mailboxes. Raises MailboxRefused before there is one."""
+    found = settings_row()
     if found is None:
-        raise MailboxRefused("Connect Salesforce and a mail system first.")
+        raise MailboxRefused(NO_PASS)
     return found
 
 
@@ -167,29 +209,53 @@ def mailboxes_listed() -> QuerySet[Mailbox]:
     return Mailbox.objects.select_related("connection", "group").annotate(**twin).order_by("address", "pk")
 
 
-def with_issues(parent: SyncPass | None) -> Q:
+def mailbox_passes() -> list[SyncPass]:
+    """Returns the passes over mailboxes, in the order in which pages show them; none before there is one."""
+    rows = SyncPass.objects.whole().select_related("crm", "peer", "mapping").filter(name__in=MAILBOX_PASSES)
+    return sorted(rows, key=lambda row: MAILBOX_PASSES.index(row.name))
+
+
+def with_issues() -> Q:
     """Returns the condition on mailboxes that have open cases."""
-    cases = Case.objects.filter(sync_pass__parent=parent, state=Case.State.OPEN) if parent is not None else Case.objects.none()
+    cases = Case.objects.filter(sync_pass__mailbox__isnull=False, state=Case.State.OPEN)
     return Q(pk__in=cases.values("sync_pass__mailbox"))
 
 
-def complete(rows: Sequence[Mailbox], parent: SyncPass | None) -> list[MailboxRow]:
-    """Returns one page of mailboxes with how each stands, in a fixed number of queries."""
-    found = {m.pk: MailboxRow(m, parent is not None and is_switched_on(parent, m)) for m in rows}
-    if parent is None or not found:
-        return list(found.values())
-    word = _parent_word(parent)
-    passes = SyncPass.objects.select_related("crm", "peer").filter(parent=parent, mailbox__in=found)
-    rows_of_passes = _with_newest(passes, by_kind=len(found) == 1)
+# What is said of a mailbox first, where its passes stand differently: what runs, then what a person has to do.
+FIRST_SAID = ("running", "held", "preview ready", "waiting", "new", "on")
+
+
+def complete(rows: Sequence[Mailbox], parents: Sequence[SyncPass]) -> list[MailboxRow]:
+    """Returns one page of mailboxes with how each stands, in a fixed number of queries however many passes there are."""
+    found = {m.pk: [MailboxRow(m, is_switched_on(parent, m), parent) for parent in parents] for m in rows}
+    lines = {(line.mailbox.pk, line.parent.pk): line for some in found.values() for line in some if line.parent is not None}
+    if lines:
+        _fill(lines, parents, by_kind=len(found) == 1)
+    return [_standing_for(m, found[m.pk]) for m in rows]
+
+
+def _fill(lines: Mapping[tuple[int, int], MailboxRow], parents: Sequence[SyncPass], *, by_kind: bool) -> None:
+    whole = {parent.pk: parent for parent in parents}
+    passes = SyncPass.objects.select_related("crm", "peer").filter(parent__in=whole, mailbox__in={pk for pk, _ in lines})
+    rows_of_passes = _with_newest(passes, by_kind=by_kind)
     known = Run.objects.in_bulk([pk for p in rows_of_passes for pk in (p.newest, p.under_way, p.plan) if pk is not None])
-    for row in found.values():
-        row.parent_word = word
+    for (_, parent), line in lines.items():
+        line.parent_word = _parent_word(whole[parent])
     for sync_pass in rows_of_passes:
-        row = found[sync_pass.mailbox_id]
-        sync_pass.mailbox = row.mailbox  # what asks the pass for it needs no query
-        row.sync_pass, row.issues = sync_pass, sync_pass.issues or 0
-        row.last_run, row.running, row.plan = (known.get(pk) for pk in (sync_pass.newest, sync_pass.under_way, sync_pass.plan))
-    return list(found.values())
+        line = lines[sync_pass.mailbox_id, sync_pass.parent_id]
+        sync_pass.mailbox, sync_pass.parent = line.mailbox, whole[sync_pass.parent_id]  # what asks for them needs no query
+        line.sync_pass, line.issues = sync_pass, sync_pass.issues or 0
+        line.last_run, line.running, line.plan = (known.get(pk) for pk in (sync_pass.newest, sync_pass.under_way, sync_pass.plan))
+
+
+def _standing_for(mailbox: Mailbox, lines: list[MailboxRow]) -> MailboxRow:
+    """Returns the line that stands for a mailbox: of what is switched on, what most is to be said of."""
+    told = [line for line in lines if line.is_on] or lines
+    order = {word: n for n, word in enumerate(FIRST_SAID)}
+    row = min(told, key=lambda line: order.get(line.word, len(order)), default=MailboxRow(mailbox, is_on=False))
+    for line in lines:
+        line.lines = lines
+    return row
 
 
 def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
@@ -201,6 +267,7 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
     begun = Q(started_at__gte=OuterRef("mailbox__state_at")) | ~Q(sync_pass__mailbox__is_planned_first=True)
     kinds = Case.Kind.values if by_kind else ()
     of_kinds = {f"open_{kind}": Subquery(cases.filter(kind=kind).annotate(n=Count("pk")).values("n")) for kind in kinds}
+    of_kinds |= _shared() if by_kind else {}
     return list(
         passes.annotate(
             **of_kinds,
@@ -212,22 +279,48 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
     )
 
 
+def _shared() -> dict[str, Subquery]:
+    """Returns what is counted of one mailbox's passes for its activity: links, what waits, e-mails, unknown people."""
+    links = Binding.objects.filter(sync_pass=OuterRef("pk"), is_tombstone=False).order_by().values("sync_pass")
+    items = MailboxItem.objects.filter(sync_pass=OuterRef("pk"), is_held=True).order_by().values("sync_pass")
+    mails = EmailCopy.objects.filter(sync_pass=OuterRef("pk")).order_by().values("sync_pass")
+    people = UnresolvedPerson.objects.filter(mailbox=OuterRef("mailbox"), state=UnresolvedPerson.State.OPEN).order_by().values("mailbox")
+    counted_ = {
+        "linked": links,
+        "owed": links.filter(is_retry_due=True),
+        "held_items": items,
+        "mails": mails.filter(email__state=Email.State.SAVED),
+        "mails_open": mails.filter(is_open=True),
+        "unresolved": people,
+    }
+    return {name: Subquery(rows.annotate(n=Count("pk")).values("n")) for name, rows in counted_.items()}
+
+
 def _parent_word(parent: SyncPass) -> str:
     if not parent.is_on:
-        return "The pass “Contacts” is switched off."
+        return f"The pass “{parent}” is switched off."
     if parent.is_paused:
-        return "The pass “Contacts” is paused."
+        return f"The pass “{parent}” is paused."
     return f"{parent.hold_reason}." if parent.hold_reason else ""
+
+
+def standing_still(parents: Sequence[SyncPass]) -> str:
+    """Says which passes over mailboxes are switched off, "" where none is."""
+    off = [f"“{parent}”" for parent in parents if not parent.is_on]
+    if len(off) == len(parents):
+        what = f"The pass {off[0]} is" if len(off) == 1 else "All passes over mailboxes are"
+        return f"{what} switched off: no mailbox is synced."
+    return f"Switched off for every mailbox: {', '.join(off)}." if off else ""
 
 
 NOBODYS = Q(crm_user_id="", state__in=Mailbox.RUNNING)  # mailboxes that wait for staff to say whose they are
 
 
-def tiles(parent: SyncPass | None) -> list[Tile]:
+def tiles() -> list[Tile]:
     """Returns the numbers over all mailboxes, in one query."""
     by_state = {name: Count("pk", filter=Q(state=name)) for name in Mailbox.State.values}
     nobodys = Count("pk", filter=NOBODYS)
-    counts = Mailbox.objects.aggregate(**by_state, nobodys=nobodys, issues=Count("pk", filter=with_issues(parent)))
+    counts = Mailbox.objects.aggregate(**by_state, nobodys=nobodys, issues=Count("pk", filter=with_issues()))
     issues = counts["issues"]
     return [
         Tile("Active", f"{counts['active']:,}", "", "state=active"),
@@ -292,9 +385,10 @@ class IssueGroup:
         return counted(self.count, *ISSUES[self.kind]) if self.kind in ISSUES else counted(self.count, self.title.lower())
 
 
-def issues_of(sync_pass: SyncPass | None) -> list[IssueGroup]:
-    """Returns the open cases of a mailbox whose page is shown, by kind; `complete` counted them."""
-    counts = {kind: getattr(sync_pass, f"open_{kind}", None) for kind in Case.Kind.values}
+def issues_of(passes: Iterable[SyncPass]) -> list[IssueGroup]:
+    """Returns the open cases of a mailbox whose page is shown, by kind; `complete` counted them for each of its passes."""
+    own = list(passes)
+    counts = {kind: sum(getattr(sync_pass, f"open_{kind}", None) or 0 for sync_pass in own) for kind in Case.Kind.values}
     return [IssueGroup(str(Case.Kind(kind).label), kind, n) for kind, n in sorted(counts.items()) if n]
 
 

@@ -12,7 +12,9 @@ from django.db import transaction
 
 from connectors.contract import SavedView, ViewTerms
 from reconciliation.core.counting import counted
-from reconciliation.core.mailbox_settings import EVERYTHING, MINE, REMOVE, SETTINGS, Effective, Setting, is_valid
+from reconciliation.core.mailbox_settings import EVERYTHING, MINE, REMOVE, SECTIONS, SETTINGS, Effective, Setting, is_valid
+from reconciliation.defaults.events import EVENTS_PASS
+from reconciliation.engine import item_terms
 from reconciliation.engine.mailbox_queue import wake
 from reconciliation.engine.mailbox_terms import ADMIN, CREATION, effective_of
 from reconciliation.engine.wiring import Wiring
@@ -134,6 +136,45 @@ def _options(setting: Setting, chosen: Any, views: ViewChoices) -> tuple[Option,
     return tuple(Option(text_of(value), title, value == chosen) for value, title in pairs)
 
 
+# --- which days of calendars are looked at --------------------------------------------------------------------------
+
+MOST_BACK, MOST_AHEAD = 365, 730  # days
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """How many days of each calendar are looked at, before today and ahead."""
+
+    back: int
+    ahead: int
+    most_back: int = MOST_BACK
+    most_ahead: int = MOST_AHEAD
+
+
+def window_of() -> Days | None:
+    """Returns the days that are looked at, None before there is a pass over calendars."""
+    row = SyncPass.objects.whole().filter(name=EVENTS_PASS).first()
+    return Days(*item_terms.days_of(row)) if row is not None else None
+
+
+def window_save(back: int | None, ahead: int | None, by: AbstractBaseUser) -> bool:
+    """Stores which days of calendars are looked at; returns whether that changed anything. Raises MailboxRefused, storing nothing."""
+    if back is None or ahead is None or back > MOST_BACK or not 1 <= ahead <= MOST_AHEAD:
+        raise MailboxRefused(f"Enter whole numbers: at most {MOST_BACK} days back, and 1 to {MOST_AHEAD} days ahead.")
+    with transaction.atomic():
+        row = SyncPass.objects.select_for_update().filter(name=EVENTS_PASS, parent=None).first()
+        if row is None:
+            raise MailboxRefused("No pass goes over calendars yet; connect Salesforce and a mail system first.")
+        before, after = item_terms.days_of(row), (back, ahead)
+        if before == after:
+            return False
+        row.settings = {**row.settings, item_terms.WINDOW: {"back": back, "ahead": ahead}}
+        row.save(update_fields=["settings"])
+        audit(by, "change days of calendars", row.title, back=[before[0], back], ahead=[before[1], ahead])
+    wake(Mailbox.objects.filter(state__in=Mailbox.RUNNING).values_list("pk", flat=True))
+    return True
+
+
 # --- for one mailbox, or a group ------------------------------------------------------------------------------------
 
 
@@ -170,6 +211,16 @@ def said_of(lines: Sequence[Line], views: ViewChoices) -> list[tuple[Setting, st
     """Returns each setting, what holds and whose word that is, for pages that only show it."""
     whose = {"admin": "set by an admin", "user": "chosen for this mailbox", "group": "by its group", "default": "by default"}
     return [(line.setting, _says(line.held, views), whose.get(line.held.by, "by default")) for line in lines]
+
+
+def sections_said(said: Sequence[tuple[Setting, str, str]]) -> list[tuple[str, list[tuple[Setting, str, str]]]]:
+    """Returns the settings under their headings."""
+    return [(title, rows) for title in SECTIONS if (rows := [row for row in said if row[0].section == title])]
+
+
+def sections_of(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    """Returns the lines under their headings, in the order in which pages show them."""
+    return [(title, rows) for title in SECTIONS if (rows := [line for line in lines if line.setting.section == title])]
 
 
 def own_save(sync_pass: SyncPass, mailbox: Mailbox, wanted: Mapping[str, str], by: AbstractBaseUser) -> list[str]:

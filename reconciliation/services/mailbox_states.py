@@ -49,8 +49,9 @@ def mailbox_resume(mailbox: Mailbox, by: AbstractBaseUser | None) -> None:
         raise MailboxRefused("This mailbox is marked as left; an admin can resume it.")
     before = mailbox.state
     with transaction.atomic():
-        # Without a folder no run got through yet: it still is as good as new.
-        _move(mailbox, (State.PAUSED, State.SUSPENDED, State.LEFT), State.ACTIVE if mailbox.folder_id else State.NEW, by, "")
+        # Without a folder, or a place in its calendar, no run got through yet: it still is as good as new.
+        is_begun = bool(mailbox.folder_id) or SyncPass.objects.filter(mailbox=mailbox).exclude(cursor="").exists()
+        _move(mailbox, (State.PAUSED, State.SUSPENDED, State.LEFT), State.ACTIVE if is_begun else State.NEW, by, "")
         Mailbox.objects.filter(pk=mailbox.pk).update(failed_runs=0)
         SyncPass.objects.filter(mailbox=mailbox).update(trouble_count=0, next_due_at=timezone.now())
         audit(by, "resume mailbox", mailbox.address, was=str(before))
@@ -95,7 +96,9 @@ def _ask(mailbox: Mailbox, by: AbstractBaseUser | None) -> list[SyncPass]:
         raise MailboxRefused("No pass goes over mailboxes yet; connect Salesforce and a mail system first.")
     wanted = [parent for parent in parents if mailbox_queue.is_switched_on(parent, mailbox)]
     if not wanted:
-        raise MailboxRefused("Nothing is switched on for this mailbox; switch Contacts on in its settings first.")
+        titles = [parent.title for parent in parents]
+        what = f"{', '.join(titles[:-1])} or {titles[-1]}" if len(titles) > 1 else titles[0]
+        raise MailboxRefused(f"Nothing is switched on for this mailbox; switch {what} on in its settings first.")
     asked, why = [], ""
     for parent in wanted:
         child = pass_over(parent, mailbox)
@@ -119,7 +122,7 @@ def _why_not(parent: SyncPass, child: SyncPass) -> str:
     if parent.hold_reason or child.hold_reason:
         return f"{(child.hold_reason or parent.hold_reason).rstrip('.')}. The pass goes on when that was mended."
     if not child.is_on:
-        return "It waits for its first preview; look at the preview, then switch the mailbox on."
+        return f"{parent} waits for its first preview; look at the preview, then start it on the mailbox's page."
     return ""
 
 

@@ -8,7 +8,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from reconciliation.models import Binding, Connection, Mailbox, MailboxGroup, Run, SyncPass, Tombstone
+from reconciliation.models import Binding, Connection, Email, EmailCopy, Mailbox, MailboxGroup, MailThread, Run, SyncPass, Tombstone
 from reconciliation.models.mailbox import NO_SECRETS
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
@@ -79,6 +79,12 @@ def _forget_links(mailbox: Mailbox) -> None:
     links = Binding.objects.filter(sync_pass__mailbox=mailbox)
     Tombstone.objects.filter(binding__in=links).update(binding=None)
     links.delete()
+    # What was saved stays known for good; what waited, and what was followed, is not taken up again.
+    MailThread.objects.filter(mailbox=mailbox).delete()
+    waiting = EmailCopy.objects.filter(
+        sync_pass__mailbox=mailbox, is_open=True, email__state__in=(Email.State.WAITING, Email.State.REFUSED)
+    )
+    waiting.delete()
 
 
 def address_flaw(address: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from connectors.microsoft.subscriptions import read_notices
@@ -25,6 +25,7 @@ from reconciliation.engine import insta
 from reconciliation.models import CalendarWatch, MeetingNotice
 from reconciliation.services import hook_spool
 from reconciliation.services.hook_receiver import STORE_SECONDS, within
+from reconciliation.services.waker import Waker
 
 log = logging.getLogger(__name__)
 BODY_BYTES = 256 * 1024  # twenty notices take 20 KB
@@ -35,6 +36,7 @@ STATE = "client_state"  # in the secrets of a watch
 ROWS_A_STATEMENT = 200
 NOT_AGAIN = timedelta(minutes=10)  # a permission that was shown is not shown again so soon
 _left_alone_until = 0.0  # by time.monotonic()
+waker = Waker()
 
 
 class Taken(StrEnum):
@@ -81,6 +83,8 @@ def take(body: bytes, now: datetime) -> Taken:
     if asked:
         try:
             insta.put_in_queue(now)
+            if not connection.in_atomic_block:  # else nobody could see it yet
+                waker.at(insta.turns_to_come(asked, now), now)
         except Exception as error:  # they are stored, and due: the tick of the next minute puts them in the queue
             log.warning("mailboxes were not put in the queue: %s", type(error).__name__)
     return Taken.STORED
@@ -110,9 +114,9 @@ def _key_in(secret: str) -> int | None:
     return int(key) if key.isascii() and key.isdigit() and len(key) < 16 else None
 
 
-def _store(told: Sequence[tuple[CalendarWatch, Notice]], now: datetime) -> bool:
-    """Keeps each notice once and counts the new ones, and those that still wait, for their mailboxes. Returns whether there were
-    any. The caller holds the transaction: a notice is stored and asked for, or neither."""
+def _store(told: Sequence[tuple[CalendarWatch, Notice]], now: datetime) -> set[int]:
+    """Keeps each notice once and counts the new ones, and those that still wait, for their mailboxes. Returns the mailboxes that are
+    to run. The caller holds the transaction: a notice is stored and asked for, or neither."""
     changes, fresh = insta.terms().changes, {}
     for watch, notice in told:
         key = (watch.mailbox_id, digest_of(notice, now))
@@ -126,7 +130,7 @@ def _store(told: Sequence[tuple[CalendarWatch, Notice]], now: datetime) -> bool:
             _live(watch, notice, now)
     asking = {row.mailbox_id for row in rows if row.state == waiting}
     asking |= {mailbox for (mailbox, _), state in known.items() if state == waiting}
-    return bool(asking) and insta.ask(asking, now) > 0
+    return asking if asking and insta.ask(asking, now) else set()
 
 
 def _known(keys: Iterable[tuple[int, str]]) -> Iterable[tuple[tuple[int, str], str]]:

@@ -25,6 +25,7 @@ from reconciliation.models import (
     BlockedAddress,
     Case,
     ConflictField,
+    Email,
     HookDelivery,
     Import,
     ImportRow,
@@ -179,6 +180,7 @@ def prune(
         work.removed["changes of the CRM's feed"] += crm_feed.prune(work.limit(FEED_DAYS))
         work.remove("unknown people", _old_unresolved(work.limit(keep.event_days)))
         work.remove("removed blocks", BlockedAddress.objects.filter(removed_at__lt=work.limit(keep.decision_days)))
+        work.removed["texts of e-mails"] += _blank_emails(work.limit(keep.write_days))
         work.remove("sessions that ended", Session.objects.filter(expire_date__lt=work.now))
         work.remove("runs", _old_runs(work.limit(keep.run_days)))
     except _OutOfTime:
@@ -196,6 +198,16 @@ def _old_writes(limit: datetime) -> QuerySet[Operation]:
     plans = Q(state=Operation.State.PLANNED) & ~Q(run_id__in=Run.objects.filter(state=Run.State.HELD).values("pk"))
     of_open_cases = Case.objects.filter(state=Case.State.OPEN, operation_id__isnull=False).values("operation_id")
     return rows.filter(Q(state__in=DONE) | plans).exclude(pk__in=of_open_cases)
+
+
+def _blank_emails(limit: datetime) -> int:
+    """Lets e-mails that were saved long ago be known by their digests alone, so that none is made again: no subject, no address."""
+    said = {"subject": "", "sender": "", "recipients": "", "message_id": "", "links": {}, "left_out": [], "sentence": ""}
+    rows = Email.objects.filter(state__in=Email.OVER, saved_at__lt=limit).exclude(subject="", sender="", recipients="", message_id="")
+    done = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_A_BATCH]):
+        done += Email.objects.filter(pk__in=ids).update(**said)
+    return done
 
 
 def _old_cases(limit: datetime) -> QuerySet[Case]:

@@ -220,6 +220,7 @@ def two_way_pass(standard: StandardPass, crm: Connection, peer: Connection) -> S
             "is_on": is_on,
             "switched_on_at": timezone.now() if is_on else None,
             "last_run_time": now,  # as in `organisations_pass` (D27)
+            "settings": _set_for_mailboxes() if standard.name in MAILBOX_PASSES else {},
         },
     )
     for order, (kind, table) in enumerate(zip(standard.types, tables, strict=True)):
@@ -261,10 +262,14 @@ def emails_pass(crm: Connection, peer: Connection) -> SyncPass:
         return existing
     _refuse_other(EMAILS_PASS, crm, peer)
     table, _ = MappingTable.objects.get_or_create(name=EMAILS_TABLE, defaults={"crm_object": CRM_EMAIL, "peer_object": MAIL})
-    said = SyncPass.objects.whole().filter(name__in=MAILBOX_PASSES, settings__has_key=ADMIN).values_list("settings", flat=True).first()
     defaults = {"title": EMAILS_TITLE, "crm": crm, "peer": peer, "mapping": table, "interval_seconds": EMAILS_INTERVAL}
-    defaults |= {"settings": {ADMIN: said[ADMIN]} if said else {}}
-    return SyncPass.objects.get_or_create(name=EMAILS_PASS, defaults=defaults)[0]
+    return SyncPass.objects.get_or_create(name=EMAILS_PASS, defaults={**defaults, "settings": _set_for_mailboxes()})[0]
+
+
+def _set_for_mailboxes() -> dict[str, Any]:
+    """Returns what an admin set for all mailboxes: it holds for a pass over them that is new, too."""
+    said = SyncPass.objects.whole().filter(name__in=MAILBOX_PASSES, settings__has_key=ADMIN).values_list("settings", flat=True).first()
+    return {ADMIN: said[ADMIN]} if said else {}
 
 
 def _over_mailboxes(standard: StandardPass, crm: Connection, peer: Connection) -> SyncPass:

@@ -32,13 +32,13 @@ class _Counts:
 
     all: int
     strangers: int  # whose Salesforce user nobody knows
-    wanting: int  # that have Contacts switched on themselves, or by their group
+    wanting: int  # that have it switched on themselves, or by their group
     running: int
     started: int
 
 
 def mailbox_steps(sync_pass: SyncPass) -> tuple[Step, Step, Step]:
-    """Returns the steps of who is synced, of the Contacts switch, and of first runs, in one query."""
+    """Returns the steps of who is synced, of the switch, and of first runs, in one query."""
     counts = _counts(sync_pass)
     return _mailboxes(counts), _switch(sync_pass, counts), _started(counts)
 
@@ -73,14 +73,15 @@ def _mailboxes(counts: _Counts) -> Step:
 
 
 def _switch(sync_pass: SyncPass, counts: _Counts) -> Step:
-    """Returns whether Contacts is switched on anywhere: for all, for a group, or for one mailbox (S1.3)."""
+    """Returns whether what the pass does is switched on anywhere: for all, for a group, or for one mailbox (S1.3)."""
     by_admin = (sync_pass.settings.get(ADMIN) or {}).get(sync_pass.name) or {}
     for_all, is_locked = bool(by_admin.get("value")), bool(by_admin.get("is_locked"))
     is_on = for_all or (counts.wanting > 0 and not is_locked)
     whose = "every mailbox" + ("" if is_locked else " that does not say otherwise") if for_all else "some mailboxes"
-    said = f"Contacts is switched on for {whose}." if is_on else "Contacts is switched off for every mailbox."
+    what = sync_pass.title
+    said = f"{what} is switched on for {whose}." if is_on else f"{what} is switched off for every mailbox."
     who = "An admin of this application; each mailbox user for themselves, where the setting is not locked."
-    return Step("contacts", "Contacts switch", is_on, said, (), who, (Act("Settings of mailboxes", "mailbox_settings"),))
+    return Step("contacts", f"{what} switch", is_on, said, (), who, (Act("Settings of mailboxes", "mailbox_settings"),))
 
 
 def _started(counts: _Counts) -> Step:

@@ -45,9 +45,10 @@ def setup_pass() -> SyncPass | None:
 
 def _wanted(passes: Iterable[SyncPass]) -> list[SyncPass]:
     """Returns the passes that set-up is about. Those that may stay off for good are none of it, unless mailboxes are all that
-    is connected: then that is what was wanted."""
+    is connected: then those passes over them are that somebody switched on, contacts before anybody did."""
     found = list(passes)
-    return [p for p in found if p.name not in OPTIONAL] or [p for p in found if p.is_over_mailboxes]
+    over = [p for p in found if p.is_over_mailboxes]
+    return [p for p in found if p.name not in OPTIONAL] or [p for p in over if p.switched_on_at is not None] or over[:1]
 
 
 def plugin_pass() -> SyncPass | None:
@@ -237,13 +238,15 @@ def _on(sync_pass: SyncPass) -> Step:
     who = "An admin of this application."
     if sync_pass.is_on:
         return Step("on", "Switch on", True, f"“{sync_pass}” is on, every {counted(sync_pass.interval_seconds, 'second')}.", (), who)
-    act = Act(
-        "Switch on", "setup_switch_on", is_post=True, question=QUESTION[MAILBOXES if sync_pass.is_over_mailboxes else sync_pass.crm.system]
-    )
+    question = OF_MAILBOXES.format(sync_pass.title) if sync_pass.is_over_mailboxes else QUESTION[sync_pass.crm.system]
+    act = Act("Switch on", "setup_switch_on", is_post=True, question=question)
     return Step("on", "Switch on", False, f"“{sync_pass}” is off.", (), who, (act,))
 
 
-MAILBOXES = "mailboxes"
+OF_MAILBOXES = (
+    "From this moment “{0}” runs by itself over every mailbox that was started, and has {0} switched on. A mailbox for which it was never "
+    "started makes a preview, and waits until somebody has looked at it."
+)
 QUESTION = {
     Connection.System.WORKBOOKS: (
         "From this moment the pass takes every organisation that is new and switched on, by itself. Organisations that have an "
@@ -252,10 +255,6 @@ QUESTION = {
     Connection.System.SALESFORCE: (
         "From this moment the pass brings every edit from either side to the other, by itself. Records that nobody edits wait; "
         "an import takes them."
-    ),
-    MAILBOXES: (
-        "From this moment the contacts of every mailbox that was started, and has Contacts switched on, go both ways by themselves. "
-        "A mailbox that was never started makes a preview, and waits until somebody has looked at it."
     ),
 }
 # What each kind of pass needs, in order; connecting comes first.

@@ -1,5 +1,5 @@
 """Settings of one site carried to another: mappings, schedules with their brakes, record types, the plugin's columns, the
-dedupe policy, roles, retention.
+dedupe policy, settings of mailboxes and of their groups, roles, retention.
 
 No secret and no address is in the file: connections are named only. Whether a pass is switched on is not in it either:
 that is decided where it runs. A file is text from outside until every key, type and bound of it was checked."""
@@ -18,15 +18,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from reconciliation.core.eligibility import PluginColumns
+from reconciliation.core.mailbox_settings import SETTINGS as MAILBOX_SETTINGS
 from reconciliation.core.mapping import Direction, Survivorship
 from reconciliation.core.mapping_versions import RowDiff
 from reconciliation.core.transforms import TRANSFORMS
 from reconciliation.models import Connection, MappingTable, Policy, SyncPass
 from reconciliation.models.mapping_version import ROW_FIELDS, rows_of
 from reconciliation.roles import ROLES
-from reconciliation.services import transfer_types
+from reconciliation.services import transfer_mailboxes, transfer_types
 from reconciliation.services.audit import audit
 from reconciliation.services.fields import FIELDS, SETTINGS, FieldsRefused, fields_are_known, fields_check, fields_choose, refuse_twice
+from reconciliation.services.mailboxes import MailboxRefused
 from reconciliation.services.mapping_versions import Proposal, proposal_of
 from reconciliation.services.mappings import MappingRefused, check, mapping_save, pass_of
 from reconciliation.services.policy import PolicyRefused, dedupe_policy, policy_set
@@ -38,6 +40,7 @@ from reconciliation.store import organisation_columns, person_columns
 FORMAT, VERSION = "syncsite settings", 1
 MOST_BYTES = 1_000_000
 MOST_ROWS, MOST_LISTED = 500, 50
+MOST_GROUPS = transfer_mailboxes.MOST_GROUPS
 SCHEDULE_FIELDS = tuple(f.name for f in fields(Schedule) if f.name != "is_on")
 COLUMN_FIELDS = tuple(f.name for f in fields(PluginColumns))
 COLUMN = re.compile(r"[a-z0-9_]{0,100}")
@@ -59,6 +62,7 @@ def settings_export() -> dict[str, Any]:
         "roles": [{"name": g.name, "permissions": _permissions(g)} for g in Group.objects.filter(name__in=ROLES).order_by("name")],
         "retention": asdict(retention_of()),
         "policy": {"same_email": dedupe_policy().choice},
+        "mailboxes": transfer_mailboxes.exported(),
     }
     made_at = timezone.now().isoformat(timespec="seconds")
     return {"format": FORMAT, "version": VERSION, "made_at": made_at, "checksum": checksum(content), "content": content}
@@ -178,6 +182,13 @@ def _condition(value: Any, where: str) -> list[str]:
     return [_text(255, is_blank_fine=True)(part, where) for part in value]
 
 
+def _days(value: Any, where: str) -> list[int]:
+    found: list[int] = _list_of(_number, 2)(value, where)
+    if len(found) == 1:
+        raise TransferRefused(f"{where} must be the days back and the days ahead.")
+    return found
+
+
 _NAME = _text(100)
 _ROW: dict[str, Reader] = {
     "crm_field": _text(120),
@@ -202,6 +213,7 @@ _TYPE: dict[str, Reader] = {
     **dict.fromkeys(SWITCHES, _yes_no),
     "conditions": _list_of(_condition, 50),
 }
+_CHOICE: dict[str, Reader] = {"name": _text(40, among=frozenset(MAILBOX_SETTINGS)), "value": _text(64)}
 _COLUMNS = _object(dict.fromkeys(COLUMN_FIELDS, _COLUMN) | {"error_text": _COLUMN_OR_NONE, "error_text_is_checkbox": _yes_no})
 _CONTENT: dict[str, Reader] = {
     "connections": _list_of(_object({"name": _NAME, "system": _text(20, among=frozenset(Connection.System.values))}), MOST_LISTED),
@@ -237,9 +249,17 @@ _CONTENT: dict[str, Reader] = {
         _object({"name": _text(40, among=frozenset(ROLES)), "permissions": _list_of(_text(40, among=PERMISSIONS), 20)}), MOST_LISTED
     ),
     "retention": _object({f.name: _number for f in fields(Keep)}),
+    "mailboxes": _object(
+        {
+            "settings": _list_of(_object({**_CHOICE, "is_locked": _yes_no}), MOST_ROWS),
+            "groups": _list_of(_object({"name": _NAME, "settings": _list_of(_object(_CHOICE), MOST_ROWS)}), MOST_GROUPS),
+            "days": _days,
+        }
+    ),
     "policy": _object({"same_email": _text(20, among=frozenset(["", *Policy.SameEmail.values]), is_blank_fine=True)}),
 }
-_LATER: dict[str, Any] = {"policy": {"same_email": ""}}  # "": a file of an earlier version, which says nothing of it
+# What a file of an earlier version, which says nothing of it, stands for.
+_LATER: dict[str, Any] = {"policy": {"same_email": ""}, "mailboxes": {"settings": [], "groups": [], "days": []}}
 _DOCUMENT = _object(
     {"format": _text(40), "version": _number, "made_at": _text(40), "checksum": _text(64), "content": lambda value, where: value}
 )
@@ -355,6 +375,12 @@ def import_plan(text: str | bytes, by: AbstractBaseUser | None = None) -> Import
     parts.append(_retention_part(content["retention"]))
     if content["policy"]["same_email"]:
         parts.append(_policy_part(content["policy"]["same_email"]))
+    try:
+        of_mailboxes = transfer_mailboxes.plan(content["mailboxes"])
+    except MailboxRefused as refusal:
+        raise TransferRefused(f"Settings of mailboxes: {refusal}") from None
+    parts += [Part(it.title, [Line(*values) for values in it.lines], [], it.apply) for it in of_mailboxes.found]
+    left_out += of_mailboxes.left_out
     if by is None or by.has_perm("auth.change_group"):  # type: ignore[attr-defined]
         parts += [_role_part(wanted) for wanted in content["roles"]]
     elif content["roles"]:
@@ -471,6 +497,9 @@ def _lines(before: Mapping[str, Any], after: Mapping[str, Any], words: Mapping[s
     return [Line(word, before[name], after[name]) for name, word in words.items() if before[name] != after[name]]
 
 
+REFUSALS = (MappingRefused, ScheduleRefused, RetentionRefused, FieldsRefused, RecordTypesRefused, PolicyRefused, MailboxRefused)
+
+
 def settings_import(text: str | bytes, by: AbstractBaseUser | None = None, *, stamp: str) -> ImportPlan:
     """Carries out exactly what `import_plan` showed, or nothing. Raises TransferRefused when the file is another one or
     this site was changed since, and when a row cannot be stored."""
@@ -482,7 +511,7 @@ def settings_import(text: str | bytes, by: AbstractBaseUser | None = None, *, st
             for part in plan.changed:
                 if part.apply is not None:
                     part.apply(by)
-        except (MappingRefused, ScheduleRefused, RetentionRefused, FieldsRefused, RecordTypesRefused, PolicyRefused) as refusal:
+        except REFUSALS as refusal:
             raise TransferRefused(str(refusal)) from None
         changes = {
             part.title: [*(f"{n.name}: {n.before} → {n.after}" for n in part.lines), *(r.sentence for r in part.rows)]

@@ -48,12 +48,12 @@ def day(at: datetime | None, until: datetime | None = None) -> str:
     if is_whole:  # whole days are dates: the same in every zone
         last = until.astimezone(UTC) - timedelta(days=1) if until is not None else at
         words = [date_format(it.astimezone(UTC), "D j M Y") for it in ((at, last) if last > at else (at,))]
-        return format_html('<time datetime="{}">{}</time>', f"{at.astimezone(UTC):%Y-%m-%d}", " to ".join(words))
+        return format_html('<time class="day" datetime="{}">{}</time>', f"{at.astimezone(UTC):%Y-%m-%d}", " to ".join(words))
     start, end = timezone.localtime(at), timezone.localtime(until) if until is not None else None
     words = date_format(start, "D j M Y, H:i")
     if end is not None:
         words = f"{words} to {date_format(end, 'H:i' if end.date() == start.date() else 'D j M Y, H:i')}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(start, "Y-m-d H:i:s T"), words)
+    return format_html('<time class="day" datetime="{}" title="{}">{}</time>', at.isoformat(), date_format(start, "Y-m-d H:i:s T"), words)
 
 
 SYSTEMS = {

@@ -32,8 +32,9 @@ PASS, PROSPECTS = "organisations", "prospects"
 
 @page()
 def show(request: HttpRequest) -> HttpResponse:
-    # Activities have a list of their own: nothing of them is linked.
-    passes = [p for p in SyncPass.objects.whole().select_related("crm", "peer").order_by("pk") if not p.is_of_activities]
+    # Activities and e-mails have lists of their own: nothing of them is linked.
+    whole = SyncPass.objects.whole().select_related("crm", "peer").order_by("pk")
+    passes = [p for p in whole if not p.is_of_activities and not p.is_of_emails]
     sync_pass = next((p for p in passes if p.name == PASS), None)
     counted = CoverageCount.objects.filter(sync_pass=sync_pass).first() if sync_pass else None
     ours = coverage_counts([p.pk for p in passes], {p.pk for p in passes if p.name in MAILBOX_PASSES})

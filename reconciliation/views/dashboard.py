@@ -53,9 +53,10 @@ def show(request: HttpRequest) -> HttpResponse:
         any_failed=any(b.failed for b in bars),
         runs=runs,
         failed_rows=failed_import_rows(),
+        tiles_with=next((s.sync_pass.name for s in passes if s.sync_pass.is_over_mailboxes), ""),  # they are shown once
         has_mailboxes=any(state.sync_pass.is_over_mailboxes for state in passes),
         insta_sync=insta_sync_now() if any(state.sync_pass.name == insta.KIND for state in passes) else None,
-        mailbox_tiles=lambda: tiles(next((s.sync_pass for s in passes if s.sync_pass.is_over_mailboxes), None)),
+        mailbox_tiles=tiles,
     )
 
 

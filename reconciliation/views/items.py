@@ -132,7 +132,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
 def item_page(request: HttpRequest, item: MailboxItem, own: Mailbox | None, *, may_act: bool) -> HttpResponse:
     """Shows one item to staff, or to the user of its mailbox."""
     now = pages.item_look(item) if request.GET.get("now") == "yes" else None
-    binding, text = pages.binding_of(item), request.GET.get("q", "").strip()[:200]
+    binding = pages.binding_of(item)
+    fields, text = pages.fields_of(item, binding, now), request.GET.get("q", "").strip()[:200]
     found = pages.records_found(text, user_id=own.crm_user_id if own is not None else None) if text and may_act else None
     return render(
         request,
@@ -146,7 +147,8 @@ def item_page(request: HttpRequest, item: MailboxItem, own: Mailbox | None, *, m
         why_words=pages.WHY_WORDS.get(item.why, ""),
         binding=binding,
         now=now,
-        fields=pages.fields_of(item, binding, now),
+        fields=fields,
+        waiting=[f.peer_title for f in fields if f.is_waiting] or item.held,
         links=pages.links_shown(item),
         seen_by=pages.seen_by(item),
         crm_url=pages.record_url(item),

@@ -13,7 +13,7 @@ from reconciliation.core.mailbox_settings import SETTINGS
 from reconciliation.models import Mailbox, MailboxGroup, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.mailbox_groups import group_remove, group_save
-from reconciliation.services.mailbox_overview import contacts_pass_row, contacts_pass_wanted, held_in, mailboxes_listed
+from reconciliation.services.mailbox_overview import held_in, mailboxes_listed, settings_row, settings_wanted
 from reconciliation.services.mailbox_settings import (
     Creation,
     ViewChoices,
@@ -25,12 +25,15 @@ from reconciliation.services.mailbox_settings import (
     own_save,
     rules_of,
     rules_save,
+    sections_of,
     view_for_all,
     view_reach,
     views_read,
+    window_of,
+    window_save,
 )
 from reconciliation.services.mailboxes import MailboxRefused
-from reconciliation.views.page import action, page, render
+from reconciliation.views.page import action, page, render, whole_number
 
 SETTINGS_PAGE = "admin/reconciliation/mailbox/settings.html"
 NO_PASS = "Connect Salesforce and a mail system first."
@@ -64,7 +67,7 @@ def told(request: HttpRequest, titles: list[str]) -> None:
 @page(OPERATE)
 def show(request: HttpRequest) -> HttpResponse:
     """Shows what holds for all mailboxes; an admin saves it."""
-    parent = contacts_pass_row()
+    parent = settings_row()
     if parent is None:
         messages.info(request, NO_PASS)
         return redirect("admin:mailbox_list")
@@ -73,7 +76,8 @@ def show(request: HttpRequest) -> HttpResponse:
         request,
         SETTINGS_PAGE,
         "Settings of mailboxes",
-        lines=rules_of(parent, views),
+        sections=sections_of(rules_of(parent, views)),
+        window=window_of(),
         views=views,
         parent=parent,
         creation=creation_of(parent),
@@ -83,7 +87,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 @action(ADMINISTER)
 def save(request: HttpRequest) -> HttpResponse:
-    parent = contacts_pass_wanted()
+    parent = settings_wanted()
     wanted = {name: (text, request.POST.get(f"{name}_locked") == "on") for name, text in wanted_of(request).items()}
     try:
         told(request, rules_save(parent, wanted, request.user))
@@ -95,7 +99,7 @@ def save(request: HttpRequest) -> HttpResponse:
 @action(ADMINISTER)
 def save_creation(request: HttpRequest) -> HttpResponse:
     """Saves how new contacts are made in Salesforce (S1.19)."""
-    parent = contacts_pass_wanted()
+    parent = settings_wanted()
     pairs = zip(request.POST.getlist("field"), request.POST.getlist("value"), strict=False)
     defaults = {name.strip(): value.strip() for name, value in pairs if name.strip() and value.strip()}
     required, wanted = (_names(request.POST.get(which, "")) for which in ("required", "wanted"))
@@ -105,6 +109,19 @@ def save_creation(request: HttpRequest) -> HttpResponse:
     except MailboxRefused as refusal:
         messages.error(request, f"Nothing was saved. {refusal}")
     return redirect(f"{reverse('admin:mailbox_settings')}#creation")
+
+
+@action(ADMINISTER)
+def save_window(request: HttpRequest) -> HttpResponse:
+    """Saves which days of calendars are looked at."""
+    back, ahead = (whole_number(request.POST.get(name, "").strip()) for name in ("back_days", "ahead"))
+    try:
+        is_new = window_save(back, ahead, request.user)
+        said = "Saved. The next run over each calendar compares its days as a whole." if is_new else "Nothing was changed."
+        messages.success(request, said)
+    except MailboxRefused as refusal:
+        messages.error(request, f"Nothing was saved. {refusal}")
+    return redirect(f"{reverse('admin:mailbox_settings')}#days")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -123,7 +140,7 @@ def add_group(request: HttpRequest) -> HttpResponse:
 
 @page(ADMINISTER)
 def show_group(request: HttpRequest, pk: int) -> HttpResponse:
-    group, parent = get_object_or_404(MailboxGroup, pk=pk), contacts_pass_row()
+    group, parent = get_object_or_404(MailboxGroup, pk=pk), settings_row()
     if parent is None:
         messages.info(request, NO_PASS)
         return redirect("admin:mailbox_list")
@@ -132,9 +149,8 @@ def show_group(request: HttpRequest, pk: int) -> HttpResponse:
     views = views_of(parent)
     members = counted(group.mailboxes.count(), "mailbox", "mailboxes")
     template = "admin/reconciliation/mailbox/group.html"
-    return render(
-        request, template, f"Group: {group}", group=group, lines=lines_of_group(parent, group, views), views=views, members=members
-    )
+    sections = sections_of(lines_of_group(parent, group, views))
+    return render(request, template, f"Group: {group}", group=group, sections=sections, views=views, members=members)
 
 
 @action(ADMINISTER)
@@ -162,7 +178,7 @@ def show_own(request: HttpRequest, pk: int) -> HttpResponse:
 
 def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> HttpResponse:
     """Shows the settings of one mailbox, to staff or to its user."""
-    parent = contacts_pass_row()
+    parent = settings_row()
     if parent is None:
         messages.info(request, NO_PASS)
         return redirect(back)
@@ -172,7 +188,7 @@ def own_page(request: HttpRequest, mailbox: Mailbox, back: str, count: str) -> H
         "admin/reconciliation/mailbox/own_settings.html",
         f"Settings of {mailbox.address}",
         mailbox=mailbox,
-        lines=lines_of(parent, mailbox, views),
+        sections=sections_of(lines_of(parent, mailbox, views)),
         views=views,
         held=held_in(mailbox, parent),
         back=back,
@@ -188,7 +204,7 @@ def _save_own(request: HttpRequest, pk: int) -> HttpResponse:
 
 def save_choices(request: HttpRequest, mailbox: Mailbox) -> None:
     """Stores what was chosen for one mailbox. Raises DecisionRefused."""
-    told(request, own_save(contacts_pass_wanted(), mailbox, wanted_of(request), request.user))
+    told(request, own_save(settings_wanted(), mailbox, wanted_of(request), request.user))
 
 
 @page(OPERATE)
@@ -198,7 +214,7 @@ def count(request: HttpRequest, pk: int) -> JsonResponse:
 
 def counted_view(request: HttpRequest, mailbox: Mailbox) -> JsonResponse:
     """Returns how many contacts a view would show in this mailbox, in words."""
-    parent = contacts_pass_row()
+    parent = settings_row()
     if parent is None or not mailbox.crm_user_id:
         return JsonResponse({"words": "It can be counted once the mailbox's Salesforce user is known."})
     try:

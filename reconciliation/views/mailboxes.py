@@ -16,30 +16,33 @@ from django.urls import reverse
 
 from reconciliation import jobs
 from reconciliation.core.counting import counted
+from reconciliation.defaults.contacts import CONTACTS_PASS
+from reconciliation.engine.mailbox_queue import is_switched_on
 from reconciliation.models import Case, Connection, Mailbox, MailboxGroup, Run, SyncPass
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.mailbox_activity import activity_of, activity_of_all, unknown_people
 from reconciliation.services.mailbox_directory import mailbox_choose_user
 from reconciliation.services.mailbox_ending import ending_of, mailboxes_end
 from reconciliation.services.mailbox_first import mailbox_start, mailboxes_start, may_start, previews_ask
 from reconciliation.services.mailbox_groups import group_assign
 from reconciliation.services.mailbox_links import link_send
 from reconciliation.services.mailbox_overview import (
+    NO_PASS,
     NOBODYS,
     IssueGroup,
-    MailboxRow,
     complete,
-    contacts_pass_row,
-    contacts_pass_wanted,
     contents_of,
     issues_of,
+    mailbox_passes,
     mailboxes_listed,
     search_in,
+    standing_still,
     tiles,
     with_issues,
 )
-from reconciliation.services.mailbox_settings import ViewChoices, lines_of, said_of
+from reconciliation.services.mailbox_settings import ViewChoices, lines_of, said_of, sections_said
 from reconciliation.services.mailbox_states import Done, mailbox_pause, mailbox_resume, mailbox_sync_now, mailboxes_do
 from reconciliation.services.mailbox_test import mailbox_test
 from reconciliation.services.mailbox_users import users_for
@@ -55,11 +58,12 @@ COLUMNS = (
     Column("Salesforce user id", lambda r: r.mailbox.crm_user_id),
     Column("group", lambda r: r.mailbox.group or ""),
     Column("state", lambda r: r.word),
+    Column("what", lambda r: r.parent.title if r.parent else ""),
     Column("why", lambda r: r.why),
     Column("last run", lambda r: r.last_run.started_at if r.last_run else None),
     Column("last run's state", lambda r: r.last_run.get_state_display() if r.last_run else ""),
     Column("next run", lambda r: r.sync_pass.next_due_at if r.sync_pass else None),
-    Column("open issues", lambda r: r.issues),
+    Column("open issues", lambda r: r.of_all),
 )
 MOST_AT_ONCE = 1000
 RUNS_SHOWN = 10
@@ -99,7 +103,7 @@ class MailboxFilter(django_filters.FilterSet):
         return rows if self.form.cleaned_data.get("state") else rows.exclude(state=Mailbox.State.ENDED)
 
     def by_issues(self, rows: QuerySet[Mailbox], name: str, value: str) -> QuerySet[Mailbox]:
-        return rows.filter(with_issues(contacts_pass_row()))
+        return rows.filter(with_issues())
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
@@ -107,30 +111,38 @@ class MailboxFilter(django_filters.FilterSet):
 
 @page()
 def show_list(request: HttpRequest) -> HttpResponse:
-    parent, chosen = contacts_pass_row(), MailboxFilter(request.GET, mailboxes_listed())
+    parents, chosen = mailbox_passes(), MailboxFilter(request.GET, mailboxes_listed())
     rows = paginate(request, chosen.qs)
     return render(
         request,
         "admin/reconciliation/mailbox/list.html",
         "Mailboxes",
-        parent=parent,
+        parents=parents,
+        still=standing_still(parents),
         has_mail_system=lambda: Connection.objects.filter(system__in=MAIL_SYSTEMS).exists(),
         filter=chosen,
-        tiles=tiles(parent),
+        tiles=tiles(),
         rows=rows,
-        lines=complete(list(rows), parent),
+        lines=complete(list(rows), parents),
         groups=chosen.form.fields["group"].choices,
     )
 
 
 @page()
+def show_activity(request: HttpRequest) -> HttpResponse:
+    """What each pass did for all mailboxes in the last day."""
+    lines = activity_of_all(mailbox_passes())
+    return render(request, "admin/reconciliation/mailbox/activity.html", "Activity of mailboxes", lines=lines, unknown=unknown_people())
+
+
+@page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
-    parent = contacts_pass_row()
+    parents = mailbox_passes()
 
     def rows() -> Any:
         found, position = MailboxFilter(request.GET, mailboxes_listed()).qs.order_by("pk"), 0
         while part := list(found.filter(pk__gt=position)[:500]):
-            yield from complete(part, parent)
+            yield from complete(part, parents)
             position = part[-1].pk
 
     return export_rows(request, "mailboxes", COLUMNS, rows())
@@ -160,15 +172,16 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 def _show_start(request: HttpRequest, pks: list[int]) -> HttpResponse:
     """Shows what the first runs of these mailboxes would do, together and each; nothing is started yet."""
-    ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), contacts_pass_row()))
+    ready, refused = may_start(complete(list(mailboxes_listed().filter(pk__in=pks)), mailbox_passes()))
     if not ready:
         more = f" {counted(len(refused) - 1, 'other')} cannot either." if len(refused) > 1 else ""
         then = " Press Preview new ones first, and look at what the previews show."
         raise DecisionRefused(f"None of them can be started: {refused[0]}{more}{then}" if refused else "None of them is there any more.")
     sums = {name: sum(getattr(row.plan, name) for row in ready) for name in ("created", "updated", "duplicates", "failed", "held")}
-    template = "admin/reconciliation/mailbox/start.html"
-    title = f"Start {counted(len(ready), 'mailbox', 'mailboxes')}"
-    return render(request, template, title, ready=ready, refused=refused, sums=sums)
+    template, kinds = "admin/reconciliation/mailbox/start.html", {line.parent.name for line in ready if line.parent is not None}
+    said = {"noun": "contact" if kinds == {CONTACTS_PASS} else "record", "has_several": kinds != {CONTACTS_PASS}}
+    title = f"Start {counted(len({line.mailbox.pk for line in ready}), 'mailbox', 'mailboxes')}"
+    return render(request, template, title, ready=ready, refused=refused, sums=sums, **said)
 
 
 def _show_end(request: HttpRequest, pks: list[int]) -> HttpResponse:
@@ -194,7 +207,7 @@ def end_many(request: HttpRequest) -> HttpResponse:
 def start_many(request: HttpRequest) -> HttpResponse:
     """Starts the mailboxes whose previews were shown."""
     shown_plans = [text.partition(":") for text in request.POST.getlist("plan")[:MOST_AT_ONCE]]
-    plans = {whole_number(pk) or 0: whole_number(run) or 0 for pk, _, run in shown_plans}
+    plans = [(whole_number(pk) or 0, whole_number(run) or 0) for pk, _, run in shown_plans]
     done, started = mailboxes_start(plans, request.user)
     for child in started:
         jobs.nudge(child.name, request.user.get_username())
@@ -233,27 +246,28 @@ def _bulk_group(request: HttpRequest, pks: list[int]) -> HttpResponse:
 # --- one of them ----------------------------------------------------------------------------------------------------
 
 
-def row_of(mailbox: Mailbox, parent: SyncPass | None) -> MailboxRow:
-    return complete([mailbox], parent)[0]
-
-
-def shown(mailbox: Mailbox, parent: SyncPass | None, request: HttpRequest) -> dict[str, Any]:
+def shown(mailbox: Mailbox, request: HttpRequest) -> dict[str, Any]:
     """Returns what the page of one mailbox shows, to staff and to its user."""
-    row = row_of(mailbox, parent)
+    parents = mailbox_passes()
+    row = complete([mailbox], parents)[0]
+    contacts = next((line for line in row.lines if line.parent is not None and line.parent.name == CONTACTS_PASS), row)
     text = request.GET.get("q", "").strip()[:200]
     views = ViewChoices()
+    passes = [line.sync_pass for line in row.lines if line.sync_pass is not None]
     return {
-        "parent": parent,
+        "parent": contacts.parent,
         "row": row,
         "mailbox": mailbox,
-        "contents": contents_of(row.sync_pass),
-        "issues": [(issue, _address_of(issue, mailbox)) for issue in issues_of(row.sync_pass)],
-        "settings": said_of(lines_of(parent, mailbox, views), views) if parent is not None else [],
-        "runs": list(Run.objects.filter(sync_pass=row.sync_pass).select_related("sync_pass__mailbox", "sync_pass__parent")[:RUNS_SHOWN])
-        if row.sync_pass
+        "contents": contents_of(contacts.sync_pass) if contacts.is_on or len(row.lines) < 2 else None,
+        "activity": activity_of(row),
+        "unknown": next((getattr(p, "unresolved", None) for p in passes), None) or 0,
+        "issues": [(issue, _address_of(issue, mailbox)) for issue in issues_of(passes)],
+        "settings": sections_said(said_of(lines_of(contacts.parent, mailbox, views), views)) if contacts.parent is not None else [],
+        "runs": list(Run.objects.filter(sync_pass__in=passes).select_related("sync_pass__mailbox", "sync_pass__parent")[:RUNS_SHOWN])
+        if passes
         else [],
         "q": text,
-        "found": search_in(row.sync_pass, text) if text else [],
+        "found": search_in(contacts.sync_pass, text) if text else [],
     }
 
 
@@ -273,9 +287,9 @@ def _address_of(issue: IssueGroup, mailbox: Mailbox) -> str:
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    mailbox, parent = get_object_or_404(mailboxes_listed(), pk=pk), contacts_pass_row()
+    mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
     groups = list(MailboxGroup.objects.order_by("name"))
-    return render(request, "admin/reconciliation/mailbox/detail.html", mailbox.address, groups=groups, **shown(mailbox, parent, request))
+    return render(request, "admin/reconciliation/mailbox/detail.html", mailbox.address, groups=groups, **shown(mailbox, request))
 
 
 Act = Callable[[Mailbox, AbstractBaseUser], object]
@@ -313,6 +327,19 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{reverse('admin:mailbox_detail', args=[pk])}#checks")
 
 
+def _pass_asked(request: HttpRequest, mailbox: Mailbox) -> SyncPass:
+    """Returns the pass that a form names, else the first that is switched on for the mailbox. Raises DecisionRefused."""
+    parents = mailbox_passes()
+    if not parents:
+        raise DecisionRefused(NO_PASS)
+    if name := request.POST.get("pass", ""):
+        found = next((parent for parent in parents if parent.name == name), None)
+        if found is None:
+            raise DecisionRefused("There is no such pass over mailboxes.")
+        return found
+    return next((parent for parent in parents if is_switched_on(parent, mailbox)), parents[0])
+
+
 @action(OPERATE)
 def preview(request: HttpRequest, pk: int) -> HttpResponse:
     mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
@@ -320,8 +347,8 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
         raise DecisionRefused("The sync of this mailbox was ended; add it again, and it begins with a preview.")
     if not mailbox.crm_user_id:
         raise DecisionRefused("Choose its Salesforce user first; a preview shows what that user sees.")
-    child = pass_over(contacts_pass_wanted(), mailbox)
-    audit(request.user, "preview mailbox", mailbox.address)
+    child = pass_over(_pass_asked(request, mailbox), mailbox)
+    audit(request.user, "preview mailbox", mailbox.address, what=child.whole.title)
     jobs.ask_for("preview", child.name, request.user.get_username())
     messages.success(request, "The preview is being made; it appears at the top of the mailbox's runs. Nothing is written.")
     return redirect("admin:mailbox_detail", pk)
@@ -329,14 +356,15 @@ def preview(request: HttpRequest, pk: int) -> HttpResponse:
 
 @action(ADMINISTER)
 def start(request: HttpRequest, pk: int) -> HttpResponse:
-    """Starts a new mailbox whose preview was looked at."""
-    mailbox, parent = get_object_or_404(mailboxes_listed(), pk=pk), contacts_pass_wanted()
-    plan = row_of(mailbox, parent).plan
-    if plan is not None and str(plan.pk) != request.POST.get("plan"):
+    """Starts a pass over a mailbox whose preview was looked at."""
+    mailbox = get_object_or_404(mailboxes_listed(), pk=pk)
+    parent = _pass_asked(request, mailbox)
+    line = next(line for line in complete([mailbox], [parent])[0].lines if line.parent == parent)
+    if line.plan is not None and str(line.plan.pk) != request.POST.get("plan"):
         raise DecisionRefused("There is a newer preview than the one you saw. Look at it, then start the mailbox.")
-    child = mailbox_start(mailbox, plan, request.user)
+    child = mailbox_start(mailbox, line.plan, request.user)
     jobs.nudge(child.name, request.user.get_username())
-    messages.success(request, f"The mailbox {mailbox.address} is started; its first run begins as soon as a worker is free.")
+    messages.success(request, f"{parent} of {mailbox.address} is started; its first run begins as soon as a worker is free.")
     return redirect("admin:mailbox_detail", pk)
 
 

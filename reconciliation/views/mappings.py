@@ -55,7 +55,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     table = get_object_or_404(MappingTable, pk=pk)
     sync_pass = pass_of(table)
-    if sync_pass is None or sync_pass.is_of_activities:
+    if sync_pass is None or sync_pass.is_of_activities or sync_pass.is_of_emails:
         raise Http404
     rows = list(table.rules.all())
     shown = None

@@ -14,7 +14,7 @@ from reconciliation.models import Mailbox
 from reconciliation.roles import OWN_MAILBOX
 from reconciliation.services.mailbox_connect import can_connect, is_connected, mailbox_connect_begin, mailbox_connect_finish
 from reconciliation.services.mailbox_links import link_use
-from reconciliation.services.mailbox_overview import contacts_pass_row, mailboxes_listed
+from reconciliation.services.mailbox_overview import mailboxes_listed
 from reconciliation.services.mailbox_states import mailbox_pause, mailbox_resume, mailbox_sync_now
 from reconciliation.services.oauth import ConnectRefused
 from reconciliation.views.led_away import answer_of, brought_back, led_away, redirect_uris
@@ -45,7 +45,7 @@ def show(request: HttpRequest) -> HttpResponse:
         f"My mailbox: {mailbox.address}",
         can_connect=can_connect(mailbox),
         is_connected=is_connected(mailbox),
-        **shown(mailbox, contacts_pass_row(), request),
+        **shown(mailbox, request),
     )
 
 

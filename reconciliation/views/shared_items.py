@@ -15,6 +15,7 @@ from django.utils.dateparse import parse_date
 
 from connectors.errors import ConnectorError
 from reconciliation.core.counting import counted
+from reconciliation.core.values import isolated
 from reconciliation.models import Email, EmailCopy, Mailbox, MailboxItem
 from reconciliation.passes.emails import WHY_WORDS as EMAIL_WHY
 from reconciliation.roles import OWN_MAILBOX
@@ -136,7 +137,7 @@ def _seen_by(email: Email, mailbox: Mailbox) -> str:
     if email.state != Email.State.SAVED:
         return "Nobody: it is not in Salesforce."
     linked = [email.links.get(name) for name in ("who", "what")]
-    owner = mailbox.crm_user or "its owner"
+    owner = isolated(mailbox.crm_user) if mailbox.crm_user else "its owner"
     if not any(linked):
         return f"{owner} and those above in the role hierarchy."
     return f"{owner}, those above in the role hierarchy, and whoever may open the records that it is linked to."

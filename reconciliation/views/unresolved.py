@@ -21,6 +21,7 @@ from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.unresolved import (
     KIND_WORDS,
     MOST_AT_ONCE,
+    TAKE_BACK,
     Made,
     mark_companies,
     people_block,
@@ -225,7 +226,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         text=text,
         found=found,
         trouble=trouble,
-        decisions=[(name, DECISIONS[name][0]) for name in _offered(request, None)],
+        said=[(name.replace("_", " "), value) for name, value in row.said.items()],
+        decisions=[(name, DECISIONS[name][0]) for name in _offered(request, None) if (name == "take_back") is (row.state in TAKE_BACK)],
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from reconciliation.models import Email, EmailCopy
 from tests.posted import posted
@@ -107,3 +108,76 @@ def test_many_rows_cost_no_more(box, as_role):
 
     assert "E-mails of mailboxes: 1,200" in page and len(queries) <= 12
     assert len(b"".join(client.get("/emails/export.csv").streaming_content).decode().splitlines()) == 1201
+
+
+# --- what a button in the mail client would do (D31) ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def ann(box, client):
+    """The user of the first mailbox, logged in."""
+    user = User.objects.create(username="ann")
+    user.groups.add(Group.objects.get(name="mailbox user"))
+    mailbox = box.passes[box.mine].mailbox
+    mailbox.user = user
+    mailbox.save(update_fields=["user"])
+    client.force_login(user)
+    return client
+
+
+HERE = "/my-mailbox/save-emails/"
+
+
+def do(client, what, where=HERE, **given):
+    return client.post(f"{where}do/", {"do": what, "back": where, **given}, follow=True)
+
+
+def test_s4_28_a_mailbox_user_finds_a_mail_and_saves_it_now(box, ann):
+    mail = box.receive("A <quote>", marked=False, id="1")
+
+    found = text(do(ann, "find", message_id="<1@acme.example>"))
+    assert "A <quote>" in found and mail in found and "Save now" in found
+    assert "1 e-mail in Salesforce now" in text(do(ann, "save", mail=[mail]))
+
+    assert box.one()["Subject"] == "A <quote>" and Email.objects.get().by == "ann"
+    assert "The mailbox has no such mail" in text(do(ann, "find", message_id="<none@acme.example>"))
+    assert "Choose at least one mail" in text(do(ann, "save")) and "Nothing was done" in text(do(ann, "dance"))
+
+
+def test_s4_1_a_mailbox_user_follows_a_conversation_and_lets_it_go(box, ann):
+    mail = box.receive("Quote", marked=False, id="1")
+    page = text(do(ann, "follow", mail=mail))
+    assert "saved from now on" in page and "Follow no more" in page
+    row = box.passes[box.mine].mailbox.mail_threads.get()
+    assert "followed no more" in text(do(ann, "let_go", row=row.pk))
+    assert "not followed (any more)" in text(do(ann, "let_go", row=row.pk))
+
+
+def test_c21_what_sharing_everything_would_take_is_shown(box, ann):
+    now = timezone.now().isoformat()  # pages know no other clock
+    box.receive("Known", marked=False, receivedAt=now)
+    box.receive("Unknown", marked=False, receivedAt=now, **{"from": "Zoe <zoe@x.example>"})
+    page = text(do(ann, "preview", days="7"))
+    assert "Known" in page and "left alone" in page and "Nobody in it is known" in page and box.emails() == []
+    assert text(do(ann, "preview", days="x"))
+
+
+def test_s4_2_the_page_says_why_nothing_happens(box, ann):
+    mailbox = box.passes[box.mine].mailbox
+    mailbox.settings = {"emails": False}
+    mailbox.save(update_fields=["settings"])
+    assert "E-mails are switched off for this mailbox" in text(ann.get(HERE))
+    assert "nothing is shared" in text(do(ann, "find", message_id="<1@acme.example>"))
+
+
+def test_nobody_acts_on_the_mailbox_of_another(box, ann):
+    other = box.passes[box.theirs].mailbox
+    assert ann.get(f"/mailboxes/{other.pk}/emails/").status_code == 403
+    assert ann.post(f"/mailboxes/{other.pk}/emails/do/", {"do": "find"}).status_code == 403
+
+
+def test_an_operator_does_it_for_a_user(box, as_role):
+    mail = box.receive("Now", marked=False, id="1")
+    client, where = as_role("operator"), f"/mailboxes/{box.passes[box.mine].mailbox.pk}/emails/"
+    assert "Find a mail" in text(client.get(where))
+    assert "in Salesforce now" in text(do(client, "save", where, mail=[mail])) and len(box.emails()) == 1

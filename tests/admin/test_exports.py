@@ -23,12 +23,14 @@ from reconciliation.models import (
     Case,
     Connection,
     Difference,
+    Email,
     Forgetting,
     HookDelivery,
     Import,
     ImportRow,
     MadePerson,
     Mailbox,
+    MailboxItem,
     MappingTable,
     MappingVersion,
     Operation,
@@ -125,6 +127,9 @@ def full(hostile):
         mail = Connection.objects.get(system="microsoft")
         Mailbox.objects.create(connection=mail, address=f"m{n}@x.example", name=value[:255], crm_user_name=value[:255], state_reason=value)
         CalendarWatch.objects.create(mailbox=Mailbox.objects.latest("pk"), state="failed", why=value, due_at=now)
+        child = SyncPass.objects.exclude(mailbox=None).first()
+        said = {"subject": value[:255], "sender": value[:320], "recipients": value, "sentence": value, "left_out": [value]}
+        Email.objects.create(connection=child.crm, key=f"full{n}", holder=child, since=now, message_id=value, why=value[:20], **said)
         Forgetting.objects.create(state="finished", terms={}, asked_by_name=value[:150])
         texts = {"title": value[:200], "note": value, "started_by_name": value[:150]}
         Import.objects.create(sync_pass=hostile.sync_pass, source="csv", state="finished", same_email="choose", created_at=now, **texts)
@@ -140,6 +145,9 @@ def full(hostile):
         )  # fmt: skip
         hostile.world.workbooks.create_record("organisations", {"name": value[:100]})
         known = {"object_type": "call", "activity_id": str(n), "state": "refused", "since": now}
+        shared = {"object_type": "event", "item_id": f"full{n}", "why": value[:10], "since": now, "seen_at": now}
+        of_box = SyncPass.objects.exclude(mailbox=None).get()
+        MailboxItem.objects.create(sync_pass=of_box, name=value[:255], sentence=value, reason=value[:40], held=[value], **shared)
         Activity.objects.create(sync_pass=activities, name=value[:255], reason=value[:60], sentence=value, **known)
     return hostile
 

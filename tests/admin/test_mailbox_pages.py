@@ -12,7 +12,12 @@ from django.db import connection as database
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from reconciliation.engine import mailbox_queue
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import run_pass
 from reconciliation.models import AuditEntry, Case, Connection, Mailbox, MailboxGroup, Run, SyncPass
+from reconciliation.services.mailboxes import pass_over
+from reconciliation.services.set_up import events_pass
 from tests.admin.test_pages import HOSTILE
 from tests.boxes import FOLDER, boxes
 
@@ -57,6 +62,13 @@ def many(box, n, **values):
         for name, value in values.items():
             setattr(row, name, value)
     return Mailbox.objects.bulk_create(rows)
+
+
+def started(box, address):
+    """Makes a mailbox whose runs write already."""
+    (row,) = many(box, 1, address=address)
+    SyncPass.objects.filter(pk=pass_over(box.parent, row).pk).update(is_on=True, switched_on_at=timezone.now())
+    return row.pk
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
@@ -181,13 +193,13 @@ def test_c33_many_new_mailboxes_are_started_after_one_look_at_their_previews(cli
     box.contact("Theirs", owner=box.theirs)
     pks = [mailbox(box).pk, mailbox(box, box.theirs).pk]
     assert "None of them can be started" in text(post(client, "/mailboxes/bulk/", do="start", chosen=pks))
-    asked = text(post(client, "/mailboxes/bulk/", do="preview", chosen=[*pks, *(m.pk for m in many(box, 1, address="started@x.example"))]))
+    asked = text(post(client, "/mailboxes/bulk/", do="preview", chosen=[*pks, started(box, "started@x.example")]))
     assert "2 mailboxes previewed as workers are free" in asked and "started@x.example: it was started before" in asked
     for address in (box.mine, box.theirs):
         box.run(address, kind="preview")
     Run.objects.update(started_at=timezone.now())
 
-    page = text(client.post("/mailboxes/bulk/", {"do": "start", "chosen": [*pks, *(m.pk for m in many(box, 1))]}))
+    page = text(client.post("/mailboxes/bulk/", {"do": "start", "chosen": [*pks, started(box, "m0000@x.example")]}))
     assert "create 2 contacts" in page and "m0000@x.example: it is on, and was started before" in page
     plans = re.findall(r'name="plan" value="([0-9:]+)"', page)
     assert len(plans) == 2 and set(Mailbox.objects.filter(pk__in=pks).values_list("state", flat=True)) == {"new"}
@@ -198,6 +210,75 @@ def test_c33_many_new_mailboxes_are_started_after_one_look_at_their_previews(cli
     assert (mailbox(box).state, mailbox(box, box.theirs).state) == ("active", "new")
     assert post(client, "/mailboxes/start/", plan=["x", "1:²", ":", f"{pks[1]}:{plans[0].partition(':')[2]}"]).status_code == 200
     assert mailbox(box, box.theirs).state == "new"
+
+
+def test_c33_a_second_pass_of_a_mailbox_that_runs_begins_with_a_preview_of_its_own(client, box):
+    """C33: what is switched on later, the calendar of a mailbox whose contacts are synced, writes nothing before somebody looked at its
+    own preview; its contacts go on meanwhile, and the page leads through it."""
+    log_in(client, "admin")
+    box.run()  # contacts are at work
+    Mailbox.objects.filter(address=box.mine).update(state="active")
+    calendar = events_pass(box.parent.crm, box.parent.peer)
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=False)
+    SyncPass.objects.update(settings={"mailbox_settings": {"contacts": {"value": True}, "events": {"value": True}}})
+    SyncPass.objects.filter(pk=calendar.pk).update(is_on=True, switched_on_at=timezone.now())
+    where = f"/mailboxes/{mailbox(box).pk}/"
+    event = box.mail.create_record("event", {
+        "mailbox": box.mine, "subject": "Demo", "start": "2026-01-02T10:00:00", "end": "2026-01-02T11:00:00", "timeZone": "UTC",
+        "categories": ["Salesforce"],
+    })  # fmt: skip
+    assert event and "Its first run is a preview; nothing is written." in text(client.get(where))
+
+    assert "The preview is being made" in text(post(client, f"{where}preview/", **{"pass": "events"}))
+    child = SyncPass.objects.select_related("crm", "peer", "mapping", "parent", "mailbox__group").get(parent=calendar)
+    assert not child.is_on and mailbox_queue.is_first(child) and child in mailbox_queue._due(calendar, timezone.now())
+    plan = run_pass(child, Order(kind="preview"), box.wiring)
+    Run.objects.filter(pk=plan.pk).update(started_at=timezone.now())
+
+    page = text(client.get(where))
+    assert "What the first run of “Calendar” would do" in page and "start Calendar of this mailbox" in page
+    assert '<td>Contacts</td><td data-label="State"><span class="chip on">on</span>' in page
+    assert "preview ready" in text(client.get("/mailboxes/"))
+    assert "There is a newer preview" in text(post(client, f"{where}start/", **{"pass": "events", "plan": plan.pk - 1}))
+    assert "Calendar of" in text(post(client, f"{where}start/", **{"pass": "events", "plan": plan.pk}))
+
+    child.refresh_from_db()
+    assert child.is_on and child.switched_on_at is not None and mailbox(box).state == "active"
+    assert "was started before" in text(post(client, f"{where}start/", **{"pass": "events", "plan": plan.pk}))
+    assert "There is no such pass" in text(post(client, f"{where}preview/", **{"pass": "nosuch"}))
+
+
+def test_the_activity_of_all_mailboxes_stands_by_pass_in_few_queries(client, box):
+    log_in(client, "viewer")
+    assert "No pass goes over mailboxes yet" not in text(client.get("/mailboxes/activity/"))
+    box.contact("Lind", "bo@acme.example")
+    box.run()
+    events_pass(box.parent.crm, box.parent.peer)
+    Run.objects.update(started_at=timezone.now())
+    many(box, 50)
+
+    with CaptureQueriesContext(database) as queries:
+        page = text(client.get("/mailboxes/activity/"))
+
+    assert len(queries) <= 12, [q["sql"].partition("FROM")[2][:60] for q in queries]
+    row = page[page.index("<td>Contacts</td>") : page.index("<td>Calendar</td>")]
+    assert 'data-label="Mailboxes">2<' in row and 'data-label="Shared in all">1<' in row and 'data-label="Created">1<' in row
+    assert 'class="chip off">off<' in page[page.index("<td>Calendar</td>") :]
+
+
+def test_an_admin_sets_the_days_of_calendars_and_a_lock_that_holds_for_every_pass(client, box):
+    log_in(client, "admin")
+    calendar = events_pass(box.parent.crm, box.parent.peer)
+    page = text(client.get("/mailboxes/settings/"))
+    assert "<h3>Calendar</h3>" in page and 'name="back_days" value="14"' in page
+
+    assert "compares its days as a whole" in text(post(client, "/mailboxes/settings/days/", back_days="7", ahead="30"))
+    assert "Nothing was saved. Enter whole numbers" in text(post(client, "/mailboxes/settings/days/", back_days="x", ahead="30"))
+    post(client, "/mailboxes/settings/save/", share_events="on", share_events_locked="on")
+
+    calendar.refresh_from_db()
+    assert calendar.settings["window"] == {"back": 7, "ahead": 30}
+    assert calendar.settings["mailbox_settings"]["share_events"] == {"value": True, "is_locked": True}
 
 
 def test_one_mailbox_shows_counts_issues_settings_and_finds_contacts(client, box):

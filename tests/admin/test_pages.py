@@ -32,6 +32,7 @@ from reconciliation.models import (
     MadePerson,
     Mailbox,
     MailboxGroup,
+    MailboxItem,
     MappingTable,
     MeetingNotice,
     Operation,
@@ -80,6 +81,12 @@ PAGES = {
     "activity_list": ("viewer", "get"),
     "activity_export": ("viewer", "get"),
     "activity_begin": ("admin", "post"),
+    "item_list": ("viewer", "get"),
+    "item_export": ("viewer", "get"),
+    "item_take_back": ("operator", "post"),
+    "item_detail": ("viewer", "get"),
+    "item_send_update": ("operator", "post"),
+    "item_link": ("operator", "post"),
     "email_list": ("viewer", "get"),
     "email_export": ("viewer", "get"),
     "email_detail": ("viewer", "get"),
@@ -218,6 +225,8 @@ PAGES = {
     "mailbox_list": ("viewer", "get"),
     "mailbox_export": ("viewer", "get"),
     "mailbox_bulk": ("operator", "post"),
+    "mailbox_activity": ("viewer", "get"),
+    "mailbox_window_save": ("admin", "post"),
     "mailbox_add": ("admin", "get"),
     "mailbox_add_these": ("admin", "post"),
     "mailbox_add_preview": ("admin", "post"),
@@ -237,6 +246,8 @@ PAGES = {
     "mailbox_user": ("admin", "get"),
     "mailbox_group_set": ("admin", "post"),
     "mailbox_own_settings": ("operator", "get"),
+    "mailbox_emails": ("operator", "get"),
+    "mailbox_emails_do": ("operator", "post"),
     "mailbox_view_count": ("operator", "get"),
     "unresolved_list": ("viewer", "get"),
     "unresolved_export": ("viewer", "get"),
@@ -268,7 +279,7 @@ LEADS_ON = {"connection_callback": "/connections/", "why": "/records/", "prospec
 LEADS_ON |= {"account_sync": "/records/", "mailbox_copy": "/mailboxes/", "import_preview": "/imports/new/"}
 # Changes that answer a script or with a file; every other leads back to a page.
 ANSWERS_ITSELF = {"duplicate_here", "contact_question_here", "conflict_here", "support_download", "transfer_export"}
-OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count")
+OF_ONE_MAILBOX = ("detail", "do", "test", "preview", "start", "user", "group_set", "own_settings", "view_count", "emails", "emails_do")
 RANK = {"nobody": 0, "viewer": 1, "operator": 2, "admin": 3}
 DJANGOS = ("login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site", "app_list", "auth_")
 
@@ -400,6 +411,16 @@ def email():
     return row
 
 
+def item():
+    """Returns a calendar item whose texts are all hostile."""
+    links = {"who": HOSTILE, "what": HOSTILE, "others": [{"id": HOSTILE}], "steps": [HOSTILE], "unresolved": [HOSTILE]}
+    links |= {"made": [{"type": HOSTILE, "id": HOSTILE, "address": HOSTILE}], "left_out": [{"address": HOSTILE, "reason": HOSTILE}]}
+    said = {"name": HOSTILE[:255], "sentence": HOSTILE, "links": links, "held": [HOSTILE], "is_held": True, "guests": 2, "why": "auto"}
+    said |= {"crm_type": "Event", "crm_id": "00U", "since": timezone.now(), "seen_at": timezone.now(), "starts_at": timezone.now()}
+    child = SyncPass.objects.exclude(mailbox=None).first()
+    return MailboxItem.objects.get_or_create(sync_pass=child, object_type="event", item_id=HOSTILE[:255], defaults=said)[0]
+
+
 def record():
     """Returns the organisation that has a case, events and a refused write."""
     return {"system": "workbooks", "object_type": "organisation", "record_id": Case.objects.filter(kind="error").earliest("pk").crm_id}
@@ -410,6 +431,7 @@ def address(name):
         "pass_run": lambda: {"name": "organisations"},
         "pass_pause": lambda: {"name": "organisations"},
         "pass_preview": lambda: {"name": "organisations"},
+        **{f"item_{what}": lambda: {"pk": item().pk} for what in ("detail", "send_update", "link")},
         "email_detail": lambda: {"pk": email().pk},
         "email_take_back": lambda: {"pk": email().pk},
         "run_undo": lambda: {"pk": RunEvent.objects.first().run_id},

@@ -212,7 +212,7 @@ def test_what_happens_in_the_mailbox_is_told_once(box, world):
     assert quiet[:4] == ({}, {}, set(), set())
     world.forget_calls()
     round_of(box, cursor)
-    assert sum(world.counts["exchange"].values()) == 2
+    assert sum(world.counts["exchange"].values()) == 1
 
     update(box, made, jobTitle="Chief")
     world.exchange.delete_record("contact", marked)
@@ -380,3 +380,61 @@ def test_who_has_a_mailbox_is_told_by_the_list_or_by_the_server(world, clock):
         assert all(line.is_ok for line in opened.check())
         assert str(opened.identity()).startswith("EXAMPLE\\svc-sync at ")
         opened.close()
+
+
+# --- the subscription that says whether anything happened -------------------------------------------------------------
+
+
+def calls(world):
+    made = {key.rpartition("/")[2]: n for key, n in world.counts["exchange"].items()}
+    world.forget_calls()
+    return made
+
+
+def test_the_lists_are_read_once_an_hour_whatever_the_subscription_says(box, world, clock):
+    create(box)
+    cursor = round_of(box)[-1]
+    cursor = round_of(box, cursor)[-1]
+    calls(world)
+    clock.forward(1800)
+    cursor = round_of(box, cursor)[-1]
+    assert calls(world) == {"GetEvents": 1}
+    clock.forward(1801)
+    round_of(box, cursor)
+    assert calls(world) == {"GetEvents": 1, "SyncFolderItems": 2}
+
+
+def test_a_subscription_that_is_forgotten_loses_nothing(box, world):
+    made = create(box)
+    cursor = round_of(box)[-1]
+    for row in list(world.exchange.store.rows("subscription").values()):
+        world.exchange.store.tables["subscription"].remove(row["n"])
+    update(box, made, jobTitle="Chief")
+    inside, _, _, _, cursor = round_of(box, cursor, ["jobTitle"])
+    assert inside[made.ref.id].fields["jobTitle"] == "Chief"
+    calls(world)
+    assert round_of(box, cursor)[:4] == ({}, {}, set(), set()) and calls(world) == {"GetEvents": 1}
+
+
+def test_where_no_subscription_is_given_the_lists_are_read_each_time(box, world):
+    world.exchange.set_switches({"subscriptions_most": 0})
+    create(box)
+    cursor = round_of(box)[-1]
+    calls(world)
+    assert round_of(box, cursor)[:4] == ({}, {}, set(), set())
+    assert calls(world) == {"Subscribe": 1, "SyncFolderItems": 2}
+
+
+def test_what_happens_while_the_lists_are_read_is_heard_in_the_next_round(box, world):
+    create(box)
+    world.exchange.set_switches({"sync_page": 1})
+    create(box, marker="003B")
+    page = box.contact_changes("", ["surname"])
+    late = by_hand(world, surname="Late", categories=["Salesforce"])
+    while not page.is_last:
+        page = box.contact_changes(page.cursor, ["surname"])
+    assert late
+    inside, outside, _, _, _ = round_of(box, page.cursor)
+    assert inside == {} and outside == {}  # it was told at the end of that round, for its list was read after ours
+    by_hand(world, surname="Later")
+    assert len(round_of(box, page.cursor)[1]) == 1

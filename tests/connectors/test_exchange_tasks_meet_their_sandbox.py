@@ -109,7 +109,11 @@ def test_it_holds_importance_reminder_category_and_marker(played):
     made = played.made(**fields, **{words.DUE: date(2026, 3, 20)})
     (read,) = played.box.find_marked(TASK, ["00T1", ""], (), since=played.clock())
     for record in (made, read):
-        assert (record.fields[words.IMPORTANCE], record.fields[words.REMINDER], record.fields[words.STATUS]) == (words.HIGH, at, words.WAITING)
+        assert (record.fields[words.IMPORTANCE], record.fields[words.REMINDER], record.fields[words.STATUS]) == (
+            words.HIGH,
+            at,
+            words.WAITING,
+        )
         assert record.fields[CATEGORIES] == ("Blue", "Salesforce") and record.fields[FOREIGN_ID] == "00T1"
     (off,) = played.box.write(TASK, [Write(TASK, {words.REMINDER: None, FOREIGN_ID: None}, "k", ref=made.ref, version=made.version)])
     assert (off.record.fields[words.REMINDER], off.record.fields[FOREIGN_ID]) == (None, None)

@@ -30,7 +30,8 @@ def sf(world):
     row = Connection.objects.create(
         name="Salesforce", system="salesforce", base_url=address, login_url=address, secrets=secrets, settings={}, settle_seconds=0
     )
-    connector = open_connector(row, adapter=SandboxAdapter(world), db_now=world.now, clock=lambda: world.now().timestamp(), sleep=lambda s: None)
+    options = {"db_now": world.now, "clock": lambda: world.now().timestamp(), "sleep": lambda s: None}
+    connector = open_connector(row, adapter=SandboxAdapter(world), **options)
     yield connector
     connector.close()
 
@@ -115,7 +116,9 @@ def test_whom_salesforce_does_not_take_is_left_out_and_said(sf, world):
 
 def test_one_that_is_refused_keeps_none_from_its_place(sf, world):
     ada = contact(world)
-    world.salesforce.set_switches({"validation_rules": [{"object": "EmailMessage", "when": "Subject = 'Quote 1'", "message": "Not this one."}]})
+    world.salesforce.set_switches(
+        {"validation_rules": [{"object": "EmailMessage", "when": "Subject = 'Quote 1'", "message": "Not this one."}]}
+    )
 
     results = sf.write(EMAIL, [email(n, people=[("FromAddress", ada)]) for n in range(3)])
 
@@ -135,8 +138,7 @@ def test_a_draft_that_cannot_be_closed_is_taken_away_again(sf, world):
 @pytest.mark.parametrize("has_key", [True, False])
 def test_a_draft_that_was_left_behind_is_finished_with_what_it_lacks(sf, world, has_key):
     world.salesforce.set_switches({"email_sync_key": has_key})
-    if not has_key:
-        object.__setattr__(sf._settings, "without_external_id", (EMAIL,))
+    sf.use_email_key(has_key)
     ada, bob = contact(world), contact(world, "Clarke")
     files = [File("offer.pdf", "application/pdf", b"%PDF"), File("terms.txt", "text/plain", b"none")]
     whole = email(people=[("FromAddress", ada), ("CcAddress", bob)], files=files)

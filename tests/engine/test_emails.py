@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation.models import Email, EmailCopy, Operation
+from reconciliation.models import Email, EmailCopy, Operation, RunEvent
 from tests.posted import FOLDER, posted
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +90,7 @@ def test_what_nobody_marked_is_left_out_for_a_reason(box):
 
     assert box.emails() == [] and Email.objects.count() == 0 and EmailCopy.objects.count() == 0
     assert run.excluded == {"unrelated": 1, "between_colleagues": 1, "automatic": 1, "private": 1}, box.events(run)
+    assert set(RunEvent.objects.filter(run=run).values_list("name", flat=True)) == {""}  # whoever looks at runs reads no subject
 
 
 def test_a_marked_mail_of_unknown_people_is_saved_all_the_same(box):
@@ -202,6 +203,26 @@ def test_s4_2_nothing_happens_while_it_is_switched_off(box):
     from reconciliation.engine.mailbox_queue import is_switched_on
 
     assert not is_switched_on(box.parent, mailbox)
+
+
+def test_where_enhanced_email_is_off_a_completed_task_stands_for_it_once(box):
+    box.switch(enhanced_email=False)
+    box.parent.settings = {}
+    box.parent.save(update_fields=["settings"])
+    account = box.account()
+    ada = box.contact("Byrne", "ada@acme.example", AccountId=account)
+    box.receive("A question", id="q1"), box.receive("A question", id="q1", address=box.theirs)
+    path = "/services/data/{v}/composite/sobjects/Task/Sync_Key__c"
+    box.world.faults.add({"kind": "lost_answer", "system": "salesforce", "method": "PATCH", "path": path, "times": 1})
+
+    lost = box.run()
+    box.run(), box.run(box.theirs), box.run()
+
+    (task,) = [t for t in box.world.salesforce.list_records("Task") if not t.get("IsDeleted")]
+    assert lost.state == "interrupted" and box.only().crm_type == "Task" and box.only().crm_id == task["Id"]
+    assert (task["Subject"], task["Status"], task["TaskSubtype"]) == ("Email: A question", "Completed", "Email")
+    assert (task["WhoId"], task["WhatId"], task["OwnerId"]) == (ada, account, box.users[box.mine])
+    assert "how much is it?" in task["Description"] and "From: Ada Byrne <ada@acme.example>" in task["Description"]
 
 
 def test_a_preview_shows_what_would_be_saved_and_writes_nothing(box):

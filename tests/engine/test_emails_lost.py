@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from reconciliation.engine import email_rows, emails, executor
-from reconciliation.models import Case, Email, Operation
+from reconciliation.models import Case, Email, Operation, Policy, SyncPass
 from reconciliation.services.errors import error_retry
-from tests.posted import posted
+from tests.posted import RELATED, posted
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 COMPOSITE = "/services/data/{v}/composite"
@@ -46,12 +46,10 @@ def is_at_rest(box):
 @pytest.mark.parametrize("has_key", [True, False])
 def test_an_answer_that_is_lost_is_looked_for_and_nothing_is_made_twice(box, has_key):
     box.switch(email_sync_key=has_key)
-    if not has_key:
-        crm = box.parent.crm
-        crm.settings = {**crm.settings, "without_external_id": ["EmailMessage"]}
-        crm.save()
-        for child in box.passes.values():
-            child.refresh_from_db()
+    SyncPass.objects.filter(pk=box.parent.pk).update(settings={})  # it is asked what it takes by the next run
+    box.parent.refresh_from_db()
+    for address, child in box.passes.items():
+        box.passes[address] = SyncPass.objects.select_related(*RELATED).get(pk=child.pk)
     box.receive("One", id="1"), box.receive("Two", id="2")
     box.world.faults.add({"kind": "lost_answer", "system": "salesforce", "method": "POST", "path": COMPOSITE, "times": 1})
 
@@ -278,3 +276,32 @@ def test_after_a_restore_what_our_database_forgot_is_found_in_salesforce(box):
     run = box.run(is_full=True)
 
     assert run.created == 0 and len(box.emails()) == 1 and box.only().state == "saved"
+
+
+def test_a_field_that_is_looked_for_and_hidden_holds_the_run_and_not_the_pass(box):
+    box.receive("One", id="1")
+    box.switch(hidden_fields=["EmailMessage.MessageIdentifier"])
+
+    run = box.run()
+    assert (run.state, box.emails()) == ("held", []) and "MessageIdentifier" in Case.objects.get().sentence
+    assert box.run(kind="preview").state == "failed"
+
+    box.switch(hidden_fields=[])
+    box.run(), box.run()
+
+    assert len(box.emails()) == 1 and Case.objects.get().state == "closed"
+    is_at_rest(box)
+
+
+def test_e_mails_wait_while_all_writes_are_stopped_and_follow_afterwards(box):
+    box.receive("One", id="1")
+    Policy.objects.update_or_create(pk=1, defaults={"writes_stopped_at": box.clock()})
+
+    run = box.run()
+    assert run.state == "held" and box.emails() == []
+
+    Policy.objects.filter(pk=1).update(writes_stopped_at=None)
+    box.run()
+
+    assert len(box.emails()) == 1
+    is_at_rest(box)

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.django_db
 BO, CY, DI = "bo@acme.example", "cy@acme.example", "di@other.example"
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request):
     return calendars(request.param)
 
@@ -37,7 +37,7 @@ def test_s4_29_an_event_is_linked_to_who_attends_and_to_their_account(box):
     box.rest()
 
 
-def test_d12_who_is_added_in_the_mailbox_is_linked_and_who_left_is_not(box):
+def test_s4_15_d12_who_is_added_in_the_mailbox_is_linked_and_who_left_is_not(box):
     share_activities(box)
     bo, cy, di = (contact(box, address) for address in (BO, CY, DI))
     event = box.enter("Demo", attendees=[BO, CY])

@@ -9,7 +9,7 @@ from tests.calendars import calendars
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request):
     return calendars(request.param)
 

@@ -5,6 +5,7 @@ import io
 import pytest
 import requests
 from django.core.management import call_command
+from django.utils import timezone
 
 from connectors.sandbox.server import SandboxServer
 from connectors.sandbox.world import World
@@ -42,18 +43,19 @@ def rows(name):
     return {r.peer_field: r for r in FieldRule.objects.filter(table__name=name)}
 
 
-SYSTEMS = ("workbooks", "outreach", "salesforce", "microsoft", "google")
+SYSTEMS = ("workbooks", "outreach", "salesforce", "microsoft", "google", "exchange")
 
 
 def test_the_command_connects_them_all_and_everything_answers(server):
     text = command(server)
 
-    names = "Connected Workbooks (sandbox), Outreach (sandbox), Salesforce (sandbox), Microsoft 365 (sandbox) and Google (sandbox)"
-    assert names in text and "missing" not in text
+    titles = ("Workbooks", "Outreach", "Salesforce", "Microsoft 365", "Google", "Exchange")
+    names = [f"{title} (sandbox)" for title in titles]
+    assert f"Connected {', '.join(names[:-1])} and {names[-1]}" in text and "missing" not in text
     assert dict(Connection.objects.values_list("system", "state")) == dict.fromkeys(SYSTEMS, "ok")
     salesforce = Connection.objects.get(system="salesforce")
     assert salesforce.is_sandbox and salesforce.is_connected and salesforce.settings["external_id_field"] == "Sync_Key__c"
-    assert set(salesforce.schema_cache) == {"Contact", "Lead", "Account"} and "SANDBOX" in str(salesforce.badges)
+    assert set(salesforce.schema_cache) == {"Contact", "Lead", "Account", "Event", "Task"} and "SANDBOX" in str(salesforce.badges)
     passes = SyncPass.objects.order_by("pk").values_list("name", "crm__system", "peer__system", "is_on", "interval_seconds")
     assert list(passes) == [
         ("organisations", "workbooks", "outreach", True, 60),
@@ -61,13 +63,18 @@ def test_the_command_connects_them_all_and_everything_answers(server):
         ("accounts", "salesforce", "outreach", False, 600),
         ("outreach-activities", "salesforce", "outreach", False, 600),
         ("contacts", "salesforce", "microsoft", False, 1800),
+        ("events", "salesforce", "microsoft", False, 1800),
+        ("tasks", "salesforce", "microsoft", False, 1800),
+        ("emails", "salesforce", "microsoft", False, 1800),
     ]
     types = RecordType.objects.values_list("sync_pass__name", "crm_object", "peer_object", "order", "outbound_create", "mapping__name")
     assert sorted(types) == [
         ("accounts", "Account", "account", 0, False, "Salesforce accounts to Outreach accounts"),
         ("contacts", "Contact", "contact", 0, True, "Contacts to mailboxes"),
+        ("events", "Event", "event", 0, True, "Events and calendars"),
         ("prospects", "Contact", "prospect", 0, False, "Contacts to prospects"),
         ("prospects", "Lead", "prospect", 1, True, "Leads to prospects"),
+        ("tasks", "Task", "task", 0, True, "Tasks"),
     ]
 
 
@@ -82,11 +89,13 @@ def test_the_sandboxes_mailboxes_are_added_each_with_its_salesforce_user(server)
     assert [row[:4] for row in rows] == [
         ("ann@example.test", "microsoft", "new", False),
         ("bob@example.test", "microsoft", "new", False),
+        ("emma@example.test", "exchange", "new", False),
+        ("erik@example.test", "exchange", "new", False),
         ("gina@example.test", "google", "new", False),
         ("hugo@example.test", "google", "new", False),
         ("ivy@example.test", "microsoft", "new", True),
     ]
-    assert [row[4].split()[0] for row in rows] == ["Ann", "Bob", "Gina", "Hugo", "Ivy"] and not any(row[5] for row in rows)
+    assert [row[4].split()[0] for row in rows] == ["Ann", "Bob", "Emma", "Erik", "Gina", "Hugo", "Ivy"] and not any(row[5] for row in rows)
     parent = SyncPass.objects.get(name="contacts")
     started = {str(box): pass_over(parent, box).is_on for box in Mailbox.objects.all()}
     assert [address for address, is_on in started.items() if not is_on] == ["ivy@example.test"]
@@ -177,7 +186,7 @@ def test_every_standard_row_names_fields_that_both_systems_have():
 def test_a_new_world_makes_every_pass_of_the_sandbox_forget(server):
     connect_sandbox(said(server))
     for sync_pass in SyncPass.objects.all():
-        at = sync_pass.last_run_time
+        at = sync_pass.last_run_time or timezone.now()  # e-mails have no time of their own before their first run
         Binding.objects.create(sync_pass=sync_pass, crm_type="x", crm_id="1", peer_type="y", peer_id="1", bound_at=at, synced_at=at)
         UserPair.objects.create(sync_pass=sync_pass, crm_user_id="1", read_at=at)
     RecordType.objects.update(position_id="x", last_run_time=None)

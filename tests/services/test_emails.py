@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group, User
 
-from reconciliation.models import AuditEntry, Email, Mailbox, MailThread, Operation, SyncPass
+from reconciliation.models import AuditEntry, Email, Mailbox, MailThread, Operation, RunEvent, SyncPass
 from reconciliation.services import emails as desk
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailboxes import MailboxRefused
@@ -107,7 +107,8 @@ def test_c21_sharing_everything_is_looked_at_before(box, olga):
 
     found = desk.share_all_preview(mine(box), olga, wiring=box.wiring)
 
-    assert {w.subject: w.is_taken for w in found} == {"Known": True, "Unknown": False}
+    assert {w.subject: w.is_taken for w in found} == {"Known": True, "": False}  # what stays is its user's alone
+    assert not RunEvent.objects.filter(name="Unknown").exists()
     assert box.emails() == [] and not Email.objects.exists() and not Operation.objects.filter(state="planned").exists()
 
 

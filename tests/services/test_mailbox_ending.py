@@ -172,7 +172,7 @@ def test_one_address_in_two_systems_is_said_though_the_users_differ(box: Boxes) 
     google = Connection.objects.create(name="Other", system="google", base_url="http://127.0.0.1:9", is_sandbox=True)
     Mailbox.objects.create(connection=google, address=box.mine, crm_user_id="005other")
 
-    rows = complete(list(mailboxes_listed().filter(address=box.mine)), box.parent)
+    rows = complete(list(mailboxes_listed().filter(address=box.mine)), [box.parent])
 
     assert all("has the same address, and another Salesforce user." in row.shares for row in rows) and len(rows) == 2
 

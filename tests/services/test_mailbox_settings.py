@@ -1,8 +1,14 @@
 """What is set for mailboxes: whose word counts, what is refused, how views are offered and counted, how contacts are made."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth.models import User
 
+from reconciliation.core.mailbox_settings import SECTIONS, SETTINGS
+from reconciliation.engine import item_terms
+from reconciliation.engine.mailbox_queue import is_switched_on
+from reconciliation.engine.mailbox_terms import effective_of
 from reconciliation.models import AuditEntry, Mailbox, MailboxGroup, SyncPass
 from reconciliation.services.mailbox_settings import (
     Creation,
@@ -14,10 +20,14 @@ from reconciliation.services.mailbox_settings import (
     own_save,
     rules_of,
     rules_save,
+    sections_of,
     view_count,
     views_read,
+    window_of,
+    window_save,
 )
 from reconciliation.services.mailboxes import MailboxRefused
+from reconciliation.services.set_up import emails_pass, events_pass
 from tests.boxes import boxes
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +151,55 @@ def test_an_admin_sees_what_was_set_for_all(box, ada):
     assert rules["contacts"].held.value is True and not rules["contacts"].is_locked
     assert rules["view"].is_locked and [o.title for o in rules["view"].options if o.is_chosen] == ["All Contacts"]
     assert rules_save(whole(box), {"contacts": ("on", False), "view": ("everything", True)}, ada) == []
+
+
+# --- one place for every pass over mailboxes --------------------------------------------------------------------------
+
+
+def test_what_an_admin_sets_holds_for_every_pass_over_mailboxes_also_for_one_that_is_made_later(box, ada):
+    crm, peer = box.parent.crm, box.parent.peer
+    events = events_pass(crm, peer)
+    mailbox = Mailbox.objects.get(address=box.mine)
+
+    rules_save(whole(box), {"share_events": ("on", True), "emails": ("on", False)}, ada)
+    emails = emails_pass(crm, peer)
+
+    for parent in SyncPass.objects.filter(pk__in=[events.pk, emails.pk, box.parent.pk]):
+        held = effective_of(parent, mailbox)
+        assert (held["share_events"].value, held["share_events"].is_locked, held["emails"].value) == (True, True, True), parent
+    assert not is_switched_on(SyncPass.objects.get(pk=events.pk), mailbox) and is_switched_on(emails, mailbox)
+
+
+def test_a_task_of_many_mailboxes_asks_for_settings_no_more_than_for_one(box, ada, django_assert_num_queries, monkeypatch):
+    monkeypatch.setattr("reconciliation.engine.mailbox_queue.async_task", lambda *a, **k: None)
+    rules_save(whole(box), {"contacts": ("off", True)}, ada)
+    rows = list(SyncPass.objects.exclude(mailbox=None).select_related("mailbox__group", "parent"))
+
+    with django_assert_num_queries(0):
+        assert [is_switched_on(box.parent, row.mailbox) for row in rows] == [False] * len(rows)
+
+
+def test_every_setting_stands_under_a_heading_of_its_own_kind(box):
+    sections = dict(sections_of(rules_of(whole(box), NO_VIEWS)))
+
+    assert list(sections) == [title for title in SECTIONS if title in sections] and set(sections) >= {"Contacts", "Calendar", "E-mails"}
+    assert [line.setting.name for line in sections["Contacts"]] == ["contacts", "view", "deletion", "out_of_view", "existing"]
+    assert sum(len(lines) for lines in sections.values()) == len(SETTINGS)
+
+
+def test_the_days_of_calendars_are_set_within_bounds(box, ada):
+    assert window_of() is None
+    with pytest.raises(MailboxRefused, match="No pass goes over calendars"):
+        window_save(7, 30, ada)
+    events = events_pass(box.parent.crm, box.parent.peer)
+    assert (window_of().back, window_of().ahead) == (14, 61)
+
+    for back, ahead in ((None, 30), (7, 0), (7, None), (9999, 30), (7, 9999)):
+        with pytest.raises(MailboxRefused, match="whole numbers"):
+            window_save(back, ahead, ada)
+    assert window_save(7, 30, ada) and not window_save(7, 30, ada)
+
+    now = datetime(2026, 12, 1, 15, tzinfo=UTC)
+    looked_at = item_terms.window_of(SyncPass.objects.get(pk=events.pk), now)
+    assert (looked_at.start, looked_at.end) == (datetime(2026, 11, 24, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC))
+    assert AuditEntry.objects.filter(action="change days of calendars").count() == 1

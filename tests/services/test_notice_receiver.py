@@ -26,8 +26,9 @@ LATER = timedelta(minutes=20)
 
 
 @pytest.fixture(autouse=True)
-def spool(settings, tmp_path):
+def spool(settings, tmp_path, monkeypatch):
     settings.HOOK_SPOOL = tmp_path / "hooks"
+    monkeypatch.setattr(notice_receiver.waker, "at", lambda moments, now: None)  # no thread outlives its test
     notice_receiver._left_alone_until = 0.0
     yield settings.HOOK_SPOOL / SPOOL
     notice_receiver._left_alone_until = 0.0

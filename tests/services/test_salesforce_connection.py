@@ -115,7 +115,7 @@ def test_a_person_connects_it_and_the_test_finds_whose_it_is_its_fields_and_its_
     connected.refresh_from_db()
     assert connected.state == "ok" and connected.is_connected and connected.connected_by == "ada"
     assert connected.settings["organisation_id"] == server.world.salesforce.desk.org_id
-    assert set(connected.schema_cache) == {"Contact", "Lead", "Account"}
+    assert set(connected.schema_cache) == {"Contact", "Lead", "Account", "Event", "Task"}
     assert connected.page_address_template == f"{server.urls['salesforce']}/{{id}}"
     assert [f.is_there for f in key_fields(connected)] == [True] * 4 and "without_external_id" not in connected.settings
     assert connected.expiries(timezone.now()) == [] and connected.secret_name == "client secret"

@@ -78,7 +78,7 @@ class ByHand:
         if object_type == "folder":
             parent = self._store.rows("folder").get(row["parent"])
             own = {"id": self._store.folder_id(row), "mailbox": mailbox, "displayName": row["name"], "class": row["class"]}
-            return {**own, "kind": row["kind"], "parent": parent["name"] if parent else "", "items": len(self._store.members(row["n"]))}
+            return {**own, "kind": row["kind"], "parent": parent["name"] if parent else "", "items": self._store.count(row["n"])}
         folder = self._store.rows("folder")[row["folder"]]["name"]
         own = {"id": self._store.item_id(row), "changeKey": self._store.change_key(row), "mailbox": mailbox, "folder": folder}
         stamps = {"createdDateTime": row["created"], "lastModifiedDateTime": row["modified"]}

@@ -20,7 +20,7 @@ from connectors.sandbox.microsoft.zones import shown_name
 TYPES = {"singleInstance": "Single", "occurrence": "Occurrence", "exception": "Exception", "seriesMaster": "RecurringMaster"}
 UID_HEADER = "040000008200E00074C5B7101A82E008"  # what all that Outlook makes begin with
 LISTS = ("calendar:RequiredAttendees", "calendar:OptionalAttendees", "calendar:Resources")
-MOST_COUNTED = 100_000  # occurrences that are walked through for the last one
+MOST_COUNTED = 100_000  # occurrences that are walked through for the last one, or for the one of a number
 
 
 def values_of(item: Item) -> dict[str, Any]:
@@ -166,5 +166,6 @@ def global_ids(item: Item) -> dict[str, str]:
 def day_number(row: dict[str, Any], index: int) -> str | None:
     """Returns the day of an occurrence by its number in the series, the first is 1, those that were taken out count too. None:
     the series has not so many."""
-    day = next(islice(recurrence.days(row["recurrence"]), index - 1, None), None) if index else None
+    is_sought = 0 < index <= MOST_COUNTED
+    day = next(islice(recurrence.days(row["recurrence"]), index - 1, None), None) if is_sought else None
     return None if day is None else day.isoformat()

@@ -54,7 +54,7 @@ class Folders:
             "folder:FolderClass": lambda: row["class"],
             "folder:DisplayName": lambda: row["name"],
             "folder:DistinguishedFolderId": lambda: row["kind"],
-            "folder:TotalCount": lambda: len(self._store.members(row["n"])),
+            "folder:TotalCount": lambda: self._store.count(row["n"]),
             "folder:ChildFolderCount": lambda: len(self._store.children(row)),
             "folder:UnreadCount": lambda: self._unread(row),
         }

@@ -200,6 +200,10 @@ class Store:
         """Returns the items of a folder, in order of their creation."""
         return [self.items[number] for number in sorted(self._members.get(folder, ()))]
 
+    def count(self, folder: int) -> int:
+        """Returns how many items a folder holds."""
+        return len(self._members.get(folder, ()))
+
     def item_id(self, row: Row, day: str | None = None) -> str:
         ordinal = date.fromisoformat(day).toordinal() if day else 0
         return ids.make(self.key, ids.Id(ids.ITEM, row["mailbox"], row["n"], row["moves"], ordinal))

@@ -1,0 +1,1 @@
+"""The pass over calendars, played: seeded histories of two colleagues and Salesforce."""
