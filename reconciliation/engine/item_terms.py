@@ -17,7 +17,7 @@ from reconciliation.passes import events, tasks
 from reconciliation.passes.items import ItemTerms
 from reconciliation.passes.pairs import Kind, PairTerms
 
-WINDOW = "window"  # in the settings of the pass: {back, ahead} in days
+WINDOW = "window"  # in the settings of the pass: days, {back, ahead}
 PEOPLE = "EventWhoIds"
 DAYS_BACK, DAYS_AHEAD = 14, 61  # two weeks, two months
 

@@ -1,4 +1,4 @@
-"""What is known of an item whose id changed (at Google, with an edit of its address or a merge of two) follows to the new one."""
+"""What is known of an item whose id changed (at Google, with an edit of its address or a merge of two, at Exchange with a move) follows to the new one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from reconciliation.engine import pair_reads
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Binding, Case, LookAgain, RememberedPair
+from reconciliation.models import Binding, Case, LookAgain, MailboxItem, RememberedPair
 
 
 def follow(context: RunContext, renamed: Mapping[str, str]) -> None:
@@ -21,6 +21,7 @@ def follow(context: RunContext, renamed: Mapping[str, str]) -> None:
     _links(context, renamed)
     _rows(RememberedPair.objects.filter(sync_pass=context.sync_pass), "peer_id", ("crm_id",), renamed)
     _rows(Case.objects.filter(sync_pass=context.sync_pass, state=Case.State.OPEN), "peer_id", ("kind", "crm_id"), renamed)
+    _rows(MailboxItem.objects.filter(sync_pass=context.sync_pass), "item_id", (), renamed)
     _rows(LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer"), "record_id", ("object_type",), renamed)
 
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from connectors import tasks as words
 from connectors.contract import Record
 from connectors.tasks import TaskChanges
-from reconciliation.engine import item_rows, item_sweep, pair_cases
+from reconciliation.engine import item_rows, item_sweep, mailbox_ids, mailbox_moves, pair_cases
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_place, settle_making
 from reconciliation.models import Binding, MailboxItem, Run
@@ -29,7 +29,7 @@ Ended = tuple[str, str]
 class Round:
     """One round over the mailbox's lists."""
 
-    seen: set[str] = field(default_factory=set)  # ids of a round that lists everything
+    seen: set[str] = field(default_factory=set)  # ids that the lists named
     gone: set[str] = field(default_factory=set)
     is_whole: bool = False
 
@@ -84,20 +84,22 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         if page.is_restart:
             round_ = Round()
         round_.is_whole = round_.is_whole or page.is_whole
+        mailbox_ids.follow(context, page.renamed)
         tasks = {record.ref.id: record for record in page.tasks}
-        if round_.is_whole:
-            round_.seen.update(tasks)
+        round_.seen.update(tasks)
         round_.gone.update(page.gone)
         round_.gone.difference_update(tasks)
         _note_first_sightings(context, list(tasks.values()), is_first=is_first)
         item_sweep.process_items(context, list(tasks.values()))
         cursor = page.cursor
+        if page.is_last and not round_.is_whole:
+            round_.gone.update(mailbox_moves.unheard(context, round_.seen))
         if page.is_last or not round_.is_whole:  # the cursor goes by what this page said
             item_sweep.process_gone(context, _gone_of(context, round_))
             round_.gone.clear()
             with transaction.atomic():
                 context.lease.renew()
-                context.save_pass(cursor=cursor)
+                context.save_pass(cursor=cursor, **(mailbox_moves.heard(context) if page.is_last else {}))
         context.show_progress()
         if page.is_last:
             return True

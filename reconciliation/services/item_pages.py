@@ -3,6 +3,7 @@ own calendar, and records to choose links from. Reads only; what is withheld of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -225,7 +226,8 @@ def links_shown(row: MailboxItem) -> list[Link]:
     places = [("Name", said.get("who"))] + [("Further person", other.get("id")) for other in said.get("others") or ()]
     places.append(("Related To", said.get("what")))
     wanted = [(place, str(id_)) for place, id_ in places if id_]
-    names, addresses = _names([id_ for _, id_ in wanted], row), _addresses(said)
+    names = {**_said_names(said, [id_ for _, id_ in wanted]), **_names([id_ for _, id_ in wanted], row)}
+    addresses = _addresses(said)
     template = row.sync_pass.crm.page_address_template
     return [
         Link(place, type_ := IDS.get(id_[:3], ""), id_, names.get(id_, ""), addresses.get(id_, ""), _url(template, type_, id_))
@@ -240,6 +242,15 @@ def _names(ids: Sequence[str], row: MailboxItem) -> dict[str, str]:
     passes = SyncPass.objects.filter(Q(mailbox=row.sync_pass.mailbox_id) | Q(parent=None), crm=row.sync_pass.crm_id).values("pk")
     rows = Binding.objects.filter(sync_pass__in=passes, crm_type__in=IDS.values(), crm_id__in=ids).exclude(name="")
     return dict(rows.values_list("crm_id", "name"))
+
+
+def _said_names(said: Mapping[str, Any], ids: Sequence[str]) -> dict[str, str]:
+    """Returns what records were called when they were linked, as the steps tell it: "the contact Bo Lind (003…)"."""
+    steps, found = " ".join(map(str, said.get("steps") or ())), dict[str, str]()
+    for id_ in ids:
+        if (told := re.search(rf"(?:contact|lead|account|opportunity) ([^()]{{1,200}}?) \({re.escape(id_)}\)", steps)) is not None:
+            found[id_] = told[1]
+    return found
 
 
 def _addresses(said: Mapping[str, Any]) -> dict[str, str]:

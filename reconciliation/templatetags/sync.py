@@ -64,7 +64,12 @@ SYSTEMS = {
     "google": "Google",
     "exchange": "Exchange",
 }
-MAIL_WORDS = {("microsoft", "contactFolder"): "folder", ("google", "contactFolder"): "label", ("exchange", "contactFolder"): "folder", ("google", "category"): "label"}
+MAIL_WORDS = {
+    ("microsoft", "contactFolder"): "folder",
+    ("google", "contactFolder"): "label",
+    ("exchange", "contactFolder"): "folder",
+    ("google", "category"): "label",
+}
 # What was done has no page here either: it is told by the run that carried it.
 ACTIVITIES = {("outreach", "task"): "task", ("outreach", "mailing"): "mail", ("outreach", "call"): "call", ("salesforce", "Task"): "Task"}
 NOUNS = {"mail": "a mail", "event": "an event", "task": "a task"}

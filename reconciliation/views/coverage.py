@@ -28,6 +28,7 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
 PASS, PROSPECTS = "organisations", "prospects"
+OF_ITEMS = {"events": "event", "tasks": "task"}  # passes whose items have a list
 
 
 @page()
@@ -91,6 +92,8 @@ def _linked_address(sync_pass: SyncPass) -> str:
     """Returns the list of what a pass has linked, "" where there is none."""
     if sync_pass.name == PASS:
         return reverse("admin:coverage_list", args=["linked"])
+    if sync_pass.name in OF_ITEMS:
+        return f"{reverse('admin:item_list')}?kind={OF_ITEMS[sync_pass.name]}&state=linked"
     if sync_pass.name in MAILBOX_PASSES:
         return reverse("admin:mailbox_list")
     return reverse("admin:prospect_list") + "?state=linked" if sync_pass.name == PROSPECTS else ""

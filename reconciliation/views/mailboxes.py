@@ -32,6 +32,7 @@ from reconciliation.services.mailbox_overview import (
     NO_PASS,
     NOBODYS,
     IssueGroup,
+    MailboxRow,
     complete,
     contents_of,
     issues_of,
@@ -250,19 +251,21 @@ def shown(mailbox: Mailbox, request: HttpRequest) -> dict[str, Any]:
     """Returns what the page of one mailbox shows, to staff and to its user."""
     parents = mailbox_passes()
     row = complete([mailbox], parents)[0]
-    contacts = next((line for line in row.lines if line.parent is not None and line.parent.name == CONTACTS_PASS), row)
+    lines = {line.parent.name: line for line in row.lines if line.parent is not None}
+    contacts = lines.get(CONTACTS_PASS, MailboxRow(mailbox, is_on=False))
+    shared = parents[0] if parents else None
     text = request.GET.get("q", "").strip()[:200]
     views = ViewChoices()
     passes = [line.sync_pass for line in row.lines if line.sync_pass is not None]
     return {
-        "parent": contacts.parent,
+        "parent": shared,
         "row": row,
         "mailbox": mailbox,
-        "contents": contents_of(contacts.sync_pass) if contacts.is_on or len(row.lines) < 2 else None,
+        "contents": contents_of(contacts.sync_pass) if contacts.is_on or (contacts.parent is not None and len(row.lines) < 2) else None,
         "activity": activity_of(row),
         "unknown": next((getattr(p, "unresolved", None) for p in passes), None) or 0,
         "issues": [(issue, _address_of(issue, mailbox)) for issue in issues_of(passes)],
-        "settings": sections_said(said_of(lines_of(contacts.parent, mailbox, views), views)) if contacts.parent is not None else [],
+        "settings": sections_said(said_of(lines_of(shared, mailbox, views), views)) if shared is not None else [],
         "runs": list(Run.objects.filter(sync_pass__in=passes).select_related("sync_pass__mailbox", "sync_pass__parent")[:RUNS_SHOWN])
         if passes
         else [],

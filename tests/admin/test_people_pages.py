@@ -109,6 +109,23 @@ def test_only_an_admin_blocks_for_all_and_a_viewer_decides_nothing(box, as_role)
     assert BlockedAddress.objects.get().mailbox is None
 
 
+def test_what_holds_for_every_mailbox_is_taken_back_only_by_who_may_decide_it(box, mine, as_role):
+    """A user's own row led to the organisation's list, and to the link that staff chose for all."""
+    keys = unknown(box, "zed@zeta.example", "yan@yota.example")
+    ada = box.contact("ada@acme.example")
+    as_role("admin").post("/unknown-people/decide/", {"chosen": keys[:1], "do": "block_for_all", "confirmed": "yes"})
+    as_role("operator").post(f"/unknown-people/{keys[1]}/link/", {"record": ada, "for_all": "yes"})
+    form = {"chosen": keys, "do": "take_back", "confirmed": "yes"}
+
+    told = text(as_role("mailbox user").post("/my-mailbox/unknown-people/decide/", form, follow=True))
+    assert "0 addresses wait again" not in told and "every mailbox" in told
+    assert BlockedAddress.objects.get().removed_at is None and UnresolvedPerson.objects.filter(state="linked").exists()
+    as_role("operator").post("/unknown-people/decide/", form)
+    assert BlockedAddress.objects.get().removed_at is None and not UnresolvedPerson.objects.filter(state="linked").exists()
+    as_role("admin").post("/unknown-people/decide/", form)
+    assert BlockedAddress.objects.get().removed_at is not None
+
+
 @pytest.mark.parametrize("form", [{}, {"do": "dismiss"}, {"do": "dismiss", "chosen": "x"}, {"do": "drop", "chosen": "1"}])
 def test_orders_that_make_no_sense_change_nothing(box, as_role, form):
     unknown(box, "zed@zeta.example")

@@ -13,7 +13,8 @@ from connectors.contract import Record, Ref
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.when import timed
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.mapping import FieldRule, Rules
+from reconciliation.core.mapping import Direction, FieldRule
+from reconciliation.core.mapping import Mapping as Rules
 from reconciliation.core.mailbox_settings import KEEP, PROPAGATE, REMOVE, RESTORE, UNLINK
 from reconciliation.passes import items
 from reconciliation.passes.events import BUSY_ONLY, CRM_EVENT, EVENTS, FULL, RULES, SKIP, WITHHELD, EventTerms
@@ -24,7 +25,8 @@ NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 WHEN = timed(NOW, NOW + timedelta(hours=1)).text
 OWN = EventTerms(Window(NOW - timedelta(days=14), NOW + timedelta(days=61)), NOW - timedelta(days=5), "005ANN")
 MAPPED = {"Subject": "subject", "Location": "location", "When": words.WHEN, "Description": words.BODY}
-MAPPING = Rules(1, tuple(FieldRule(id=n, crm=crm, peer=peer) for n, (crm, peer) in enumerate(MAPPED.items(), 1)))
+BLANKS = {"blank_to_peer": True, "blank_to_crm": True}
+MAPPING = Rules(1, tuple(FieldRule(n, crm, peer, Direction.BOTH, **BLANKS) for n, (crm, peer) in enumerate(MAPPED.items(), 1)))
 TYPE = TypeTerms(CRM_EVENT, EVENT, MAPPING)
 TERMS = ItemTerms(EVENTS, (TYPE,), "1", rules=RULES, own=OWN, user_id="005ANN", scope="ann@acme.example")
 GUEST = Guest("bo@acme.example", "Bo").text

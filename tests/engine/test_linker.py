@@ -8,6 +8,7 @@ import pytest
 
 from connectors.errors import ConnectorError
 from reconciliation.core.linking_facts import Choice, Trigger
+from reconciliation.engine import unresolved
 from reconciliation.models import BlockedAddress, OwnDomain, UnresolvedPerson
 from tests.linked import linked_boxes, mail, meeting
 
@@ -259,3 +260,60 @@ def test_what_a_run_keeps_is_bounded(box, monkeypatch):
 
     assert kept == 5 and len(linker._lookups.known.people) == 1
     assert linked["m9"].links.who
+
+
+# --- what people decide while a run is under way ---------------------------------------------------------------------------
+
+
+def decide_between(box, monkeypatch, decide):
+    """Has somebody decide between the reading of the rows and their writing, whenever that is."""
+    real = unresolved.update_rows
+
+    def later(*arguments):
+        decide()
+        return real(*arguments)
+
+    monkeypatch.setattr(unresolved, "update_rows", later)
+
+
+@pytest.mark.parametrize("state", ["dismissed", "blocked", "linked"])
+def test_a_decision_that_meets_a_run_is_not_written_over(box, monkeypatch, state):
+    box.one(mail("m1", "zed@zeta.example"))
+    decided = {"state": state, "decided_by_name": "olga", "decided_at": box.boxes.clock(), "crm_id": "003000000000001"}
+    decide_between(box, monkeypatch, lambda: UnresolvedPerson.objects.update(**decided))
+
+    box.one(mail("m2", "zed@zeta.example"))
+
+    row = UnresolvedPerson.objects.get()
+    assert (row.state, row.decided_by_name, row.crm_id) == (state, "olga", "003000000000001")
+
+
+def test_a_link_that_a_person_chose_while_the_run_still_took_the_address_for_unknown_stays(box):
+    bo = box.contact("bo@acme.example", "Byrne")
+    with box.linker() as linker:
+        linker.links_of([mail("m1", "zed@zeta.example")])
+        box.boxes.clock.forward(1)
+        chosen = {"state": "linked", "crm_type": "Contact", "crm_id": bo, "decided_at": box.boxes.clock()}
+        UnresolvedPerson.objects.update(**chosen)
+        linker.links_of([mail("m2", "zed@zeta.example")])
+
+    assert (UnresolvedPerson.objects.get().state, UnresolvedPerson.objects.get().crm_id) == ("linked", bo)
+    assert box.one(mail("m3", "zed@zeta.example")).links.who == bo
+
+
+def test_a_page_with_more_unknown_addresses_than_are_kept_overwrites_none(box, monkeypatch):
+    monkeypatch.setattr(unresolved, "MOST_ADDRESSES", 2)
+    box.one(meeting("e1", "zed@zeta.example"))
+    box.one(meeting("e2", "a@zeta.example", "b@zeta.example", "c@zeta.example", "zed@zeta.example"))
+
+    kept = {row.address: [item["id"] for item in row.items] for row in UnresolvedPerson.objects.all()}
+    assert kept["zed@zeta.example"][0] == "e1" and len(kept) == 3
+
+
+def test_c21_of_a_mail_that_is_not_saved_after_all_nothing_is_remembered(box):
+    """It belongs to nobody but its user: neither its subject nor whom it is from."""
+    box.set(resolve_mode="leads", save_without_relation=False)
+
+    linked = box.one(mail("m1", "info@clinic.example", trigger=Trigger.AUTO_SAVE, shown="Your results"))
+
+    assert linked.links.refusal and not UnresolvedPerson.objects.exists()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connectors.errors import ConnectorError
-from reconciliation.core.linking_facts import Choice
+from reconciliation.core.linking_facts import Choice, Trigger
+from reconciliation.core.linking_needs import Needs
 from reconciliation.engine import executor, people_making
 from reconciliation.engine.linker import Linker
 from reconciliation.engine.stop import WritesStopped
@@ -377,3 +378,21 @@ def test_without_a_key_field_a_lost_create_is_found_among_what_we_made(box):
 
     (lead,) = box.rows("Lead")
     assert linked.links.who == lead["Id"] and MadePerson.objects.get().record_id == lead["Id"]
+
+
+def test_without_a_key_field_an_account_that_another_run_made_meanwhile_is_taken(box):
+    """What a run looked up is not asked for again, and there is no key that would tell."""
+    connection = box.boxes.parent.crm
+    connection.settings = {**connection.settings, "external_id_field": ""}
+    connection.save(update_fields=["settings"])
+    box.set(resolve_mode="contacts", make_accounts=True)
+
+    with box.linker(box.boxes.theirs) as other:
+        other.links_of([mail("n1", "zed@zeta.co.uk", name="Zed Zimmer", trigger=Trigger.AUTO_SAVE, choice=Choice(who=""))])
+        assert other._lookups.known
+        other._lookups.answer(Needs(domains=("zeta.co.uk",)))  # what an earlier page of the run had asked
+        box.one(mail("m1", "zoe@zeta.co.uk", name="Zoe Zorn"), forward=0)
+        other.links_of([mail("n2", "zed@zeta.co.uk", name="Zed Zimmer")])
+
+    (account,) = box.rows("Account")
+    assert {c["AccountId"] for c in box.rows("Contact")} == {account["Id"]}

@@ -136,3 +136,25 @@ def test_d12_an_answer_that_salesforce_does_not_take_is_told_and_tried_again():
     box.run()
     assert relations(box)[ann] == ("Accepted", True), box.events()
     box.rest()
+
+
+def test_s4_33_a_guest_who_was_added_and_whose_lead_was_in_doubt_is_linked_by_the_next_run():
+    box = calendars("microsoft")
+    box.set(resolve_mode="leads")
+    event = box.enter("Demo")
+    box.run()
+    path = "/services/data/{v}/composite/sobjects/Lead/Sync_Key__c"
+    box.world.faults.add({"kind": "drop", "system": "salesforce", "method": "PATCH", "path": path, "times": 1})
+    box.alter(event, attendees=[BO])
+    box.run()
+    box.clock.forward(5)
+    box.run()
+    assert box.only()["WhoId"] is None, box.events()
+
+    box.clock.forward(3600)
+    box.run()
+    box.run()
+
+    (lead,) = box.world.salesforce.list_records("Lead")
+    assert box.only()["WhoId"] == lead["Id"], box.events()
+    box.rest()

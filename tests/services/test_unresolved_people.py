@@ -106,6 +106,25 @@ def test_whoever_was_deleted_in_salesforce_is_made_again_where_a_person_orders_i
     assert again.is_new and len(box.rows("Contact")) == 1 and not box.rows("Lead")
 
 
+def test_whoever_was_made_before_counts_as_found(box, olga):
+    rows = unknown(box, "zed@zeta.example", name="Zed Zimmer")
+    (first,) = unresolved.people_make(rows, "lead", olga, box.boxes.wiring)
+    box.world.salesforce.update_record("Lead", first.record_id, {"Email": "zed@new.example"})
+    UnresolvedPerson.objects.update(state="open")
+
+    (again,) = unresolved.people_make(list(unresolved.unresolved_rows()), "lead", olga, box.boxes.wiring)
+
+    assert (again.record_id, again.is_new, UnresolvedPerson.objects.get().state) == (first.record_id, False, "found")
+
+
+def test_an_order_about_people_who_are_all_decided_is_refused(box, olga):
+    rows = unknown(box, "zed@zeta.example")
+    unresolved.people_make(rows, "lead", olga, box.boxes.wiring)
+
+    with pytest.raises(DecisionRefused, match="None of them waits"):
+        unresolved.people_make(list(unresolved.unresolved_rows()), "lead", olga, box.boxes.wiring)
+
+
 def test_stopped_writes_a_failing_salesforce_and_bad_orders_make_nobody(box, olga):
     rows = unknown(box, "zed@zeta.example")
     Policy.objects.update_or_create(pk=1, defaults={"writes_stopped_at": box.boxes.clock(), "writes_stopped_by": "ann"})
