@@ -165,7 +165,9 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
     was = {name: getattr(row, name) for name in KEPT}
     if not row.why:
         row.why = work.why.get(item_id, rules.FROM_CRM if work.side == "crm" else rules.BY_CATEGORY)
-    if item is not None and item.fields and not item.is_deleted:
+    # What was seen counts once it was carried: facts kept of a page that was broken off would pass for looked at.
+    is_carried = decision.outcome not in (Outcome.HELD, Outcome.FAILED) or decision.reason == rules.WOULD_MAIL
+    if item is not None and item.fields and not item.is_deleted and (is_carried or row.pk is None):
         for name, value in facts_of(item, terms).items():
             setattr(row, name, value)
     if row.state == State.COLLEAGUE and work.side == "peer" and work.records[id_].is_deleted:

@@ -6,7 +6,7 @@ import pytest
 
 from connectors.contract import Attribute, Record, Ref, Schema, Write
 from connectors.errors import Rejected
-from connectors.salesforce.our_fields import real_columns, real_fields, with_our_attributes, with_ours
+from connectors.salesforce.our_fields import OurFields
 from connectors.salesforce.tasks import REMINDER
 from connectors.sandbox.transport import SandboxAdapter
 from connectors.sandbox.world import World
@@ -15,12 +15,13 @@ from tests.boxes import connect_salesforce
 from tests.sandboxed import Clock
 
 REF = Ref("salesforce", "Task", "00TAA0000012345YAA")
+OURS = OurFields()
 AT = datetime(2026, 12, 1, 8, 30, tzinfo=UTC)
 
 
 def test_a_reminder_is_read_as_one_instant():
     def read(**fields):
-        return with_ours(Record(REF, fields)).fields
+        return OURS.with_ours(Record(REF, fields)).fields
 
     assert read(IsReminderSet=True, ReminderDateTime=AT)[REMINDER] == AT
     assert read(IsReminderSet=False, ReminderDateTime=AT)[REMINDER] is None
@@ -29,18 +30,21 @@ def test_a_reminder_is_read_as_one_instant():
 
 
 def test_a_reminder_is_written_as_both_fields():
-    assert real_columns("Task", ["Subject", REMINDER]) == ["Subject", "IsReminderSet", "ReminderDateTime"]
-    assert real_fields("Task", {REMINDER: AT, "Subject": "x"}) == {"Subject": "x", "IsReminderSet": True, "ReminderDateTime": AT}
-    assert real_fields("Task", {REMINDER: None}) == {"IsReminderSet": False}
+    assert OURS.real_columns("Task", ["Subject", REMINDER]) == ["Subject", "IsReminderSet", "ReminderDateTime"]
+    assert OURS.real_fields("Task", {REMINDER: AT, "Subject": "x"}) == {"Subject": "x", "IsReminderSet": True, "ReminderDateTime": AT}
+    assert OURS.real_fields("Task", {REMINDER: None}) == {"IsReminderSet": False}
     with pytest.raises(Rejected, match="no time of a reminder"):
-        real_fields("Task", {REMINDER: "tomorrow"})
+        OURS.real_fields("Task", {REMINDER: "tomorrow"})
 
 
 def test_only_tasks_have_it_and_only_where_salesforce_describes_what_it_stands_for():
-    assert real_columns("Contact", [REMINDER]) == [REMINDER] and real_fields("Contact", {REMINDER: "x"}) == {REMINDER: "x"}
+    assert OURS.real_columns("Contact", [REMINDER]) == [REMINDER] and OURS.real_fields("Contact", {REMINDER: "x"}) == {REMINDER: "x"}
     both = {name: Attribute(name, name, "text") for name in ("IsReminderSet", "ReminderDateTime")}
-    assert REMINDER in with_our_attributes(Schema("Task", both)).attributes
-    assert with_our_attributes(Schema("Task", {})).attributes == {} and REMINDER not in with_our_attributes(Schema("Lead", both)).attributes
+    assert REMINDER in OURS.with_our_attributes(Schema("Task", both)).attributes
+    assert (
+        OURS.with_our_attributes(Schema("Task", {})).attributes == {}
+        and REMINDER not in OURS.with_our_attributes(Schema("Lead", both)).attributes
+    )
 
 
 @pytest.mark.django_db

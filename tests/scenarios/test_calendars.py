@@ -144,6 +144,20 @@ def test_c22_a_private_event_is_not_shared_and_one_that_turns_private_is_withdra
     assert [row["Subject"] for row in box.events_there()] == ["Demo"]
 
 
+def test_c22_a_private_event_is_withdrawn_though_the_run_that_saw_it_was_broken_off(box):
+    event = box.enter("Demo")
+    box.run()
+    box.alter(event, sensitivity="private")
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 503, "method": "DELETE", "times": 50})
+    assert box.run().state == "interrupted" and len(box.events_there()) == 1
+
+    box.world.faults.clear()
+    box.run(forward=4000)
+
+    assert box.events_there() == [], box.events()
+    box.rest()
+
+
 def test_c22_busy_only_shows_the_time_and_nothing_else(box):
     box.set(private_events="busy")
     event = box.enter("Interview at Rival", location="Rival", body="Salary", attendees=["hr@rival.example"])
