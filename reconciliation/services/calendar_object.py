@@ -10,6 +10,7 @@ from django.db import transaction
 from connectors.contract import Schema
 from connectors.errors import ConnectorError
 from connectors.salesforce.events import WHEN
+from reconciliation.core.counting import counted
 from reconciliation.defaults.events import EVENTS_PASS
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Binding, Connection, FieldRule, MappingTable, MappingVersion, RecordType, SyncPass
@@ -53,7 +54,8 @@ def calendar_object_choose(
     linked = Binding.objects.filter(sync_pass__parent=sync_pass, crm_type=before, is_tombstone=False).count()
     if before != after and linked:
         raise DecisionRefused(
-            f"{linked:,} calendar items are linked to {before} records. End their sync first: they would be made a second time as {after}. "
+            f"{counted(linked, 'calendar item is', 'calendar items are')} kept as {before}. End their sync first: each would be made "
+            f"a second time as {after}. "
             "Nothing was saved."
         )
     if chosen is not None:

@@ -15,7 +15,6 @@ from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.record_types import SWITCHES, RecordTypesRefused, move, order_set, record_types, type_set
 from reconciliation.views.page import action, page, render, whole_number
 
-
 CALENDAR_FIELDS = (  # name, label, example
     ("name", "Object", "Meeting__c"),
     ("start", "Start", "Start__c"),

@@ -70,7 +70,7 @@ def test_s4_18_linked_events_are_not_made_a_second_time(box, staff):
     box.enter("Demo")
     box.run()
 
-    with pytest.raises(DecisionRefused, match="1 calendar items are linked to Event records"):
+    with pytest.raises(DecisionRefused, match="1 calendar item is kept as Event"):
         choose(box, MEETING, staff)
 
 

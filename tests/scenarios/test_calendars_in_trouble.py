@@ -45,6 +45,26 @@ def test_an_event_of_salesforce_far_ahead_comes_down_once_the_days_reach_it(box)
     box.rest()
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+def test_c23_a_series_that_is_moved_keeps_its_events_on_pages_of_one(box, is_full):
+    row = box.parent.peer
+    row.settings |= {"events_a_page": 1, "page_size": 1}
+    row.save(update_fields=["settings"])
+    start = box.at()
+    series = box.weekly("Weekly", start, times=3)
+    box.run()
+    ids = {row["Id"] for row in box.events_there()}
+    assert len(ids) == 3
+
+    later = start + timedelta(days=9, hours=2)
+    box.alter(series, start=text(later), end=text(later + timedelta(hours=1)))
+    box.run(is_full=is_full)
+
+    assert {row["Id"] for row in box.events_there()} == ids, box.events()
+    assert {row["StartDateTime"][:13] for row in box.events_there()} >= {f"{later:%Y-%m-%dT%H}"}
+    box.rest()
+
+
 def test_a_series_that_was_moved_and_is_shared_anew_keeps_its_events(outlook):
     start = outlook.at()
     series = outlook.weekly("Weekly", start, times=3)
