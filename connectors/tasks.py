@@ -9,7 +9,7 @@ a write of it passes it over. STATUS holds the nearest that a system knows: Goog
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -80,7 +80,6 @@ class TaskChanges:
     is_last: bool
     is_whole: bool
     is_restart: bool = False
-    renamed: Mapping[str, str] = field(default_factory=dict)  # an id that changed with a move, old to new (Exchange on premises)
 
 
 class TaskBox(Connector, Protocol):

@@ -36,6 +36,7 @@ SCHEDULES = (
     ("Look at our webhooks", "reconciliation.jobs.check_hooks", (), 24 * 60),
     ("Look again for owners", "reconciliation.jobs.recheck_owners", ("organisations",), 24 * 60),
     ("Look for joiners and leavers", "reconciliation.mailbox_jobs.look_after", (), 24 * 60),
+    ("Look at made people and own domains", "reconciliation.mailbox_jobs.look_at_people", (), 24 * 60),
     ("Remove old history", "reconciliation.jobs.prune", (), 24 * 60),
 )
 

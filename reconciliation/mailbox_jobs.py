@@ -17,6 +17,8 @@ from reconciliation.engine.runner import holder_name, run_pass
 from reconciliation.engine.stop import stopped
 from reconciliation.models import Mailbox, Run, SyncPass
 from reconciliation.services import watches
+from reconciliation.services.blocklists import domains_look_up
+from reconciliation.services.made_people import made_people_look_daily
 from reconciliation.services.mailbox_directory import mailboxes_look_after
 from reconciliation.services.mailboxes import pass_over
 from reconciliation.services.notice_receiver import take_up_spooled
@@ -195,6 +197,18 @@ def look_after() -> str:
     except ConnectorError as error:  # tomorrow is another day
         return f"not done: {error.sentence}"
     return f"{done.matched} matched, {done.left} left"
+
+
+def look_at_people() -> str:
+    """Looks whether people that were made were completed in Salesforce, and which domains are our own: daily."""
+    looked = made_people_look_daily()
+    said = [f"{looked.complete} complete", *looked.troubles]
+    try:
+        new = domains_look_up(None)
+        said.append(f"{counted(len(new), 'domain is', 'domains are')} new")
+    except ConnectorError as error:  # tomorrow is another day
+        said.append(f"domains not looked at: {error.sentence}")
+    return "; ".join(said)
 
 
 def keep_insta_sync() -> str:

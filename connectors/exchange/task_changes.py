@@ -1,12 +1,11 @@
 """What happened in the task lists of a mailbox since a cursor: a call for the lists, and one for each of them.
 
-A task that its user drags into another list has another id there. Those that are linked bear our mark; which mark each bore is kept
-with the cursor, so that one that left here and came there is told as the same.
+A task that its user drags into another list has another id there, and is told as one that left and one that came. Those that are
+linked bear our mark.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,6 @@ from connectors.exchange.folders import Folders
 from connectors.exchange.reading import Finder
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import sync
-from connectors.mailboxes import FOREIGN_ID
 from connectors.tasks import TaskChanges
 
 VERSION = 1
@@ -29,30 +27,25 @@ MOST_PAGES = 1000  # of one list in one round
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where rounds stand. `states`: of each list what to go on with; `marks`: which mark each task bore, by a digest of its id."""
+    """Where rounds stand: of each list what to go on with."""
 
     states: Mapping[str, str]
-    marks: Mapping[str, str]
 
     def text(self) -> str:
-        return json.dumps({"v": VERSION, "states": dict(self.states), "marks": dict(self.marks)}, separators=(",", ":"))
+        return json.dumps({"v": VERSION, "states": dict(self.states)}, separators=(",", ":"))
 
 
 def read_cursor(text: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours."""
     try:
         said = json.loads(text)
-        states, marks = said["states"], said["marks"]
-        if said["v"] != VERSION or not isinstance(states, dict) or not isinstance(marks, dict):
+        states = said["states"]
+        if said["v"] != VERSION or not isinstance(states, dict):
             return None
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    are_texts = all(isinstance(part, str) for held in (states, marks) for pair in held.items() for part in pair)
-    return Cursor(states, marks) if are_texts else None
-
-
-def key_of(id_: str) -> str:
-    return hashlib.blake2b(id_.encode(), digest_size=8).hexdigest()
+    are_texts = all(isinstance(part, str) for pair in states.items() for part in pair)
+    return Cursor(states) if are_texts else None
 
 
 @dataclass(slots=True)
@@ -109,22 +102,13 @@ class TaskRounds:
         if heard is None:
             raise OutcomeUnknown("knows no list of changes of its own", system=SYSTEM)
         tasks = self._reader.read(list(heard.there))
-        known = at.marks if at is not None else {}
-        fresh = {key_of(task.ref.id): str(task.fields[FOREIGN_ID]) for task in tasks if task.fields[FOREIGN_ID]}
-        left = {id_: known[key_of(id_)] for id_ in heard.gone if key_of(id_) in known}
-        came = {str(task.fields[FOREIGN_ID]): task.ref.id for task in tasks if key_of(task.ref.id) not in known and task.fields[FOREIGN_ID]}
-        renamed = {id_: came[mark] for id_, mark in left.items() if mark in came}
-        gone = [id_ for id_ in heard.gone if id_ not in renamed]
-        read = {key_of(task.ref.id) for task in tasks}
-        kept = {} if is_whole else {k: m for k, m in known.items() if k not in read and k not in {key_of(id_) for id_ in heard.gone}}
         return TaskChanges(
             tasks=tuple(tasks),
-            gone=tuple(gone),
-            cursor=Cursor(heard.states, {**kept, **fresh}).text(),
+            gone=tuple(heard.gone),
+            cursor=Cursor(heard.states).text(),
             is_last=True,
             is_whole=is_whole,
             is_restart=bool(text) and at is None,
-            renamed=renamed,
         )
 
     def _hear(self, lists: Sequence[str], states: Mapping[str, str]) -> _Heard | None:

@@ -24,6 +24,7 @@ MESSAGE_TEMPLATE = "/users/{user}/messages/{message}"
 LIST_TEMPLATE = "/users/{user}/messages"
 ATTACHMENTS_TEMPLATE = "/users/{user}/messages/{message}/attachments"
 ATTACHMENT_SELECT = "id,name,contentType,size,isInline"
+MOST_REMEMBERED = 5000  # messages of which is known whether anything is attached
 SELECT = ",".join(codec.PROPERTIES)
 WHOLE = ",".join((*codec.PROPERTIES, *codec.TEXT_PROPERTIES))
 
@@ -89,6 +90,8 @@ class MailReader:
         except codec.CannotBeRead as refusal:
             found.unreadable[id_] = codec.unreadable(id_, f"Microsoft tells {refusal} in a way that cannot be read")
             return None
+        if len(self._has_files) >= MOST_REMEMBERED:  # of a mailbox that is read from its beginning
+            self._has_files.clear()
         self._has_files[id_] = record.fields[HAS_ATTACHMENTS] is True
         return record
 

@@ -6,22 +6,27 @@ claim is given back when nothing was sent; what was sent and not answered keeps 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from connectors import mails as words
 from connectors.contract import Record
 from connectors.mails import people_of
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Email, EmailCopy, Operation, SyncPass
+from reconciliation.models import Email, EmailCopy, Mailbox, Operation, SyncPass
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.emails import EmailDecision, Known, State, identifier_of, is_outgoing, name_of, when_of
 
 AT_ONCE = 200  # keys in one statement
-LOST_AFTER = timedelta(minutes=15)  # a claim older than this is of a run that died
+LOST_AFTER = timedelta(minutes=15)  # a claim older than this is of a run that died, or has to be renewed before it is used
+CLAIM_TRIES = 3
+UNREADABLE = "unreadable"  # why an e-mail waits, or was refused, of which its mailbox shows nothing
 SOON_TRIES, MOST_TRIES, FIRST_WAIT = 2, 7, timedelta(minutes=15)  # two runs in a row, then after 30 minutes to 8 hours
+MOST_ID = 1000  # characters of a mail's id in its mailbox
+LONGEST_CASE_ID, BEGINNING = 255, 180
 COPY_UNIQUE, COPY_KEPT = ("sync_pass", "mail_id"), ("email_id", "why", "by", "is_open", "seen_at")
 
 
@@ -36,7 +41,8 @@ def rows_of(context: RunContext, keys: Collection[str]) -> dict[str, Email]:
     wanted = sorted(set(keys))
     for start in range(0, len(wanted), AT_ONCE):
         rows = Email.objects.filter(connection=context.crm.connection, key__in=wanted[start : start + AT_ONCE])
-        found.update({row.key: row for row in rows.select_related("holder__mailbox")})
+        # The address alone: a mailbox holds secrets, each of which would be opened for every e-mail.
+        found.update({row.key: row for row in rows.annotate(holder_address=F("holder__mailbox__address"))})
     return found
 
 
@@ -54,27 +60,89 @@ def as_known(context: RunContext, row: Email | None, copy: EmailCopy | None) -> 
     if row is None:
         return None
     is_bound = copy is not None and copy.email_id == row.pk and not copy.is_open
-    holder = row.holder.mailbox_address if row.holder is not None else ""
-    return Known(State(row.state), is_bound, row.state == Email.State.CLAIMED and row.claim == claim_of(context), holder)
+    holder = getattr(row, "holder_address", None) or ""
+    state = State.WAITING if _is_readable_here(context, row) else State(row.state)
+    return Known(state, is_bound, row.state == Email.State.CLAIMED and row.claim == claim_of(context), holder)
+
+
+def _is_readable_here(context: RunContext, row: Email) -> bool:
+    """Tells whether an e-mail was given up for a mail that cannot be read in another mailbox."""
+    return row.state == Email.State.REFUSED and row.reason == UNREADABLE and row.holder_id != context.sync_pass.pk
+
+
+def case_id(mail_id: str) -> str:
+    """Returns what a case about a mail is filed under: its id, as far as there is room."""
+    if len(mail_id) <= LONGEST_CASE_ID:
+        return mail_id
+    return f"{mail_id[:BEGINNING]}…{hashlib.sha256(mail_id.encode()).hexdigest()}"
+
+
+def copies_of_case(sync_pass: SyncPass, name: str) -> QuerySet[EmailCopy]:
+    """Returns where the mail lies that a case is about."""
+    rows = EmailCopy.objects.filter(sync_pass=sync_pass)
+    begins, is_long, _ = name.partition("…")
+    if not is_long:
+        return rows.filter(mail_id=name)
+    found = [row.pk for row in rows.filter(mail_id__startswith=begins) if case_id(row.mail_id) == name]
+    return rows.filter(pk__in=found)
 
 
 # --- claiming -------------------------------------------------------------------------------------------------------------
 
 
 def claim(context: RunContext, wanted: Mapping[str, Record]) -> dict[str, Email]:
-    """Claims the e-mails with these keys, each with a mail that stands for it, and returns those that this run may save now."""
-    now, token = context.wiring.now(), claim_of(context)
-    connection, mine = context.crm.connection, dict[str, Email]()
+    """Claims the e-mails with these keys, each with a mail that stands for it, and returns those that this run may save now. Those that
+    it may not have a row that says whose they are."""
+    mine: dict[str, Email] = {}
     keys = sorted(wanted)
     for start in range(0, len(keys), AT_ONCE):
         some = keys[start : start + AT_ONCE]
-        new = [_row(context, key, wanted[key], now) for key in some]
-        Email.objects.bulk_create(new, ignore_conflicts=True)
-        free = Email.objects.filter(connection=connection, key__in=some, state=Email.State.WAITING)
-        free.update(state=Email.State.CLAIMED, holder=context.sync_pass, claim=token, claimed_at=now)
-        won = Email.objects.filter(connection=connection, key__in=some, state=Email.State.CLAIMED, claim=token)
-        mine.update({row.key: row for row in won})
+        for _ in range(CLAIM_TRIES):  # another mailbox may forget an e-mail in the moment in which it is claimed here
+            mine.update(_claimed(context, {key: wanted[key] for key in some}))
+            left = sorted(set(some) - set(mine))
+            some = sorted(set(left) - set(_there(context, left))) if left else []
+            if not some:
+                break
     return mine
+
+
+def _claimed(context: RunContext, wanted: Mapping[str, Record]) -> dict[str, Email]:
+    now, token, connection = context.wiring.now(), claim_of(context), context.crm.connection
+    keys = list(wanted)
+    note_wanted(context, wanted)
+    waiting = Q(state=Email.State.WAITING)
+    elsewhere = Q(state=Email.State.REFUSED, reason=UNREADABLE) & (Q(holder=None) | ~Q(holder=context.sync_pass))
+    free = Email.objects.filter(waiting | elsewhere, connection=connection, key__in=keys)
+    free.update(state=Email.State.CLAIMED, holder=context.sync_pass, claim=token, claimed_at=now)
+    won = Email.objects.filter(connection=connection, key__in=keys, state=Email.State.CLAIMED, claim=token)
+    return {row.key: row for row in won}
+
+
+def note_wanted(context: RunContext, wanted: Mapping[str, Record]) -> None:
+    """Sees to it that each of these e-mails has a row."""
+    now = context.wiring.now()
+    Email.objects.bulk_create([_row(context, key, mail, now) for key, mail in wanted.items()], ignore_conflicts=True)
+
+
+def _there(context: RunContext, keys: Collection[str]) -> Iterable[str]:
+    return Email.objects.filter(connection=context.crm.connection, key__in=list(keys)).values_list("key", flat=True)
+
+
+def renew(context: RunContext, keys: Collection[str]) -> set[str]:
+    """Renews claims of this run, right before anything is sent, and returns the e-mails that it still may save: whoever is slow finds
+    them gone to another mailbox."""
+    mine = Email.objects.filter(connection=context.crm.connection, state=Email.State.CLAIMED, claim=claim_of(context))
+    kept: set[str] = set()
+    for start in range(0, len(some := sorted(keys)), AT_ONCE):
+        rows = mine.filter(key__in=some[start : start + AT_ONCE])
+        rows.update(claimed_at=context.wiring.now())
+        kept.update(rows.values_list("key", flat=True))
+    return kept
+
+
+def key_unread(context: RunContext, mail_id: str) -> str:
+    """Returns what an e-mail is called of which nothing is known but where it lies."""
+    return hashlib.sha256(f"unreadable:{context.sync_pass.pk}:{mail_id}".encode()).hexdigest()
 
 
 def _row(context: RunContext, key: str, mail: Record, now: datetime) -> Email:
@@ -163,12 +231,17 @@ def wait(context: RunContext, row: Email, decision: EmailDecision) -> None:
     tries = min(row.tries + 1, MOST_TRIES) if row.reason == decision.reason else 1
     due_at = now if tries <= SOON_TRIES else now + FIRST_WAIT * 2 ** (tries - SOON_TRIES)
     said = {"reason": decision.reason[:60], "sentence": decision.sentence, "tries": tries, "due_at": due_at, "links": dict(decision.links)}
-    Email.objects.filter(pk=row.pk).update(**said)
+    Email.objects.filter(pk=row.pk, claim=row.claim).update(**said)
 
 
-def refuse(row: Email, decision: EmailDecision) -> None:
+def refuse(context: RunContext, row: Email, decision: EmailDecision) -> None:
     said = {"reason": decision.reason[:60], "sentence": decision.sentence, "due_at": None, "links": dict(decision.links)}
-    Email.objects.filter(pk=row.pk).update(state=Email.State.REFUSED, claim="", **said)
+    Email.objects.filter(pk=row.pk, claim=row.claim).update(state=Email.State.REFUSED, claim="", holder=context.sync_pass, **said)
+
+
+def may_be_tried_again(row: Email | None, reason: str) -> bool:
+    """Tells whether an e-mail that waits for this reason is tried again by itself."""
+    return row is None or row.reason != reason or row.tries < MOST_TRIES
 
 
 def close_copies(context: RunContext, mail_ids: Collection[str]) -> None:
@@ -188,10 +261,19 @@ def mark_gone(context: RunContext, mail_ids: Collection[str]) -> None:
 # --- what waits -------------------------------------------------------------------------------------------------------------
 
 
-def settle_over(context: RunContext) -> None:
-    """Closes the mailbox's copies of e-mails that another mailbox has saved meanwhile."""
+def settle_over(context: RunContext) -> list[str]:
+    """Closes the mailbox's copies of e-mails that another mailbox has saved meanwhile, and returns the ids of these mails."""
     over = Email.objects.filter(pk=OuterRef("email_id"), state__in=Email.OVER)
-    EmailCopy.objects.filter(Exists(over), sync_pass=context.sync_pass, is_open=True).update(is_open=False)
+    rows = EmailCopy.objects.filter(Exists(over), sync_pass=context.sync_pass, is_open=True)
+    found = list(rows.values_list("mail_id", flat=True))
+    close_copies(context, found)
+    return found
+
+
+def let_go(mailbox: Mailbox, now: datetime) -> None:
+    """Gives e-mails that were refused to a mailbox whose sync ended to whichever other one holds them: nobody else would ever try."""
+    refused = Email.objects.filter(holder__mailbox=mailbox, state=Email.State.REFUSED)
+    refused.update(state=Email.State.WAITING, tries=0, due_at=now, claim="")
 
 
 def waiting(context: RunContext, most: int, behind: int = 0) -> list[EmailCopy]:

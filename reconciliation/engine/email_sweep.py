@@ -9,13 +9,13 @@ from datetime import datetime
 from django.db import transaction
 
 from connectors.contract import Record
-from connectors.errors import MappingError, RecordGone
+from connectors.errors import MappingError, NeedsAttention, RecordGone
 from connectors.mailboxes import FOLDER_GONE
 from connectors.mails import READ_AT_ONCE, MailChanges
 from reconciliation.engine import email_previews, email_rows, email_terms, gate, previews
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.email_work import Wish
-from reconciliation.engine.emails import process_page, tell_of_all
+from reconciliation.engine.emails import close_cases, process_page, tell_gone, tell_of_all
 from reconciliation.engine.mailbox_sweep import make_place, settle_making
 from reconciliation.models import EmailCopy, Run
 from reconciliation.passes import emails as rules
@@ -88,6 +88,10 @@ def sweep(context: RunContext, order: Order) -> Ended:
             raise
         tell_of_all(context, error)
         return Run.State.HELD, f"{error.sentence}. The e-mails wait, and follow when that was mended."
+    except NeedsAttention as error:  # e-mails were switched off there, or our user may not see them any more: tasks may do
+        if error.status in email_terms.NOT_THERE and not context.is_preview:
+            email_terms.ask_again(context)
+        raise
 
 
 def _go_over(context: RunContext, ends: float | None) -> Ended:
@@ -110,7 +114,7 @@ def _take_up_waiting(context: RunContext, ends: float | None) -> bool:
     """Looks again at e-mails whose time has come. Returns whether all were looked at."""
     if context.is_preview:
         return True
-    email_rows.settle_over(context)
+    close_cases(context, email_rows.settle_over(context))
     last = 0
     while copies := email_rows.waiting(context, WAITING_ROWS, behind=last):
         last = copies[-1].pk
@@ -125,7 +129,8 @@ def look_at(context: RunContext, copies: Sequence[EmailCopy]) -> None:
     """Looks at e-mails of the mailbox that are known, as they are there now. Those that are not there any more are forgotten."""
     wishes = {copy.mail_id: Wish(copy.why, copy.by) for copy in copies}
     mails, gone = read(context, list(wishes))
-    email_rows.forget(context, gone)
+    if gone:
+        tell_gone(context, gone)
     process_page(context, mails, wishes)
     context.counted.update({mail.ref.id: mail.version for mail in mails})
 

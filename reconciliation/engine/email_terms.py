@@ -104,19 +104,30 @@ def takes_of(sync_pass: SyncPass) -> Takes:
     return Takes(str(said.get("object_type") or CRM_EMAIL), longest, not is_known_to_lack_it, datetime.fromisoformat(at) if at else None)
 
 
-def look_what_it_takes(context: RunContext, *, is_wanted: bool = False) -> None:
-    """Asks the CRM once a day, or when something spoke for it, whether it keeps e-mails, and how long their fields are. The answer
-    holds for all mailboxes. Raises ConnectionTrouble."""
+def look_what_it_takes(context: RunContext) -> None:
+    """Asks the CRM once a day, and when it refused e-mails as we make them, whether it keeps e-mails, and how long their fields are.
+    The answer holds for all mailboxes. Raises ConnectionTrouble."""
     now, known = context.wiring.now(), takes_of(context.sync_pass)
-    if not is_wanted and known.said_at is not None and now - known.said_at < DESCRIBED_EVERY:
+    if known.said_at is not None and now - known.said_at < DESCRIBED_EVERY:
         return
     takes = _ask(context)
-    whole = SyncPass.objects.get(pk=context.sync_pass.whole.pk)
     said = {"object_type": takes.object_type, "longest": takes.longest, "has_key": takes.has_key, "said_at": now.isoformat()}
+    _keep(context, said)
+    context.renew_terms()
+
+
+def ask_again(context: RunContext) -> None:
+    """Has the next run ask what the CRM takes: it refused what it took so far."""
+    said = context.sync_pass.whole.settings.get(TAKES)
+    if said:
+        _keep(context, {**said, "said_at": ""})
+
+
+def _keep(context: RunContext, said: Mapping[str, Any]) -> None:
+    whole = SyncPass.objects.get(pk=context.sync_pass.whole.pk)
     whole.settings = {**whole.settings, TAKES: said}
     SyncPass.objects.filter(pk=whole.pk).update(settings=whole.settings)
     context.sync_pass.whole.settings = whole.settings
-    context.renew_terms()
 
 
 def _ask(context: RunContext) -> Takes:

@@ -24,6 +24,7 @@ from reconciliation.engine import (
     email_previews,
     email_recovery,
     email_rows,
+    email_terms,
     email_work,
     mapping_trouble,
     strikes,
@@ -33,11 +34,12 @@ from reconciliation.engine.email_work import CHANGED, IN_DOUBT, EmailWork, Wish
 from reconciliation.engine.executor import Done
 from reconciliation.models import Case, Email, Operation
 from reconciliation.passes import emails as rules
-from reconciliation.passes.emails import BY_CATEGORY, BY_FOLDER, BY_PERSON, CATEGORY, EmailDecision, LeftOut
+from reconciliation.passes.emails import BY_PERSON, CATEGORY, EmailDecision, LeftOut
 
-REFUSED, EMAILS_REFUSED, UNREADABLE = "refused_crm", "emails_refused", "unreadable"
+REFUSED, EMAILS_REFUSED, UNREADABLE = "refused_crm", "emails_refused", email_rows.UNREADABLE
 QUIET = {rules.NOT_SHARED}  # reasons that are counted, and no more: most mails of a mailbox are nobody's business here
-ADOPTED = "there_before"
+ADOPTED, GONE = "there_before", "gone"
+WAS_GONE = "It was deleted in the mailbox before it was saved."
 
 
 def process_page(
@@ -60,7 +62,6 @@ def process_page(
         else:
             _carry_out(context, work)
             _look_at_refusals(work)
-            _open_cases(context, work)
         email_work.decide_twins(work)
     except BaseException:
         email_work.hold_undone(work, "The run was interrupted before it was saved.")
@@ -69,6 +70,7 @@ def process_page(
     finally:
         email_work.interrupted(work, [work.records[id_] for id_ in work.open_ids])
         if not context.is_preview:
+            _open_cases(context, work)  # what is refused waits for the person who reads of it, however the page ended
             _keep(context, work)
         context.write_events(_event(context, work, d) for d in work.decisions.values() if context.count(d) and d.reason not in QUIET)
     return work.decisions
@@ -82,7 +84,7 @@ def _decide(context: RunContext, work: EmailWork) -> None:
     _say_why(context, work)
     _name(context, work)
     _remember(context, work)
-    _refuse_unrelated(context, work)
+    _refuse_unrelated(context, work, list(_open(work)))
     if not context.is_preview:
         _claim(context, work)
     _look_in_crm(context, work)
@@ -93,8 +95,11 @@ def _decide(context: RunContext, work: EmailWork) -> None:
 def _say_why(context: RunContext, work: EmailWork) -> None:
     """Leaves out what is not to be saved; notes of the rest why it is."""
     for id_, mail in work.records.items():
+        if len(id_) > email_rows.MOST_ID:
+            work.decide(rules.left_out(mail, LeftOut("id_too_long", f"Its mailbox calls it by too many characters: {len(id_):,}.")))
+            continue
         if words.REASON in mail.fields and len(mail.fields) == 1:
-            work.decide(rules.left_out(mail, LeftOut(UNREADABLE, f"It cannot be read: {mail.fields[words.REASON]}.")))
+            _wait_until_readable(context, work, id_, str(mail.fields[words.REASON]))
             continue
         wish = work.wishes.get(id_)
         why = rules.why_shared(_as_shared(mail, wish), context.terms, by_person=wish is not None and wish.why == BY_PERSON)
@@ -108,18 +113,36 @@ def _as_shared(mail: Record, wish: Wish | None) -> Record:
     """Returns a mail that waited with what shares it still: it was asked for by its id, which does not say that."""
     if wish is None or words.SHARED_BY not in mail.fields or mail.fields[words.SHARED_BY]:
         return mail
-    is_marked = wish.why == BY_CATEGORY and CATEGORY in (mail.fields.get(words.CATEGORIES) or ())
-    by = words.BY_CATEGORY if is_marked else words.BY_NOTHING
-    if wish.why == BY_FOLDER and mail.fields.get(words.FOLDER) == words.OURS:
-        by = words.BY_FOLDER
+    held = mail.fields.get(words.CATEGORIES)
+    is_marked = isinstance(held, tuple) and CATEGORY.casefold() in {str(text).casefold() for text in held}
+    by = words.BY_FOLDER if mail.fields.get(words.FOLDER) == words.OURS else words.BY_CATEGORY if is_marked else words.BY_NOTHING
     return replace(mail, fields={**mail.fields, words.SHARED_BY: by})
+
+
+def _wait_until_readable(context: RunContext, work: EmailWork, id_: str, reason: str) -> None:
+    """A mail that its mailbox cannot show is looked at again by itself, then by a person: nobody knows yet whether it is to be saved."""
+    mail, copy = work.records[id_], work.copies.get(id_)
+    if copy is not None and not copy.is_open:
+        work.decide(rules.decided(mail, Outcome.UNCHANGED, "echo", "It is known for good.", key=copy.email.key))
+        return
+    key = work.keys.setdefault(id_, copy.email.key if copy is not None else email_rows.key_unread(context, id_))
+    row = work.rows.get(key) or (copy.email if copy is not None else None)
+    sentence = f"It cannot be read: {reason.rstrip('.')}."
+    if row is not None and row.state == Email.State.REFUSED:
+        work.decide(rules.held(mail, "case_open", "It waits for a person in Errors.", key=key))
+    elif email_rows.may_be_tried_again(row, UNREADABLE):
+        work.decide(rules.held(mail, UNREADABLE, f"{sentence} It is tried again.", key=key))
+    else:
+        case = CaseOpening(Case.Kind.ERROR.value, UNREADABLE, sentence, "Open it in its mailbox: can it be read there? Then press Retry.")
+        work.decide(rules.decided(mail, Outcome.FAILED, UNREADABLE, sentence, key=key, case=case))
 
 
 def _name(context: RunContext, work: EmailWork) -> None:
     """Says which e-mail of the organisation each mail is. One without a Message-ID is read for that."""
     nameless = [id_ for id_ in work.why if rules.needs_text(work.records[id_])]
     if nameless:
-        _read_some(context, work, nameless)
+        _refuse_unrelated(context, work, nameless)
+        _read_some(context, work, [id_ for id_ in nameless if id_ not in work.decisions])
     first: dict[str, str] = {}
     for id_ in list(work.why):
         whole = work.wholes.get(id_)
@@ -137,7 +160,7 @@ def _open(work: EmailWork) -> dict[str, str]:
 
 
 def _remember(context: RunContext, work: EmailWork) -> None:
-    work.rows = email_rows.rows_of(context, list(work.keys.values()))
+    work.rows |= email_rows.rows_of(context, list(work.keys.values()))
     for id_, key in _open(work).items():
         known = email_rows.as_known(context, work.rows.get(key), work.copies.get(id_))
         decision = rules.remembered(work.records[id_], known, context.terms, key=key, why=work.why[id_]) if known is not None else None
@@ -145,13 +168,13 @@ def _remember(context: RunContext, work: EmailWork) -> None:
             work.decide(decision)
 
 
-def _refuse_unrelated(context: RunContext, work: EmailWork) -> None:
+def _refuse_unrelated(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
     """Leaves out what nobody asked for and the CRM knows nobody of (S4.37): before anything that it says is read."""
-    unasked = [email_links.Asked(work.records[id_], work.why[id_]) for id_ in _open(work) if work.why[id_] not in rules.BY_A_PERSON]
+    unasked = [email_links.Asked(work.records[id_], work.why[id_]) for id_ in ids if work.why[id_] not in rules.BY_A_PERSON]
     if not unasked:
         return
     for id_, refusal in _links(context).refused(unasked).items():
-        work.decide(rules.left_out(work.records[id_], LeftOut("unrelated", refusal), key=work.keys[id_], why=work.why[id_]))
+        work.decide(rules.left_out(work.records[id_], LeftOut("unrelated", refusal), key=work.keys.get(id_, ""), why=work.why[id_]))
 
 
 def _claim(context: RunContext, work: EmailWork) -> None:
@@ -163,6 +186,7 @@ def _claim(context: RunContext, work: EmailWork) -> None:
     work.rows.update(rows)
     found = [(id_, key, work.why[id_], work.by_of(id_)) for id_, key in work.keys.items() if key in wanted]
     email_rows.note_copies(context, rows, found)
+    _drop_unread(context, work, [id_ for id_, _, _, _ in found])
     for id_, key in _open(work).items():
         if key in lost:
             known = email_rows.as_known(context, rows.get(key), None)
@@ -232,6 +256,20 @@ def _read(context: RunContext, work: EmailWork) -> None:
         return
     is_with_files = context.terms.most_bytes > 0
     _read_some(context, work, [id_ for id_ in _open(work) if id_ not in work.wholes or is_with_files], is_with_files=is_with_files)
+    while heirs := _heirs(work):
+        _read_some(context, work, heirs, is_with_files=is_with_files)
+
+
+def _heirs(work: EmailWork) -> list[str]:
+    """Returns the mails that take the place of another one that is the same e-mail, and turned out to be gone, or to be unreadable."""
+    heirs: dict[str, str] = {}
+    for id_, first in list(work.twins.items()):
+        decision = work.decisions.get(first)
+        if decision is not None and decision.reason in (GONE, UNREADABLE):
+            del work.twins[id_]
+            if heirs.setdefault(first, id_) != id_:
+                work.twins[id_] = heirs[first]
+    return list(heirs.values())
 
 
 def _read_some(context: RunContext, work: EmailWork, ids: Sequence[str], *, is_with_files: bool = False) -> None:
@@ -239,13 +277,11 @@ def _read_some(context: RunContext, work: EmailWork, ids: Sequence[str], *, is_w
     for start in range(0, len(ids), READ_AT_ONCE):
         context.lease.guard(context.crm.connector.request_timeout)
         found = box.read_whole(list(ids[start : start + READ_AT_ONCE]), with_attachments=is_with_files)
-        work.wholes.update({whole.record.ref.id: whole for whole in found.mails})
+        work.wholes.update({whole.record.ref.id: rules.without_excess(whole, context.terms) for whole in found.mails})
         for record in found.unreadable:
-            id_ = record.ref.id
-            why = LeftOut(UNREADABLE, f"What it says cannot be read: {record.fields.get(words.REASON)}.")
-            work.decide(rules.left_out(work.records[id_], why, key=work.keys.get(id_, "")))
+            _wait_until_readable(context, work, record.ref.id, str(record.fields.get(words.REASON)))
         for id_ in found.gone:
-            why = LeftOut("gone", "It was deleted in the mailbox before it was saved.")
+            why = LeftOut(GONE, WAS_GONE)
             work.decide(rules.left_out(work.records[id_], why, key=work.keys.get(id_, "")))
 
 
@@ -300,9 +336,15 @@ def _carry_out(context: RunContext, work: EmailWork) -> None:
     for decision in chosen:
         if decision.record.ref.id in work.files:  # one after another: files are large
             _send(context, work, [_with_files(context, work, decision)])
+            work.wholes.pop(decision.record.ref.id, None)
 
 
 def _send(context: RunContext, work: EmailWork, chosen: Sequence[EmailDecision]) -> None:
+    still_ours = email_rows.renew(context, [d.key for d in chosen])
+    for decision in (d for d in chosen if d.key not in still_ours):
+        sentence = "Another mailbox took it over: this run was slow."
+        work.decide(replace(decision, outcome=Outcome.HELD, reason="other_mailbox", sentence=sentence, intent=None, warnings=()))
+    chosen = [d for d in chosen if d.key in still_ours]
     operations = context.executor.intend([d.intent for d in chosen if d.intent is not None])
     ready, by_source = [], {}
     for decision, operation in zip(chosen, operations, strict=True):
@@ -378,7 +420,7 @@ def _why_not(context: RunContext, plan: EmailDecision, item: Done) -> EmailDecis
         sentence = f"No answer ({error}); that is looked into before anything is sent twice."
         return replace(held, reason=IN_DOUBT, sentence=sentence)
     if item.is_alone:
-        count = strikes.count(context.sync_pass, item.operation, case_id(plan.record))
+        count = strikes.count(context.sync_pass, item.operation, email_rows.case_id(plan.record.ref.id))
         if count < strikes.MOST:
             return replace(held, reason="alone", sentence=f"{error}, for this one alone ({count} of {strikes.MOST}); it is tried again.")
         sentence = f"{error}, in {count} runs, while others went through."
@@ -411,45 +453,77 @@ def _look_at_refusals(work: EmailWork) -> None:
 
 def _keep(context: RunContext, work: EmailWork) -> None:
     """Remembers what waits and what was refused, gives back what was claimed and not sent, and forgets what nobody wants saved."""
+    _keep_unread(context, work)
     in_doubt = {work.keys[i] for i, op in work.operations.items() if i in work.keys and op.state == Operation.State.SENT}
+    settled = (Outcome.CREATED, Outcome.UNCHANGED, Outcome.FAILED)
+    over_keys = {d.key for d in work.decisions.values() if d.outcome in (Outcome.CREATED, Outcome.UNCHANGED)}
     for id_, decision in work.decisions.items():
         row = work.claimed.get(decision.key)
-        if row is None or id_ in work.twins:
+        if row is None or id_ in work.twins or decision.key in over_keys:
             continue
         if decision.outcome is Outcome.FAILED:
-            email_rows.refuse(row, decision)
+            email_rows.refuse(context, row, decision)
         elif decision.outcome is Outcome.HELD:
             email_rows.wait(context, row, decision)
-    settled = (Outcome.CREATED, Outcome.UNCHANGED, Outcome.FAILED)
     back = [d.key for d in work.decisions.values() if d.key in work.claimed and d.outcome not in settled and d.key not in in_doubt]
     email_rows.release(context, [*back, *(key for key in work.claimed if key not in {d.key for d in work.decisions.values()})])
     dropped = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and d.reason not in (CHANGED, "deleted_in_crm")]
     email_rows.forget(context, [i for i in dropped if i in work.copies or work.decisions[i].key in work.claimed])
     over = [i for i, d in work.decisions.items() if d.outcome is Outcome.UNCHANGED or d.reason in ("deleted_in_crm", "taken_back")]
     _bind(context, work, over)
-    held = [i for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.key and i not in work.copies]
-    _note(context, work, [i for i in held if work.decisions[i].key not in work.claimed])
+    passing = (email_work.INTERRUPTED, UNREADABLE)  # what was interrupted comes again: the cursor stays
+    held = [i for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in passing and i not in work.copies]
+    _note(context, work, [i for i in held if work.decisions[i].key and work.decisions[i].key not in work.claimed])
+
+
+def _keep_unread(context: RunContext, work: EmailWork) -> None:
+    """Remembers mails that cannot be read, those that nobody has claimed: nothing but where they lie is known of them."""
+    unread = [i for i, d in work.decisions.items() if d.reason == UNREADABLE and d.key not in work.claimed]
+    if not unread:
+        return
+    email_rows.note_wanted(context, {work.decisions[i].key: work.records[i] for i in unread})
+    rows = email_rows.rows_of(context, [work.decisions[i].key for i in unread])
+    new = [i for i in unread if i not in work.copies]
+    whys = {i: work.wishes[i].why if i in work.wishes else work.why.get(i, "") for i in new}
+    email_rows.note_copies(context, rows, [(i, work.decisions[i].key, whys[i], work.by_of(i)) for i in new])
+    for id_ in unread:
+        decision = work.decisions[id_]
+        row = rows.get(decision.key)
+        if row is not None and row.state == Email.State.WAITING:
+            if decision.outcome is Outcome.FAILED:
+                email_rows.refuse(context, row, decision)
+            else:
+                email_rows.wait(context, row, decision)
 
 
 def _bind(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
     """Remembers that these mails are e-mails that are in the CRM, or were: the mailbox needs to look at them no more."""
     new = [id_ for id_ in ids if id_ not in work.copies or work.copies[id_].is_open]
-    _note(context, work, [id_ for id_ in new if id_ not in work.copies])
+    _note(context, work, [id_ for id_ in new if id_ not in work.copies or _is_another(work, id_)])
     email_rows.close_copies(context, new)
 
 
+def _is_another(work: EmailWork, id_: str) -> bool:
+    """Tells whether a mail turned out to be another e-mail than it was taken for: it could not be read then."""
+    return bool(work.keys.get(id_)) and id_ in work.copies and work.copies[id_].email.key != work.keys[id_]
+
+
 def _note(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
+    """Remembers that the mailbox holds these e-mails, which another one may have forgotten in this moment."""
     found = [(i, work.decisions[i].key, work.why.get(i, ""), work.by_of(i)) for i in ids if work.decisions[i].key]
     if found:
+        email_rows.note_wanted(context, {key: work.records[i] for i, key, _, _ in found})
         email_rows.note_copies(context, email_rows.rows_of(context, [key for _, key, _, _ in found]), found)
+        _drop_unread(context, work, [i for i, _, _, _ in found])
+
+
+def _drop_unread(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
+    """Forgets what stood for mails as long as they could not be read."""
+    if before := [work.copies[i].email.key for i in ids if _is_another(work, i)]:
+        email_rows.drop_unwanted(context, before)
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------------
-
-
-def case_id(mail: Record) -> str:
-    """Returns what a case about a mail is filed under."""
-    return mail.ref.id[:255]
 
 
 def _open_cases(context: RunContext, work: EmailWork) -> None:
@@ -460,10 +534,10 @@ def _open_cases(context: RunContext, work: EmailWork) -> None:
         operation = work.operations.get(id_)
         exchange = operation.exchange if operation is not None else {}
         about = Record(decision.record.ref, {})  # without its fields: what a mail says has no business in a queue
-        ids = {"crm_type": kind, "crm_id": "", "peer_id": case_id(decision.record)}
-        cases.open_case(context, about, decision.case, flag=Case.Flag.NONE, ids=ids, name=decision.name, exchange=exchange)
+        ids = {"crm_type": kind, "crm_id": "", "peer_id": email_rows.case_id(id_)}
+        cases.open_case(context, about, decision.case, flag=Case.Flag.NONE, ids=ids, name=decision.name or "E-mail", exchange=exchange)
     over = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and i in work.copies]
-    _close(context, [case_id(work.records[i]) for i in over], "It is not to be saved any more.")
+    _close(context, [email_rows.case_id(i) for i in over], "It is not to be saved any more.")
     if work.mapping_error is not None:
         tell_of_all(context, work.mapping_error)
 
@@ -477,13 +551,29 @@ def tell_of_all(context: RunContext, error: ConnectorError) -> None:
     opening = CaseOpening(Case.Kind.ERROR.value, EMAILS_REFUSED, sentence, remedy)
     ids = {"crm_type": kind, "crm_id": "", "peer_id": ""}
     cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=context.sync_pass.title)
+    email_terms.ask_again(context)
+
+
+def tell_gone(context: RunContext, mail_ids: Sequence[str]) -> None:
+    """Forgets mails that waited and are not in the mailbox any more, and says so."""
+    email_rows.forget(context, mail_ids)
+    _close(context, [email_rows.case_id(id_) for id_ in mail_ids], "It is not to be saved any more.")
+    because = LeftOut(GONE, WAS_GONE)
+    gone = [rules.left_out(Record(Ref(context.peer.connector.system, words.MAIL, id_), {}), because) for id_ in mail_ids]
+    context.ledger.seen += len(gone)
+    context.write_events((d, str(d.record.ref), "", "", None) for d in gone if context.count(d))
 
 
 def _close_solved(context: RunContext, work: EmailWork, made: Sequence[str]) -> None:
     """Closes the cases of what went through; that one e-mail went through closes the case of all."""
     tried = [i for i in made if i in work.copies]
     if made:
-        _close(context, ["", *(case_id(work.records[i]) for i in tried)], "A later run went through.")
+        _close(context, ["", *(email_rows.case_id(i) for i in tried)], "A later run went through.")
+
+
+def close_cases(context: RunContext, mail_ids: Sequence[str]) -> None:
+    """Closes what is open about mails whose e-mails are in the CRM by now."""
+    _close(context, [email_rows.case_id(id_) for id_ in mail_ids], "Another mailbox saved it.")
 
 
 def _close(context: RunContext, names: Sequence[str], note: str) -> None:

@@ -190,11 +190,12 @@ def hear(child: SyncPass, claim: Claim, run: Run, now: datetime) -> None:
         ended_at = run.ended_at or now
         _waiting(child).filter(pk__lte=claim.last_notice).update(state=MeetingNotice.State.DONE, run=run, done_at=ended_at)
     rows = SyncPass.objects.filter(pk=child.pk)
+    rows.update(looked_at=run.started_at)  # some moments after the look began: runs, not looks, are to keep the spacing
     if run.state in HEARD:
         rows.filter(notices_heard__lt=claim.told).update(notices_heard=claim.told)
-        late = rows.filter(notices_told__gt=claim.told, trouble_count=0)
+        late = rows.filter(notices_told__gt=claim.told, trouble_count=0, run_requested_at=None)
         soonest = _after_spacing(now, spacing_of(terms()))
-        late.update(next_due_at=Least(_due(now), soonest))
+        late.update(next_due_at=Least(_due(now), soonest) if run.state == Run.State.PARTIAL else soonest)
 
 
 # --- where nobody watches -----------------------------------------------------------------------------------------------

@@ -116,7 +116,10 @@ def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, item
     known = item_rows.known_with_others(context, [row])[item.ref.id] if is_cancelled else item_rows.known_of(row)
     decision = rules.decide_items(record, crm, item, bound, known, type_, context.terms, users)
     linked = work.relinked.get(item.ref.id)
-    if linked is not None and decision.merge is not None and not linked.waits:
+    if linked is not None and decision.merge is not None and linked.waits:
+        work.unanswered.add(item.ref.id)  # its guests count as new still, so that the next look asks again
+        return PairDecision(record, Outcome.HELD, "waits_for_link", linked.waits, crm=crm, peer=item)
+    if linked is not None and decision.merge is not None:
         assert row is not None
         decision = rules.with_links(decision, crm, item, item_links.changes(context, row.links, linked, crm), context.terms)
         work.links[item.ref.id] = item_links.kept(linked, row)

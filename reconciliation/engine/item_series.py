@@ -34,19 +34,36 @@ def gone_of(context: RunContext, page: EventChanges) -> set[str]:
     return gone
 
 
-def follow_moves(context: RunContext, page: EventChanges, gone: Collection[str]) -> set[str]:
+def waits_of(context: RunContext, events: Collection[Record]) -> set[str]:
+    """Returns the occurrences that nobody knows, of series of which others are known: whether their series was moved, and they are
+    those that left the calendar, a later page of the round may say."""
+    named = {r.ref.id: str(r.fields[words.SERIES]) for r in events if r.fields.get(words.SERIES)}
+    if not named:
+        return set()
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, series_id__in=set(named.values()))
+    found = list(rows.values_list("item_id", "series_id", "state"))
+    ids, series = {id_ for id_, _, _ in found}, {name for _, name, state in found if state != MailboxItem.State.ENDED}
+    return {id_ for id_, name in named.items() if id_ not in ids and name in series}
+
+
+def are_among(context: RunContext, ids: Collection[str]) -> bool:
+    """Tells whether occurrences of series that are known are among these items."""
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, item_id__in=list(ids)).exclude(series_id="")
+    return bool(ids) and rows.exclude(state=MailboxItem.State.ENDED).exists()
+
+
+def follow_moves(context: RunContext, events: Collection[Record], gone: Collection[str]) -> set[str]:
     """Lets links follow to the occurrences of a series that was moved as a whole: all by the same time, else to the one of the same
-    day, else in their order.
-    Returns the ids of the items that are known under another id now."""
+    day, else in their order. Returns the ids of the items that are known under another id now."""
     moved: set[str] = set()
-    named = {str(r.fields[words.SERIES]) for r in page.events if r.fields.get(words.SERIES)} if gone else set()
-    for series in sorted(named | set(page.series)):
+    named = {str(r.fields[words.SERIES]) for r in events if r.fields.get(words.SERIES)} if gone else set()
+    for series in sorted(named):
         rows = {r.item_id: r for r in MailboxItem.objects.filter(sync_pass=context.sync_pass, series_id=series)}
         lost = [rows[id_] for id_ in gone if id_ in rows and rows[id_].state != MailboxItem.State.ENDED and rows[id_].starts_at]
         if not lost:
             continue
-        new = {r.ref.id: r for r in page.events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
-        pairs = _paired(lost, new)
+        new = {r.ref.id: r for r in events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
+        pairs = _paired(sorted(lost, key=lambda r: r.item_id), new)
         _rename(context, pairs, new)
         moved.update(row.item_id for row, _ in pairs)
         for row, id_ in pairs:

@@ -40,6 +40,7 @@ class Round:
 
     seen: set[str] = field(default_factory=set)  # ids of a round that lists everything
     gone: set[str] = field(default_factory=set)
+    late: dict[str, Record] = field(default_factory=dict)  # occurrences that wait for what later pages say of their series
     is_whole: bool = False
 
 
@@ -115,16 +116,15 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         round_.is_whole = round_.is_whole or page.is_whole
         _process(context, page, round_)
         cursor = page.cursor
-        if page.is_last or not round_.is_whole:  # the cursor goes by what this page said
-            process_gone(context, gone_of(context, round_))
-            round_.gone.clear()
+        if page.is_last or not (round_.is_whole or _waits(context, round_)):  # the cursor goes by what this page said
+            _process_late(context, round_)
             with transaction.atomic():  # what a whole round saw is forgotten with the process: it begins anew
                 context.lease.renew()
                 context.save_pass(cursor=cursor)
         context.show_progress()
         if page.is_last:
             return True
-        if ends is not None and context.wiring.monotonic() >= ends and not round_.is_whole:
+        if ends is not None and context.wiring.monotonic() >= ends and not round_.is_whole and not round_.late and not round_.gone:
             return False
 
 
@@ -134,10 +134,27 @@ def _process(context: RunContext, page: EventChanges, round_: Round) -> None:
         round_.seen.update(items)
     round_.gone.update(item_series.gone_of(context, page))
     round_.gone.difference_update(items)
+    late = item_series.waits_of(context, page.events)
+    round_.late = {id_: r for id_, r in round_.late.items() if id_ not in round_.gone} | {id_: items[id_] for id_ in late}
+    process_items(context, [record for id_, record in items.items() if id_ not in late])
+
+
+def _waits(context: RunContext, round_: Round) -> bool:
+    """Tells whether the rest of a round may say that a series was moved: its occurrences come and go on different pages."""
+    return bool(round_.late) or item_series.are_among(context, round_.gone)
+
+
+def _process_late(context: RunContext, round_: Round) -> None:
+    """Looks at what came and went, once all of it is known."""
+    gone = gone_of(context, round_)
     if not context.is_preview:
-        moved = item_series.follow_moves(context, page, round_.gone)
-        round_.gone.difference_update(moved)
-    process_items(context, list(items.values()))
+        missing = {*gone, *round_.gone, *(_missing_of(context, round_) if round_.is_whole else ())}
+        moved = item_series.follow_moves(context, list(round_.late.values()), missing)
+        gone = [id_ for id_ in gone if id_ not in moved]
+    process_items(context, list(round_.late.values()))
+    process_gone(context, gone)
+    round_.gone.clear()
+    round_.late.clear()
 
 
 def process_items(context: RunContext, items: Sequence[Record]) -> None:
@@ -155,10 +172,15 @@ def gone_of(context: RunContext, round_: Round) -> list[str]:
         for start in range(0, len(ids), PIECE_ROWS):
             gone += rows.filter(peer_id__in=ids[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
         return gone
+    known = set(rows.filter(bound_at__lt=context.run.started_at).values_list("peer_id", flat=True))
+    return [id_ for id_ in _missing_of(context, round_) if id_ in known]
+
+
+def _missing_of(context: RunContext, round_: Round) -> list[str]:
+    """Returns the items of the window that are known and that a whole round did not list."""
     window = context.terms.own.window
     inside = MailboxItem.objects.filter(sync_pass=context.sync_pass, ends_at__gt=window.start, starts_at__lt=window.end)
-    known = set(rows.filter(bound_at__lt=context.run.started_at).values_list("peer_id", flat=True))
-    return [id_ for id_ in inside.values_list("item_id", flat=True) if id_ in known and id_ not in round_.seen]
+    return [id_ for id_ in inside.values_list("item_id", flat=True) if id_ not in round_.seen]
 
 
 def process_gone(context: RunContext, ids: Sequence[str]) -> None:

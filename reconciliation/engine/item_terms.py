@@ -36,7 +36,8 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Item
     if is_tasks:
         own = replace(_of_tasks(sync_pass, now), user_id=mailbox.crm_user_id, shares_all=held["share_tasks"].value)
         # Where there are no categories, our list shares a task: whoever takes it out of there takes it back.
-        return ItemTerms(**common, rules=rules, own=own, category=tasks.CATEGORY)
+        needs_mark = bool(getattr(peer.connector, "moves_change_ids", False))
+        return ItemTerms(**common, rules=rules, own=own, category=tasks.CATEGORY, needs_mark=needs_mark)
     return ItemTerms(
         **common,
         rules=rules,

@@ -61,11 +61,13 @@ class MadeHere:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What one item is linked to. `waits` says, in a sentence, what another run has to settle before the links are whole; "" as
-    a rule. `reasons` say, by address, why nobody was made of it, as the ends of sentences."""
+    """What one item is linked to. `made` are those who were made just now, `followed` says of those who were made earlier how they
+    were found. `waits` says, in a sentence, what another run has to settle before the links are whole; "" as a rule. `reasons`
+    say, by address, why nobody was made of it, as the ends of sentences."""
 
     links: Links
     made: tuple[MadeHere, ...] = ()
+    followed: tuple[str, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
 
@@ -75,7 +77,7 @@ class Linked:
         left_out = (f"{out.address} is left out: {out.reason}." for out in self.links.left_out)
         why = (sentence for made in self.made for sentence in made.why)
         nobody = (f"Nobody was made of {shown(key)}: {reason}." for key, reason in self.reasons.items())
-        return (*why, *self.links.steps, *left_out, *nobody)
+        return (*why, *self.followed, *self.links.steps, *left_out, *nobody)
 
     def as_json(self) -> dict[str, Any]:
         """Returns what is kept with the item and shown on its page: plain values only."""
@@ -122,7 +124,9 @@ class Linker:
         linked = {each.item.id: Linked(self._decided(each.item)) for each in items}
         linked |= self._with_new_people(open_, linked)
         if not self.context.is_preview:
-            unresolved.remember(self.context, self.mailbox, [_seen(each, linked[each.item.id], self._certain(each)) for each in open_])
+            # An item that is not shared after all stays its user's own: nothing of it is kept for others to see (C21).
+            told = [each for each in open_ if not linked[each.item.id].links.refusal]
+            unresolved.remember(self.context, self.mailbox, [_seen(each, linked[each.item.id], self._certain(each)) for each in told])
         return linked
 
     def make_by_person(self, people: Sequence[ItemToLink]) -> dict[str, Linked]:
@@ -206,8 +210,10 @@ class Linker:
         reasons = {s.key: s.reason for s in resolution.skipped if s.item == item.id}
         reasons |= {person.key: made.refused[person.key] for person in own if person.key in made.refused}
         waits = next((made.waits[person.key] for person in own if person.key in made.waits), "")
-        here = tuple(_made_here(person, made) for person in own if person.key in made.people or self.context.is_preview)
-        return Linked(links, here, reasons, waits)
+        here = tuple(_made_here(person, made) for person in own if person.key in made.new or self.context.is_preview)
+        there = [person.key for person in own if person.key in made.people and person.key not in made.new]
+        followed = tuple(sentence for key in there for sentence in made.why.get(key, ()))
+        return Linked(links, here, followed, reasons, waits)
 
 
 def _seen(each: ItemToLink, linked: Linked, certain: Mapping[str, Mapping[str, str]]) -> unresolved.Seen:

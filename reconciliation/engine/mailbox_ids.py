@@ -1,4 +1,4 @@
-"""What is known of an item whose id changed (at Google, with an edit of its address or a merge of two, at Exchange with a move) follows to the new one."""
+"""What is known of an item whose id changed (at Google with an edit of its address, at Exchange with a move) follows to the new one."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 
+from connectors.contract import Record
 from connectors.mailboxes import BIN, FOREIGN_ID, PLACE, Sighting
 from reconciliation.engine import mailbox_ends, mailbox_ids
 from reconciliation.engine.context import RunContext
@@ -31,6 +32,17 @@ def follow_out(context: RunContext, outside: Sequence[Sighting]) -> list[str]:
     moved = {old: new for old, new in moved.items() if places[old] == BIN}
     mailbox_ids.follow(context, moved)
     return list(moved.values())
+
+
+def follow_marked(context: RunContext, records: Sequence[Record], gone: Collection[str], *, is_whole: bool) -> None:
+    """Lets links follow to records that bear our mark under another id than we know, where the list says of that one that it is gone."""
+    named = {str(r.fields[FOREIGN_ID]): r.ref.id for r in records if r.fields.get(FOREIGN_ID)} if _changes_ids(context) else {}
+    if not named:
+        return
+    here, left = {record.ref.id for record in records}, set(gone)
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, crm_id__in=named)
+    known = {row.peer_id: named[row.crm_id] for row in rows if row.peer_id not in here}
+    mailbox_ids.follow(context, {old: new for old, new in known.items() if is_whole or old in left})
 
 
 def follow_lost(context: RunContext, places: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from django.db import transaction
 from connectors import tasks as words
 from connectors.contract import Record
 from connectors.tasks import TaskChanges
-from reconciliation.engine import item_rows, item_sweep, mailbox_ids, mailbox_moves, pair_cases
+from reconciliation.engine import item_rows, item_sweep, mailbox_moves, pair_cases
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_place, settle_making
 from reconciliation.models import Binding, MailboxItem, Run
@@ -84,7 +84,7 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         if page.is_restart:
             round_ = Round()
         round_.is_whole = round_.is_whole or page.is_whole
-        mailbox_ids.follow(context, page.renamed)
+        mailbox_moves.follow_marked(context, page.tasks, page.gone, is_whole=page.is_whole)
         tasks = {record.ref.id: record for record in page.tasks}
         round_.seen.update(tasks)
         round_.gone.update(page.gone)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from reconciliation.core.addresses import is_machine, normalise_address
 from reconciliation.core.linking_people import lookup_keys
 from reconciliation.engine.context import RunContext
@@ -18,7 +20,8 @@ MOST_ADDRESSES = 1_000  # of one page; what is beyond comes with the next item t
 ROWS_A_LOOK = 500
 State = UnresolvedPerson.State
 DECIDED = (State.DISMISSED, State.BLOCKED)  # stand until a person takes them back
-CHANGED = ("name", "state", "reason", "said", "items", "count", "last_seen_at", "crm_type", "crm_id")
+SEEN = ("name", "said", "items", "count", "last_seen_at")
+STANDS = ("state", "reason", "crm_type", "crm_id")  # what people change as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +41,37 @@ def remember(context: RunContext, mailbox: Mailbox | None, items: Sequence[Seen]
     """Writes down who stayed unknown in these items, and that others are known by now. Programs are nobody."""
     if mailbox is None:
         return
-    unknown = {key for seen in items for a in seen.unknown if not is_machine(key := _key(a))}
-    known = {_key(a) for seen in items for a in (*seen.found, *seen.made)} - unknown
-    rows = _rows(mailbox, [*sorted(unknown)[:MOST_ADDRESSES], *sorted(known)])
-    now = context.wiring.now()
+    met = {key for seen in items for a in seen.unknown if not is_machine(key := _key(a))}
+    known = {_key(a) for seen in items for a in (*seen.found, *seen.made)} - met
+    unknown = set(sorted(met)[:MOST_ADDRESSES])
+    rows = _rows(mailbox, [*sorted(unknown), *sorted(known)])
+    stood = {row.pk: _values(row, STANDS) for row in rows.values()}
+    now, since = context.wiring.now(), context.run.started_at
     changed = [row for key in sorted(known & rows.keys()) if _is_known_now(row := rows[key])]
     new: dict[str, UnresolvedPerson] = {}
     for seen in items:
         for address in seen.unknown:
             key = _key(address)
             row = rows.get(key)
-            if row is None and key in unknown and len(new) < MOST_ADDRESSES:
+            if row is None and key in unknown:
                 row = rows[key] = new[key] = UnresolvedPerson(mailbox=mailbox, address=key, first_seen_at=now, last_seen_at=now)
-            if row is not None and _add(row, seen, address, now) and key not in new:
+            if row is not None and _add(row, seen, address, now, since) and key not in new:
                 changed.append(row)
-    update_rows(list({row.pk: row for row in changed}.values()), CHANGED)
+    changed = list({row.pk: row for row in changed}.values())
+    update_rows(changed, SEEN)
+    _write_what_stands(changed, stood, since)
     insert_rows(list(new.values()), unique=("mailbox", "address"), update=("items", "last_seen_at", "reason"))
+
+
+def _write_what_stands(rows: Sequence[UnresolvedPerson], stood: Mapping[int, tuple[Any, ...]], since: datetime) -> None:
+    """Writes whether these addresses wait, where they stand as they were read: a person may have decided meanwhile."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        if _values(row, STANDS) != stood[row.pk]:
+            groups.setdefault((stood[row.pk][0], *_values(row, STANDS)), []).append(row.pk)
+    before = Q(state=State.OPEN) | Q(decided_at=None) | Q(decided_at__lt=since)
+    for (was, *values), keys in groups.items():
+        UnresolvedPerson.objects.filter(before, pk__in=keys, state=was).update(**dict(zip(STANDS, values, strict=True)))
 
 
 def _key(address: str) -> str:
@@ -76,10 +94,12 @@ def _is_known_now(row: UnresolvedPerson) -> bool:
     return True
 
 
-def _add(row: UnresolvedPerson, seen: Seen, address: str, now: datetime) -> bool:
-    """Adds an item to an address; tells whether that changes anything. The same item counts once."""
-    before = _values(row)
-    if row.state not in DECIDED:
+def _add(row: UnresolvedPerson, seen: Seen, address: str, now: datetime, since: datetime) -> bool:
+    """Adds an item to an address; tells whether that changes anything. The same item counts once. What was decided since the run
+    began stands: the run asked before, and takes the address for unknown still."""
+    before = _values(row, (*SEEN, *STANDS))
+    is_new_decision = row.state != State.OPEN and row.decided_at is not None and row.decided_at >= since
+    if row.state not in DECIDED and not is_new_decision:
         row.state = State.OPEN
         row.crm_type = row.crm_id = ""  # whoever was said to be it is gone, else it were known
         row.reason = seen.reasons.get(address) or seen.reasons.get(_key(address)) or "Nobody was made of it."
@@ -89,11 +109,11 @@ def _add(row: UnresolvedPerson, seen: Seen, address: str, now: datetime) -> bool
         row.items = [*row.items, {**seen.item, "at": now.isoformat()}][-MOST_ITEMS:]
         row.count += 1
         row.last_seen_at = now
-    return before != _values(row)
+    return before != _values(row, (*SEEN, *STANDS))
 
 
-def _values(row: UnresolvedPerson) -> tuple[Any, ...]:
-    return tuple(getattr(row, name) for name in CHANGED)
+def _values(row: UnresolvedPerson, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(row, name) for name in names)
 
 
 def _name(seen: Seen, key: str) -> str:

@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
             name="EmailCopy",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("mail_id", models.CharField(max_length=255)),
+                ("mail_id", models.CharField(max_length=1000)),
                 ("why", models.CharField(max_length=20)),
                 ("by", models.CharField(blank=True, max_length=150)),
                 ("is_open", models.BooleanField(default=True)),
@@ -118,7 +118,7 @@ class Migration(migrations.Migration):
             name="MailThread",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("thread", models.CharField(max_length=255)),
+                ("thread", models.CharField(max_length=1000)),
                 ("subject", models.CharField(blank=True, max_length=255)),
                 ("chosen_by", models.CharField(blank=True, max_length=150)),
                 ("chosen_at", models.DateTimeField()),

@@ -74,7 +74,7 @@ class EmailCopy(models.Model):
 
     email = models.ForeignKey(Email, on_delete=models.CASCADE, related_name="copies")
     sync_pass = models.ForeignKey(SyncPass, on_delete=models.CASCADE, related_name="email_copies")
-    mail_id = models.CharField(max_length=255)
+    mail_id = models.CharField(max_length=1000)
     why = models.CharField(max_length=20)
     by = models.CharField(max_length=150, blank=True)
     is_open = models.BooleanField(default=True)
@@ -94,7 +94,7 @@ class MailThread(models.Model):
     """A conversation whose new e-mails a mailbox's user wants saved (S4.1). Those that came before stay where they are."""
 
     mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="mail_threads")
-    thread = models.CharField(max_length=255)
+    thread = models.CharField(max_length=1000)
     subject = models.CharField(max_length=255, blank=True)
     chosen_by = models.CharField(max_length=150, blank=True)
     chosen_at = models.DateTimeField()

@@ -171,10 +171,11 @@ def key_of(mail: Record, text: str = "") -> str:
 
 
 def identifier_of(mail: Record, key: str) -> str:
-    """Returns what the CRM knows the e-mail by: its Message-ID, or one of ours for a mail that has none."""
+    """Returns what the CRM knows the e-mail by: its Message-ID, or one of ours for a mail that has none, or one that is too long."""
     own = _DAMAGED.sub("", _plain_id(mail))
-    whole = f"<{own}>" if own else f"<{key[:40]}@no-message-id.invalid>"
-    return whole[: LONGEST[CRM_EMAIL]["MessageIdentifier"]]
+    if len(own) + 2 > LONGEST[CRM_EMAIL]["MessageIdentifier"]:  # two that are cut would be one
+        return f"<{key[:40]}@long-message-id.invalid>"
+    return f"<{own}>" if own else f"<{key[:40]}@no-message-id.invalid>"
 
 
 def _plain_id(mail: Record) -> str:
@@ -208,11 +209,14 @@ def _mark_of(mail: Record) -> str:
 
 def _unasked(mail: Record, terms: EmailTerms) -> str | LeftOut:
     """Returns why a mail that nobody marked is saved, or why not."""
-    at, thread = when_of(mail), _text(mail, words.THREAD)
-    why, since = (BY_THREAD, terms.threads.get(thread)) if thread in terms.threads else (BY_ITSELF, terms.shares_all_from)
-    if since is None:
+    at = when_of(mail)
+    ways = ((BY_THREAD, terms.threads.get(_text(mail, words.THREAD))), (BY_ITSELF, terms.shares_all_from))
+    begun = [(why, max(since, terms.begins_at)) for why, since in ways if since is not None]
+    if not begun:
         return LeftOut(NOT_SHARED, "Nobody marked it.")
-    if at is None or at < max(since, terms.begins_at):
+    # A conversation that is followed since today takes nothing from what everything is shared since yesterday.
+    why = next((why for why, since in begun if at is not None and at >= since), "")
+    if not why:
         return LeftOut("before_activation", "It is older than the moment from which new e-mails are saved by themselves.")
     wrong_way = {INCOMING: is_outgoing(mail), OUTGOING: not is_outgoing(mail)}.get(terms.direction, False)
     if why == BY_ITSELF and wrong_way:
@@ -226,7 +230,7 @@ def _of_its_parties(mail: Record, terms: EmailTerms) -> LeftOut | None:
     """Returns why nobody in a mail lets it be saved by itself, None where somebody does (S4.37)."""
     others = [key for p in parties_of(mail) if (key := terms.rules.key(p.address)) and not _is_own(key, terms)]
     if not others:
-        return LeftOut("between_colleagues", "It is between colleagues.")
+        return LeftOut("between_colleagues", "Nobody from outside stands in it.")
     if all(terms.rules.blocks(key) for key in others):
         return LeftOut("blocked", "All its other parties are blocked.")
     return None
@@ -413,7 +417,7 @@ def _bodies(whole: WholeMail, terms: EmailTerms, said: list[str]) -> dict[str, V
     if _BROKEN.search(html):
         said.append("The HTML holds characters that no system can store, and was left out")
     elif len(html) > _most("HtmlBody", terms):  # what is cut from HTML may be the end of a tag
-        said.append(f"The HTML was left out: it has {len(html):,} characters, and {_most('HtmlBody', terms):,} fit; its text is there")
+        said.append(f"The HTML was left out: it has more than the {_most('HtmlBody', terms):,} characters that fit; its text is there")
     else:
         bodies["HtmlBody"] = html
     return bodies
@@ -425,6 +429,16 @@ def _text_of(whole: WholeMail, said: list[str]) -> str:
         said.append("The text holds characters that no system can store, and was left out")
         return ""
     return text
+
+
+def without_excess(whole: WholeMail, terms: EmailTerms) -> WholeMail:
+    """Returns a mail with as much of its text as the CRM can take and a bit more: who wants to fill our memory sends long mails. What
+    is to be cut is seen to be too long still."""
+    text = _text_of(whole, []) if not whole.text else whole.text
+    bodies = [name for name in BODIES if name in LONGEST[terms.object_type]]
+    most = max(_most(name, terms) for name in bodies) + 1
+    most_text = max(_most(name, terms) for name in bodies if name != "HtmlBody") + 1
+    return replace(whole, text=text[:most_text], html=whole.html[:most], newest=whole.newest[:most])
 
 
 def text_to_read(whole: WholeMail) -> str:
@@ -472,7 +486,7 @@ def _fitted(name: str, text: str, terms: EmailTerms, said: list[str]) -> str:
     most = _most(name, terms)
     if len(text) <= most:
         return text
-    said.append(f"{name} was cut: it has {len(text):,} characters, and {most:,} fit; the rest is in the mailbox only")
+    said.append(f"{name} was cut: {most:,} characters fit; the rest is in the mailbox only")
     return text[: most - len(CUT)] + CUT
 
 

@@ -85,6 +85,7 @@ class ItemTerms(PairTerms):
     cancelled: str = REMOVE
     category: str = "Salesforce"
     has_categories: bool = True
+    needs_mark: bool = False  # ids of its mail system change with a move: only the mark says which item is whose
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,13 +356,16 @@ def without_marks(item: Record, terms: ItemTerms) -> dict[str, Value]:
 
 
 def lacks(crm: Ref, item: Record, terms: PairTerms) -> dict[str, Value]:
-    """Returns the category, where a linked item may bear it and does not: whoever takes it off takes the item out."""
+    """Returns the category, where a linked item may bear it and does not: whoever takes it off takes the item out; and the id of the
+    record, where an item is known by it."""
     assert isinstance(terms, ItemTerms)
     held = item.fields.get(CATEGORIES)
     rules = rules_of(terms)
+    is_unmarked = terms.needs_mark and rules.bears_marks(item) and item.fields.get(FOREIGN_ID) != crm.id
+    mark: dict[str, Value] = {FOREIGN_ID: crm.id} if is_unmarked else {}
     if not terms.has_categories or not isinstance(held, tuple) or not rules.bears_marks(item) or rules.is_marked(item):
-        return {}
-    return {CATEGORIES: (*held, terms.category)}
+        return mark
+    return {CATEGORIES: (*held, terms.category), **mark}
 
 
 def _delete(

@@ -6,8 +6,10 @@ made of it, and an item all of whose outside parties are blocked is not shared b
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
@@ -31,6 +33,9 @@ MOST_AT_ONCE = 2_000
 MOST_TEXT = 200_000  # characters of a pasted list
 MOST_NOTE = 200
 ROWS_A_LOOK = 500
+MOST_PAGES = 100  # of users, in one look: some 200,000
+MOST_NEW = 200  # domains, in one look
+SURE_WITH = 2
 STANDARD_USER = "Standard"  # a user of the company; others log in to portals and are customers
 
 
@@ -137,15 +142,19 @@ def domain_switch(pk: int, is_on: bool, by: AbstractBaseUser) -> OwnDomain:
     return row
 
 
-def domains_look_up(by: AbstractBaseUser, wiring: Wiring | None = None) -> list[str]:
-    """Adds the domains of our mailboxes and of the CRM's users that are not known yet, and returns them. What a person switched off
-    stays off; free-mail domains, and users of portals, are left out. Raises ConnectorError, adding nothing."""
-    found = dict.fromkeys(_corporate(_of_users(wiring or Wiring())), OwnDomain.Source.USERS)
+def domains_look_up(by: AbstractBaseUser | None, wiring: Wiring | None = None) -> list[str]:
+    """Adds the domains of our mailboxes and of the CRM's users that are not known yet, and returns them, at most MOST_NEW: those of
+    most users. What a person switched off stays off; free-mail domains, and users of portals, are left out. Without a person who
+    looks at what is found, a domain of users needs SURE_WITH of them: one consultant with a customer's address would make that
+    customer's people colleagues. Raises ConnectorError, adding nothing."""
+    users = Counter(domain for address in _of_users(wiring or Wiring()) for domain in _corporate([address]))
+    least = 1 if by is not None else SURE_WITH
+    found = {domain: OwnDomain.Source.USERS for domain, count in users.items() if count >= least}
     addresses = Mailbox.objects.exclude(state=Mailbox.State.ENDED).values_list("address", flat=True)
     found |= dict.fromkeys(_corporate(addresses.iterator()), OwnDomain.Source.MAILBOXES)
     known = set(OwnDomain.objects.values_list("domain", flat=True))
-    new = sorted(found.keys() - known)
-    now, name = timezone.now(), by.get_username()
+    new = sorted(sorted(found.keys() - known, key=lambda domain: (-users[domain], domain))[:MOST_NEW])
+    now, name = timezone.now(), by.get_username() if by is not None else ""
     rows = [OwnDomain(domain=domain, source=found[domain], by_name=name, at=now) for domain in new]
     OwnDomain.objects.bulk_create(rows, ignore_conflicts=True)
     if new:
@@ -164,7 +173,8 @@ def _of_users(wiring: Wiring) -> Iterable[str]:
         return
     connector = wiring.open_connector(crm)
     try:
-        for page in connector.scan(CRM_USER, where=Test(IS_ACTIVE, Op.EQ, True), columns=[EMAIL, "UserType"]):
+        pages = connector.scan(CRM_USER, where=Test(IS_ACTIVE, Op.EQ, True), columns=[EMAIL, "UserType"])
+        for page in islice(pages, MOST_PAGES):
             for record in page.records:
                 if record.fields.get("UserType") in (STANDARD_USER, None):
                     yield str(record.fields.get(EMAIL) or "")

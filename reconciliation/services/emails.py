@@ -31,6 +31,7 @@ from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.undo import undo
 
 MOST_OF_A_THREAD = 100
+LONGEST_THREAD = 1000  # characters
 MOST_FOLLOWED = 500  # conversations of one mailbox
 PREVIEW_DAYS, MOST_PREVIEW_DAYS = 7, 30
 MOST_PREVIEWED = 1000
@@ -155,9 +156,11 @@ def thread_follow(mailbox: Mailbox, mail_id: str, by: AbstractBaseUser, *, wirin
     thread = str(mails[0].fields.get(words.THREAD) or "") if mails else ""
     if not thread:
         raise MailboxRefused("This mail is not there any more, or belongs to no conversation.")
+    if len(thread) > LONGEST_THREAD:
+        raise MailboxRefused("The mailbox calls this conversation by a name that is too long. Nothing was done.")
     subject = " ".join(str(mails[0].fields.get(words.SUBJECT) or "").split())[:255]
     values = {"subject": subject, "chosen_by": by.get_username(), "chosen_at": now}
-    row, is_new = MailThread.objects.get_or_create(mailbox=mailbox, thread=thread[:255], defaults=values)
+    row, is_new = MailThread.objects.get_or_create(mailbox=mailbox, thread=thread, defaults=values)
     if is_new:
         audit(by, "follow a conversation", mailbox.address)
         wake([mailbox.pk])

@@ -13,13 +13,13 @@ from django.utils import timezone
 from connectors.contract import Value
 from reconciliation.core.counting import counted
 from reconciliation.core.eligibility import PluginColumns
-from reconciliation.engine import crm_writes, gather, people
+from reconciliation.engine import crm_writes, email_rows, gather, people
 from reconciliation.engine.cases import PEOPLE_REFUSED
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.crm_writes import CrmWrite
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Activity, Binding, Case, Email, EmailCopy, LookAgain, SyncPass
+from reconciliation.models import Activity, Binding, Case, Email, LookAgain, SyncPass
 from reconciliation.passes.organisations import ORGANISATION
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import CLOSED_MEANWHILE, DecisionRefused, bind, case_subject, read_organisations, unbind, write
@@ -112,7 +112,7 @@ def _retry_emails(context: RunContext, cases: Sequence[Case], user: AbstractBase
     rows = Email.objects.filter(connection=context.crm.connection, state__in=(Email.State.WAITING, Email.State.REFUSED))
     again = {"state": Email.State.WAITING, "tries": 0, "due_at": context.wiring.now()}
     for case in cases:
-        copies = EmailCopy.objects.filter(sync_pass=context.sync_pass, mail_id=case.peer_id)
+        copies = email_rows.copies_of_case(context.sync_pass, case.peer_id)
         mine = rows.filter(pk__in=copies.values("email_id")) if case.peer_id else rows.filter(reason="mapping")
         mine.update(**again)
     return _resolve_all(context, [c.pk for c in cases], cases, user)

@@ -4,9 +4,10 @@ taken back (S4.34, S4.41). Only what is empty, or holds a stand-in of ours, is e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from connectors.contract import Record, Value
@@ -28,6 +29,7 @@ from reconciliation.store import decode_fields
 
 State = MadePerson.State
 MOST_AT_ONCE = 200
+MOST_A_DAY = 2_000
 LONGEST = {"FirstName": 40, "LastName": 80, "Company": 255, "AccountId": 255}
 ACCOUNT = "Account"
 
@@ -61,6 +63,28 @@ def made_people_look_again(rows: Sequence[MadePerson], wiring: Wiring | None = N
     for (connection_id, object_type), own in groups.items():
         complete += _look_again(Connection.objects.get(pk=connection_id), object_type, own, wiring or Wiring())
     return complete
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a daily look found: how many people are complete by now, and why others could not be asked for, in sentences."""
+
+    complete: int
+    troubles: tuple[str, ...] = ()
+
+
+def made_people_look_daily(wiring: Wiring | None = None) -> Looked:
+    """Asks Salesforce whether people were completed there, MOST_A_DAY of those who were not asked for longest. What cannot be read is
+    asked for tomorrow, and keeps nobody else waiting."""
+    complete, troubles = 0, list[str]()
+    rows = list(incomplete_rows().order_by(F("asked_at").asc(nulls_first=True), "pk")[:MOST_A_DAY])
+    for object_type in sorted({row.object_type for row in rows}):
+        own = [row for row in rows if row.object_type == object_type]
+        try:
+            complete += sum(made_people_look_again(own[at : at + MOST_AT_ONCE], wiring) for at in range(0, len(own), MOST_AT_ONCE))
+        except ConnectorError as error:
+            troubles.append(f"{object_type}: {error.sentence}")
+    return Looked(complete, tuple(troubles))
 
 
 def _look_again(connection: Connection, object_type: str, rows: Sequence[MadePerson], wiring: Wiring) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import transaction
 from django.utils import timezone
 
 from reconciliation.core.counting import bent, counted
+from reconciliation.engine import email_rows
 from reconciliation.models import Binding, Case, ConflictField, LookAgain, Mailbox, Operation, SyncPass
 from reconciliation.models.mailbox import NO_SECRETS
 from reconciliation.roles import ADMINISTER, OPERATE, VIEW
@@ -99,7 +101,7 @@ def _end_sign_in(user_id: int | None) -> None:
         User.objects.filter(pk=user.pk).update(is_active=False)
 
 
-def _close_what_waits(mailbox: Mailbox, now: object) -> None:
+def _close_what_waits(mailbox: Mailbox, now: datetime) -> None:
     passes = SyncPass.objects.filter(mailbox=mailbox)
     stopped = {"is_on": False, "hold_reason": "", "trouble_count": 0, "backlog": 0}
     passes.update(run_requested_at=None, queued_at=None, next_due_at=None, **stopped)
@@ -108,5 +110,6 @@ def _close_what_waits(mailbox: Mailbox, now: object) -> None:
     fields.update(state=ConflictField.State.AGREED, decided_at=now)
     Case.objects.filter(pk__in=cases).update(state=Case.State.CLOSED, decision="solved", note=ENDED, closed_at=now)
     LookAgain.objects.filter(sync_pass__mailbox=mailbox).delete()
+    email_rows.let_go(mailbox, now)
     planned = Operation.objects.filter(run__sync_pass__mailbox=mailbox, state=Operation.State.PLANNED)
     planned.update(state=Operation.State.VOID, settled_at=now, error=ENDED)

@@ -29,6 +29,7 @@ from reconciliation.models import (
     HookDelivery,
     Import,
     ImportRow,
+    MadePerson,
     Mailbox,
     MeetingNotice,
     Operation,
@@ -78,6 +79,7 @@ class Keep:
 
 # what one of a kind is called, where that is not the kind without the s of its end
 ONE = {"rows of imports": "row of an import", "fields of conflicts": "field of a conflict", "sessions that ended": "session that ended"}
+ONE |= {"unknown people": "unknown person", "refused people": "refused person", "texts of e-mails": "text of an e-mail"}
 ONE |= {"notices of meetings": "notice of a meeting", "deliveries": "delivery", "changes of the CRM's feed": "change of the CRM's feed"}
 
 
@@ -179,6 +181,7 @@ def prune(
         work.remove("notices of meetings", _old_notices(work.limit(DELIVERY_DAYS)))
         work.removed["changes of the CRM's feed"] += crm_feed.prune(work.limit(FEED_DAYS))
         work.remove("unknown people", _old_unresolved(work.limit(keep.event_days)))
+        work.remove("refused people", _old_refused(work.limit(keep.event_days)))
         work.remove("removed blocks", BlockedAddress.objects.filter(removed_at__lt=work.limit(keep.decision_days)))
         work.removed["texts of e-mails"] += _blank_emails(work.limit(keep.write_days))
         work.remove("sessions that ended", Session.objects.filter(expire_date__lt=work.now))
@@ -257,6 +260,11 @@ def _old_unresolved(limit: datetime) -> QuerySet[UnresolvedPerson]:
     """Addresses that no item has named for long, and that nobody decided: what a person decided stands."""
     decided = (UnresolvedPerson.State.DISMISSED, UnresolvedPerson.State.BLOCKED, UnresolvedPerson.State.LINKED)
     return UnresolvedPerson.objects.filter(last_seen_at__lt=limit).exclude(state__in=decided)
+
+
+def _old_refused(limit: datetime) -> QuerySet[MadePerson]:
+    """Addresses that Salesforce took nobody for, long ago: there is no record that the claim would keep from being made twice."""
+    return MadePerson.objects.filter(state=MadePerson.State.REFUSED, made_at__lt=limit)
 
 
 def _old_runs(limit: datetime) -> QuerySet[Run]:

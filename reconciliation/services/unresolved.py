@@ -3,7 +3,7 @@ ignore it, or block it. Each decision can be taken back; a record that was made 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -33,6 +33,7 @@ KIND_WORDS = {"lead": "a lead", "contact": "a contact", "person_account": "a per
 PEOPLE = {"003": "Contact", "00Q": "Lead"}  # what ids begin with -> the object
 COLUMNS = ("Name", "Email", "Title")
 TAKE_BACK = (State.DISMISSED, State.BLOCKED, State.LINKED)
+NOBODY_WAITS = "None of them waits for a decision any more. Nothing was done."
 
 
 class ChosenAddresses(SiteAddresses):
@@ -76,8 +77,11 @@ def people_make(rows: Sequence[UnresolvedPerson], kind: str, by: AbstractBaseUse
         raise DecisionRefused("Choose what they shall become. Nothing was done.")
     if len(rows) > MOST_AT_ONCE:
         raise DecisionRefused(f"At most {MOST_AT_ONCE} at once. Nothing was done.")
+    groups = _by_mailbox(rows)
+    if not groups:
+        raise DecisionRefused(NOBODY_WAITS)
     done: list[Made] = []
-    for mailbox, own in _by_mailbox(rows).items():
+    for mailbox, own in groups.items():
         done += _make_of(mailbox, own, kind, by, wiring)
     return done
 
@@ -204,7 +208,7 @@ def people_block(rows: Sequence[UnresolvedPerson], by: AbstractBaseUser, *, is_f
     meant. Raises DecisionRefused."""
     open_ = [row for row in rows if row.state in (State.OPEN, State.DISMISSED)]
     if not open_:
-        raise DecisionRefused("None of them waits for a decision any more. Nothing was done.")
+        raise DecisionRefused(NOBODY_WAITS)
     groups: dict[Mailbox | None, list[UnresolvedPerson]] = {None: open_} if is_for_all else {**_by_mailbox(open_)}
     with transaction.atomic():
         for mailbox, own in groups.items():
@@ -213,11 +217,13 @@ def people_block(rows: Sequence[UnresolvedPerson], by: AbstractBaseUser, *, is_f
         return _decide(open_, State.BLOCKED, by, only=(State.OPEN, State.DISMISSED), is_for_all=is_for_all)
 
 
-def people_take_back(rows: Iterable[UnresolvedPerson], by: AbstractBaseUser) -> int:
+def people_take_back(rows: Iterable[UnresolvedPerson], by: AbstractBaseUser, *, of_all: Collection[str] = TAKE_BACK) -> int:
     """Takes back what was ignored, blocked or linked: the addresses wait again. Of what was blocked the entry of the very address is
-    removed; a domain stays on its list. Returns how many rows that were."""
-    back = [row for row in rows if row.state in TAKE_BACK]
+    removed; a domain stays on its list. What holds for every mailbox is taken back in the states `of_all` only: not everybody may.
+    Returns how many rows that were."""
     with transaction.atomic():
+        found = UnresolvedPerson.objects.filter(pk__in=[row.pk for row in rows], state__in=TAKE_BACK).select_related("mailbox")
+        back = [row for row in found.select_for_update(of=("self",)) if not row.is_for_all or row.state in of_all]
         for row in back:
             if row.state == State.BLOCKED:
                 mailbox = None if row.is_for_all else row.mailbox

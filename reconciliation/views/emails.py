@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation.defaults.emails import EMAILS_PASS
+from reconciliation.engine.email_rows import UNREADABLE, case_id
 from reconciliation.filters import passes_of_mailboxes
 from reconciliation.models import Case, Email, EmailCopy, Operation, RunEvent
 from reconciliation.passes.emails import WHY_WORDS
@@ -22,6 +23,7 @@ from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
 
 MOST_EVENTS, MOST_COPIES = 20, 50
+UNKNOWN = "Nobody knows yet: it cannot be read."
 WHY_TITLES = {"category": "Category", "folder": "Folder", "thread": "Conversation", "auto": "By itself", "person": "Save now"}
 COLUMNS = (
     Column("subject", lambda e: e.subject),
@@ -100,7 +102,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         why_words=WHY_WORDS,
         why_title=WHY_TITLES.get(email.why, ""),
         url=url_of(email),
-        copies=[(copy, WHY_WORDS.get(copy.why, ""), item_url(copy)) for copy in copies],
+        copies=[(copy, WHY_WORDS.get(copy.why, UNKNOWN if email.reason == UNREADABLE else ""), item_url(copy)) for copy in copies],
         writes=list(writes[:MOST_EVENTS]),
         events=_events(copies),
         case=_case(copies) if email.state == Email.State.REFUSED else None,
@@ -125,7 +127,7 @@ def _events(copies: list[EmailCopy]) -> list[RunEvent]:
 
 
 def _case(copies: list[EmailCopy]) -> Case | None:
-    ids = [copy.mail_id for copy in copies]
+    ids = [case_id(copy.mail_id) for copy in copies]
     return Case.objects.filter(kind=Case.Kind.ERROR, state=Case.State.OPEN, peer_id__in=ids).order_by("pk").first() if ids else None
 
 

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse
 
 from reconciliation.core.counting import counted
 from reconciliation.defaults.events import EVENTS_PASS
@@ -25,7 +24,7 @@ from reconciliation.services.item_take_back import MOST_AT_ONCE, TakenBack, item
 from reconciliation.services.items import item_link, item_send_update
 from reconciliation.templatetags.sync import in_words
 from reconciliation.views.exports import Column, export_rows
-from reconciliation.views.page import action, page, paginate, render, whole_number
+from reconciliation.views.page import action, page, paginate, render
 from reconciliation.views.people_shared import chosen_rows
 
 KINDS = [("event", "Events"), ("task", "Tasks")]
@@ -223,10 +222,7 @@ def take_back_of(request: HttpRequest, own: Mailbox | None) -> HttpResponse:
         title = f"Take back: {counted(len(rows), 'item')}"
         return render(request, "admin/reconciliation/item/confirm.html", title, rows=rows, own=own, pages=pages_of(own))
     tell(request, items_take_back(rows, request.user), "item was", "items were")  # type: ignore[arg-type]
-    back = request.POST.get("item", "")
-    if whole_number(back) is not None:
-        return redirect(pages_of(own)["item_detail"], int(back))
-    return redirect(reverse(pages_of(own)["item_list"]))
+    return redirect(pages_of(own)["item_list"])
 
 
 def tell(request: HttpRequest, done: TakenBack, one: str, many: str) -> None:

@@ -63,7 +63,7 @@ def _done(request: HttpRequest, mailbox: Mailbox, *, is_own: bool) -> HttpRespon
         mails = desk.mails_find(mailbox, request.user, message_id=request.POST.get("message_id", "")[:1000])
         return _shown(request, mailbox, is_own=is_own, mails=mails, is_asked=True)
     if what == "thread":
-        mails = desk.mails_find(mailbox, request.user, thread=request.POST.get("thread", "")[:255])
+        mails = desk.mails_find(mailbox, request.user, thread=request.POST.get("thread", "")[:1000])
         return _shown(request, mailbox, is_own=is_own, mails=mails, is_asked=True)
     if what == "preview":
         days = whole_number(request.POST.get("days", "")) or desk.PREVIEW_DAYS
@@ -86,7 +86,7 @@ def _save(request: HttpRequest, mailbox: Mailbox) -> None:
 
 
 def _follow(request: HttpRequest, mailbox: Mailbox) -> None:
-    desk.thread_follow(mailbox, request.POST.get("mail", "")[:255], request.user)
+    desk.thread_follow(mailbox, request.POST.get("mail", "")[:1000], request.user)
     messages.success(request, "New mails of this conversation are saved from now on. Those that came before stay where they are.")
 
 

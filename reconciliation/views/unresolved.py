@@ -65,6 +65,7 @@ DECISIONS = {
     "take_back": ("Take back…", "What was ignored, blocked or linked waits here again.", ""),
 }
 OF_A_USER = ("dismiss", "block", "block_domain", "take_back")
+STAYS = "What holds for every mailbox stays: {} may take it back."
 
 
 class UnresolvedFilter(django_filters.FilterSet):
@@ -169,7 +170,7 @@ def _decide(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
         raise DecisionRefused(f"At most {MOST_AT_ONCE} at once. Nothing was done.")
     if request.POST.get("confirmed") != "yes":
         return _ask(request, mailbox, what, rows)
-    messages.success(request, _carry_out(request, what, rows))
+    messages.success(request, _carry_out(request, mailbox, what, rows))
     return redirect(pages_of(mailbox)["unresolved_list"])
 
 
@@ -181,16 +182,32 @@ def _ask(request: HttpRequest, mailbox: Mailbox | None, what: str, rows: list[Un
     return render(request, "admin/reconciliation/unresolved/confirm.html", title, **common, button=button.rstrip("…"))
 
 
-def _carry_out(request: HttpRequest, what: str, rows: list[UnresolvedPerson]) -> str:
+def _carry_out(request: HttpRequest, mailbox: Mailbox | None, what: str, rows: list[UnresolvedPerson]) -> str:
     by: Any = request.user
     if what in MAKE:
         return _told(people_make(rows, MAKE[what], by))
     if what == "dismiss":
         return f"{counted(people_dismiss(rows, by), 'address is', 'addresses are')} ignored; filter by “Ignored” to take that back."
     if what == "take_back":
-        return f"{counted(people_take_back(rows, by), 'address waits', 'addresses wait')} again."
+        return _taken_back(request, mailbox, rows)
     count = people_block(rows, by, is_for_all=what == "block_for_all", domains=what == "block_domain")
     return f"{counted(count, 'address is', 'addresses are')} blocked; filter by “Blocked” to take that back."
+
+
+def _taken_back(request: HttpRequest, mailbox: Mailbox | None, rows: list[UnresolvedPerson]) -> str:
+    """Takes decisions back, of those for every mailbox only what the person may have decided."""
+    may_block = request.user.has_perm(ADMINISTER)
+    of_all = () if mailbox is not None else TAKE_BACK if may_block else (State.LINKED,)
+    count = people_take_back(rows, request.user, of_all=of_all)
+    is_left = any(row.is_for_all and row.state in TAKE_BACK and row.state not in of_all for row in rows)
+    if is_left and not count:
+        raise DecisionRefused(f"{STAYS.format(_who_may(mailbox))} Nothing was done.")
+    said = f"{counted(count, 'address waits', 'addresses wait')} again."
+    return f"{said} {STAYS.format(_who_may(mailbox))}" if is_left else said
+
+
+def _who_may(mailbox: Mailbox | None) -> str:
+    return "those who look after this application" if mailbox is not None else "an admin"
 
 
 def _told(done: list[Made]) -> str:

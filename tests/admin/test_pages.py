@@ -234,6 +234,8 @@ PAGES = {
     "mailbox_add_file": ("admin", "post"),
     "mailbox_settings": ("operator", "get"),
     "mailbox_settings_save": ("admin", "post"),
+    "linking_settings": ("operator", "get"),
+    "linking_settings_save": ("admin", "post"),
     "mailbox_creation_save": ("admin", "post"),
     "mailbox_group_add": ("admin", "post"),
     "mailbox_group": ("admin", "get"),

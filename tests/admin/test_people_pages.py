@@ -254,3 +254,25 @@ def test_the_settings_of_resolving_are_the_admins_alone(box, as_role, mine):
     mine.post("/my-mailbox/settings/", {"set-resolve_mode": "leads", "resolve_mode": "leads"})
     mailbox = Mailbox.objects.get(address=box.boxes.mine)
     assert "resolve_mode" not in mailbox.settings
+
+
+# --- settings of linking --------------------------------------------------------------------------------------------------
+
+
+def test_an_admin_saves_how_people_are_found_and_an_operator_sees_it(box, as_role):
+    form = {"contact_fields": "Department", "lead_fields": "", "most_made": "7", "region": "gb", "person_record_type": ""}
+    assert as_role("operator").post("/mailboxes/settings/linking/save/", form).status_code == 403
+    assert as_role("viewer").get("/mailboxes/settings/linking/").status_code == 403
+
+    saved = text(as_role("admin").post("/mailboxes/settings/linking/save/", form, follow=True))
+    refused = text(as_role("admin").post("/mailboxes/settings/linking/save/", {**form, "most_made": HOSTILE}, follow=True))
+
+    assert "Saved. It holds from the next run" in saved and "Nothing was saved. Between 1 and 10,000" in refused
+    shown = text(as_role("operator").get("/mailboxes/settings/linking/"))
+    assert "Department</textarea>" in shown and 'value="7"' in shown and 'value="GB"' in shown and "Save</button>" not in shown
+
+
+def test_before_salesforce_is_connected_the_settings_say_what_to_do(as_role):
+    told = text(as_role("admin").get("/mailboxes/settings/linking/", follow=True))
+
+    assert "Connect Salesforce and a mail system first" in told

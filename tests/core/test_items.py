@@ -29,6 +29,7 @@ BLANKS = {"blank_to_peer": True, "blank_to_crm": True}
 MAPPING = Rules(1, tuple(FieldRule(n, crm, peer, Direction.BOTH, **BLANKS) for n, (crm, peer) in enumerate(MAPPED.items(), 1)))
 TYPE = TypeTerms(CRM_EVENT, EVENT, MAPPING)
 TERMS = ItemTerms(EVENTS, (TYPE,), "1", rules=RULES, own=OWN, user_id="005ANN", scope="ann@acme.example")
+MARKED = Known(was_marked=True)
 GUEST = Guest("bo@acme.example", "Bo").text
 CRM, ITEM = Ref("salesforce", CRM_EVENT, "00U1"), Ref("microsoft", EVENT, "E1")
 
@@ -62,7 +63,7 @@ def bound():
     return Bound(CRM, "E1", crm, peer, mapping_version=1)
 
 
-def decided(it, crm=None, known=Known(was_marked=True), terms=TERMS):
+def decided(it, crm=None, known=MARKED, terms=TERMS):
     return decide_items(it, crm or event(), it, bound(), known, TYPE, terms, {})
 
 

@@ -426,7 +426,7 @@ def test_a_look_costs_few_queries_however_much_there_is(olga, mailed, django_ass
     with CaptureQueriesContext(database) as queries:
         watch(box.clock())
 
-    assert len(queries) <= 24, [q["sql"][:80] for q in queries]
+    assert len(queries) <= 25, [q["sql"][:80] for q in queries]
     with django_assert_max_num_queries(14):
         watch(box.clock())
 

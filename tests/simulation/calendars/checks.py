@@ -138,14 +138,20 @@ def _nobody_is_left_out(story: Story, box: str, items: Mapping[tuple[str, str], 
     stones = dict(Tombstone.objects.filter(sync_pass=sync_pass).order_by("pk").values_list("crm_id", "why"))
     owed = [id_ for id_, why in stones.items() if why == Tombstone.Why.MADE_AGAIN and id_ not in bound_there | told]
     for id_ in owed:
-        if not story.users.crm(id_).get("IsDeleted") and not _is_held(id_):
+        if not story.users.crm(id_).get("IsDeleted") and not _is_held(id_) and _is_near(story, story.users.crm(id_)):
             story.broken.append(f"I4: Event {id_} was to be made again in {box}, and is not")
     for row_there in story.users.events():
-        start, end = (instant(str(row_there[n])) for n in ("StartDateTime", "EndDateTime"))
         is_mine = row_there.get("OwnerId") == story.boxes.users[box] and row_there["Id"] not in story.watch.made_for
-        is_seen = end > today - BACK and start < today + AHEAD
-        if is_mine and is_seen and row_there["Id"] not in bound_there | stones.keys() | told:
-            story.broken.append(f"I4: Event {row_there['Id']} of {box} at {start} is not in the calendar, and nothing says why")
+        if is_mine and _is_near(story, row_there) and row_there["Id"] not in bound_there | stones.keys() | told:
+            story.broken.append(
+                f"I4: Event {row_there['Id']} of {box} at {row_there['StartDateTime']} is not in the calendar, and nothing says why"
+            )
+
+
+def _is_near(story: Story, row: Mapping[str, Any]) -> bool:
+    """Tells whether an event of Salesforce lies in the days that are looked at."""
+    today = story.boxes.clock.at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return instant(str(row["EndDateTime"])) > today - BACK and instant(str(row["StartDateTime"])) < today + AHEAD
 
 
 def _is_held(crm_id: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from connectors.google.calendar import GoogleCalendar
 from connectors.salesforce import events as salesforce_events
 from connectors.when import When
 from reconciliation.core.mailbox_settings import FULL, PROPAGATE
-from reconciliation.engine import item_deciding, item_rows, item_series, item_sweep
+from reconciliation.engine import item_rows, item_series, item_sweep
 from reconciliation.passes import events, items
 
 Patch = pytest.MonkeyPatch
@@ -73,16 +72,11 @@ def is_deaf_to_salesforce(patch: Patch) -> None:
 
 
 def loses_series_that_are_moved(patch: Patch) -> None:
-    patch.setattr(item_series, "follow_moves", lambda context, page, gone: set())
+    patch.setattr(item_series, "follow_moves", lambda context, items, gone: set())
 
 
 def does_not_look_ahead(patch: Patch) -> None:
     patch.setattr(item_sweep, "_look_ahead", lambda context: None)
-
-
-def forgets_its_last_link(patch: Patch) -> None:
-    """What was shared once, and whose occasion is another by now, is made anew."""
-    patch.setattr(item_deciding, "_former", lambda context, work, records: {})
 
 
 def keeps_nothing_of_items(patch: Patch) -> None:
@@ -116,4 +110,3 @@ DEFECTS: dict[str, Callable[[Patch], None]] = {
     )
 }
 SWITCHES = ("keeps_no_losers", "keeps_no_intent")  # of two-way passes, shown by calendars, too
-_: Any = forgets_its_last_link  # rare in histories: the scenarios show it
