@@ -40,6 +40,28 @@ class Notice:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing that a look at a calendar showed: `what` is one of CHANGES. `kind` is what the event is now, "" of one that is gone;
+    `version` the event's."""
+
+    what: str
+    event_id: str
+    kind: str = ""
+    version: str = ""
+
+
+class LooksAtCalendar(Protocol):
+    """The calendar of one mailbox of a mail system that tells nobody of changes, and is asked."""
+
+    def look(self, cursor: str) -> Sequence[Seen] | None:
+        """Returns what happened behind the cursor of a run, single events and series, in one call, and changes nothing. None where
+        only a run can tell: between its pages, where there is more than one call tells, or where the cursor is known no more."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class KeepsWatches(Protocol):
     """The watches of one mailbox's calendar."""
 

@@ -131,11 +131,14 @@ def _run(child: SyncPass, channel: leases.Lease) -> str:
     claim = insta.begin(child, started)
     if insta.is_for_nothing(child, claim, started):
         return "no meeting was changed"
+    has_changed = insta.look(child, claim, started)
+    if has_changed is False:
+        return "looked at, no meeting was changed"
     order = Order(
         kind=Run.Kind.SCHEDULED if requested is None else Run.Kind.MANUAL,
         is_full=not stopped() and _is_full_due(child, started),
         budget=float(child.time_budget_seconds),
-        started_by="sync now" if requested is not None else "insta-sync" if claim.is_asked else "",
+        started_by="sync now" if requested is not None else "insta-sync" if claim.is_asked or has_changed else "",
         asked_at=requested,
         channel=channel,
     )

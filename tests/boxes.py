@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from connectors.sandbox.transport import base_url
 from connectors.sandbox.world import World
 from reconciliation.engine.context import Order
@@ -17,6 +19,8 @@ from tests.paired import KEY_FIELD, wire
 from tests.sandboxed import Clock
 
 FOLDER = "Salesforce Contacts"
+# A test whose box is of Microsoft or Google by itself: what is about the mail system itself, or a line of a seed, runs on all three.
+on_every_mail_system = pytest.mark.parametrize("box", ["microsoft", "google", "exchange"], indirect=True)
 
 
 @dataclass

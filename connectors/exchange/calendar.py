@@ -29,6 +29,7 @@ from connectors.exchange.writer import Answered, Prepared, Sender, raise_common_
 from connectors.http import HttpClient
 from connectors.mailbox_base import NoSweeps
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
+from connectors.notices import Seen
 
 
 class ExchangeCalendar(NoSweeps):
@@ -79,6 +80,9 @@ class ExchangeCalendar(NoSweeps):
         found = self._rounds.page(cursor, window)
         self._note(found.events)
         return found
+
+    def look(self, cursor: str) -> Sequence[Seen] | None:
+        return self._rounds.look(cursor)
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         records = self._rounds.read(ids) if ids else []

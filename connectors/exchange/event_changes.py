@@ -26,6 +26,7 @@ from connectors.exchange.client import EwsClient, Message
 from connectors.exchange.reading import Finder
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import SyncPage, sync
+from connectors.notices import CREATED, DELETED, UPDATED, Seen
 from connectors.when import When
 
 CALENDAR = "calendar"
@@ -104,13 +105,21 @@ class EventRounds:
             series=series,
         )
 
+    def look(self, text: str) -> list[Seen] | None:
+        """Returns what the list tells behind a cursor, None where only a round can tell."""
+        at = read_cursor(text)
+        page = self._list(at.state, codec.JUDGED) if at is not None and at.is_between and at.state else None
+        if page is None or not page.is_last:
+            return None
+        return [_seen(id_, item, is_new=id_ in page.new) for id_, item in page.items.items()]
+
     def find(self, window: Window, *, most: int) -> list[Record]:
         """Returns the events of a window, at most so many."""
         return self.records(self._read([id_ for id_, _, _ in self._view(window)[:most]]))
 
-    def _list(self, state: str) -> SyncPage | None:
+    def _list(self, state: str, paths: Sequence[Any] = ()) -> SyncPage | None:
         try:
-            return sync(self._client, CALENDAR, state, (), most=self._settings.changes_a_page)
+            return sync(self._client, CALENDAR, state, paths, most=self._settings.changes_a_page)
         except RecordGone as gone:
             raise MailboxRefused("has no calendar in this mailbox", system=SYSTEM, exchange=gone.exchange) from gone
 
@@ -198,6 +207,12 @@ class EventRounds:
                     self._series[uid] = models.id_of(items[0])[0] if items else ""
                 elif not isinstance(error := self._client.error_of(message, is_read=True), RecordGone):
                     raise error
+
+
+def _seen(id_: str, item: Any, *, is_new: bool) -> Seen:
+    if item is None:
+        return Seen(DELETED, id_)
+    return Seen(CREATED if is_new else UPDATED, id_, codec.notice_kind(item), models.id_of(item)[1])
 
 
 def _by_series(records: Iterable[Record]) -> dict[str, frozenset[str]]:

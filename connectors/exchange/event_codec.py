@@ -22,6 +22,7 @@ from connectors.exchange.codec import sendable, sendable_list
 from connectors.exchange.models import tag
 from connectors.exchange.settings import SYSTEM
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
+from connectors.notices import ALL_DAY, APPOINTMENT, MEETING
 from connectors.text import clean, read_instant
 from connectors.when import When, days, read_when, timed
 
@@ -50,6 +51,7 @@ _ASKED = """
     reminder_minutes_before_start datetime_created last_modified_time _start_timezone parent_folder_id crm_record_id
 """
 PATHS = [models.path(CalendarItem, name) for name in _ASKED.split()]
+JUDGED = [models.path(CalendarItem, name) for name in ("is_meeting", "is_all_day")]  # what tells whether it is a meeting
 LISTED = [models.path(CalendarItem, name) for name in ("uid", "type")]  # what a list of occurrences is asked for
 
 
@@ -60,6 +62,13 @@ def is_sound(element: Any) -> bool:
 
 def kind_of(element: Any) -> str:
     return models.text(element, "CalendarItemType") or "Single"
+
+
+def notice_kind(element: Any) -> str:
+    """Returns what an event is: a meeting has guests and no whole days (S4.42)."""
+    if _is_true(element, "IsAllDayEvent"):
+        return ALL_DAY
+    return MEETING if _is_true(element, "IsMeeting") else APPOINTMENT
 
 
 def zone_of(element: Any) -> str:

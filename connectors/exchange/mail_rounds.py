@@ -1,4 +1,5 @@
-"""What is new in a mailbox's mails since a cursor: our folder by its list of changes, everything else by when it was changed.
+"""What is new in a mailbox's mails since a cursor: our folder by its list of changes, everything else by when it was changed. Whether
+anything happened at all is asked first, in one call for all folders (engine-rules 39).
 
 A search goes over all folders in one call. It begins a moment before the last round did, so that a mail that was marked in that
 moment is not missed; what the last round found, and is as it was then, is left out. A mail may still come twice: whoever takes mails
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +21,11 @@ from connectors.exchange import mail_codec as codec
 from connectors.exchange import models
 from connectors.exchange.client import EwsClient
 from connectors.exchange.codec import is_among
+from connectors.exchange.folders import ROOT
 from connectors.exchange.mail_reading import MailPlaces, MailReader, bears, compared, joined, restriction
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import sync
+from connectors.exchange.watching import Watch, is_quiet, over
 from connectors.mails import Known, MailChanges
 from connectors.text import read_instant
 
@@ -41,13 +44,19 @@ class Wanted:
     threads: Collection[str] = ()
 
     @property
+    def is_any(self) -> bool:
+        """Whether anything is searched for beside what lies in our folder."""
+        return bool(self.category or self.reach)
+
+    @property
     def reach(self) -> int:
         return 2 if self.is_everything else 1 if self.threads else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where rounds stand: the state of our folder, when the last search began, how far it reached, and what it found, by digest."""
+    """Where rounds stand: the state of our folder, when the last search began, how far it reached, and what it found, by digest; and
+    the subscription to all folders that are searched."""
 
     folder: str
     state: str
@@ -55,6 +64,7 @@ class Cursor:
     reach: int
     category: str
     found: tuple[str, ...] = ()
+    watch: Watch = Watch()
 
     def text(self) -> str:
         return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
@@ -66,7 +76,7 @@ def read_cursor(text: str) -> Cursor | None:
         said = json.loads(text)
         if said.pop("v") != VERSION:
             return None
-        cursor = Cursor(**{**said, "found": tuple(map(str, said["found"]))})
+        cursor = Cursor(**{**said, "found": tuple(map(str, said["found"])), "watch": Watch.of(said.get("watch"))})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     texts = (cursor.folder, cursor.state, cursor.searched_at, cursor.category)
@@ -98,17 +108,21 @@ class MailRounds:
         is_restart = bool(text) and at is None
         if at is not None and (at.folder != self._places.folders.ours or at.reach < wanted.reach or at.category != wanted.category):
             at = None
+        watch, is_still = is_quiet(self._client, at.watch) if at is not None else (Watch(), False)
+        if at is not None and is_still:
+            return MailChanges((), (), replace(at, watch=watch).text(), is_last=True, is_whole=False)
+        folders = self._places.searched() if wanted.is_any else []
+        watch = over(self._client, watch, [ROOT, *folders]) if folders and self._places.folders.ours else watch
         heard = _Heard(is_whole=at is None)
         self._hear_folder(at.state if at is not None else "", heard)
         begins = since if heard.is_whole or at is None else (read_instant(at.searched_at) or since) - OVERLAP
         before = frozenset() if heard.is_whole or at is None else frozenset(at.found)
-        self._search(begins, since, wanted, heard, before)
+        self._search(folders, begins, since, wanted, heard, before)
         done = set(known(list(heard.shared))) if heard.shared else set()
         told = self._reader.read([id_ for id_ in heard.shared if id_ not in done], shared=heard.shared)
         searched_at = (heard.at or since).astimezone(UTC).isoformat()
-        cursor = Cursor(
-            self._places.folders.ours, heard.state, searched_at, wanted.reach, wanted.category, tuple(heard.found[:MOST_REMEMBERED])
-        )
+        found, watch = tuple(heard.found[:MOST_REMEMBERED]), watch.was_read(heard.at)
+        cursor = Cursor(self._places.folders.ours, heard.state, searched_at, wanted.reach, wanted.category, found, watch)
         return MailChanges(
             mails=tuple(mail.record for mail in told.mails),
             gone=tuple(dict.fromkeys((*heard.gone, *told.gone))),
@@ -140,14 +154,15 @@ class MailRounds:
         if ours:
             raise OutcomeUnknown("lists changes without end", system=SYSTEM)
 
-    def _search(self, begins: datetime, since: datetime, wanted: Wanted, heard: _Heard, before: Collection[str]) -> None:
+    def _search(
+        self, folders: Sequence[str], begins: datetime, since: datetime, wanted: Wanted, heard: _Heard, before: Collection[str]
+    ) -> None:
         kinds = [bears(wanted.category)] if wanted.category else []
         if wanted.reach:
             kinds.append(compared("IsGreaterThanOrEqualTo", "item:DateTimeReceived", _spelt(since)))
         if not kinds:
             return
         changed = compared("IsGreaterThanOrEqualTo", "item:LastModifiedTime", _spelt(begins))
-        folders = self._places.searched()
         for element in self._reader.search(restriction(joined("And", [changed, joined("Or", kinds)])), folders):
             shared_by = self._why(element, wanted)
             digest = hashlib.blake2b(" ".join(models.id_of(element)).encode(), digest_size=8).hexdigest()

@@ -26,6 +26,7 @@ class SyncPage:
     state: str
     is_last: bool
     server_time: datetime | None
+    new: frozenset[str] = frozenset()  # those that were not in the folder before
 
     @property
     def gone(self) -> tuple[str, ...]:
@@ -67,6 +68,7 @@ def _page(client: EwsClient, message: Message, before: str) -> SyncPage:
     if not state or last is None or (changes is None and not is_last) or (state == before and not is_last):
         raise client.unreadable(message, is_read=True)
     found: dict[str, Any] = {}
+    new: set[str] = set()
     for change in changes if changes is not None else ():
         if change.tag == _DELETED:
             item, id_ = None, models.id_of(change)[0]
@@ -78,4 +80,5 @@ def _page(client: EwsClient, message: Message, before: str) -> SyncPage:
             raise client.unreadable(message, is_read=True)
         found.pop(id_, None)
         found[id_] = item  # what was said last holds
-    return SyncPage(found, state, is_last, message.answer.server_time)
+        new.update({id_} if change.tag == _CREATED else ())
+    return SyncPage(found, state, is_last, message.answer.server_time, frozenset(new))

@@ -1,4 +1,5 @@
-"""What happened in the task lists of a mailbox since a cursor: a call for the lists, and one for each of them.
+"""What happened in the task lists of a mailbox since a cursor: one call where nothing did (engine-rules 39), else one more for the
+lists and one for each of them. Whether anything happened is told by a subscription to the lists, and to what they may lie in.
 
 A task that its user drags into another list has another id there, and is told as one that left and one that came. Those that are
 linked bear our mark.
@@ -9,16 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from connectors.contract import Record
 from connectors.errors import OutcomeUnknown, RecordGone
 from connectors.exchange import task_codec as codec
 from connectors.exchange.client import EwsClient, Message
-from connectors.exchange.folders import Folders
+from connectors.exchange.folders import ROOT, Folders
 from connectors.exchange.reading import Finder
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import sync
+from connectors.exchange.watching import Watch, is_quiet, over
 from connectors.tasks import TaskChanges
 
 VERSION = 1
@@ -27,12 +30,13 @@ MOST_PAGES = 1000  # of one list in one round
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where rounds stand: of each list what to go on with."""
+    """Where rounds stand: of each list what to go on with, and the subscription to all of them."""
 
     states: Mapping[str, str]
+    watch: Watch = Watch()
 
     def text(self) -> str:
-        return json.dumps({"v": VERSION, "states": dict(self.states)}, separators=(",", ":"))
+        return json.dumps({"v": VERSION, "states": dict(self.states), "watch": self.watch.told()}, separators=(",", ":"))
 
 
 def read_cursor(text: str) -> Cursor | None:
@@ -45,7 +49,7 @@ def read_cursor(text: str) -> Cursor | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     are_texts = all(isinstance(part, str) for pair in states.items() for part in pair)
-    return Cursor(states) if are_texts else None
+    return Cursor(states, Watch.of(said.get("watch"))) if are_texts else None
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class _Heard:
     states: dict[str, str] = field(default_factory=dict)
     there: dict[str, None] = field(default_factory=dict)
     gone: dict[str, None] = field(default_factory=dict)
+    at: datetime | None = None  # when the first of them was read
 
 
 class TaskReader:
@@ -95,7 +100,11 @@ class TaskRounds:
     def page(self, text: str) -> TaskChanges:
         """Returns what happened. A list that is gone, or whose state Exchange no longer knows, makes the round list everything."""
         at = read_cursor(text) if text else None
+        watch, is_still = is_quiet(self._client, at.watch) if at is not None else (Watch(), False)
+        if at is not None and is_still:
+            return TaskChanges((), (), Cursor(at.states, watch).text(), is_last=True, is_whole=False)
         lists = [folder.id for folder in self._reader.folders.every(is_fresh=True)]
+        watch = over(self._client, watch, [ROOT, *lists])
         heard = self._hear(lists, at.states) if at is not None and set(at.states) <= set(lists) else None
         is_whole = heard is None
         heard = heard or self._hear(lists, {})
@@ -105,7 +114,7 @@ class TaskRounds:
         return TaskChanges(
             tasks=tuple(tasks),
             gone=tuple(heard.gone),
-            cursor=Cursor(heard.states).text(),
+            cursor=Cursor(heard.states, watch.was_read(heard.at)).text(),
             is_last=True,
             is_whole=is_whole,
             is_restart=bool(text) and at is None,
@@ -129,6 +138,7 @@ class TaskRounds:
                 return True
             if page is None:
                 return False
+            heard.at = heard.at or page.server_time
             state = heard.states[list_id] = page.state
             for id_, item in page.items.items():
                 (heard.gone if item is None else heard.there)[id_] = None

@@ -22,6 +22,13 @@ KEY_LENGTH = 100  # characters that the external-id field must hold at least
 DEFINED_LENGTH = 255  # what whoever makes it is told: the most there is
 ADMINISTRATOR = "Ask a Salesforce administrator to"
 AGAIN = "then test again."
+EMAIL = "EmailMessage"
+EMAIL_FIELDS = ("Id", "Subject", "FromAddress", "ToAddress", "MessageDate", "MessageIdentifier", "Status", "TextBody", "Incoming")
+TASKS_INSTEAD = "Where e-mails of mailboxes are saved, a completed task stands for each."
+SWITCH_EMAILS_ON = (
+    f"{ADMINISTRATOR} switch Enhanced Email on (Setup, Enhanced Email) and give our user's permission set Read, Create, Edit and "
+    f"Delete on EmailMessage, {AGAIN} Nothing has to be done where tasks are as good."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,28 @@ class Rights:
             lines = self._of_object(want)
             found += lines
             if any(line.passes for line in lines):
-                break
-        return found
+                return found
+        return found + self._emails() if wanted is WANTED else found
+
+    def _emails(self) -> list[Check]:
+        """Returns whether our user may make e-mails. Where it may not, tasks take their place: nothing is wrong then."""
+        title, path = "Create e-mails", f"{self._client.root}/sobjects/{EMAIL}/describe"
+        try:
+            described = self._client.get_object(path, template="/sobjects/{object}/describe")
+        except ConnectorError as error:
+            if error.status not in (400, 403, 404):
+                return [Check(title, True, f"Could not be looked at: {error.sentence}.", "Test again in a while.", is_warning=True)]
+            return [Check(title, True, f"Our user sees no e-mails there. {TASKS_INSTEAD}", SWITCH_EMAILS_ON, is_warning=True)]
+        seen = {row["name"] for row in fields_of(described)}
+        if described.get("createable") is not True:
+            return [Check(title, True, f"Our user may not create e-mails. {TASKS_INSTEAD}", SWITCH_EMAILS_ON, is_warning=True)]
+        if hidden := [name for name in EMAIL_FIELDS if name not in seen]:
+            said = f"Our user may not see {', '.join(hidden)} of e-mails. Where e-mails of mailboxes are saved, they wait for that."
+            return [Check(title, True, said, _show(hidden, Wanted(EMAIL, "e-mails", ())), is_warning=True)]
+        name = self._settings.external_id_field
+        has_key = any(row["name"] == name and not list(_flaws(row)) for row in fields_of(described))
+        key = f"recognised by {name}." if has_key else "looked for by their Message-ID before they are made."
+        return [Check(title, True, f"Our user may create e-mails; they are {key}")]
 
     def _of_object(self, want: Wanted) -> list[Check]:
         described: dict[str, Any] = {}
@@ -187,7 +214,7 @@ def _as_warning(line: Check) -> Check:
     """Returns a line that keeps nobody from anything but activities; trouble on the way stays trouble."""
     if line.is_ok or line.passes:
         return line
-    said = f"{line.sentence} It is needed only where activities of Outreach are synced."
+    said = f"{line.sentence} It is needed only where activities of Outreach are synced, or tasks or e-mails of mailboxes."
     return replace(line, is_ok=True, is_warning=True, sentence=said)
 
 

@@ -229,6 +229,7 @@ ROUTES: tuple[tuple[str, View, str], ...] = (
     ("emails/", emails.show_list, "email_list"),
     ("emails/export.csv", emails.export, "email_export"),
     ("emails/<int:pk>/", emails.show, "email_detail"),
+    ("emails/<int:pk>/link/", emails.link, "email_link"),
     ("emails/<int:pk>/take-back/", emails.take_back, "email_take_back"),
     ("items/", items.show_list, "item_list"),
     ("items/export.csv", items.export, "item_export"),

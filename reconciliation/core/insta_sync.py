@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connectors.notices import DELETED, LIFE, MEETING, Notice
+from connectors.notices import DELETED, LIFE, MEETING, Notice, Seen
 
 LEAST_SPACING, MOST_SPACING = 60, 180  # seconds (S4.45, D16)
 LIFE_REPEATED = 600  # seconds in which the same word about a watch is the same word, told twice
@@ -41,6 +41,12 @@ def asks_for_a_run(told: Sequence[Told]) -> bool:
 def to_be_read(told: Sequence[Told]) -> tuple[str, ...]:
     """Returns the events that decide, because none is known to be a meeting: one that was none may be one now."""
     return tuple(dict.fromkeys(one.event_id for one in told if one.what != DELETED))
+
+
+def is_of_a_meeting(seen: Seen, changes: Sequence[str], known: str) -> bool:
+    """Tells whether what a look showed forces a run (S4.42, S4.47): it is a meeting, or was one by what we know of it. One that is
+    gone and of which we know nothing has nothing in the CRM that could follow it."""
+    return seen.what in changes and MEETING in (seen.kind, known)
 
 
 def is_any_meeting(ids: Sequence[str], kinds: Mapping[str, str]) -> bool:

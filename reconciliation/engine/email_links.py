@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from connectors import mails as words
 from connectors.contract import Record
@@ -11,13 +12,13 @@ from connectors.mails import WholeMail, people_of
 from reconciliation.core.autoresolve import Mode
 from reconciliation.core.linking_facts import Choice, Item, ItemKind, Participant, Role, Trigger
 from reconciliation.engine.context import RunContext
+from reconciliation.engine.email_rows import CHOSEN
 from reconciliation.engine.linker import ItemToLink, Linked, Linker
 from reconciliation.models import Email
 from reconciliation.passes.emails import BY_A_PERSON, is_outgoing, name_of, text_to_read
 
 ROLES = ((words.FROM, Role.FROM), (words.TO, Role.TO), (words.CC, Role.CC), (words.BCC, Role.BCC))
 MOST_PARTICIPANTS = 2000
-CHOSEN = "chosen"  # in the links of an e-mail: {who, others, what, by}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +76,11 @@ def choice_of(row: Email | None) -> Choice:
         return Choice()
     others = chosen.get("others")
     return Choice(chosen.get("who"), tuple(others) if others is not None else None, chosen.get("what"), str(chosen.get("by") or ""))
+
+
+def kept(choice: Choice) -> dict[str, Any]:
+    """Returns what is kept of a choice beside the links that came of it, nothing where nobody chose."""
+    if choice == Choice():
+        return {}
+    others = list(choice.others) if choice.others is not None else None
+    return {CHOSEN: {"who": choice.who, "what": choice.what, "others": others, "by": choice.by}}

@@ -23,6 +23,7 @@ from reconciliation.passes.emails import EmailDecision, Known, State, identifier
 AT_ONCE = 200  # keys in one statement
 LOST_AFTER = timedelta(minutes=15)  # a claim older than this is of a run that died, or has to be renewed before it is used
 CLAIM_TRIES = 3
+CHOSEN = "chosen"  # in the links of an e-mail: {who, others, what, by}
 UNREADABLE = "unreadable"  # why an e-mail waits, or was refused, of which its mailbox shows nothing
 SOON_TRIES, MOST_TRIES, FIRST_WAIT = 2, 7, timedelta(minutes=15)  # two runs in a row, then after 30 minutes to 8 hours
 MOST_ID = 1000  # characters of a mail's id in its mailbox
@@ -217,7 +218,7 @@ def saved(context: RunContext, found: Sequence[tuple[Email, EmailDecision, str]]
     now, rows = context.wiring.now(), [row for row, _, _ in found]
     for row, decision, crm_id in found:
         row.state, row.claim, row.draft_id, row.crm_type, row.crm_id = state, "", "", context.terms.object_type, crm_id
-        row.why, row.by, row.links, row.left_out = decision.why, decision.by[:150], dict(decision.links), list(decision.left_out)
+        row.why, row.by, row.links, row.left_out = decision.why, decision.by[:150], _links(row, decision), list(decision.left_out)
         row.reason, row.sentence, row.saved_at, row.due_at, row.holder = "", "", now, None, context.sync_pass
     update_rows(rows, SAVED_FIELDS)
     for start in range(0, len(rows), AT_ONCE):
@@ -225,17 +226,29 @@ def saved(context: RunContext, found: Sequence[tuple[Email, EmailDecision, str]]
         EmailCopy.objects.filter(sync_pass=context.sync_pass, email__in=some).update(is_open=False)
 
 
+def _links(row: Email, decision: EmailDecision) -> dict[str, object]:
+    """Returns the links of an e-mail as they are kept: what a person chose before stays chosen."""
+    return {**({CHOSEN: row.links[CHOSEN]} if row.links.get(CHOSEN) else {}), **decision.links}
+
+
+def choose(email: Email, choice: Mapping[str, object]) -> bool:
+    """Remembers what a person wants an e-mail linked to that is not saved yet, and has it looked at again. Returns whether that was
+    possible: no run is at it."""
+    open_ = Email.objects.filter(pk=email.pk, state__in=(Email.State.WAITING, Email.State.REFUSED))
+    return bool(open_.update(links={**email.links, CHOSEN: dict(choice)}, due_at=None, tries=0))
+
+
 def wait(context: RunContext, row: Email, decision: EmailDecision) -> None:
     """Remembers why an e-mail is not saved yet, and when it is looked at again. One in doubt keeps its claim."""
     now = context.wiring.now()
     tries = min(row.tries + 1, MOST_TRIES) if row.reason == decision.reason else 1
     due_at = now if tries <= SOON_TRIES else now + FIRST_WAIT * 2 ** (tries - SOON_TRIES)
-    said = {"reason": decision.reason[:60], "sentence": decision.sentence, "tries": tries, "due_at": due_at, "links": dict(decision.links)}
+    said = {"reason": decision.reason[:60], "sentence": decision.sentence, "tries": tries, "due_at": due_at, "links": _links(row, decision)}
     Email.objects.filter(pk=row.pk, claim=row.claim).update(**said)
 
 
 def refuse(context: RunContext, row: Email, decision: EmailDecision) -> None:
-    said = {"reason": decision.reason[:60], "sentence": decision.sentence, "due_at": None, "links": dict(decision.links)}
+    said = {"reason": decision.reason[:60], "sentence": decision.sentence, "due_at": None, "links": _links(row, decision)}
     Email.objects.filter(pk=row.pk, claim=row.claim).update(state=Email.State.REFUSED, claim="", holder=context.sync_pass, **said)
 
 
@@ -270,10 +283,10 @@ def settle_over(context: RunContext) -> list[str]:
     return found
 
 
-def let_go(mailbox: Mailbox, now: datetime) -> None:
+def let_go(mailbox: Mailbox) -> None:
     """Gives e-mails that were refused to a mailbox whose sync ended to whichever other one holds them: nobody else would ever try."""
     refused = Email.objects.filter(holder__mailbox=mailbox, state=Email.State.REFUSED)
-    refused.update(state=Email.State.WAITING, tries=0, due_at=now, claim="")
+    refused.update(state=Email.State.WAITING, tries=0, due_at=None, claim="")
 
 
 def waiting(context: RunContext, most: int, behind: int = 0) -> list[EmailCopy]:

@@ -9,6 +9,7 @@ from connectors.contract import Record
 from connectors.errors import ConnectorError
 from connectors.mails import Attachment, WholeMail
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.linking_facts import Choice
 from reconciliation.models import Email, EmailCopy, Operation
 from reconciliation.passes.emails import EmailDecision
 
@@ -17,10 +18,12 @@ INTERRUPTED, CHANGED, IN_DOUBT = "interrupted", "changed_meanwhile", "in_doubt"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Why a mail is looked at that the mailbox's list did not bring: a person pressed a button, or it waited."""
+    """Why a mail is looked at that the mailbox's list did not bring: a person pressed a button, or it waited. `choice`: what that person
+    wants it linked to."""
 
     why: str
     by: str = ""
+    choice: Choice = Choice()
 
 
 @dataclass(slots=True)
@@ -51,6 +54,11 @@ class EmailWork:
         """Returns who asked for a mail, "" where nobody pressed a button."""
         wish = self.wishes.get(id_)
         return wish.by if wish is not None else ""
+
+    def choice_of(self, id_: str) -> Choice | None:
+        """Returns what a person who pressed a button wants a mail linked to, None where nothing was said."""
+        wish = self.wishes.get(id_)
+        return wish.choice if wish is not None and wish.choice != Choice() else None
 
     @property
     def open_ids(self) -> list[str]:

@@ -294,11 +294,12 @@ def _link(context: RunContext, work: EmailWork) -> None:
     if not open_:
         return
     rows = {id_: work.rows.get(key) for id_, key in open_.items()}
-    asked = [email_links.Asked(work.records[id_], work.why[id_], email_links.choice_of(rows[id_])) for id_ in open_]
+    chosen = {id_: work.choice_of(id_) or email_links.choice_of(rows[id_]) for id_ in open_}
+    asked = [email_links.Asked(work.records[id_], work.why[id_], chosen[id_]) for id_ in open_]
     linked = _links(context).links_of(asked, work.wholes)
     for id_, key in open_.items():
         found = linked[id_]
-        mail, links = work.records[id_], found.as_json()
+        mail, links = work.records[id_], {**found.as_json(), **email_links.kept(chosen[id_])}
         common: dict[str, Any] = {"key": key, "why": work.why[id_], "by": work.by_of(id_), "links": links}
         if found.waits:
             work.decide(rules.held(mail, "waits_for_person", found.waits, **common))

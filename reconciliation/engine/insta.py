@@ -12,20 +12,30 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Case, DateTimeField, F, Max, QuerySet, Value, When
+from django.db.models import Case, DateTimeField, F, Max, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce, Greatest, Least
 
 from connectors.contract import Connector
 from connectors.errors import ConnectorError
-from connectors.notices import MISSED
-from reconciliation.core.insta_sync import LEAST_SPACING, MOST_SPACING, Told, asks_for_a_run, is_any_meeting, to_be_read
+from connectors.notices import MEETING, MISSED, LooksAtCalendar, Seen
+from reconciliation.core.insta_sync import (
+    LEAST_SPACING,
+    MOST_SPACING,
+    Told,
+    asks_for_a_run,
+    is_any_meeting,
+    is_of_a_meeting,
+    to_be_read,
+)
 from reconciliation.defaults.events import EVENTS_PASS
 from reconciliation.engine import mailbox_queue
+from reconciliation.engine.stop import stopped
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import CalendarWatch, Connection, InstaSync, Mailbox, MeetingNotice, Run, SyncPass
+from reconciliation.models import Binding, CalendarWatch, Connection, InstaSync, Mailbox, MailboxItem, MeetingNotice, Run, SyncPass
 
 log = logging.getLogger(__name__)
 KIND = EVENTS_PASS  # the pass whose runs notices force
+MOST_SEEN = 200  # events that a look shows; of more than that one may be taken for a meeting
 MOST_READ = 40  # events that are looked at before a run; of more than that one may be taken for a meeting
 HEARD = (Run.State.FINISHED, Run.State.PARTIAL, Run.State.HELD, Run.State.FAILED)
 CARRIED = (Run.State.FINISHED, Run.State.HELD)
@@ -199,15 +209,75 @@ def hear(child: SyncPass, claim: Claim, run: Run, now: datetime) -> None:
 
 
 # --- where nobody watches -----------------------------------------------------------------------------------------------
+LOOKED_AT = (Connection.System.MICROSOFT, Connection.System.EXCHANGE)  # never Google (S4.48)
+
+
 def look_turn(child: SyncPass, run: Run, now: datetime) -> datetime | None:
     """Returns when the mailbox is looked at next because its calendar is watched by nobody, None where it has its usual turn."""
-    if child.kind != KIND or run.kind == Run.Kind.PREVIEW or child.peer.system != Connection.System.MICROSOFT:
+    if child.kind != KIND or run.kind == Run.Kind.PREVIEW or child.peer.system not in LOOKED_AT:
         return None
     own = terms()
     if not own.changes or is_watched(child.mailbox_id, now):
         return None
-    seconds = min(max(own.look_seconds, LEAST_SPACING), MOST_SPACING)
-    return run.started_at + timedelta(seconds=min(seconds, child.interval_seconds))
+    return run.started_at + timedelta(seconds=min(look_seconds(own), child.interval_seconds))
+
+
+def look_seconds(own: InstaSync) -> int:
+    return min(max(own.look_seconds, LEAST_SPACING), MOST_SPACING)
+
+
+def look(child: SyncPass, claim: Claim, now: datetime, wiring: Wiring | None = None) -> bool | None:
+    """Looks at the calendar of a server that we ask, one call, where the mailbox is not due by itself. Returns whether a meeting was
+    changed there, which is for a run; where none was, the next look has its turn. None where nothing was looked at, or only a run
+    can tell. A look changes nothing and remembers nothing: what it leaves it finds again, until the next run has carried it."""
+    own = terms()
+    if child.kind != KIND or child.peer.system != Connection.System.EXCHANGE or not own.changes or stopped():
+        return None
+    usual = _usual_turn(child)
+    is_early = usual is not None and usual > now
+    if not (child.is_on and child.cursor and is_early) or child.trouble_count or claim.is_asked or child.run_requested_at is not None:
+        return None
+    seen = _seen(child, wiring or Wiring())
+    if seen is None:
+        return None
+    if len(seen) > MOST_SEEN or _is_any_of_a_meeting(child, seen, own):
+        return True
+    following = min(now + timedelta(seconds=look_seconds(own)), usual)
+    undisturbed = SyncPass.objects.filter(pk=child.pk, notices_told=claim.told, run_requested_at=None)
+    return False if undisturbed.update(next_due_at=following) else None
+
+
+def _seen(child: SyncPass, wiring: Wiring) -> Sequence[Seen] | None:
+    """Returns what a look shows, None where there is trouble: the run meets the same, and deals with it."""
+    assert child.mailbox is not None
+    connector: Connector | None = None
+    try:
+        connector = wiring.open_connector(child.peer)
+        calendar: LooksAtCalendar = connector.calendar(child.mailbox.address)  # type: ignore[attr-defined]  # of mail systems
+        try:
+            return calendar.look(child.cursor)
+        finally:
+            calendar.close()
+    except ConnectorError as error:
+        log.info("the calendar of %s was not looked at before its run: %s", child.name, error.sentence)
+        return None
+    finally:
+        if connector is not None:
+            connector.close()
+
+
+def _is_any_of_a_meeting(child: SyncPass, seen: Sequence[Seen], own: InstaSync) -> bool:
+    """Tells whether a look shows a change of a meeting that is none of our own: what is as our last write left it forces no run."""
+    if not seen:
+        return False
+    ids = [one.event_id for one in seen]
+    rows = MailboxItem.objects.filter(Q(item_id__in=ids) | Q(series_id__in=ids), sync_pass=child, guests__gt=0)
+    had_guests = {id_ for pair in rows.values_list("item_id", "series_id") for id_ in pair}
+    links = Binding.objects.filter(sync_pass=child, is_tombstone=False, peer_id__in=ids).exclude(peer_version="")
+    ours = set(links.values_list("peer_id", "peer_version"))
+    known = {id_: MEETING if id_ in had_guests else "" for id_ in ids}
+    news = [one for one in seen if (one.event_id, one.version) not in ours]
+    return any(is_of_a_meeting(one, own.changes, known[one.event_id]) for one in news)
 
 
 def is_watched(mailbox_id: int | None, now: datetime) -> bool:

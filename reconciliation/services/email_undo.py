@@ -38,6 +38,8 @@ def _standing(op: Operation, record: Record | None) -> Standing:
     what = f"{NOUNS.get(op.object_type, 'E-mail')} {op.target_id}{f' {isolated(name)}' if name else ''}"
     if op.undone_at is not None:
         return Standing(f"{what}: this write was taken back already.", is_possible=False)
+    if op.kind != Operation.Kind.CREATE:
+        return Standing(f"{what}: links are chosen anew on the e-mail's page.", is_possible=False)
     if op.is_forgotten:
         return Standing(f"{what}: a value of this write was a person's who was forgotten.", is_possible=False)
     if record is None or record.is_deleted:

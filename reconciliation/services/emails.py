@@ -3,29 +3,35 @@ sharing everything would take, take one back. All of it goes the pass's own road
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser
 
 from connectors import mails as words
-from connectors.contract import Record
+from connectors.contract import Record, Value
 from connectors.mails import people_of
 from reconciliation.core.counting import counted
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.linking_facts import Choice
+from reconciliation.core.operations import Intent
+from reconciliation.core.values import is_same
 from reconciliation.defaults.emails import EMAILS_PASS
-from reconciliation.engine import email_sweep
+from reconciliation.engine import email_links, email_rows, email_sweep
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.email_work import Wish
 from reconciliation.engine.emails import process_page
+from reconciliation.engine.executor import Done
 from reconciliation.engine.mailbox_queue import is_switched_on, wake
 from reconciliation.engine.staff import at_work
 from reconciliation.engine.wiring import Wiring
 from reconciliation.models import Email, EmailCopy, Mailbox, MailThread, Operation, SyncPass
-from reconciliation.passes.emails import BY_PERSON, EmailDecision, when_of
+from reconciliation.passes.emails import BY_PERSON, CRM_TASK, EmailDecision, when_of
+from reconciliation.roles import OPERATE
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
+from reconciliation.services.item_pages import WHAT_IDS, WHO_IDS, records_found
 from reconciliation.services.mailbox_states import refuse_stranger
 from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.undo import undo
@@ -35,6 +41,7 @@ LONGEST_THREAD = 1000  # characters
 MOST_FOLLOWED = 500  # conversations of one mailbox
 PREVIEW_DAYS, MOST_PREVIEW_DAYS = 7, 30
 MOST_PREVIEWED = 1000
+RELATED = ("crm", "peer", "mapping", "parent", "mailbox__group")
 SAVED = (Outcome.CREATED, Outcome.UNCHANGED)
 
 
@@ -104,17 +111,19 @@ def _pass_of(mailbox: Mailbox, by: AbstractBaseUser | None) -> SyncPass:
     parent = emails_pass_row()
     if parent is None or (why := why_nothing(mailbox, parent)):
         raise MailboxRefused(why if parent is not None else why_nothing(mailbox, None))
-    related = ("crm", "peer", "mapping", "parent", "mailbox__group")
-    return SyncPass.objects.select_related(*related).get(pk=pass_over(parent, mailbox).pk)
+    return SyncPass.objects.select_related(*RELATED).get(pk=pass_over(parent, mailbox).pk)
 
 
 # --- save now (S4.28, D13) ----------------------------------------------------------------------------------------------
 
 
-def save_now(mailbox: Mailbox, mail_ids: Sequence[str], by: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[Told]:
+def save_now(
+    mailbox: Mailbox, mail_ids: Sequence[str], by: AbstractBaseUser, *, choice: Choice | None = None, wiring: Wiring | None = None
+) -> list[Told]:
     """Saves these mails of the mailbox at once, whatever its settings say, and returns what became of each; the pass binds them
-    afterwards. Raises MailboxRefused, Busy, WritesStopped and ConnectorError."""
-    sync_pass, wish = _pass_of(mailbox, by), Wish(BY_PERSON, by.get_username())
+    afterwards. `choice` says whom, and what, they are linked to, else the rules do. Raises MailboxRefused, Busy, WritesStopped and
+    ConnectorError."""
+    sync_pass, wish = _pass_of(mailbox, by), Wish(BY_PERSON, by.get_username(), choice or Choice())
     what = f"Save {counted(len(mail_ids), 'e-mail')} now."
     with at_work(sync_pass, by=by.get_username(), what=what, wiring=wiring) as context:
         mails, gone = email_sweep.read(context, list(dict.fromkeys(mail_ids)))
@@ -123,6 +132,32 @@ def save_now(mailbox: Mailbox, mail_ids: Sequence[str], by: AbstractBaseUser, *,
         run = context.run.pk
     audit(by, "save e-mails now", mailbox.address, run=run, saved=sum(t.is_saved for t in told), asked=len(mail_ids))
     return told
+
+
+def choice_of_texts(mailbox: Mailbox, by: AbstractBaseUser, *, who: str, what: str, wiring: Wiring | None = None) -> Choice:
+    """Returns what a person typed that e-mails shall be linked to, by name, address or id; what is blank is left to the rules. A
+    mailbox's user finds no more than Salesforce shows them. Raises DecisionRefused where it is none, or several."""
+    refuse_stranger(mailbox, by)
+    user_id = None if by.has_perm(OPERATE) else mailbox.crm_user_id  # type: ignore[attr-defined]
+    found = [
+        _one_found(text, user_id=user_id, is_person=is_person, wiring=wiring) if text.strip() else None
+        for text, is_person in ((who, True), (what, False))
+    ]
+    return Choice(who=found[0], what=found[1], by=by.get_username()) if any(found) else Choice()
+
+
+def _one_found(text: str, *, user_id: str | None, is_person: bool, wiring: Wiring | None) -> str:
+    found = records_found(text, user_id=user_id, wiring=wiring)
+    if found.trouble:
+        raise DecisionRefused(f"{found.trouble} Nothing was saved.")
+    rows, noun = (found.people, "person") if is_person else (found.others, "account or opportunity")
+    rows = [row for row in rows if row.id[:3] in (WHO_IDS if is_person else WHAT_IDS)]
+    if not rows:
+        raise DecisionRefused(f"Salesforce knows no {noun} “{text[:80]}”. Nothing was saved.")
+    if len(rows) > 1:
+        several = ", ".join(f"{row.name or row.object_type} ({row.id})" for row in rows[:5])
+        raise DecisionRefused(f"Several are called “{text[:80]}”: {several}. Enter the id of one. Nothing was saved.")
+    return rows[0].id
 
 
 def save_thread(mailbox: Mailbox, thread: str, by: AbstractBaseUser, *, wiring: Wiring | None = None) -> list[Told]:
@@ -250,19 +285,79 @@ def email_take_back(email: Email, by: AbstractBaseUser, *, reason: str = "", wir
     WritesStopped and ConnectorError."""
     if email.state != Email.State.SAVED or email.holder is None:
         raise DecisionRefused("It is not in the CRM (any more), or nobody knows from which mailbox it was saved. Nothing was done.")
-    if (user_box := Mailbox.objects.filter(user=by.pk).first()) is not None and email.holder.mailbox_id != user_box.pk:
-        raise DecisionRefused("It was saved from another mailbox. Nothing was done.")
+    if email.holder.mailbox is not None:
+        refuse_stranger(email.holder.mailbox, by)
     made = Operation.objects.filter(
         connection=email.connection, object_type=email.crm_type, target_id=email.crm_id, kind=Operation.Kind.CREATE
     )
     operation = made.filter(state=Operation.State.CONFIRMED).order_by("-pk").first()
     if operation is None:
         raise DecisionRefused("It was not saved by us, or too long ago: delete it in the CRM itself. Nothing was done.")
-    related = ("crm", "peer", "mapping", "parent", "mailbox__group")
-    sync_pass = SyncPass.objects.select_related(*related).get(pk=email.holder_id)
+    sync_pass = SyncPass.objects.select_related(*RELATED).get(pk=email.holder_id)
     (line,) = undo(sync_pass, [operation], by, reason=reason, wiring=wiring)
     if not line.is_possible:
         raise DecisionRefused(line.sentence)
+
+
+# --- links -------------------------------------------------------------------------------------------------------------------
+
+
+def why_no_links(email: Email) -> str:
+    """Returns why nobody can choose any more what an e-mail is linked to, "" where somebody can."""
+    if email.state in (Email.State.WAITING, Email.State.REFUSED):
+        return ""
+    if email.state == Email.State.SAVED and email.crm_type == CRM_TASK and email.holder is not None:
+        return ""
+    if email.state == Email.State.SAVED:
+        return "Salesforce relates an e-mail to people while it is a draft, and lets nobody change it afterwards."
+    return "It is being saved just now." if email.state == Email.State.CLAIMED else "It is not in Salesforce any more."
+
+
+def email_link(email: Email, by: AbstractBaseUser, choice: Choice, *, wiring: Wiring | None = None) -> str:
+    """Links an e-mail to whom, and what, a person chose: one that waits when it is saved; a task that stands for one at once. Returns
+    what was done, in a sentence. Raises DecisionRefused, Busy, WritesStopped and ConnectorError."""
+    if why := why_no_links(email):
+        raise DecisionRefused(f"{why} Nothing was done.")
+    if email.holder is not None and email.holder.mailbox is not None:
+        refuse_stranger(email.holder.mailbox, by)
+    choice = replace(choice, by=by.get_username())
+    if email.state == Email.State.SAVED:
+        return _link_task(email, by, choice, wiring)
+    if not email_rows.choose(email, email_links.kept(choice).get(email_rows.CHOSEN, {})):
+        raise DecisionRefused("It is being saved just now. Nothing was done.")
+    audit(by, "choose links of e-mail", email.subject or f"E-mail {email.pk}", who=choice.who, what=choice.what)
+    return "It is linked so when it is saved."
+
+
+def _link_task(email: Email, by: AbstractBaseUser, choice: Choice, wiring: Wiring | None) -> str:
+    sync_pass = SyncPass.objects.select_related(*RELATED).get(pk=email.holder_id)
+    wanted: dict[str, Value] = {"WhoId": choice.who, "WhatId": choice.what}
+    wanted = {name: value or None for name, value in wanted.items() if value is not None}
+    with at_work(sync_pass, by=by.get_username(), what="Choose the links of an e-mail.", wiring=wiring) as context:
+        found = context.crm.connector.read(CRM_TASK, [email.crm_id], list(wanted)) if wanted else []
+        if not found or found[0].is_deleted:
+            raise DecisionRefused("Nothing was chosen, or the task is not in Salesforce any more. Nothing was done.")
+        _write_links(context, email, found[0], wanted)
+    links = {**email.links, "who": wanted.get("WhoId", email.links.get("who")), "what": wanted.get("WhatId", email.links.get("what"))}
+    Email.objects.filter(pk=email.pk).update(links={**links, **email_links.kept(choice)})
+    audit(by, "choose links of e-mail", email.subject or f"E-mail {email.pk}", who=choice.who, what=choice.what)
+    return "Its links are as chosen."
+
+
+def _write_links(context: RunContext, email: Email, task: Record, wanted: Mapping[str, Value]) -> None:
+    changed = {name: value for name, value in wanted.items() if not is_same(task.fields.get(name), value)}
+    if not changed:
+        return
+    before = {name: task.fields.get(name) for name in changed}
+    of = {"target_id": task.ref.id, "version": task.version, "reason": "Links chosen.", "origin": {"name": email.subject}}
+    intent = Intent("update", "crm", CRM_TASK, f"mail:message:{email.key}", changed, before, **of)
+    said: list[Done] = []
+    operations = [op for op in context.executor.intend([intent]) if op is not None]
+    if not operations:
+        raise DecisionRefused("Somebody else is writing it just now; try again in a minute. Nothing was done.")
+    context.executor.send("crm", operations, said.extend)
+    if refused := next((one.error for one in said if one.error is not None), None):
+        raise DecisionRefused(f"{refused}. Nothing was done.")
 
 
 def emails_began(mailbox: Mailbox) -> datetime | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from zoneinfo import available_timezones
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,7 +19,8 @@ MOST_BYTES = 200_000
 MOST_AUTHORITIES = 50
 MOST_MAILBOXES = 5000
 LONGEST_USER = 254
-OWN: Final = ("user", "proof", "version", "directory", "mailboxes", "authority_names")
+ZONE: Final = "UTC"  # as in `ExchangeSettings`
+OWN: Final = ("user", "proof", "version", "directory", "zone", "mailboxes", "authority_names")
 AUTHORITIES: Final = "authorities"  # PEM; what is shown and audited of it are the names
 
 
@@ -43,6 +45,7 @@ class ExchangeChange:
     version: str = ServerVersion.V2016.value
     directory: str = Directory.LIST.value
     mailboxes: str = ""  # addresses, one a line
+    zone: str = ZONE  # what times and whole days that we write are meant in
     authorities: Authorities | None = None
     forgets_authorities: bool = False
 
@@ -68,10 +71,12 @@ class ExchangeChange:
         ):
             if value not in tuple(known):
                 raise ExchangeRefused(f"There is no {what} called {value[:40]!r}.")
+        if self.zone not in available_timezones() and self.zone != stored.get("zone"):  # a Windows name may stand there
+            raise ExchangeRefused(f"There is no time zone called {self.zone[:40]!r}; choose one such as Europe/Berlin.")
         addresses = _addresses(self.mailboxes)
         own = {k: v for k, v in stored.items() if k not in (*OWN, AUTHORITIES)}
         own |= {"user": self.user.strip(), "proof": self.proof, "version": self.version, "directory": self.directory}
-        own |= {"mailboxes": addresses} if addresses else {}
+        own |= {"zone": self.zone, **({"mailboxes": addresses} if addresses else {})}
         return own | self._authorities(stored)
 
     def _authorities(self, stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,4 +131,5 @@ def entered(stored: Mapping[str, Any]) -> ExchangeChange:
         str(stored.get("version") or ServerVersion.V2016.value),
         str(stored.get("directory") or Directory.LIST.value),
         "\n".join(map(str, mailboxes)) if isinstance(mailboxes, list) else "",
+        str(stored.get("zone") or ZONE),
     )

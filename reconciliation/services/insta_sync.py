@@ -170,6 +170,7 @@ class Standing:
     watched: int = 0
     looked_at: int = 0
     failed: int = 0
+    on_premises: int = 0  # of servers of Exchange, which are asked
 
 
 def figures(now: datetime) -> Figures:
@@ -196,27 +197,40 @@ def standing(now: datetime) -> Standing:
     common = {"own": own, **counts}
     if not own.changes:
         return Standing("off", "All three switches are off: meetings are carried over at the usual turn of each mailbox.", **common)
-    if not counts["watched"] + counts["looked_at"]:
-        return Standing("off", "No mailbox of Microsoft 365 has its calendar synced.", **common)
-    every = f"looked at every {min(max(own.look_seconds, LEAST_SPACING), MOST_SPACING)} seconds"
-    if not counts["looked_at"]:
-        return Standing(
-            "notices", f"Microsoft tells of changed meetings of {counted(counts['watched'], 'mailbox', 'mailboxes')}.", **common
-        )
-    if counts["watched"]:
-        of_each = f"{counted(counts['watched'], 'mailbox', 'mailboxes')} by notices, {counts['looked_at']:,} are {every}"
-        return Standing("both", f"{of_each}.", **common)
-    return Standing("looks", f"{_why_looks(own)} Calendars of Microsoft 365 are {every}.", **common)
+    every = f"looked at every {insta.look_seconds(own)} seconds"
+    says = []
+    if counts["watched"] and counts["looked_at"]:
+        says.append(f"{counted(counts['watched'], 'mailbox', 'mailboxes')} by notices, {counts['looked_at']:,} are {every}.")
+    elif counts["watched"]:
+        says.append(f"Microsoft tells of changed meetings of {counted(counts['watched'], 'mailbox', 'mailboxes')}.")
+    elif counts["looked_at"]:
+        says.append(f"{_why_looks(own)} Calendars of Microsoft 365 are {every}.")
+    if counts["on_premises"]:
+        is_one = counts["on_premises"] == 1
+        says.append(f"{counted(counts['on_premises'], 'calendar')} of Exchange on premises {'is' if is_one else 'are'} {every}.")
+    if not says:
+        return Standing("off", "No mailbox of Microsoft 365 or Exchange has its calendar synced.", **common)
+    are_looked_at = counts["looked_at"] + counts["on_premises"] > 0
+    way = "looks" if not counts["watched"] else "both" if are_looked_at else "notices"
+    return Standing(way, " ".join(says), **common)
 
 
 def _counted(now: datetime) -> dict[str, int]:
-    """Returns how many started mailboxes of Microsoft are watched, how many looked at, and for how many watching failed."""
+    """Returns how many started mailboxes of Microsoft are watched, how many looked at, and for how many watching failed; and how many
+    there are of Exchange servers, which are all looked at."""
     rows = SyncPass.objects.filter(parent__name=insta.KIND, parent__is_on=True, is_on=True, mailbox__state__in=Mailbox.RUNNING)
-    rows = rows.filter(mailbox__connection__system=Connection.System.MICROSOFT)
+    of_microsoft = Q(mailbox__connection__system=Connection.System.MICROSOFT)
+    on_premises = Q(mailbox__connection__system=Connection.System.EXCHANGE)
     watched = Q(mailbox__watch__state=CalendarWatch.State.ON, mailbox__watch__ends_at__gt=now)
     failed = Q(mailbox__watch__state=CalendarWatch.State.FAILED) | Q(mailbox__watch__tries__gt=0)
-    counts = rows.aggregate(all=Count("pk"), watched=Count("pk", filter=watched), failed=Count("pk", filter=failed))
-    return {"watched": counts["watched"], "looked_at": counts["all"] - counts["watched"], "failed": counts["failed"]}
+    counts = rows.aggregate(
+        all=Count("pk", filter=of_microsoft),
+        watched=Count("pk", filter=of_microsoft & watched),
+        failed=Count("pk", filter=of_microsoft & failed),
+        on_premises=Count("pk", filter=on_premises),
+    )
+    own = {name: counts[name] for name in ("watched", "failed", "on_premises")}
+    return {**own, "looked_at": counts["all"] - counts["watched"]}
 
 
 def _why_looks(own: InstaSync) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.contrib.auth.models import AbstractBaseUser, User
 from django.db import transaction
@@ -101,7 +100,7 @@ def _end_sign_in(user_id: int | None) -> None:
         User.objects.filter(pk=user.pk).update(is_active=False)
 
 
-def _close_what_waits(mailbox: Mailbox, now: datetime) -> None:
+def _close_what_waits(mailbox: Mailbox, now: object) -> None:
     passes = SyncPass.objects.filter(mailbox=mailbox)
     stopped = {"is_on": False, "hold_reason": "", "trouble_count": 0, "backlog": 0}
     passes.update(run_requested_at=None, queued_at=None, next_due_at=None, **stopped)
@@ -110,6 +109,6 @@ def _close_what_waits(mailbox: Mailbox, now: datetime) -> None:
     fields.update(state=ConflictField.State.AGREED, decided_at=now)
     Case.objects.filter(pk__in=cases).update(state=Case.State.CLOSED, decision="solved", note=ENDED, closed_at=now)
     LookAgain.objects.filter(sync_pass__mailbox=mailbox).delete()
-    email_rows.let_go(mailbox, now)
+    email_rows.let_go(mailbox)
     planned = Operation.objects.filter(run__sync_pass__mailbox=mailbox, state=Operation.State.PLANNED)
     planned.update(state=Operation.State.VOID, settled_at=now, error=ENDED)

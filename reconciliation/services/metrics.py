@@ -156,12 +156,12 @@ def _deliveries() -> Family:
 
 
 def _insta_sync(now: datetime) -> Iterable[Family]:
-    mailboxes = Family("syncsite_insta_sync_mailboxes", "Mailboxes of Microsoft 365 by how changed meetings are noticed.")
+    mailboxes = Family("syncsite_insta_sync_mailboxes", "Mailboxes by how changed meetings are noticed.")
     notices = Family("syncsite_notices_last_day", "Notices of changed meetings in the last 24 hours, by what became of them.")
     runs = Family("syncsite_notice_runs_last_day", "Runs that those notices forced.")
     delay = Family("syncsite_notice_delay_seconds", "From a notice of the last 24 hours to the end of the run that carried it over.")
     stands, told = standing(now), figures(now)
-    for way, count in (("notices", stands.watched), ("looks", stands.looked_at), ("failed", stands.failed)):
+    for way, count in (("notices", stands.watched), ("looks", stands.looked_at), ("failed", stands.failed), ("on_premises", stands.on_premises)):
         mailboxes.add(count, way=way)
     for what, count in (("carried", told.carried), ("waiting", told.waiting), ("left", told.left), ("off", told.off)):
         notices.add(count, state=what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import django_filters
@@ -11,15 +12,18 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 
 from reconciliation.defaults.emails import EMAILS_PASS
+from reconciliation.engine.email_links import choice_of
 from reconciliation.engine.email_rows import UNREADABLE, case_id
 from reconciliation.filters import passes_of_mailboxes
 from reconciliation.models import Case, Email, EmailCopy, Operation, RunEvent
 from reconciliation.passes.emails import WHY_WORDS
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, pass_named
-from reconciliation.services.emails import email_take_back
+from reconciliation.services.emails import email_link, email_take_back, why_no_links
+from reconciliation.services.item_pages import WHAT_IDS, WHO_IDS, records_found
 from reconciliation.templatetags.sync import in_words
 from reconciliation.views.exports import Column, export_rows
+from reconciliation.views.items import KEEP, choice_in_form
 from reconciliation.views.page import action, page, paginate, render
 
 MOST_EVENTS, MOST_COPIES = 20, 50
@@ -93,10 +97,16 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
     email = get_object_or_404(_rows(), pk=pk)
     copies = list(email.copies.select_related("sync_pass__mailbox", "sync_pass__peer").order_by("pk")[:MOST_COPIES])
     writes = Operation.objects.filter(source_ref=f"mail:message:{email.key}").select_related("connection").order_by("-pk")
+    may_act, text = request.user.has_perm(OPERATE), request.GET.get("q", "").strip()[:200]
+    no_links = why_no_links(email)
     return render(
         request,
         "admin/reconciliation/email/detail.html",
         "E-mail",
+        may_act=may_act,
+        no_links=no_links,
+        text=text,
+        found=records_found(text) if text and may_act and not no_links else None,
         email=email,
         mailbox=mailbox_of(email),
         why_words=WHY_WORDS,
@@ -129,6 +139,17 @@ def _events(copies: list[EmailCopy]) -> list[RunEvent]:
 def _case(copies: list[EmailCopy]) -> Case | None:
     ids = [case_id(copy.mail_id) for copy in copies]
     return Case.objects.filter(kind=Case.Kind.ERROR, state=Case.State.OPEN, peer_id__in=ids).order_by("pk").first() if ids else None
+
+
+@action(OPERATE)
+def link(request: HttpRequest, pk: int) -> HttpResponse:
+    """Links an e-mail to whom, and what, the form chose: before it is saved, or the task that stands for it."""
+    email = get_object_or_404(_rows(), pk=pk)
+    before = choice_of(email)
+    who = choice_in_form(request.POST.get("who", KEEP)[:18], before.who, WHO_IDS)
+    what = choice_in_form(request.POST.get("what", KEEP)[:18], before.what, WHAT_IDS)
+    messages.success(request, email_link(email, request.user, replace(before, who=who, what=what)))
+    return redirect("admin:email_detail", pk=email.pk)
 
 
 @action(OPERATE)

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from reconciliation.core.counting import counted
 from reconciliation.core.insta_sync import LEAST_SPACING, MOST_SPACING
+from reconciliation.engine import insta
 from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.services import watches
 from reconciliation.services.audit import audit
@@ -49,6 +50,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "Insta-sync",
         stands=stands,
         told=told,
+        every=insta.look_seconds(stands.own),
         delays=delays_in_words(told),
         switches=[(name, TITLES[change], getattr(stands.own, name)) for name, change in SWITCHES.items()],
         least=LEAST_SPACING,

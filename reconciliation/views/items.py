@@ -187,8 +187,8 @@ def link(request: HttpRequest, pk: int) -> HttpResponse:
 def link_of(request: HttpRequest, item: MailboxItem, own: Mailbox | None) -> HttpResponse:
     """Links the record of an item to whom, and what, the form chose."""
     chosen = item.links.get("chosen") or {}
-    who = _choice(request.POST.get("who", KEEP)[:18], chosen.get("who"), pages.WHO_IDS)
-    what = _choice(request.POST.get("what", KEEP)[:18], chosen.get("what"), pages.WHAT_IDS)
+    who = choice_in_form(request.POST.get("who", KEEP)[:18], chosen.get("who"), pages.WHO_IDS)
+    what = choice_in_form(request.POST.get("what", KEEP)[:18], chosen.get("what"), pages.WHAT_IDS)
     if own is not None:
         pages.refuse_unreadable(own, [id_ for id_ in (who, what) if id_ and id_ not in (chosen.get("who"), chosen.get("what"))])
     done = item_link(item, request.user, who=who, what=what, others=chosen.get("others"))  # type: ignore[arg-type]
@@ -196,7 +196,7 @@ def link_of(request: HttpRequest, item: MailboxItem, own: Mailbox | None) -> Htt
     return redirect(pages_of(own)["item_detail"], item.pk)
 
 
-def _choice(text: str, before: str | None, begins: tuple[str, ...]) -> str | None:
+def choice_in_form(text: str, before: str | None, begins: tuple[str, ...]) -> str | None:
     """Returns what a form chose: an id, "" for nobody, None for what the rules say."""
     if text == KEEP:
         return before

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from zoneinfo import available_timezones
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from connectors.exchange.library import is_installed
@@ -17,7 +19,7 @@ from reconciliation.models.connection import FLOWS
 from reconciliation.services.admin_consent import admin_consent_link
 from reconciliation.services.certificates import MOST_BYTES, CertificateRefused, make_both, pair_read
 from reconciliation.services.connections import ConnectionChange, ConnectionRefused
-from reconciliation.services.exchange import LONGEST_USER, ExchangeChange, ExchangeRefused, authorities_read
+from reconciliation.services.exchange import LONGEST_USER, ZONE, ExchangeChange, ExchangeRefused, authorities_read
 from reconciliation.services.exchange import entered as exchange_entered
 from reconciliation.services.mail_systems import CERTIFICATE, SECRET, GoogleChange, MailChange, MicrosoftChange
 from reconciliation.services.service_accounts import AccountRefused, account_read
@@ -65,6 +67,7 @@ def _exchange(given: Mapping[str, str]) -> MailChange:
         given.get("version", "")[:40],
         given.get("directory", "")[:20],
         given.get("mailboxes", "")[:LONGEST_LIST],
+        given.get("zone", "").strip()[:60] or ZONE,
         forgets_authorities="forgets_authorities" in given,
     )
 
@@ -105,7 +108,7 @@ def entered(connection: Connection) -> MailChange | None:
 
 def blank(system: str) -> MailChange | None:
     """Returns what the form of a new connection begins with."""
-    return {MICROSOFT: MicrosoftChange(), GOOGLE: GoogleChange(), EXCHANGE: ExchangeChange()}.get(Connection.System(system))
+    return {MICROSOFT: MicrosoftChange(), GOOGLE: GoogleChange(), EXCHANGE: ExchangeChange(zone=settings.TIME_ZONE)}.get(Connection.System(system))
 
 
 def shown(entry: MailChange | None, system: str, connection: Connection | None, redirect_uris: Mapping[str, str]) -> dict[str, Any] | None:
@@ -115,7 +118,7 @@ def shown(entry: MailChange | None, system: str, connection: Connection | None, 
     is_personal = entry.flow == Connection.Flow.WEB
     known = connection.settings if connection else {}
     if isinstance(entry, ExchangeChange):
-        choices = {"proofs": SERVER_PROOFS, "versions": VERSIONS, "directories": DIRECTORIES}
+        choices = {"proofs": SERVER_PROOFS, "versions": VERSIONS, "directories": DIRECTORIES, "zones": _zones(entry.zone)}
         return {"own": entry, "authorities": known.get("authority_names"), "is_installed": is_installed(), **choices}
     return {
         "own": entry,
@@ -134,6 +137,10 @@ def shown(entry: MailChange | None, system: str, connection: Connection | None, 
         "redirect_uris": _redirects(system, is_personal, redirect_uris),
         **_scopes(system, is_personal),
     }
+
+
+def _zones(chosen: str) -> list[str]:
+    return sorted(available_timezones() | {chosen})
 
 
 def _redirects(system: str, is_personal: bool, uris: Mapping[str, str]) -> list[str]:

@@ -76,7 +76,8 @@ def _save(request: HttpRequest, mailbox: Mailbox) -> None:
     chosen = request.POST.getlist("mail")[:MOST_CHOSEN]
     if not chosen:
         raise DecisionRefused("Choose at least one mail. Nothing was saved.")
-    told = desk.save_now(mailbox, chosen, request.user)
+    choice = desk.choice_of_texts(mailbox, request.user, who=request.POST.get("who", "")[:200], what=request.POST.get("what", "")[:200])
+    told = desk.save_now(mailbox, chosen, request.user, choice=choice)
     saved = sum(t.is_saved for t in told)
     if saved:
         messages.success(request, f"{counted(saved, 'e-mail')} in Salesforce now.")

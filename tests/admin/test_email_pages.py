@@ -96,6 +96,29 @@ def test_an_operator_takes_one_back_and_a_viewer_does_not(box, as_role):
     assert "Nothing was done" in again
 
 
+def test_an_operator_chooses_the_links_of_an_e_mail_that_waits(box, as_role):
+    account = box.account("Other Ltd")
+    box.receive(id="1")
+    box.switch(hidden_fields=["EmailMessage.TextBody"])
+    box.run()
+    row = Email.objects.get()
+    viewer = as_role("viewer")
+    assert viewer.post(f"/emails/{row.pk}/link/").status_code == 403 and "Choose links" not in text(viewer.get(f"/emails/{row.pk}/"))
+    client = as_role("operator")
+
+    assert "Other Ltd" in text(client.get(f"/emails/{row.pk}/?q=Other+Ltd"))
+    page = text(client.post(f"/emails/{row.pk}/link/", {"who": "nobody", "what": account, "back": f"/emails/{row.pk}/"}, follow=True))
+    assert "It is linked so when it is saved" in page and "Chosen by" in page and account in page
+    bad = text(client.post(f"/emails/{row.pk}/link/", {"who": "<x>", "back": f"/emails/{row.pk}/"}, follow=True))
+    assert "Nothing was done" in bad
+    box.switch(hidden_fields=[])
+    box.run(), box.run()
+
+    assert box.one()["RelatedToId"] == account
+    page = text(client.get(f"/emails/{row.pk}/"))
+    assert "lets nobody change it afterwards" in page and "Choose links" not in page
+
+
 def test_many_rows_cost_no_more(box, as_role):
     child, now = box.passes[box.mine], box.clock()
     common = {"connection": child.crm, "state": "saved", "holder": child, "since": now, "sent_at": now, "why": "auto"}
@@ -137,6 +160,8 @@ def test_s4_28_a_mailbox_user_finds_a_mail_and_saves_it_now(box, ann):
 
     found = text(do(ann, "find", message_id="<1@acme.example>"))
     assert "A <quote>" in found and mail in found and "Save now" in found
+    refused = text(do(ann, "save", mail=[mail], who="nobody@nowhere.example"))
+    assert "knows no person" in refused and box.emails() == []
     assert "1 e-mail in Salesforce now" in text(do(ann, "save", mail=[mail]))
 
     assert box.one()["Subject"] == "A <quote>" and Email.objects.get().by == "ann"

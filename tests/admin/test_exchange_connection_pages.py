@@ -76,6 +76,7 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_nothing_is_stored(server,
         "Enter the user of the service account": {"user": " "},
         "no way to sign in called": {"proof": "kerberos"},
         "no version called": {"version": "Exchange2030"},
+        "no time zone called 'Mars/Olympus'": {"zone": "Mars/Olympus"},
         "is no e-mail address": {"mailboxes": "emma@example.test\nnobody"},
         "Enter the password of the service account.": {"password": ""},
         "Another host must be allowed first": {"base_url": "https://mail.acme.example"},
@@ -85,6 +86,25 @@ def test_what_cannot_be_is_refused_with_a_sentence_and_nothing_is_stored(server,
         page = text(admin.post("/connections/add/exchange/", entered(server, **change), follow=True))
         assert sentence in page, sentence
     assert not Connection.objects.exists()
+
+
+def test_the_time_zone_is_chosen_and_one_that_was_set_otherwise_stays(server, admin, settings):
+    settings.TIME_ZONE = "Europe/Paris"
+    assert "<option selected>Europe/Paris</option>" in text(admin.get("/connections/add/exchange/"))
+    admin.post("/connections/add/exchange/", entered(server, zone="Europe/Berlin"))
+    row = Connection.objects.get()
+    assert row.settings["zone"] == "Europe/Berlin"
+
+    address = f"/connections/{row.pk}/"
+    assert "<option selected>Europe/Berlin</option>" in text(admin.get(address))
+    admin.post(address, entered(server, password="", zone="America/New_York"))
+    row.refresh_from_db()
+    assert row.settings["zone"] == "America/New_York"
+    Connection.objects.filter(pk=row.pk).update(settings={**row.settings, "zone": "W. Europe Standard Time"})
+    assert "<option selected>W. Europe Standard Time</option>" in text(admin.get(address))
+    admin.post(address, entered(server, password="", zone="W. Europe Standard Time", name="Other"))
+    row.refresh_from_db()
+    assert (row.name, row.settings["zone"]) == ("Other", "W. Europe Standard Time")
 
 
 def test_authorities_are_kept_until_they_are_forgotten_and_shown_by_name(server, admin):

@@ -47,6 +47,8 @@ def test_it_says_which_way_is_in_use_what_was_told_and_what_fails(client: Client
     assert "1 mailbox by notices, 1 are looked at every 180 seconds." in page
     assert "20 into 1 run" in page and "half of them within 90 seconds, 95 of 100 within 99 seconds" in page
     assert "does not let our app in. Ask an administrator." in page and escape(box.mine) in page
+    for way in ("Google: at the usual turn", "Exchange on premises: the server is asked every 180 seconds"):
+        assert way in page, way
     assert "<button" not in page.partition("<main")[2] or "Test reachability" not in page
     assert "Insta-sync of meetings" in text(client, "/") and "Watching fails for 1 mailbox." in text(client, "/")
 
@@ -98,7 +100,7 @@ def test_the_test_of_the_address_is_shown_line_by_line(client: Client, box: Boxe
 
 def test_without_mailboxes_or_switches_it_says_so(client: Client) -> None:
     log_in(client, "viewer")
-    assert "No mailbox of Microsoft 365 has its calendar synced." in text(client) and 'class="empty"' in text(client)
+    assert "No mailbox of Microsoft 365 or Exchange has its calendar synced." in text(client) and 'class="empty"' in text(client)
     InstaSync.objects.update_or_create(pk=1, defaults={"on_created": False, "on_updated": False, "on_deleted": False})
     assert "All three switches are off" in text(client)
     assert not Mailbox.objects.exists() and "Insta-sync of meetings" not in text(client, "/")

@@ -185,7 +185,8 @@ def test_the_page_of_an_item_says_both_sides_and_whom_it_is_linked_to_and_why(cl
 
     assert len(queries) <= 12, [q["sql"].partition("FROM")[2][:60] for q in queries]
     assert "As both sides agreed last" in page and "Demo" in page and "Its user gave it the category “Salesforce”." in page
-    assert bo in page and f"{BO} is the contact" in page and "\u2068Bo\u2069 Contact" in page and CY in page and "Whom Salesforce does not know" in page
+    assert bo in page and f"{BO} is the contact" in page
+    assert "Bo Contact" in page and CY in page and "Whom Salesforce does not know" in page
     assert "who owns it there, and those above in the role hierarchy" in page and "Create" in page
     box.alter(event, subject="Edited since")
     live = text(client.get(f"{where}?now=yes"))

@@ -90,6 +90,7 @@ PAGES = {
     "email_list": ("viewer", "get"),
     "email_export": ("viewer", "get"),
     "email_detail": ("viewer", "get"),
+    "email_link": ("operator", "post"),
     "email_take_back": ("operator", "post"),
     "conflict_list": ("viewer", "get"),
     "conflict_export": ("viewer", "get"),

@@ -26,6 +26,27 @@ BACKENDS, OTHER = "django.contrib.sessions.backends", "django.contrib.auth.backe
 pytestmark = pytest.mark.django_db
 __all__ = ["world"]
 TO_LOG_IN = 302
+# Pages of a mailbox's own user, and what that user does there.
+OF_A_MAILBOX = (
+    "my-mailbox/unknown-people/",
+    "my-mailbox/made-people/",
+    "my-mailbox/made-people/<int:pk>/",
+    "my-mailbox/blocklist/",
+    "my-mailbox/save-emails/",
+    "my-mailbox/shared/",
+    "my-mailbox/shared/<int:pk>/",
+    "my-mailbox/shared/emails/",
+    "my-mailbox/share/",
+)
+DONE_IN_A_MAILBOX = (
+    "my-mailbox/unknown-people/decide/",
+    "my-mailbox/made-people/decide/",
+    "my-mailbox/made-people/<int:pk>/complete/",
+    *(f"my-mailbox/blocklist/{what}/" for what in ("add", "remove", "put-back")),
+    "my-mailbox/save-emails/do/",
+    *(f"my-mailbox/shared/{what}/" for what in ("take-back", "<int:pk>/send-update", "<int:pk>/links", "emails/take-back")),
+    "my-mailbox/share/now/",
+)
 # What is not in PAGES: pages of Django's, and what machines ask for. Route -> what a visitor gets by GET and by POST, and
 # what anybody of our roles gets, none of whom is a superuser; None is not tried, since everybody may.
 STOCK = {
@@ -59,11 +80,15 @@ STOCK = {
     "my-mailbox/connect/": (TO_LOG_IN, TO_LOG_IN, 405, 403),
     "my-mailbox/connected/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
     "my-mailbox/count/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
+    **dict.fromkeys(OF_A_MAILBOX, (TO_LOG_IN, TO_LOG_IN, 403, 403)),
+    **dict.fromkeys(DONE_IN_A_MAILBOX, (TO_LOG_IN, TO_LOG_IN, 405, 403)),
+    "hooks/microsoft/": (405, 202, 405, 202),  # forged notices are answered as genuine ones, and heard by nobody
+    "hooks/microsoft/life/": (405, 202, 405, 202),
     "sign-in/<str:token>/": (200, 200, 200, 200),  # the token is the permission; this one is none, and signs nobody in
     "^(?P<app_label>auth)/$": (TO_LOG_IN, TO_LOG_IN, 404, 404),
     "(?P<url>.*)$": (TO_LOG_IN, TO_LOG_IN, 404, 404),
 }
-FOR_MACHINES = ("healthz", "metrics", "hooks/outreach/<int:connection_id>/")
+FOR_MACHINES = ("healthz", "metrics", "hooks/outreach/<int:connection_id>/", "hooks/microsoft/", "hooks/microsoft/life/")
 # A form that would change something, were it let through: somebody with every right, the role that may do everything.
 FORGED = {"name": "organisations", "username": "evil", "is_superuser": "on", "is_staff": "on", "is_active": "on", "post": "yes"}
 FORGED |= {"usable_password": "true", "password1": "p" * 15, "password2": "p" * 15, "decision": "different", "reason": "x"}
@@ -87,7 +112,7 @@ def stock_address(route):
     """Returns an address of that route; where it is of one person or role, those are there."""
     of = Group if "group" in route else User
     where = re.sub(r"<(path:)?(object_id|id)>", str(of.objects.order_by("pk").first().pk if of.objects.exists() else 1), route)
-    where = re.sub(r"<path:content_type_id>|<int:connection_id>|<str:token>", "1", where)
+    where = re.sub(r"<path:content_type_id>|<int:connection_id>|<int:pk>|<str:token>", "1", where)
     return "/" + where.replace("^(?P<app_label>auth)/$", "auth/").replace("(?P<url>.*)$", "nosuch/")
 
 

@@ -114,15 +114,84 @@ def mine():
     opened.close()
 
 
-def test_a_quiet_mailbox_costs_three_calls(mine):
-    """The folders there are, a search through all of them, and the list of ours; the kinds of folders are asked for once."""
-    mine.put("Offer", marked=True)
-    mine.clock.forward(600)
-    mine.round()
-    mine.clock.forward(600)
-    mine.calls()
+def spent(mine):
+    """Returns the calls since the last look, by operation."""
+    counts = {name.rpartition("/")[2]: n for name, n in mine.world.counts["exchange"].items() if "EWS" in name}
+    mine.world.forget_calls()
+    return {name: n for name, n in counts.items() if n}
+
+
+def heard(mine, *, seconds=600):
+    """Returns the subjects that a round tells some minutes later, and its calls."""
+    mine.clock.forward(seconds)
+    spent(mine)
     told = mine.round()
-    assert (told.mails, told.gone, told.is_whole, mine.calls()) == ([], set(), False, 3)
+    return {record.fields["subject"] for record in told.mails}, spent(mine)
+
+
+QUIET = {"GetEvents": 1}
+
+
+def test_a_quiet_mailbox_costs_one_call_and_its_folders_are_read_once_an_hour(mine):
+    mine.put("Offer", marked=True)
+    heard(mine)
+    assert [heard(mine) for _ in range(4)] == [(set(), QUIET)] * 4
+    told, calls = heard(mine, seconds=3600)
+    assert told == set() and (calls["GetEvents"], calls["SyncFolderItems"], calls["FindItem"]) == (1, 1, 1)
+    assert heard(mine) == (set(), QUIET)
+
+
+def test_after_a_long_quiet_time_what_is_marked_is_told_at_once(mine):
+    old = mine.put("Old")
+    heard(mine)
+    for _ in range(5):
+        assert heard(mine) == (set(), QUIET)
+    mine.mark(old)
+    mine.put("New", folder=FOLDER)
+    mine.put("Nothing of ours")
+    told, calls = heard(mine)
+    assert told == {"Old", "New"} and "Subscribe" not in calls
+    assert heard(mine) == (set(), QUIET)
+
+
+def test_contacts_meetings_and_tasks_ask_for_no_mail(mine):
+    mine.put("Offer", marked=True)
+    heard(mine)
+    mine.played.create_record("contact", {"mailbox": mine.address, "surname": "Lind"})
+    mine.played.create_record("task", {"mailbox": mine.address, "title": "Call Bo"})
+    assert heard(mine) == (set(), QUIET)
+
+
+def test_a_new_folder_is_heard_of_and_watched_from_then_on(mine):
+    heard(mine)
+    mine.put("Filed", folder="Archive", marked=True)
+    told, calls = heard(mine)
+    assert told == {"Filed"} and (calls["Unsubscribe"], calls["Subscribe"]) == (1, 1)
+    assert len(mine.played.store.rows("subscription")) == 1 and heard(mine) == (set(), QUIET)
+    mine.put("Filed, too", folder="Archive", marked=True)
+    told, calls = heard(mine)
+    assert told == {"Filed, too"} and "Subscribe" not in calls
+
+
+def test_a_mailbox_with_hundreds_of_folders_is_heard_as_a_whole(mine):
+    for n in range(120):
+        mine.played.create_record("folder", {"mailbox": mine.address, "displayName": f"F{n}", "class": "IPF.Note"})
+    heard(mine)
+    assert heard(mine) == (set(), QUIET)
+    (row,) = mine.played.store.rows("subscription").values()
+    assert row["folders"] is None
+    mine.put("Deep", folder=FOLDER)
+    assert heard(mine)[0] == {"Deep"}
+
+
+def test_a_subscription_that_is_forgotten_or_not_given_loses_nothing(mine):
+    heard(mine)
+    mine.played.store.tables["subscription"].rows.clear()
+    mine.played.set_switches({"subscriptions_most": 0})
+    for n in range(3):
+        mine.put(f"Offer {n}", marked=True)
+        told, calls = heard(mine)
+        assert told == {f"Offer {n}"} and calls.get("Subscribe", 0) == (1 if n == 0 else 0)
 
 
 def test_a_mail_in_our_folder_is_told_in_the_words_of_every_mailbox(mine):

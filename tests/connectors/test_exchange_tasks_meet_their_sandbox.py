@@ -1,6 +1,7 @@
 """The tasks of a mailbox on an Exchange server against the played one: the list of promises that all tasks keep, and what is
 Exchange's alone: an id does not outlive a move."""
 
+import json
 from datetime import UTC, date, datetime
 
 import pytest
@@ -65,13 +66,112 @@ def played():
     one.connector.close()
 
 
-def test_nothing_new_costs_a_call_for_the_lists_and_one_for_each(played):
+def spent(played):
+    """Returns the calls since the last look, by operation."""
+    counts = {name.rpartition("/")[2]: n for name, n in played.world.counts["exchange"].items() if "EWS" in name}
+    played.world.forget_calls()
+    return {name: n for name, n in counts.items() if n}
+
+
+def heard(played, cursor, *, seconds=600):
+    """Returns what a round tells some minutes later: titles, ids that are gone, whether it was whole, and its calls."""
+    played.clock.forward(seconds)
+    spent(played)
+    page = played.box.task_changes(cursor)
+    return {r.fields[words.SUBJECT] for r in page.tasks}, set(page.gone), page.is_whole, spent(played), page.cursor
+
+
+QUIET = {"GetEvents": 1}
+
+
+def at_rest(played):
+    """Returns the cursor of a mailbox with two lists in which nothing happens."""
     played.box.make_list(OURS)
     played.enter()
-    cursor = played.round_of()[3]
-    before = played.calls()
-    assert played.round_of(cursor)[0] == {}
-    assert played.calls() - before == 3
+    return played.round_of()[3]
+
+
+def test_nothing_new_costs_one_call_however_many_lists_there_are(played):
+    cursor = at_rest(played)
+    for _ in range(4):
+        told, gone, is_whole, calls, cursor = heard(played, cursor)
+        assert (told, gone, is_whole, calls) == (set(), set(), False, QUIET)
+
+
+def test_the_lists_are_read_once_an_hour_whatever_the_subscription_says(played):
+    cursor = at_rest(played)
+    told, _, _, calls, cursor = heard(played, cursor, seconds=3600)
+    assert told == set() and calls == {"GetEvents": 1, "FindFolder": 1, "SyncFolderItems": 2}
+    assert heard(played, cursor)[3] == QUIET
+
+
+def test_what_happens_elsewhere_in_the_mailbox_asks_for_no_list(played):
+    cursor = at_rest(played)
+    message = {"mailbox": played.address, "folder": "Inbox", "subject": "Hello", "from": "bo@acme.example"}
+    played.system.create_record("message", message)
+    meeting = {"subject": "Call", "start": "2026-03-04T09:00:00Z", "end": "2026-03-04T10:00:00Z"}
+    played.system.create_record("event", {"mailbox": played.address, **meeting})
+    assert heard(played, cursor)[3] == QUIET
+
+
+def test_each_change_is_told_by_the_next_round_and_then_it_is_quiet_again(played):
+    cursor = at_rest(played)
+    id_ = played.enter("Call Bo")
+    told, gone, is_whole, calls, cursor = heard(played, cursor)
+    assert (told, gone, is_whole) == ({"Call Bo"}, set(), False) and calls["SyncFolderItems"] == 2
+    played.drop(id_)
+    told, gone, _, _, cursor = heard(played, cursor)
+    assert (told, gone) == (set(), {id_})
+    assert heard(played, cursor)[3] == QUIET
+
+
+def test_a_new_list_is_heard_of_at_once_and_watched_from_then_on(played):
+    """The subscription is to what lists lie in, too; another takes its place, and the old one is ended."""
+    cursor = at_rest(played)
+    new = played.box.make_list("Errands")
+    played.enter("Buy stamps", list="Errands")
+    told, _, _, calls, cursor = heard(played, cursor)
+    assert told == {"Buy stamps"} and (calls["Unsubscribe"], calls["Subscribe"]) == (1, 1)
+    assert len(played.system.store.rows("subscription")) == 1
+    played.enter("Buy paper", list="Errands")
+    told, _, _, calls, cursor = heard(played, cursor)
+    assert told == {"Buy paper"} and "Subscribe" not in calls
+    played.drop_list(new.id)
+    _, _, is_whole, _, cursor = heard(played, cursor)
+    assert is_whole and heard(played, cursor)[3] == QUIET
+
+
+def test_a_subscription_that_is_forgotten_loses_nothing(played):
+    cursor = at_rest(played)
+    played.system.store.tables["subscription"].rows.clear()
+    played.enter("Call Bo")
+    told, _, is_whole, calls, cursor = heard(played, cursor)
+    assert told == {"Call Bo"} and not is_whole and calls["Subscribe"] == 1
+    assert heard(played, cursor)[3] == QUIET
+
+
+def test_where_no_subscription_is_given_the_lists_are_read_and_it_is_asked_for_once_an_hour(played):
+    played.system.set_switches({"subscriptions_most": 0})
+    cursor = at_rest(played)
+    read = {"FindFolder": 1, "SyncFolderItems": 2}
+    assert [heard(played, cursor)[3]] == [read]
+    for seconds in (1200, 1200, 1200, 1200):
+        *_, calls, cursor = heard(played, cursor, seconds=seconds)
+        assert calls in (read, read | {"Subscribe": 1})
+    played.system.set_switches({"subscriptions_most": 20})
+    *_, calls, cursor = heard(played, cursor, seconds=3600)
+    *_, cursor = heard(played, cursor)
+    assert heard(played, cursor)[3] == QUIET
+
+
+def test_a_cursor_from_before_there_were_subscriptions_goes_on_where_it_was(played):
+    said = json.loads(at_rest(played))
+    del said["watch"]
+    for watch in ({}, {"watch": 7}, {"watch": {"id": 7}}):
+        played.enter("Call Bo")
+        told, gone, is_whole, _, cursor = heard(played, json.dumps({**said, **watch}))
+        assert (told, gone, is_whole) == ({"Call Bo"}, set(), False)
+        assert heard(played, cursor)[3] == QUIET
 
 
 def test_a_linked_task_that_is_dragged_into_another_list_left_and_came_with_its_mark(played):

@@ -13,7 +13,7 @@ from connectors.http import HttpClient
 from connectors.oauth import Tokens, authorize_url
 from connectors.registry import Access, consent_of, open_connector
 from connectors.salesforce.login import PRODUCTION, TEST, app_of, audience_of, grant_of, login_address
-from connectors.salesforce.rights import WANTED
+from connectors.salesforce.rights import EMAIL, EMAIL_FIELDS, WANTED
 from connectors.salesforce.scopes import missing
 from connectors.salesforce.settings import SalesforceSettings
 from tests.connectors.salesforce_wire import (
@@ -37,7 +37,7 @@ from tests.connectors.wire import HTML, Said, Store
 # --- connection test ------------------------------------------------------------------------------------------------------
 
 VERSIONS = Said(200, [{"label": "x", "url": f"/services/data/v{n}.0", "version": f"{n}.0"} for n in range(59, 69)])
-NAMES = {name for want in WANTED for name in want.fields}
+NAMES = {name for want in WANTED for name in want.fields} | {*EMAIL_FIELDS}
 KEY = {"name": "Sync_Key__c", "type": "string", "externalId": True, "unique": True, "length": 100, "createable": True}
 
 
@@ -48,7 +48,7 @@ def described(*, hidden=(), key=KEY, **flags):
 
 def rights(**changed):
     routes = {"GET /": Said(200, {"sobjects": "x", "identity": IDENTITY}), "GET /services/data": VERSIONS}
-    routes |= {f"GET /sobjects/{name}/describe": described() for name in ("Contact", "Lead", "Account", "User", "Task")}
+    routes |= {f"GET /sobjects/{name}/describe": described() for name in ("Contact", "Lead", "Account", "User", "Task", EMAIL)}
     return routes | {(f"GET /sobjects/{name}/describe" if name.isalpha() else name): said for name, said in changed.items()}
 
 
@@ -64,8 +64,8 @@ def test_a_connection_with_all_rights_has_a_good_line_for_each_and_asks_each_obj
 
     objects = [f"{what} {noun}" for noun in ("contacts", "leads", "accounts") for what in ("Read", "Create and change", "Key of")]
     tasks = [f"{what} tasks" for what in ("Read", "Create and change", "Key of")]
-    assert list(lines) == ["Use the API", "API version", *objects, "Read users", *tasks]
-    assert all(line.is_ok and not line.is_warning and line.sentence for line in lines.values()) and len(org.calls) == 7
+    assert list(lines) == ["Use the API", "API version", *objects, "Read users", *tasks, "Create e-mails"]
+    assert all(line.is_ok and not line.is_warning and line.sentence for line in lines.values()) and len(org.calls) == 8
 
 
 def test_what_only_activities_need_is_a_warning():
@@ -74,6 +74,24 @@ def test_what_only_activities_need_is_a_warning():
     told = {name: line for name, line in lines.items() if line.is_warning}
     assert all(line.is_ok for line in lines.values()) and set(told) == {"Read tasks", "Create and change tasks"}
     assert all("only where activities of Outreach are synced" in line.sentence and line.remedy for line in told.values())
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "is_warning"),
+    [
+        (described(), "may create e-mails; they are recognised by Sync_Key__c", False),
+        (described(key=None), "looked for by their Message-ID before they are made", False),
+        (described(createable=False), "may not create e-mails. Where e-mails of mailboxes are saved, a completed task stands for each", True),
+        (error("NOT_FOUND", status=404), "sees no e-mails there. Where e-mails of mailboxes are saved, a completed task", True),
+        (described(hidden=("MessageIdentifier",)), "may not see MessageIdentifier of e-mails", True),
+        (Said(503, HTML), "Could not be looked at", True),
+    ],
+)
+def test_s4_19_a_test_says_whether_our_user_may_create_e_mails(answer, said, is_warning):
+    lines, _ = lines_of(rights(EmailMessage=answer))
+
+    line = lines["Create e-mails"]
+    assert line.is_ok and line.is_warning == is_warning == bool(line.remedy) and said in line.sentence, line
 
 
 def test_each_missing_right_is_named_with_who_can_give_it():
@@ -516,3 +534,4 @@ def test_the_registry_opens_a_connector_that_logs_in_where_people_do_and_works_w
         f"{HOME}{ROOT}/query",
     ]
     assert dict(org.form(0))["grant_type"] == grant_type
+

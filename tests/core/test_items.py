@@ -1,4 +1,4 @@
-"""What becomes of an item and of the record of Salesforce that stands for it: edits, endings, colleagues, privacy, mails (S4.24, D12, C22)."""
+"""What becomes of an item and of its record in Salesforce: edits, endings, colleagues, privacy, mails (S4.24, D12, C22)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from connectors.contract import Record, Ref
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.when import timed
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.mailbox_settings import KEEP, PROPAGATE, REMOVE, RESTORE, UNLINK
 from reconciliation.core.mapping import Direction, FieldRule
 from reconciliation.core.mapping import Mapping as Rules
-from reconciliation.core.mailbox_settings import KEEP, PROPAGATE, REMOVE, RESTORE, UNLINK
 from reconciliation.passes import items
 from reconciliation.passes.events import BUSY_ONLY, CRM_EVENT, EVENTS, FULL, RULES, SKIP, WITHHELD, EventTerms
 from reconciliation.passes.items import ItemMeeting, ItemTerms, Known, decide_gone, decide_gone_in_crm, decide_items, decide_shared

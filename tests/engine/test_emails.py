@@ -10,7 +10,7 @@ from tests.posted import FOLDER, posted
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request):
     box = posted(request.param)
     box.run()

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from tests.boxes import on_every_mail_system
 from tests.calendars import calendars, text
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft", "google", "exchange"])
+@pytest.fixture(params=["microsoft", "google"])
 def box(request):
     return calendars(request.param)
 
@@ -45,6 +46,7 @@ def test_an_event_of_salesforce_far_ahead_comes_down_once_the_days_reach_it(box)
     box.rest()
 
 
+@on_every_mail_system
 @pytest.mark.parametrize("is_full", [False, True])
 def test_c23_a_series_that_is_moved_keeps_its_events_on_pages_of_one(box, is_full):
     row = box.parent.peer
@@ -61,7 +63,7 @@ def test_c23_a_series_that_is_moved_keeps_its_events_on_pages_of_one(box, is_ful
     box.run(is_full=is_full)
 
     assert {row["Id"] for row in box.events_there()} == ids, box.events()
-    assert {row["StartDateTime"][:13] for row in box.events_there()} >= {f"{later:%Y-%m-%dT%H}"}
+    assert {row["StartDateTime"][11:13] for row in box.events_there()} == {f"{later:%H}"}
     box.rest()
 
 
@@ -104,6 +106,7 @@ def test_a_colleague_carries_a_series_on_that_was_moved(outlook):
     outlook.rest(outlook.mine, outlook.theirs)
 
 
+@on_every_mail_system
 def test_a_meeting_that_its_organiser_calls_off_goes_though_a_colleague_holds_it(box):
     event, _ = meeting(box)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group, User
 
+from reconciliation.core.linking_facts import Choice
 from reconciliation.models import AuditEntry, Email, Mailbox, MailThread, Operation, RunEvent, SyncPass
 from reconciliation.services import emails as desk
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailboxes import MailboxRefused
 from reconciliation.services.undo import undo_plan
-from tests.posted import posted
+from tests.posted import RELATED, posted
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(params=["microsoft", "google"])
+@pytest.fixture(params=["microsoft", "google", "exchange"])
 def box(request):
     box = posted(request.param)
     box.contact("Byrne", "ada@acme.example")
@@ -97,7 +98,7 @@ def test_a_whole_conversation_is_saved_at_once(box, olga):
 
 
 def conversation(box, first=""):
-    if box.system == "microsoft":
+    if box.system != "google":
         return {"thread": "quote"}
     return {"thread": box._hand().row(first)["thread"]} if first else {}
 
@@ -153,3 +154,68 @@ def test_what_was_saved_is_taken_back_and_not_saved_again(box, olga):
     assert box.emails() == []
     with pytest.raises(DecisionRefused):
         desk.email_take_back(box.only(), olga, wiring=box.wiring)
+
+
+# --- links (D31) ---------------------------------------------------------------------------------------------------------------
+
+
+def test_d31_links_are_chosen_before_a_mail_is_saved_now(box, olga):
+    account, zoe = box.account("Other"), box.contact("Zimmer", "zoe@other.example")
+    mail = box.receive("Now", marked=False, id="1")
+
+    choice = desk.choice_of_texts(mine(box), olga, who="zoe@other.example", what="Other", wiring=box.wiring)
+    (told,) = desk.save_now(mine(box), [mail], olga, choice=choice, wiring=box.wiring)
+
+    assert told.is_saved and box.one()["RelatedToId"] == account
+    assert zoe in {id_ for _, id_ in box.people()} and (box.only().links["who"], box.only().links["what"]) == (zoe, account)
+    assert box.only().links["chosen"]["by"] == "olga"
+
+
+def test_what_nobody_is_called_or_several_are_is_refused_and_nothing_is_saved(box, olga):
+    box.account("Twin"), box.account("Twin")
+    for who, what, said in (("nobody@x.example", "", "knows no person"), ("", "Twin", "Several are called"), ("", "Nix", "knows no account")):
+        with pytest.raises(DecisionRefused, match=said):
+            desk.choice_of_texts(mine(box), olga, who=who, what=what, wiring=box.wiring)
+    assert desk.choice_of_texts(mine(box), olga, who=" ", what="", wiring=box.wiring) == Choice()
+
+
+def test_d31_links_of_an_e_mail_that_waits_are_chosen_and_stay_chosen(box, olga):
+    account = box.account("Other")
+    box.receive("One", id="1")
+    box.switch(hidden_fields=["EmailMessage.TextBody"])
+    box.run()
+
+    said = desk.email_link(box.only(), olga, Choice(who="", what=account), wiring=box.wiring)
+    box.run()
+    assert "when it is saved" in said and box.emails() == [] and box.only().links["chosen"]["what"] == account
+    box.switch(hidden_fields=[])
+    box.run(), box.run()
+
+    assert box.one()["RelatedToId"] == account and box.only().links["who"] in (None, "") and box.only().links["chosen"]["by"] == "olga"
+    assert AuditEntry.objects.filter(action="choose links of e-mail").count() == 1
+    with pytest.raises(DecisionRefused, match="while it is a draft"):
+        desk.email_link(box.only(), olga, Choice(what=""), wiring=box.wiring)
+    with pytest.raises(MailboxRefused):
+        Email.objects.update(state="refused")
+        desk.email_link(box.only(), User.objects.create(username="mallory"), Choice(what=""), wiring=box.wiring)
+
+
+def test_links_of_a_task_that_stands_for_an_e_mail_are_chosen_at_once(box, olga):
+    box.switch(enhanced_email=False)
+    SyncPass.objects.filter(pk=box.parent.pk).update(settings={})
+    for address, child in box.passes.items():
+        box.passes[address] = SyncPass.objects.select_related(*RELATED).get(pk=child.pk)
+    account = box.account("Other")
+    box.receive("One", id="1")
+    box.run()
+    assert box.only().crm_type == "Task" and box.only().links["who"]
+
+    said = desk.email_link(box.only(), olga, Choice(who="", what=account), wiring=box.wiring)
+
+    task = box.world.salesforce.get_record("Task", box.only().crm_id)
+    assert said == "Its links are as chosen." and (task["WhoId"], task["WhatId"]) == (None, account)
+    (written,) = Operation.objects.filter(kind="update", object_type="Task")
+    assert written.state == "confirmed"
+    (line,) = undo_plan(SyncPass.objects.get(pk=box.passes[box.mine].pk), [written], wiring=box.wiring)
+    assert not line.is_possible  # and by no means is the task deleted
+    assert box.run().created == 0

@@ -32,8 +32,12 @@ def olga():
     return User.objects.create(username="olga")
 
 
+def stored(box):
+    return SyncPass.objects.get(pk=box.boxes.parent.pk)
+
+
 def save(box, olga, **values):
-    return linking_save(SyncPass.objects.get(pk=box.boxes.parent.pk), Linking(**values), olga, box.boxes.wiring)
+    return linking_save(stored(box), Linking(**values), olga, box.boxes.wiring)
 
 
 def of(box):
@@ -52,7 +56,7 @@ def test_what_is_saved_holds_in_the_next_run_and_is_audited_once(box, olga):
     terms = of(box)
     assert terms.email_fields == {"Contact": ("Email", "Department"), "Lead": ("Email",)}
     assert (terms.region, terms.most_made) == ("DE", 7)
-    assert linking_of(box.boxes.parent).contact_lines == "Department"
+    assert linking_of(stored(box)).contact_lines == "Department"
     assert AuditEntry.objects.filter(action="change linking settings").count() == 1
 
 
@@ -91,7 +95,7 @@ def test_what_would_fail_every_look_up_is_not_saved(box, olga, values, said):
     with pytest.raises(MailboxRefused, match=said):
         save(box, olga, **values)
 
-    assert linking_of(box.boxes.parent) == Linking()
+    assert linking_of(stored(box)) == Linking()
 
 
 def test_a_salesforce_that_does_not_answer_saves_nothing(box, olga):
@@ -100,7 +104,7 @@ def test_a_salesforce_that_does_not_answer_saves_nothing(box, olga):
     with pytest.raises(ConnectorError):
         save(box, olga, email_fields={"Contact": ("Department",)}, region="GB")
 
-    assert linking_of(SyncPass.objects.get(pk=box.boxes.parent.pk)) == Linking()
+    assert linking_of(stored(box)) == Linking()
 
 
 def test_s4_36_the_record_type_of_person_accounts_goes_into_their_creates(box, olga):

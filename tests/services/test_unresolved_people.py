@@ -309,6 +309,15 @@ def test_a_person_who_is_forgotten_stands_in_none_of_these_tables(box, olga):
     assert MadePerson.objects.filter(address__contains="zoe").exists()
 
 
+@pytest.mark.parametrize(
+    "text", ["x' OR Name LIKE '%", "x%", "_", "x\\' OR Id != '", "a@b.example' OR Email != '", "\x00", "003' OR Id != '"]
+)
+def test_what_is_searched_is_a_value_and_never_a_query(box, text):
+    box.contact("ada@acme.example", "x")
+
+    assert unresolved.people_found(text, box.boxes.wiring) == []
+
+
 # --- blocklists -----------------------------------------------------------------------------------------------------------
 
 

@@ -58,6 +58,7 @@ class Store:
         self.switches = Switches()
         self.tables = {name: Table() for name in TABLES}
         self.watchers: list[Watcher] = []  # are told what happened to an item
+        self.folder_watchers: list[Watcher] = []  # and to a folder
         self.removing: list[Callable[[Row], None]] = []  # what goes with an item
         self._clear()
 
@@ -176,6 +177,7 @@ class Store:
         if kind != OWN:
             self._special[mailbox, kind] = number
         self._note(folders_of(mailbox), sequence, number)
+        self._tell_folder("Created", row)
         return row
 
     def change_folder(self, row: Row, **changes: Any) -> Row:
@@ -183,7 +185,10 @@ class Store:
         new = {**row, **changes, "version": row["version"] + 1, "seq": self.next_sequence()}
         self._check_name(self.rows("folder")[new["parent"]], new["name"], but=row["n"])
         self._note(folders_of(row["mailbox"]), new["seq"], row["n"])
-        return self.tables["folder"].put(new)
+        self.tables["folder"].put(new)
+        is_moved = new["parent"] != row["parent"]
+        self._tell_folder("Moved" if is_moved else "Modified", new, row if is_moved else None)
+        return new
 
     def remove_folder(self, row: Row) -> None:
         """Takes a folder away with all in it."""
@@ -194,6 +199,7 @@ class Store:
         self.tables["folder"].remove(row["n"])
         self._own[row["mailbox"]].remove(row["n"])
         self._leave(folders_of(row["mailbox"]), row["mailbox"], self.folder_id(row), row["entered"])
+        self._tell_folder("Deleted", row)
 
     # --- items ------------------------------------------------------------------------------------------------------------
     def members(self, folder: int) -> list[Row]:
@@ -280,6 +286,10 @@ class Store:
 
     def _tell(self, what: str, row: Row, old: Mapping[str, Any] | None = None) -> None:
         for watcher in self.watchers:
+            watcher(what, row, old or {})
+
+    def _tell_folder(self, what: str, row: Row, old: Row | None = None) -> None:
+        for watcher in self.folder_watchers:
             watcher(what, row, old or {})
 
     # --- the journal --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""Pull subscriptions: what happened to the items of folders is kept until a client asks for it.
+"""Pull subscriptions: what happened to the items of folders, and to the folders in them, is kept until a client asks for it.
 
-One act makes several events, as on a real server: a change of a calendar is also one of free and busy times.
+One act makes several events, as on a real server: a change of a calendar is also one of free and busy times, one of a message
+changes what its folder says of itself.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from connectors.sandbox.exchange.calls import Call
-from connectors.sandbox.exchange.fields import EVENT
+from connectors.sandbox.exchange.fields import EVENT, MESSAGE
 from connectors.sandbox.exchange.refusal import Refused, invalid
 from connectors.sandbox.exchange.soap import boolean, child, m, name_of, needed, number, success, t, text_of
 from connectors.sandbox.exchange.store import INBOX, Store
@@ -29,20 +30,35 @@ class Subscriptions:
     def __init__(self, store: Store) -> None:
         self._store = store
         store.watchers.append(self._noted)
+        store.folder_watchers.append(self._folder_noted)
 
     # --- what happens -----------------------------------------------------------------------------------------------------------
     def _noted(self, what: str, row: Row, old: Mapping[str, Any]) -> None:
-        if not any(each["mailbox"] == row["mailbox"] for each in self._store.rows("subscription").values()):
+        if not self._is_watched(row):
             return
         names = [f"{what}Event"]
         if what == "Created" and self._store.special(row["mailbox"], INBOX)["n"] == row["folder"]:
             names.append("NewMailEvent")
         if row["kind"] == EVENT:
             names.append("FreeBusyChangedEvent")
-        table = self._store.tables["notice"]
         for name in names:
-            told = {"what": name, "item": self._store.item_id(row), "key": self._store.change_key(row), "folder": row["folder"]}
-            table.put({"n": table.next_number, "mailbox": row["mailbox"], **told, "old": dict(old), "at": self._store.stamp()})
+            self._keep(row, name, self._store.item_id(row), row["folder"], old)
+        if row["kind"] == MESSAGE and (folder := self._store.rows("folder").get(row["folder"])) is not None:
+            self._folder_noted("Modified", folder, {})
+
+    def _folder_noted(self, what: str, row: Row, old: Mapping[str, Any]) -> None:
+        """Keeps what happened to a folder: who watches what it lies in, or lay in, is told."""
+        if self._is_watched(row):
+            place = {"item": self._store.folder_id(row), "key": self._store.change_key(row), "folder": old["parent"]} if old else {}
+            self._keep(row, f"{what}Event", self._store.folder_id(row), row["parent"], place, is_folder=True)
+
+    def _is_watched(self, row: Row) -> bool:
+        return any(each["mailbox"] == row["mailbox"] for each in self._store.rows("subscription").values())
+
+    def _keep(self, row: Row, name: str, id_: str, place: int, old: Mapping[str, Any], *, is_folder: bool = False) -> None:
+        table = self._store.tables["notice"]
+        told = {"what": name, "item": id_, "key": self._store.change_key(row), "folder": place, "is_folder": is_folder}
+        table.put({"n": table.next_number, "mailbox": row["mailbox"], **told, "old": dict(old), "at": self._store.stamp()})
 
     # --- operations -------------------------------------------------------------------------------------------------------------
     def subscribe(self, call: Call) -> list[Element]:
@@ -106,11 +122,12 @@ class Subscriptions:
 
     def _shown(self, row: Row, notice: Row) -> Element:
         old: list[Element] = []
+        kind = "FolderId" if notice.get("is_folder") else "ItemId"
         if notice["old"]:
-            old = [t("OldItemId", Id=notice["old"]["item"], ChangeKey=notice["old"]["key"]),
+            old = [t(f"Old{kind}", Id=notice["old"]["item"], ChangeKey=notice["old"]["key"]),
                    self._folder("OldParentFolderId", notice["old"]["folder"])]  # fmt: skip
         head = t("Watermark", text=self._watermark(row, notice["n"])), t("TimeStamp", text=notice["at"])
-        item = t("ItemId", Id=notice["item"], ChangeKey=notice["key"])
+        item = t(kind, Id=notice["item"], ChangeKey=notice["key"])
         return t(notice["what"], *head, item, self._folder("ParentFolderId", notice["folder"]), *old)
 
     def _folder(self, name: str, number: int) -> Element:
