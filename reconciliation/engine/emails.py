@@ -513,8 +513,11 @@ def _note(context: RunContext, work: EmailWork, ids: Sequence[str]) -> None:
     """Remembers that the mailbox holds these e-mails, which another one may have forgotten in this moment."""
     found = [(i, work.decisions[i].key, work.why.get(i, ""), work.by_of(i)) for i in ids if work.decisions[i].key]
     if found:
-        email_rows.note_wanted(context, {key: work.records[i] for i, key, _, _ in found})
-        email_rows.note_copies(context, email_rows.rows_of(context, [key for _, key, _, _ in found]), found)
+        rows = email_rows.rows_of(context, [key for _, key, _, _ in found])
+        if lacking := {key: work.records[i] for i, key, _, _ in found if key not in rows}:
+            email_rows.note_wanted(context, lacking)
+            rows |= email_rows.rows_of(context, list(lacking))
+        email_rows.note_copies(context, rows, found)
         _drop_unread(context, work, [i for i, _, _, _ in found])
 
 

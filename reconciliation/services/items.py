@@ -35,6 +35,7 @@ OFF = "The calendar is not switched on for {}; switch it on in the settings firs
 GONE = "The {} is not in the mailbox any more. Nothing was done."
 NOT_LINKED = "The {} is not in Salesforce, so there is nothing to do."
 CHANGED = "It was changed while you were looking at it. Look at it again. Nothing was done."
+TAKES_BACK = (*Mailbox.RUNNING, Mailbox.State.PAUSED, Mailbox.State.SUSPENDED)
 RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "sync_pass__parent", "sync_pass__mailbox__group")
 
 
@@ -95,8 +96,9 @@ def item_send_update(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring |
 
 def item_withdraw(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring | None = None) -> Acted:
     """Takes a shared item back: it is deleted in the CRM, unless a colleague's mailbox holds it, too, and bears no category any more.
-    It is not shared by itself again."""
-    refuse_stranger(_mailbox_of(row), by)
+    It is not shared by itself again. That is possible while sync is paused or suspended, too: whoever wants something back shall not have
+    to resume it first."""
+    refuse_stranger(_mailbox_of(row, TAKES_BACK), by)
     with at_work(row.sync_pass, by=by.get_username(), what=f"Take “{row}” back.", wiring=wiring) as context:
         binding = _binding_of(row)
         item = pair_reads.read(context, "peer", row.object_type, [row.item_id]).get(row.item_id)
@@ -159,10 +161,11 @@ def _pass_of(mailbox: Mailbox, by: AbstractBaseUser) -> SyncPass:
     return found
 
 
-def _mailbox_of(row: MailboxItem) -> Mailbox:
+def _mailbox_of(row: MailboxItem, states: Sequence[str] = Mailbox.RUNNING) -> Mailbox:
+    """Returns the mailbox of an item. Raises MailboxRefused where it is in none of these states."""
     mailbox = row.sync_pass.mailbox
     assert mailbox is not None
-    if not mailbox.is_running:
+    if mailbox.state not in states:
         raise MailboxRefused(NOT_RUNNING.format(mailbox.address, mailbox.get_state_display().lower()))
     return mailbox
 

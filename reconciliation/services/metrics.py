@@ -161,7 +161,8 @@ def _insta_sync(now: datetime) -> Iterable[Family]:
     runs = Family("syncsite_notice_runs_last_day", "Runs that those notices forced.")
     delay = Family("syncsite_notice_delay_seconds", "From a notice of the last 24 hours to the end of the run that carried it over.")
     stands, told = standing(now), figures(now)
-    for way, count in (("notices", stands.watched), ("looks", stands.looked_at), ("failed", stands.failed), ("on_premises", stands.on_premises)):
+    ways = {"notices": stands.watched, "looks": stands.looked_at, "failed": stands.failed, "on_premises": stands.on_premises}
+    for way, count in ways.items():
         mailboxes.add(count, way=way)
     for what, count in (("carried", told.carried), ("waiting", told.waiting), ("left", told.left), ("off", told.off)):
         notices.add(count, state=what)

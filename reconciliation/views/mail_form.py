@@ -108,7 +108,8 @@ def entered(connection: Connection) -> MailChange | None:
 
 def blank(system: str) -> MailChange | None:
     """Returns what the form of a new connection begins with."""
-    return {MICROSOFT: MicrosoftChange(), GOOGLE: GoogleChange(), EXCHANGE: ExchangeChange(zone=settings.TIME_ZONE)}.get(Connection.System(system))
+    empty = {MICROSOFT: MicrosoftChange(), GOOGLE: GoogleChange(), EXCHANGE: ExchangeChange(zone=settings.TIME_ZONE)}
+    return empty.get(Connection.System(system))
 
 
 def shown(entry: MailChange | None, system: str, connection: Connection | None, redirect_uris: Mapping[str, str]) -> dict[str, Any] | None:

@@ -438,6 +438,7 @@ def address(name):
         **{f"item_{what}": lambda: {"pk": item().pk} for what in ("detail", "send_update", "link")},
         "email_detail": lambda: {"pk": email().pk},
         "email_take_back": lambda: {"pk": email().pk},
+        "email_link": lambda: {"pk": email().pk},
         "run_undo": lambda: {"pk": RunEvent.objects.first().run_id},
         "run_confirm": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},
         "run_apply": lambda: {"pk": Run.objects.filter(kind="preview").first().pk},

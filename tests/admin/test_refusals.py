@@ -82,8 +82,8 @@ STOCK = {
     "my-mailbox/count/": (TO_LOG_IN, TO_LOG_IN, 403, 403),
     **dict.fromkeys(OF_A_MAILBOX, (TO_LOG_IN, TO_LOG_IN, 403, 403)),
     **dict.fromkeys(DONE_IN_A_MAILBOX, (TO_LOG_IN, TO_LOG_IN, 405, 403)),
-    "hooks/microsoft/": (405, 202, 405, 202),  # forged notices are answered as genuine ones, and heard by nobody
-    "hooks/microsoft/life/": (405, 202, 405, 202),
+    "hooks/microsoft/": (405, 400, 405, 400),  # what is no notice; a forged one is answered as a genuine one, and heard by nobody
+    "hooks/microsoft/life/": (405, 400, 405, 400),
     "sign-in/<str:token>/": (200, 200, 200, 200),  # the token is the permission; this one is none, and signs nobody in
     "^(?P<app_label>auth)/$": (TO_LOG_IN, TO_LOG_IN, 404, 404),
     "(?P<url>.*)$": (TO_LOG_IN, TO_LOG_IN, 404, 404),

@@ -371,4 +371,3 @@ def test_a_hostile_mail_fills_no_memory(box):
 
     assert run.created == 1 and max(seen) < 500_000 and len(box.one()["TextBody"]) <= 32_000
     assert any("TextBody was cut" in said for said in box.only().left_out)
-

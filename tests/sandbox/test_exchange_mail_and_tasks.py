@@ -222,6 +222,20 @@ def events_of(folder, subscription, watermark):
     return kinds, watermark
 
 
+def test_a_subscription_tells_of_the_folders_in_a_folder_and_of_what_they_say_of_themselves(emma, exchange):
+    """Who watches what a folder lies in hears that it came, was renamed, moved and left; a message in it changes its counts."""
+    root = emma.msg_folder_root
+    subscription, watermark = root.subscribe_to_pull(timeout=10)
+    made = exchange.create_record("folder", {"mailbox": "emma@example.test", "displayName": "Errands", "class": "IPF.Task"})
+    assert events_of(root, subscription, watermark)[0] == ["CreatedEvent"]
+    exchange.create_record("message", {"mailbox": "emma@example.test", "folder": "Inbox", "subject": "Hi", "from": "bo@acme.example"})
+    kinds, watermark = events_of(root, subscription, watermark)
+    assert kinds == ["CreatedEvent", "ModifiedEvent"]
+    exchange.delete_record("folder", exchange.find_id("folder", made["id"]))
+    assert events_of(root, subscription, watermark)[0] == ["MovedEvent"]
+    assert root.unsubscribe(subscription) is True
+
+
 def test_a_subscription_tells_what_happened_since_the_watermark(emma, exchange):
     folder = emma.contacts
     subscription, watermark = folder.subscribe_to_pull(timeout=10)

@@ -261,6 +261,7 @@ def test_an_item_that_says_more_than_its_contact_out_of_view_is_not_removed(box:
     assert is_at_rest(box)
 
 
+@on_every_mail_system
 def test_a_value_that_the_mailbox_was_never_shown_is_kept_when_an_edit_there_replaces_it(box: Boxes) -> None:
     """I1, S3.12: the blank was to be filled when both were linked, that failed, and nothing comes down any more (D8)."""
     box.run()

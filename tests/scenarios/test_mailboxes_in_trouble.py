@@ -423,6 +423,7 @@ def forbid(box: Boxes, item: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(GraphClient, "write_all", written)
 
 
+@on_every_mail_system
 def test_one_contact_that_may_not_be_written_is_an_error_of_its_own_and_suspends_nothing(
     box: Boxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,7 +173,11 @@ def test_d31_links_are_chosen_before_a_mail_is_saved_now(box, olga):
 
 def test_what_nobody_is_called_or_several_are_is_refused_and_nothing_is_saved(box, olga):
     box.account("Twin"), box.account("Twin")
-    for who, what, said in (("nobody@x.example", "", "knows no person"), ("", "Twin", "Several are called"), ("", "Nix", "knows no account")):
+    for who, what, said in (
+        ("nobody@x.example", "", "knows no person"),
+        ("", "Twin", "Several are called"),
+        ("", "Nix", "knows no account"),
+    ):
         with pytest.raises(DecisionRefused, match=said):
             desk.choice_of_texts(mine(box), olga, who=who, what=what, wiring=box.wiring)
     assert desk.choice_of_texts(mine(box), olga, who=" ", what="", wiring=box.wiring) == Choice()

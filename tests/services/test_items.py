@@ -103,6 +103,18 @@ def test_an_event_that_is_taken_back_is_not_in_salesforce_and_not_shared_again(b
     assert len(box.events_there()) == 1
 
 
+def test_an_event_can_be_taken_back_while_sync_is_paused(box, staff):
+    event = box.enter("Demo")
+    box.run()
+    Mailbox.objects.filter(address=box.mine).update(state=Mailbox.State.PAUSED)
+
+    item_withdraw(box.item(), staff, wiring=box.wiring)
+
+    assert box.events_there() == [] and box.event_of(event)["categories"] == []
+    with pytest.raises(MailboxRefused, match="paused"):
+        item_share(mailbox(box), remote(box, event), staff, wiring=box.wiring)
+
+
 def test_c26_an_event_that_is_taken_back_goes_on_in_a_colleagues_mailbox(box, staff):
     event = box.enter("Together", attendees=[box.theirs])
     box.alter(box.copy_of(event, box.theirs), categories=["Salesforce"])

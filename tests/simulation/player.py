@@ -157,12 +157,13 @@ def told(title: str, story: Any) -> str:
     return text
 
 
-def watched(world: World, act: Any) -> None:
-    """Marks `act.is_ours` while a call of our side is carried out in a world."""
+def watched(world: World, act: Any, look: Callable[[Any], None] = lambda request: None) -> None:
+    """Marks `act.is_ours` while a call of our side is carried out in a world; `look` is shown each of them."""
     handle = world.handle
 
     def handled(name: str, request: Any) -> Any:
         act.is_ours = True
+        look(request)
         try:
             return handle(name, request)
         finally:

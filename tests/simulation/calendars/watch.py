@@ -39,9 +39,14 @@ class Watch:
     is_ours: bool = False
 
     def __post_init__(self) -> None:
-        watched(self.boxes.world, self)
+        watched(self.boxes.world, self, self._look_at_call)
         self._watch_salesforce()
         self._watch_calendars()
+
+    def _look_at_call(self, request: Any) -> None:
+        """D12: nobody presses *Send update* here, so that no call may ask for mail, whether or not there is somebody to be mailed."""
+        if "sendUpdates" in request.query and "sendUpdates=none" not in request.query:
+            self.broken.append(f"D12: {request.method} {request.path} asks Google to mail the guests")
 
     def _say(self, text: str) -> None:
         self.users.log.append(f"    {text}")
