@@ -42,7 +42,7 @@ CHECK_ENV = {
 # --- Targets -----------------------------------------------------------------------------------------------------
 def demo(*_arguments):
     """Set up everything and run the demonstration with its sandbox; typed again it keeps the data"""
-    install("requirements.txt")
+    install("requirements-exchange.txt")  # and with it requirements.txt: an Exchange server is among what is played
     write_env()
     refuse_taken_ports()
     VAR.mkdir(exist_ok=True)

@@ -4,7 +4,7 @@ of changes (S4.20, S4.21). Nothing is read of the CRM but what the e-mails of a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
@@ -25,6 +25,7 @@ PIECE_ROWS = 200
 WAITING_ROWS = 200
 MAIL_FOLDER = "mailFolder"  # object type of the journal
 
+LOOKED_BACK = timedelta(days=14)  # before sync was switched on: what was marked by then is saved, too
 Ended = tuple[str, str]
 
 
@@ -153,7 +154,7 @@ def read(context: RunContext, ids: Sequence[str]) -> tuple[list[Record], list[st
 def _read_to_the_end(context: RunContext, ends: float | None) -> bool:
     """Carries what happened in the mailbox. Returns whether its list came to its end."""
     cursor, was_made_again = context.sync_pass.cursor, False
-    since: datetime = context.terms.begins_at
+    since: datetime = context.terms.begins_at - LOOKED_BACK
     while True:
         context.lease.guard(context.crm.connector.request_timeout)
         try:

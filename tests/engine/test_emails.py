@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciliation.models import Email, EmailCopy, Operation, RunEvent
+from reconciliation.models import Email, EmailCopy, Operation, Run, RunEvent, SyncPass
 from tests.posted import FOLDER, posted
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +56,20 @@ def test_s4_21_the_folder_shares_a_mail_too_and_is_made_where_there_is_none(box)
     box.run()
 
     assert box.one()["Subject"] == "Old" and box.only().why == "folder"
+
+
+def test_s4_21_what_was_marked_in_the_days_before_sync_was_switched_on_is_saved_too(box):
+    box.receive("Marked before")
+    box.receive("Never marked", marked=False)
+    box.clock.forward(3 * 86_400)
+    SyncPass.objects.filter(name__startswith="emails").update(switched_on_at=box.clock())
+
+    plan = box.run(kind=Run.Kind.PREVIEW)
+    assert plan.created == 1, box.reasons()
+    box.run()
+
+    assert box.one()["Subject"] == "Marked before"
+    assert box.run().created == 0
 
 
 def test_s4_1_nothing_is_shared_that_nobody_marked_unless_everything_is(box):
