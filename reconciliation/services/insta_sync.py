@@ -197,7 +197,7 @@ def standing(now: datetime) -> Standing:
     common = {"own": own, **counts}
     if not own.changes:
         return Standing("off", "All three switches are off: meetings are carried over at the usual turn of each mailbox.", **common)
-    every = f"looked at every {insta.look_seconds(own)} seconds"
+    every = f"looked at every {counted(insta.look_seconds(own), 'second')}"
     says = []
     if counts["watched"] and counts["looked_at"]:
         says.append(f"{counted(counts['watched'], 'mailbox', 'mailboxes')} by notices, {counts['looked_at']:,} are {every}.")

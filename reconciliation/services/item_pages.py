@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from reconciliation.engine.executor import Side
 from reconciliation.engine.wiring import OPENS, Wiring
 from reconciliation.engine.works import work_of
 from reconciliation.field_titles import crm_title, mail_title
-from reconciliation.models import Binding, FieldRule, Mailbox, MailboxItem, Operation, RunEvent, SyncPass
+from reconciliation.models import Binding, Connection, FieldRule, Mailbox, MailboxItem, Operation, RunEvent, SyncPass
 from reconciliation.passes import items as rules
 from reconciliation.passes.events import DETAILS
 from reconciliation.services.crm_users import crm_of_mailboxes
@@ -46,6 +46,8 @@ WHY_WORDS = {
     rules.FROM_CRM: "It was made in Salesforce, for the mailbox's user.",
     rules.BY_PERSON: "A person shared it from its page.",
 }
+# A record as a step names it; before it the same step may speak of others, by names without an id.
+_NAMED = re.compile(r"\b[Tt]he (?:contact|lead|account|opportunity) ((?:(?!\b[Tt]he (?:contact|lead|account|opportunity) )[^()]){1,200}?) \((\w{15,18})\)")
 MOST_HISTORY, MOST_EVENTS = 30, 20
 MOST_FOUND = 100  # events of one's own calendar that a search looks at
 MOST_DAYS = 14
@@ -72,10 +74,10 @@ class Tile:
     query: str
 
 
-def item_tiles() -> list[Tile]:
-    """Returns the numbers over all items, in one query."""
+def item_tiles(rows: QuerySet[MailboxItem], kept: str = "") -> list[Tile]:
+    """Returns the numbers over these items, in one query; `kept` is the part of a filter that chose them, as an address has it."""
     state = MailboxItem.State
-    counts = MailboxItem.objects.aggregate(
+    counts = rows.order_by().aggregate(
         linked=Count("pk", filter=Q(state=state.LINKED)),
         held=Count("pk", filter=Q(is_held=True)),
         private=Count("pk", filter=Q(is_private=True, state=state.LINKED)),
@@ -83,13 +85,14 @@ def item_tiles() -> list[Tile]:
         ended=Count("pk", filter=Q(state=state.ENDED)),
     )
     n = {name: f"{count:,}" for name, count in counts.items()}
-    return [
+    tiles = [
         Tile("In Salesforce", n["linked"], "", "state=linked"),
         Tile("Wait for “Send update”", n["held"], "warn" if counts["held"] else "calm", "held=yes"),
         Tile("Private", n["private"], "calm", "private=yes&state=linked"),
         Tile("Carried by a colleague", n["colleague"], "calm", "state=colleague"),
         Tile("Not shared any more", n["ended"], "calm", "state=ended"),
     ]
+    return [replace(tile, query=f"{kept}&{tile.query}" if kept else tile.query) for tile in tiles]
 
 
 # --- one item ---------------------------------------------------------------------------------------------------------
@@ -222,34 +225,42 @@ class Link:
 
 def links_shown(row: MailboxItem) -> list[Link]:
     """Returns everybody and everything that the record of an item is linked to, by name where one is known here."""
-    said = row.links or {}
-    places = [("Name", said.get("who"))] + [("Further person", other.get("id")) for other in said.get("others") or ()]
-    places.append(("Related To", said.get("what")))
+    return links_named(row.links or {}, row.sync_pass.crm, row.sync_pass.mailbox_id)
+
+
+def links_named(
+    said: Mapping[str, Any], crm: Connection, mailbox_id: int | None, *, person: str = "Name", related: str = "Related To"
+) -> list[Link]:
+    """Returns a line for each record of the CRM that what the linker kept of an item names, by name where one is known here; `person`
+    and `related` are what the places of the main person and of what it is about are called."""
+    places = [(person, said.get("who"))] + [("Further person", other.get("id")) for other in said.get("others") or ()]
+    places.append((related, said.get("what")))
     wanted = [(place, str(id_)) for place, id_ in places if id_]
-    names = {**_said_names(said, [id_ for _, id_ in wanted]), **_names([id_ for _, id_ in wanted], row)}
+    names = {**_said_names(said, [id_ for _, id_ in wanted]), **_names([id_ for _, id_ in wanted], crm, mailbox_id)}
     addresses = _addresses(said)
-    template = row.sync_pass.crm.page_address_template
+    template = crm.page_address_template
     return [
         Link(place, type_ := IDS.get(id_[:3], ""), id_, names.get(id_, ""), addresses.get(id_, ""), _url(template, type_, id_))
         for place, id_ in wanted
     ]
 
 
-def _names(ids: Sequence[str], row: MailboxItem) -> dict[str, str]:
+def _names(ids: Sequence[str], crm: Connection, mailbox_id: int | None) -> dict[str, str]:
     """Returns what records of the CRM are called, as far as our links name them."""
     if not ids:
         return {}
-    passes = SyncPass.objects.filter(Q(mailbox=row.sync_pass.mailbox_id) | Q(parent=None), crm=row.sync_pass.crm_id).values("pk")
+    passes = SyncPass.objects.filter(Q(mailbox=mailbox_id) | Q(parent=None), crm=crm).values("pk")
     rows = Binding.objects.filter(sync_pass__in=passes, crm_type__in=IDS.values(), crm_id__in=ids).exclude(name="")
     return dict(rows.values_list("crm_id", "name"))
 
 
 def _said_names(said: Mapping[str, Any], ids: Sequence[str]) -> dict[str, str]:
     """Returns what records were called when they were linked, as the steps tell it: "the contact Bo Lind (003…)"."""
-    steps, found = " ".join(map(str, said.get("steps") or ())), dict[str, str]()
-    for id_ in ids:
-        if (told := re.search(rf"(?:contact|lead|account|opportunity) ([^()]{{1,200}}?) \({re.escape(id_)}\)", steps)) is not None:
-            found[id_] = told[1]
+    found = dict[str, str]()
+    for step in map(str, said.get("steps") or ()):
+        for name, id_ in _NAMED.findall(step):
+            if id_ in ids:
+                found.setdefault(id_, name)
     return found
 
 

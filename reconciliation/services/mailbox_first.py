@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from reconciliation.engine import gate, mailbox_queue
-from reconciliation.models import Mailbox, Run, SyncPass
+from reconciliation.models import Connection, Mailbox, Run, SyncPass
 from reconciliation.services.audit import audit
-from reconciliation.services.mailbox_overview import NO_PASS, OFF, MailboxRow, mailbox_passes
+from reconciliation.services.mailbox_overview import NO_PASS, OFF, MailboxRow, complete, mailbox_passes
 from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MailboxRefused, pass_over
 from reconciliation.services.switch_on import SwitchRefused, pass_switch_on, preview_confirm
@@ -59,6 +59,26 @@ def may_start(rows: Sequence[MailboxRow]) -> tuple[list[MailboxRow], list[str]]:
     ready = [line for row in rows for line in row.lines if _is_ready(line)]
     keys = {line.mailbox.pk for line in ready}
     return ready, [f"{row.mailbox.address}: {_why_not(row)}" for row in rows if row.mailbox.pk not in keys]
+
+
+def how_it_begins(connection: Connection) -> str:
+    """Returns how the passes over a mailbox that is added to a mail system begin, in a sentence."""
+    passes = mailbox_passes()
+    if passes and connection.is_sandbox and all(row.crm.is_sandbox for row in passes):
+        at_once = "Both sides are the sandbox: each pass that is switched on for a mailbox begins at once, and writes."
+        return f"{at_once} Of one that was ended before each begins with a preview; nothing is written before it is started."
+    return "Each pass that is switched on for a mailbox begins with a preview; nothing is written before it is started."
+
+
+def first_of(run: Run) -> MailboxRow | None:
+    """Returns the pass over a mailbox that can be started by this preview, None where it cannot: it is no preview of a mailbox, a newer
+    one took its place, or the pass was started, or is off."""
+    sync_pass = run.sync_pass
+    if run.kind != Run.Kind.PREVIEW or sync_pass.mailbox is None or sync_pass.parent_id is None or not gate.is_closed(sync_pass):
+        return None
+    parents = [parent for parent in mailbox_passes() if parent.pk == sync_pass.parent_id]
+    lines = complete([sync_pass.mailbox], parents)[0].lines
+    return next((line for line in lines if _is_ready(line) and line.plan == run), None)
 
 
 def _is_ready(line: MailboxRow) -> bool:

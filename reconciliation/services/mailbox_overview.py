@@ -39,6 +39,7 @@ MOST_FOUND = 50
 
 NO_PASS = "Connect Salesforce and a mail system first."
 OFF = "Nothing is switched on for it."
+NOUNS = {"contacts": "contact", "events": "event", "tasks": "task", "emails": "e-mail"}  # what each pass carries
 
 
 @dataclass(slots=True)
@@ -149,9 +150,19 @@ class MailboxRow:
         return ""
 
     @property
+    def noun(self) -> str:
+        """What the pass carries, one of it."""
+        return NOUNS.get(self.parent.name, "record") if self.parent is not None else "record"
+
+    @property
+    def is_all_off(self) -> bool:
+        """Whether the mailbox is running, and has none of several passes switched on."""
+        return self.mailbox.is_running and len(self.lines) > 1 and not any(line.is_on for line in self.lines)
+
+    @property
     def off(self) -> str:
         """Says that the pass is off for the mailbox, or that all are."""
-        if len(self.lines) > 1 and not any(line.is_on for line in self.lines):
+        if self.is_all_off:
             return OFF
         if self.parent is None or self.parent.name == CONTACTS_PASS:
             return "Contacts are switched off for it."
@@ -263,8 +274,6 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
     each kind, for the page of one mailbox."""
     runs = Run.objects.filter(sync_pass=OuterRef("pk")).order_by("-pk").values("pk")
     cases = Case.objects.filter(sync_pass=OuterRef("pk"), state=Case.State.OPEN).order_by().values("sync_pass")
-    # A preview of before the mailbox was added again says nothing of it.
-    begun = Q(started_at__gte=OuterRef("mailbox__state_at")) | ~Q(sync_pass__mailbox__is_planned_first=True)
     kinds = Case.Kind.values if by_kind else ()
     of_kinds = {f"open_{kind}": Subquery(cases.filter(kind=kind).annotate(n=Count("pk")).values("n")) for kind in kinds}
     of_kinds |= _shared() if by_kind else {}
@@ -273,7 +282,8 @@ def _with_newest(passes: QuerySet[SyncPass], *, by_kind: bool) -> list[Any]:
             **of_kinds,
             newest=Subquery(runs.exclude(kind=Run.Kind.STAFF).exclude(state=Run.State.RUNNING)[:1]),
             under_way=Subquery(runs.filter(state=Run.State.RUNNING)[:1]),
-            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN).filter(begun)[:1]),
+            # One that rests on nothing is no first preview, or was made before the mailbox was added again.
+            plan=Subquery(runs.filter(kind=Run.Kind.PREVIEW, state__in=PLAN).exclude(rests_on={})[:1]),
             issues=Subquery(cases.annotate(n=Count("pk")).values("n")),
         )
     )

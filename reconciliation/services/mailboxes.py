@@ -70,6 +70,8 @@ def begin_again(mailbox: Mailbox, group: MailboxGroup | None = None, *, crm_user
     # A run that was under way when it ended may have left its place behind.
     anew = {"is_on": False, "switched_on_at": None, "preview_seen": {}, "cursor": "", "feed_at": None, "next_full_at": None}
     SyncPass.objects.filter(mailbox=mailbox).update(**anew, next_due_at=None, run_requested_at=None)
+    # What was planned before says nothing of it any more.
+    Run.objects.filter(sync_pass__mailbox=mailbox, kind=Run.Kind.PREVIEW).exclude(rests_on={}).update(rests_on={})
     mailbox.refresh_from_db()
 
 

@@ -20,7 +20,7 @@ from reconciliation.passes.emails import WHY_WORDS
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count, pass_named
 from reconciliation.services.emails import email_link, email_take_back, why_no_links
-from reconciliation.services.item_pages import WHAT_IDS, WHO_IDS, records_found
+from reconciliation.services.item_pages import WHAT_IDS, WHO_IDS, Link, links_named, records_found
 from reconciliation.templatetags.sync import in_words
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.items import KEEP, choice_in_form
@@ -112,11 +112,17 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         why_words=WHY_WORDS,
         why_title=WHY_TITLES.get(email.why, ""),
         url=url_of(email),
+        links=_links(email),
         copies=[(copy, WHY_WORDS.get(copy.why, UNKNOWN if email.reason == UNREADABLE else ""), item_url(copy)) for copy in copies],
         writes=list(writes[:MOST_EVENTS]),
         events=_events(copies),
         case=_case(copies) if email.state == Email.State.REFUSED else None,
     )
+
+
+def _links(email: Email) -> list[Link]:
+    mailbox_id = email.holder.mailbox_id if email.holder is not None else None
+    return links_named(email.links or {}, email.connection, mailbox_id, person="Main person", related="Related to")
 
 
 def url_of(email: Email) -> str:

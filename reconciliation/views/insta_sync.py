@@ -50,7 +50,7 @@ def show(request: HttpRequest) -> HttpResponse:
         "Insta-sync",
         stands=stands,
         told=told,
-        every=insta.look_seconds(stands.own),
+        every=counted(insta.look_seconds(stands.own), "second"),
         delays=delays_in_words(told),
         switches=[(name, TITLES[change], getattr(stands.own, name)) for name, change in SWITCHES.items()],
         least=LEAST_SPACING,

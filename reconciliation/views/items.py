@@ -47,6 +47,7 @@ COLUMNS = (
     Column("seen", lambda i: i.seen_at),
 )
 DATE = forms.DateInput(attrs={"type": "date"})
+OF_TILES = ("state", "held", "private")  # what the tiles choose by
 KEEP, BY_RULES, NOBODY = "keep", "rules", "nobody"  # what a form chooses beside a record
 
 
@@ -108,11 +109,19 @@ def show_list(request: HttpRequest) -> HttpResponse:
         f"Calendar items: {bounded_count(chosen.qs)}",
         sync_pass=pass_named(EVENTS_PASS),
         filter=chosen,
-        tiles=pages.item_tiles(),
+        tiles=_tiles(request),
         why_titles=pages.WHY_TITLES,
         rows=paginate(request, chosen.qs),
         pages=pages_of(None),
     )
+
+
+def _tiles(request: HttpRequest) -> list[pages.Tile]:
+    """Returns the numbers over what the filter leaves, but for the part of it that a tile itself chooses."""
+    rest = request.GET.copy()
+    for name in (*OF_TILES, "page"):
+        rest.pop(name, None)
+    return pages.item_tiles(ItemFilter(rest, pages.items_listed()).qs, rest.urlencode())
 
 
 @page()

@@ -15,6 +15,7 @@ from reconciliation.models import Connection, MailboxGroup
 from reconciliation.roles import ADMINISTER
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.mailbox_directory import Person, directory_read, mailboxes_add, strangers_among
+from reconciliation.services.mailbox_first import how_it_begins
 from reconciliation.services.mailbox_import import carry_out, read, text_of
 from reconciliation.services.mailbox_states import Done
 from reconciliation.services.mailboxes import MAIL_SYSTEMS, MailboxRefused
@@ -91,7 +92,7 @@ def add(request: HttpRequest) -> HttpResponse:
     done = mailboxes_add(connection, addresses, request.user, _group(request))
     if done.changed and typed:
         _tell_strangers(request, connection, typed)
-    return _told(request, done)
+    return _told(request, done, connection)
 
 
 def _tell_strangers(request: HttpRequest, connection: Connection, typed: list[str]) -> None:
@@ -100,10 +101,10 @@ def _tell_strangers(request: HttpRequest, connection: Connection, typed: list[st
         messages.warning(request, f"Nobody has the address {address} in the directory of {connection}; look whether it is spelt right.")
 
 
-def _told(request: HttpRequest, done: Done) -> HttpResponse:
+def _told(request: HttpRequest, done: Done, connection: Connection) -> HttpResponse:
     if done.changed:
         added = f"{counted(done.changed, 'mailbox is', 'mailboxes are')} added."
-        messages.success(request, f"{added} Each begins with a preview once Contacts are on for it; nothing is written before.")
+        messages.success(request, f"{added} {how_it_begins(connection)}")
     for sentence in done.refused[:5]:
         messages.warning(request, f"Not added: {sentence}")
     if len(done.refused) > 5:
@@ -135,4 +136,4 @@ def add_file(request: HttpRequest) -> HttpResponse:
     connection = _connection(request.POST.get("connection", ""))
     if connection is None:
         raise DecisionRefused("That connection is gone. Nothing was added.")
-    return _told(request, carry_out(read(request.POST.get("content", ""), connection), connection, request.user))
+    return _told(request, carry_out(read(request.POST.get("content", ""), connection), connection, request.user), connection)

@@ -18,6 +18,7 @@ from reconciliation.models import Operation, Run, RunEvent
 from reconciliation.roles import OPERATE
 from reconciliation.selectors import OF_SINGLE_MAILBOXES, mailbox_runs_lately, name_writes, names_of_records, writes_of_events
 from reconciliation.services.audit import audit
+from reconciliation.services.mailbox_first import first_of
 from reconciliation.services.switch_on import may_be_confirmed
 from reconciliation.templatetags.sync import REASONS, in_words, named, said
 from reconciliation.views.exports import Column, export_rows
@@ -25,6 +26,7 @@ from reconciliation.views.page import action, page, paginate, render
 from reconciliation.views.writes import field_rows, may_undo_fields
 
 MOST_SHOWN = 100
+REASONS_LOOKED_AT = 10_000  # events, the latest
 OUTCOMES = ("created", "updated", "unchanged", "excluded", "duplicates", "failed", "held")
 RUN_COLUMNS = (
     Column("run", lambda r: r.pk),
@@ -74,18 +76,20 @@ def ledger_parts(run: Run) -> list[dict[str, Any]]:
     return parts
 
 
-def _reasons(run: Run) -> list[str]:
-    """Returns the reasons to filter a run's events by: those it excluded records for, and the usual ones."""
-    return sorted({*run.excluded, *REASONS, "refused", "value_refused", "interrupted", "in_doubt", "write_back_owed", "brake", "mapping"})
+def _reasons(run: Run, asked: str) -> list[tuple[str, str]]:
+    """Returns the reasons to filter a run's events by, with their words: those that its latest events have, and the one asked for."""
+    latest = RunEvent.objects.filter(run=run).order_by("-id").values("pk")[:REASONS_LOOKED_AT]
+    found = RunEvent.objects.filter(pk__in=latest).exclude(reason="").order_by().values_list("reason", flat=True).distinct()
+    return [(reason, in_words(reason)) for reason in sorted({*found, *run.excluded, *([asked] if asked in REASONS else [])})]
 
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(
-        Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox", "sync_pass__parent"), pk=pk
+        Run.objects.select_related("sync_pass__crm", "sync_pass__peer", "sync_pass__mailbox__connection", "sync_pass__parent"), pk=pk
     )
     seen = run.sync_pass.preview_seen
-    chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), [(r, in_words(r)) for r in _reasons(run)])
+    chosen = EventFilter(request.GET, RunEvent.objects.filter(run=run).order_by("-id"), _reasons(run, request.GET.get("reason", "")))
     rows = paginate(request, chosen.qs)
     writes = writes_of_events(run, rows)
     names = names_of_records([run.sync_pass_id], (r for e in rows for r in (e.crm_ref, e.peer_ref))) if run.sync_pass.is_two_way else {}
@@ -103,7 +107,8 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         applied_by=run.applied_by(),
         total=run.total,
         is_off=gate.is_closed(run.sync_pass),
-        may_confirm=may_be_confirmed(run),
+        may_confirm=run.sync_pass.mailbox_id is None and may_be_confirmed(run),
+        first=first_of(run),
         confirmed_by=seen.get("by", "") if seen.get("run") == run.pk else "",
         parts=ledger_parts(run),
         can_apply=(run.kind == Run.Kind.PREVIEW or run.state == Run.State.HELD)

@@ -226,13 +226,19 @@ def test_a_subscription_tells_of_the_folders_in_a_folder_and_of_what_they_say_of
     """Who watches what a folder lies in hears that it came, was renamed, moved and left; a message in it changes its counts."""
     root = emma.msg_folder_root
     subscription, watermark = root.subscribe_to_pull(timeout=10)
-    made = exchange.create_record("folder", {"mailbox": "emma@example.test", "displayName": "Errands", "class": "IPF.Task"})
+    errands = Tasks(parent=root, name="Errands").save()
     assert events_of(root, subscription, watermark)[0] == ["CreatedEvent"]
-    exchange.create_record("message", {"mailbox": "emma@example.test", "folder": "Inbox", "subject": "Hi", "from": "bo@acme.example"})
+    exchange.by_hand("message", subject="Hi")
     kinds, watermark = events_of(root, subscription, watermark)
     assert kinds == ["CreatedEvent", "ModifiedEvent"]
-    exchange.delete_record("folder", exchange.find_id("folder", made["id"]))
-    assert events_of(root, subscription, watermark)[0] == ["MovedEvent"]
+    errands.name = "Chores"
+    errands.save(update_fields=["name"])
+    errands.move(to_folder=emma.trash)
+    kinds, watermark = events_of(root, subscription, watermark)
+    assert kinds == ["ModifiedEvent", "MovedEvent"]
+    again = Tasks(parent=root, name="Errands").save()
+    again.delete()
+    assert events_of(root, subscription, watermark)[0] == ["CreatedEvent", "DeletedEvent"]
     assert root.unsubscribe(subscription) is True
 
 

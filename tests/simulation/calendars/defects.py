@@ -47,10 +47,6 @@ def deletes_though_it_is_kept(patch: Patch) -> None:
     patch.setattr(items, "decide_gone", lambda *args: decide(*args[:-1], replace(args[-1], deletion=PROPAGATE)))
 
 
-def deletes_what_was_edited(patch: Patch) -> None:
-    patch.setattr(items, "changed_fields", lambda *args: ())
-
-
 def goes_by_what_left(patch: Patch) -> None:
     """The cursor moves past a page whose departures were not looked at."""
     patch.setattr(item_sweep, "process_gone", lambda context, ids: None)
@@ -75,10 +71,6 @@ def loses_series_that_are_moved(patch: Patch) -> None:
     patch.setattr(item_series, "follow_moves", lambda context, items, gone: set())
 
 
-def does_not_look_ahead(patch: Patch) -> None:
-    patch.setattr(item_sweep, "_look_ahead", lambda context: None)
-
-
 def keeps_nothing_of_items(patch: Patch) -> None:
     patch.setattr(item_rows, "keep", lambda context, work: None)
 
@@ -98,13 +90,11 @@ DEFECTS: dict[str, Callable[[Patch], None]] = {
         shares_what_nobody_shared,
         makes_one_for_each_calendar,
         deletes_though_it_is_kept,
-        deletes_what_was_edited,
         goes_by_what_left,
         reads_clocks_an_hour_late,
         ends_whole_days_early,
         is_deaf_to_salesforce,
         loses_series_that_are_moved,
-        does_not_look_ahead,
         keeps_nothing_of_items,
         ignores_privacy_of_what_is_linked,
     )
