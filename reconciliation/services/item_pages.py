@@ -47,7 +47,8 @@ WHY_WORDS = {
     rules.BY_PERSON: "A person shared it from its page.",
 }
 # A record as a step names it; before it the same step may speak of others, by names without an id.
-_NAMED = re.compile(r"\b[Tt]he (?:contact|lead|account|opportunity) ((?:(?!\b[Tt]he (?:contact|lead|account|opportunity) )[^()]){1,200}?) \((\w{15,18})\)")
+_OF_TYPE = r"\b[Tt]he (?:contact|lead|account|opportunity) "
+_NAMED = re.compile(rf"{_OF_TYPE}((?:(?!{_OF_TYPE})[^()]){{1,200}}?) \(([0-9A-Za-z]{{15,18}})\)")
 MOST_HISTORY, MOST_EVENTS = 30, 20
 MOST_FOUND = 100  # events of one's own calendar that a search looks at
 MOST_DAYS = 14

@@ -244,6 +244,7 @@ REASONS = {
     "blocked": "all its other parties are blocked",
     "unrelated": "nobody in it is known",
     "unreadable": "cannot be read",
+    "id_too_long": "its id is too long",
     "gone": "deleted before it was saved",
 }
 

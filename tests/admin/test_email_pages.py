@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -75,8 +76,10 @@ def test_one_emails_page_shows_both_sides_the_links_and_why(box, as_role):
     ) as queries:
         page = text(client.get(f"/emails/{row.pk}/"))
 
-    assert len(queries) <= 12
+    assert len(queries) <= 13
     assert box.mine in page and box.theirs in page and row.crm_id in page and row.links["who"] in page and row.links["what"] in page
+    plain = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert re.search(r"Main person (Ada )?Byrne Contact", plain) and "Related to Acme Account" in plain
     assert "is the contact" in page and "It has the category" in page and "four hundred" not in page
     assert "Take back" not in page and client.get("/emails/999999/").status_code == 404
 

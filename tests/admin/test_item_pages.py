@@ -104,6 +104,28 @@ def test_the_list_says_of_each_item_when_why_and_how_it_stands(client, box):
     assert "No calendar items with this filter" in text(client.get("/items/?q=nothing-is-called-so"))
 
 
+def test_the_numbers_are_those_of_the_filter_and_keep_it(client, box):
+    log_in(client, "viewer")
+    many(box, 3, state="linked"), many(box, 2, state="linked", object_type="task")
+    page = client.get("/items/?kind=task&state=ended&q=item")
+    assert "In Salesforce 2" in text(page) and 'href="?kind=task&amp;q=item&amp;state=linked"' in page.content.decode()
+    assert "In Salesforce 5" in text(client.get("/items/"))
+
+
+def test_a_person_is_called_by_name_where_the_step_speaks_of_an_account_first(client, box):
+    """What was made for an item is told in one step with it: the link's text is the person's name alone."""
+    log_in(client, "viewer")
+    who, what, other = "003000000000001AAA", "001000000000002AAA", "00Q000000000003AAA"
+    steps = [
+        f"The account Unknownco is made for it. Nobody says what bo@x.example is called. bo@x.example is the contact Bo Lind ({who}).",
+        f"The account Acme Holding ({what}) became Related To.",
+        f"cy@x.example is the lead {other} ({other}).",
+    ]
+    (row,) = many(box, 1, state="linked", links={"who": who, "what": what, "others": [{"id": other}], "steps": steps})
+    facts = text(client.get(f"/items/{row.pk}/")).partition("Links, and why")[2].partition("The account")[0]
+    assert f"Bo Lind Contact {who}" in facts and f"Acme Holding Account {what}" in facts and "Unknownco" not in facts
+
+
 def test_twelve_hundred_items_cost_the_list_as_many_queries_as_one(client, box):
     log_in(client, "operator")
     many(box, 1)

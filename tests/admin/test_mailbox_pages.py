@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -15,8 +16,9 @@ from django.utils import timezone
 from reconciliation.engine import mailbox_queue
 from reconciliation.engine.context import Order
 from reconciliation.engine.runner import run_pass
-from reconciliation.models import AuditEntry, Case, Connection, Mailbox, MailboxGroup, Run, SyncPass
-from reconciliation.services.mailboxes import pass_over
+from reconciliation.models import AuditEntry, Case, Connection, Mailbox, MailboxGroup, Run, RunEvent, SyncPass
+from reconciliation.services.mailbox_ending import mailbox_end
+from reconciliation.services.mailboxes import begin_again, pass_over
 from reconciliation.services.set_up import events_pass
 from tests.admin.test_pages import HOSTILE
 from tests.boxes import FOLDER, boxes
@@ -246,6 +248,121 @@ def test_c33_a_second_pass_of_a_mailbox_that_runs_begins_with_a_preview_of_its_o
     assert child.is_on and child.switched_on_at is not None and mailbox(box).state == "active"
     assert "was started before" in text(post(client, f"{where}start/", **{"pass": "events", "plan": plan.pk}))
     assert "There is no such pass" in text(post(client, f"{where}preview/", **{"pass": "nosuch"}))
+
+
+def planned(box, parent):
+    """Makes the first preview of a pass over the first mailbox, as its queue does. Returns the run."""
+    child = pass_over(parent, mailbox(box))
+    child = SyncPass.objects.select_related("crm", "peer", "mapping", "parent", "mailbox__group").get(pk=child.pk)
+    plan = run_pass(child, Order(kind="preview"), box.wiring)
+    Run.objects.filter(pk=plan.pk).update(started_at=timezone.now())
+    return plan
+
+
+def first_previews(box):
+    """Lets a mailbox that is planned first have a preview of its contacts, and one of its calendar. Returns both."""
+    Mailbox.objects.filter(address=box.mine).update(is_planned_first=True, state="new", state_at=timezone.now())
+    calendar = events_pass(box.parent.crm, box.parent.peer)
+    SyncPass.objects.filter(mailbox__address=box.mine).update(is_on=False, switched_on_at=None)
+    SyncPass.objects.filter(pk=box.parent.pk).update(
+        settings={"mailbox_settings": {"contacts": {"value": True}, "events": {"value": True}}}
+    )
+    SyncPass.objects.filter(pk=calendar.pk).update(
+        is_on=True, switched_on_at=timezone.now(), settings={"mailbox_settings": {"contacts": {"value": True}, "events": {"value": True}}}
+    )
+    start, end = (f"{box.clock() + timedelta(days=1, hours=hours):%Y-%m-%dT%H:%M:%S}" for hours in (0, 1))
+    event = {"mailbox": box.mine, "subject": "Demo", "start": start, "end": end, "timeZone": "UTC", "categories": ["Salesforce"]}
+    box.mail.create_record("event", event)
+    return planned(box, box.parent), planned(box, calendar)
+
+
+def test_c33_starting_one_pass_of_a_mailbox_leaves_the_previews_of_its_others_good(client, box):
+    """C33: each pass has a preview of its own; that one was started, or the mailbox paused for a while, takes none away. Added again,
+    the mailbox begins with new ones."""
+    log_in(client, "admin")
+    contacts, events = first_previews(box)
+    where = f"/mailboxes/{mailbox(box).pk}/"
+    page = text(client.get(where))
+    assert "start Contacts of this mailbox" in page and "start Calendar of this mailbox" in page
+
+    assert "is started" in text(post(client, f"{where}start/", **{"pass": "contacts", "plan": contacts.pk}))
+    assert "start Calendar of this mailbox" in text(client.get(where))
+    post(client, f"{where}do/", do="pause"), post(client, f"{where}do/", do="resume")
+    assert "start Calendar of this mailbox" in text(client.get(where))
+
+    mailbox_end(mailbox(box), None)
+    begin_again(mailbox(box))
+    Mailbox.objects.filter(address=box.mine).update(crm_user_id=box.users[box.mine])
+    assert "start Calendar of this mailbox" not in text(client.get(where))
+    assert "Make a preview of" in text(post(client, f"{where}start/", **{"pass": "events", "plan": events.pk}))
+
+
+def test_the_run_of_a_mailboxs_first_preview_says_what_it_would_do_and_starts_it(client, box):
+    log_in(client, "admin")
+    _, events = first_previews(box)
+    where = f"/runs/{events.pk}/"
+
+    page = text(client.get(where))
+    assert f"This is the first preview of “Calendar” for {box.mine}: 1 event would be created" in page
+    told = page.partition("first preview of")[2].partition("</form>")[0]
+    assert "start Calendar of this mailbox" in told and "account" not in told
+    assert "I have looked at this preview" not in page and 'action="/mailboxes/' in page
+    asked = dict(re.findall(r'name="(pass|plan)" value="([^"]+)"', page))
+    assert asked == {"pass": "events", "plan": str(events.pk)}
+    assert "is started" in text(post(client, f"/mailboxes/{mailbox(box).pk}/start/", **asked))
+    page = text(client.get(where))
+    assert "looked at this preview and started it" in page and "start Calendar of" not in page and "Set-up</a></p>" not in page
+
+
+def test_an_older_preview_of_a_mailbox_is_not_started_from_its_page(client, box):
+    log_in(client, "admin")
+    contacts, events = first_previews(box)
+    newer = planned(box, events.sync_pass.parent)
+    assert "start Calendar of" not in text(client.get(f"/runs/{events.pk}/"))
+    assert "start Calendar of" in text(client.get(f"/runs/{newer.pk}/"))
+    client.logout()
+    log_in(client, "viewer")
+    page = text(client.get(f"/runs/{newer.pk}/"))
+    assert "An admin starts it" in page and "start Calendar of" not in page and contacts.pk
+
+
+def test_a_runs_reasons_to_choose_from_are_those_that_it_has(client, box):
+    log_in(client, "viewer")
+    run = box.run()
+    RunEvent.objects.create(run=run, crm_ref="x:y:1", outcome="failed", reason="refused", at=timezone.now())
+    Run.objects.filter(pk=run.pk).update(excluded={"interrupted": 1})
+    offered = re.search(r'<select name="reason".*?</select>', text(client.get(f"/runs/{run.pk}/")))[0]
+    assert set(re.findall(r'value="(\w+)"', offered)) == {"refused", "interrupted"}
+    with CaptureQueriesContext(database) as queries:
+        assert 'value="waits_for_link" selected' in text(client.get(f"/runs/{run.pk}/?reason=waits_for_link"))
+    assert any("LIMIT 10000" in q["sql"] for q in queries)
+
+
+def test_the_last_run_of_a_mailbox_that_only_planned_says_so(client, box):
+    log_in(client, "viewer")
+    box.contact("Lind", "bo@acme.example")
+    first_previews(box)
+    page = text(client.get(f"/mailboxes/{mailbox(box).pk}/"))
+    assert "a preview, nothing was written: it would create 1" in page and "1 created" not in page
+
+
+def test_a_mailbox_with_nothing_switched_on_leads_to_its_settings(client, box):
+    log_in(client, "operator")
+    events_pass(box.parent.crm, box.parent.peer)
+    SyncPass.objects.filter(parent=None).update(settings={"mailbox_settings": {"contacts": {"value": False}, "events": {"value": False}}})
+    pk = mailbox(box).pk
+    page = text(client.get(f"/mailboxes/{pk}/"))
+    assert f'Nothing is switched on for it. <a href="/mailboxes/{pk}/settings/">Switch something on in its settings</a>' in page
+
+
+@pytest.mark.parametrize("is_sandbox", [True, False])
+def test_what_follows_the_adding_of_a_mailbox_is_what_happens(client, box, is_sandbox):
+    log_in(client, "admin")
+    Connection.objects.filter(pk=box.parent.peer_id).update(is_sandbox=is_sandbox)
+    said = text(post(client, "/mailboxes/add/these/", connection=box.parent.peer_id, addresses="new@x.example"))
+    child = pass_over(SyncPass.objects.get(pk=box.parent.pk), mailbox(box, "new@x.example"))
+    assert ("begins at once, and writes" in said) == child.is_on == is_sandbox
+    assert ("Each pass that is switched on for a mailbox begins with a preview" in said) != is_sandbox
 
 
 def test_the_activity_of_all_mailboxes_stands_by_pass_in_few_queries(client, box):

@@ -81,7 +81,11 @@ def test_what_only_activities_need_is_a_warning():
     [
         (described(), "may create e-mails; they are recognised by Sync_Key__c", False),
         (described(key=None), "looked for by their Message-ID before they are made", False),
-        (described(createable=False), "may not create e-mails. Where e-mails of mailboxes are saved, a completed task stands for each", True),
+        (
+            described(createable=False),
+            "may not create e-mails. Where e-mails of mailboxes are saved, a completed task stands for each",
+            True,
+        ),
         (error("NOT_FOUND", status=404), "sees no e-mails there. Where e-mails of mailboxes are saved, a completed task", True),
         (described(hidden=("MessageIdentifier",)), "may not see MessageIdentifier of e-mails", True),
         (Said(503, HTML), "Could not be looked at", True),
@@ -534,4 +538,3 @@ def test_the_registry_opens_a_connector_that_logs_in_where_people_do_and_works_w
         f"{HOME}{ROOT}/query",
     ]
     assert dict(org.form(0))["grant_type"] == grant_type
-

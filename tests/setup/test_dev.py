@@ -61,7 +61,7 @@ def test_a_failed_install_is_one_sentence(copy_of_project: Path) -> None:
     done = dev(copy_of_project, "demo", PATH="/usr/bin:/bin")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Installing requirements.txt failed: ")
+    assert done.stderr.startswith("Installing requirements-exchange.txt failed: ")
     assert done.stderr.count("\n") == 1
 
 
