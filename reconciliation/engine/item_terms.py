@@ -49,6 +49,7 @@ def terms_of(sync_pass: SyncPass, crm: Side, peer: Side, wiring: Wiring) -> Item
             is_silent=bool(getattr(peer.connector, "is_silent", False)),
             told=asked_to_mail(sync_pass),
             own=frozenset({mailbox.address.casefold()}),
+            has_categories=bool(getattr(peer.connector, "has_categories", True)),
         ),
         cancelled=held["cancelled_events"].value,
         category=events.CATEGORY,

@@ -40,6 +40,7 @@ class EventTerms:
     is_silent: bool = False  # its mail system can be told to mail nobody
     told: frozenset[str] = frozenset()  # events whose guests a person wants to be mailed about a change of Salesforce
     own: frozenset[str] = frozenset()  # the mailbox's own addresses
+    has_categories: bool = True  # its user can mark an event; elsewhere one is shared on the product's pages
 
 
 def is_hidden(item: Record) -> bool:
@@ -99,13 +100,15 @@ def _of_time(when: When, terms: EventTerms) -> LeftOut | None:
 
 def _by_itself(item: Record, terms: EventTerms) -> str | LeftOut:
     if not terms.shares_all:
-        return LeftOut("not_shared", f"It does not have the category “{CATEGORY}”, and events are not shared by themselves.")
+        lacks = f"It does not have the category “{CATEGORY}”" if terms.has_categories else "Nobody shared it on “My mailbox”"
+        return LeftOut("not_shared", f"{lacks}, and events are not shared by themselves.")
     answer = str(item.fields.get(words.RESPONSE))
     if item.fields.get(words.IS_ORGANIZER) is not True and answer in _UNANSWERED:
         return LeftOut("not_accepted", f"The invitation {_UNANSWERED[answer]}.")
     made = item.fields.get(words.CREATED)
     if not isinstance(made, datetime) or made < terms.since:
-        return LeftOut("earlier", f"It was made before sync was switched on; the category “{CATEGORY}” shares it.")
+        how = f"the category “{CATEGORY}”" if terms.has_categories else "“My mailbox”"
+        return LeftOut("earlier", f"It was made before sync was switched on; {how} shares it.")
     return BY_ITSELF
 
 
