@@ -20,7 +20,7 @@ from reconciliation.services.webhooks import hooks_switch_on
 from syncsite.logging import JsonFormatter, TextFormatter
 from tests.admin.test_log_in import PASSWORD as LONG_ENOUGH
 from tests.admin.test_log_in import enrol, enter, make_person
-from tests.admin.test_pages import HOSTILE, PAGES, leave_behind, leave_questions, shown, text_of
+from tests.admin.test_pages import HOSTILE, PAGES, leave_behind, leave_people, leave_questions, shown, text_of
 from tests.sandboxed import make
 from tests.services.pairs import pem_of, rsa_key
 
@@ -79,6 +79,7 @@ def world(written, monkeypatch):
     box.run(kind="preview")
     leave_behind(box)
     leave_questions(box)
+    leave_people(box)
     Connection.objects.create(
         name="Salesforce by certificate",
         system="salesforce",

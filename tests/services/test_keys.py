@@ -117,6 +117,7 @@ def test_the_old_key_removed_too_early_is_said_not_guessed(stored, settings):
 def test_every_encrypted_column_is_found():
     """Those that hold secrets, or words about a person who wants to be forgotten. A new one must be put here."""
     assert {(model.__name__, column) for model, column in encrypted_columns()} == {
+        ("CalendarWatch", "secrets"),
         ("Connection", "secrets"),
         ("Mailbox", "secrets"),
         ("SecondFactor", "secret"),

@@ -147,7 +147,7 @@ def test_a_mailbox_user_sees_no_page_of_staff(mailbox: Mailbox, client: Client) 
 
     seen = {}
     for route, _, name in ROUTES:
-        if name not in own:
+        if name not in own and not name.startswith("my_mailbox"):  # each of those knows its user's mailbox alone
             path = "/" + re.sub(r"<(?:\w+:)?\w+>", "1", route)
             seen[name] = (client.get(path).status_code, client.post(path).status_code)
 
