@@ -11,7 +11,7 @@ everybody who takes part (C26).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -143,6 +143,10 @@ class CalendarBox(Connector, Protocol):
 
     def make_category(self, name: str) -> None:
         """Sees to it that the mailbox knows the category. One that is there is left as it is."""
+        ...
+
+    def ask_to_mail(self, ids: Sequence[str]) -> None:
+        """Lets writes to these events mail their guests, from now on: a person asked for it (D12)."""
         ...
 
     def event_changes(self, cursor: str, window: Window) -> EventChanges:

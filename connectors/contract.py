@@ -232,6 +232,12 @@ class CallCount:
     reset_at: datetime | None = None
     by_template: dict[str, int] = field(default_factory=dict)
 
+    def add(self, other: CallCount) -> None:
+        """Counts the calls of another one, too."""
+        self.calls += other.calls
+        for name, calls in list(other.by_template.items()):
+            self.by_template[name] = self.by_template.get(name, 0) + calls
+
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
 

@@ -19,6 +19,21 @@ def clean(text: str) -> tuple[str, bool]:
     return cleaned, cleaned != text
 
 
+def cleaned(text: str, name: str, damaged: set[str]) -> str:
+    """Returns the text of a field clean, and adds the field to `damaged` where anything was replaced."""
+    text, is_damaged = clean(text)
+    damaged |= {name} if is_damaged else set()
+    return text
+
+
+def cleaned_field(raw: str | tuple[str, ...] | None) -> tuple[Value, bool]:
+    """Returns what a field of texts holds, blank as None, and whether anything was replaced."""
+    if isinstance(raw, tuple):
+        parts = [clean(text) for text in raw]
+        return tuple(text for text, _ in parts), any(is_damaged for _, is_damaged in parts)
+    return clean(raw) if raw else (None, False)
+
+
 def read_plain(raw: Any) -> tuple[Value, bool] | None:
     """Returns the canonical form of a JSON value that is no text, and whether it was damaged; None for a text, which
     each system reads in its own way. What has no canonical form becomes text: objects, and numbers too large to hold."""
@@ -46,3 +61,8 @@ def read_instant(raw: Any) -> datetime | None:
         return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def spelt(at: datetime) -> str:
+    """Returns an instant as text, in UTC and in whole seconds."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

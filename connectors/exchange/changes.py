@@ -8,14 +8,14 @@ anything happened at all is asked first, in one call for both.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exchangelib import Contact
 
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import MailboxRefused, OutcomeUnknown, RecordGone
 from connectors.exchange import codec, models
 from connectors.exchange.client import EwsClient
@@ -27,12 +27,11 @@ from connectors.exchange.watching import TRUSTED_FOR, Watch, begin, hear
 from connectors.mailboxes import INSIDE, ContactChanges, Sighting
 from connectors.text import read_instant
 
-VERSION = 1
 MOST_PAGES = 1000  # of the other list in one call; a list that never ends would be read for ever
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands: of each list the state to go on with, and of the other one what its round began with. `is_whole`: that
     of our folder lists everything that is there. `is_ours_done`: nothing is left of it in this round. `watch_id`, `watermark`: the
     subscription to both; `read_at`: when the lists were read last, by the server's clock."""
@@ -48,23 +47,11 @@ class Cursor:
     watermark: str = ""
     read_at: str = ""
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
 
 def read_cursor(text: str, folder: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or another folder's."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    texts = (cursor.folder, cursor.ours, cursor.others, cursor.others_began, cursor.watch_id, cursor.watermark, cursor.read_at)
-    flags = (cursor.is_whole, cursor.is_ours_done, cursor.is_between)
-    is_sound = all(isinstance(text, str) for text in texts) and all(isinstance(flag, bool) for flag in flags)
-    return cursor if is_sound and cursor.folder == folder else None
+    cursor = read_kept(Cursor, text)
+    return cursor if cursor is not None and cursor.folder == folder else None
 
 
 class Changes:

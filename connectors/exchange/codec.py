@@ -24,7 +24,7 @@ from connectors.exchange import models
 from connectors.exchange.models import FOREIGN, PREFIX, tag
 from connectors.exchange.settings import SYSTEM
 from connectors.mailboxes import BEYOND, BIN, CATEGORIES, CONTACT, CONTACT_SCHEMA, FOREIGN_ID, PLACE
-from connectors.text import clean, read_instant
+from connectors.text import clean, cleaned_field, read_instant
 
 TEXTS = {  # ours: (exchangelib's name of the field, element)
     "displayName": ("display_name", "DisplayName"),
@@ -183,13 +183,8 @@ def _said(entry: Any) -> str | None:
 
 def _read(raw: Any, name: str) -> tuple[Value, bool]:
     """Returns the canonical value, and whether its text was damaged. A birthday that is no date stays text."""
-    if isinstance(raw, tuple):
-        parts = [clean(text) for text in raw]
-        return tuple(text for text, _ in parts), any(is_damaged for _, is_damaged in parts)
-    if not raw:
-        return None, False
-    text, is_damaged = clean(raw)
-    return (day_of(text) or text, is_damaged) if name == BIRTHDAY else (text, is_damaged)
+    value, is_damaged = cleaned_field(raw)
+    return (day_of(value) or value, is_damaged) if name == BIRTHDAY and isinstance(value, str) else (value, is_damaged)
 
 
 def day_of(text: str) -> date | None:

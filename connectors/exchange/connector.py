@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Identity, Ref
 from connectors.errors import NeedsAttention
+from connectors.exchange.box import ExchangeBox
 from connectors.exchange.calendar import ExchangeCalendar
 from connectors.exchange.client import EwsClient, configuration
 from connectors.exchange.directory import listed, resolved
@@ -20,6 +20,9 @@ from connectors.exchange.tasks import ExchangeTasks
 from connectors.http import HttpClient
 from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, MailboxUser
+from connectors.open_boxes import OpenBoxes
+
+Apart = TypeVar("Apart", bound=ExchangeBox)
 
 
 class ExchangeConnector(NoRecords):
@@ -47,10 +50,7 @@ class ExchangeConnector(NoRecords):
         self._config = configuration(self._http.base_url, self._settings, password)
         self._directory = EwsClient(self._http, self._config)
         self._template = page_address_template
-        self._boxes: dict[str, ExchangeMailbox] = {}
-        self._apart: list[ExchangeCalendar | ExchangeTasks | ExchangeMails] = []  # what their callers close
-        self._closed = CallCount()  # of mailboxes that were closed
-        self._lock = threading.RLock()
+        self._boxes: OpenBoxes[ExchangeMailbox] = OpenBoxes()
         self.settle_seconds = settle_seconds
         self.request_timeout = self._http.timeout
 
@@ -58,57 +58,39 @@ class ExchangeConnector(NoRecords):
 
     def mailbox(self, address: str) -> ExchangeMailbox:
         """Returns the contacts of one mailbox. Costs no call. While it is open, the same is returned again."""
-        with self._lock:
-            if address not in self._boxes:
-                http, client = self._reach(address)
-                self._boxes[address] = ExchangeMailbox(
-                    address,
-                    http,
-                    client,
-                    self._settings,
-                    settle_seconds=self.settle_seconds,
-                    page_address_template=self._template,
-                    on_close=self._forget,
-                )
-            return self._boxes[address]
+        return self._boxes.contacts(address, self._opened)
 
     def calendar(self, address: str) -> ExchangeCalendar:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, client = self._reach(address)
-            calendar = ExchangeCalendar(
-                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-            )
-            self._apart.append(calendar)
-            return calendar
+        return self._boxes.apart(lambda: self._apart(ExchangeCalendar, address))
 
     def tasks(self, address: str) -> ExchangeTasks:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, client = self._reach(address)
-            tasks = ExchangeTasks(
-                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-            )
-            self._apart.append(tasks)
-            return tasks
+        return self._boxes.apart(lambda: self._apart(ExchangeTasks, address))
 
     def mails(self, address: str) -> ExchangeMails:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, client = self._reach(address)
-            mails = ExchangeMails(address, http, client, self._settings, page_address_template=self._template)
-            self._apart.append(mails)
-            return mails
+        return self._boxes.apart(lambda: self._apart(ExchangeMails, address))
+
+    def _apart(self, kind: type[Apart], address: str) -> Apart:
+        http, client = self._reach(address)
+        return kind(address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template)
+
+    def _opened(self, address: str) -> ExchangeMailbox:
+        http, client = self._reach(address)
+        return ExchangeMailbox(
+            address,
+            http,
+            client,
+            self._settings,
+            settle_seconds=self.settle_seconds,
+            page_address_template=self._template,
+            on_close=self._boxes.forget,
+        )
 
     def _reach(self, address: str) -> tuple[HttpClient, EwsClient]:
         http = self._open_http()
         return http, EwsClient(http, self._config, mailbox=address)
-
-    def _forget(self, box: ExchangeMailbox) -> None:
-        with self._lock:
-            if self._boxes.get(box.address) is box:
-                del self._boxes[box.address]
-                _add(self._closed, box.counts())
 
     def users(self) -> Iterator[list[MailboxUser]]:
         """As the contract says: the list that an admin keeps, or the address list of the server as far as it can be searched."""
@@ -141,26 +123,11 @@ class ExchangeConnector(NoRecords):
         """Nothing of a password dies of not being used."""
 
     def counts(self) -> CallCount:
-        with self._lock:
-            total = CallCount()
-            boxes, apart = [box.counts() for box in self._boxes.values()], [each.counts() for each in self._apart]
-            for count in (self._closed, self._http.counts, *boxes, *apart):
-                _add(total, count)
-            return total
+        return self._boxes.counts(self._http.counts)
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
 
     def close(self) -> None:
-        with self._lock:
-            for box in list(self._boxes.values()):
-                box.close()
-            for each in self._apart:
-                each.close()
+        self._boxes.close()
         self._http.close()
-
-
-def _add(total: CallCount, count: CallCount) -> None:
-    total.calls += count.calls
-    for name, calls in list(count.by_template.items()):
-        total.by_template[name] = total.by_template.get(name, 0) + calls

@@ -6,9 +6,8 @@ view of that window alone. The state of the list is taken before the view is rea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from exchangelib.util import MNS
 
 from connectors.calendars import EventChanges, Window
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import MailboxRefused, OutcomeUnknown, RecordGone
 from connectors.exchange import event_codec as codec
 from connectors.exchange import models
@@ -27,42 +27,22 @@ from connectors.exchange.reading import Finder
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import SyncPage, sync
 from connectors.notices import CREATED, DELETED, UPDATED, Seen
+from connectors.text import spelt
 from connectors.when import When
 
 CALENDAR = "calendar"
-VERSION = 1
 MOST_SHOWN = 1000  # of one view; a longer one is read in halves
 SHORTEST_SECONDS = 60  # a window is not halved for ever
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands: the state of the list, and the window that was shown last."""
 
     state: str = ""
     start: str = ""
     end: str = ""
     is_between: bool = False
-
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
-
-def read_cursor(text: str) -> Cursor | None:
-    """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    are_texts = all(isinstance(part, str) for part in (cursor.state, cursor.start, cursor.end))
-    return cursor if are_texts and isinstance(cursor.is_between, bool) else None
-
-
-def spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class EventRounds:
@@ -79,7 +59,7 @@ class EventRounds:
     def page(self, text: str, window: Window) -> EventChanges:
         """Returns the next page. A state that Exchange no longer knows starts the round anew; another window shows everything in it,
         and asks the list for nothing that it told already."""
-        at = read_cursor(text) if text else None
+        at = read_kept(Cursor, text) if text else None
         is_restart = bool(text) and at is None
         at = at or Cursor()
         start, end = spelt(window.start), spelt(window.end)
@@ -107,7 +87,7 @@ class EventRounds:
 
     def look(self, text: str) -> list[Seen] | None:
         """Returns what the list tells behind a cursor, None where only a round can tell."""
-        at = read_cursor(text)
+        at = read_kept(Cursor, text)
         page = self._list(at.state, codec.JUDGED) if at is not None and at.is_between and at.state else None
         if page is None or not page.is_last:
             return None

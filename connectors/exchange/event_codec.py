@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from exchangelib import CalendarItem, EWSDateTime, EWSTimeZone
+from exchangelib.errors import EWSError
 from exchangelib.properties import Body
 from exchangelib.version import Version
 from exchangelib.winzone import MS_TIMEZONE_TO_IANA_MAP
@@ -252,7 +253,7 @@ def ews_zone(name: str) -> EWSTimeZone:
     known = zone_info(name)
     try:
         return EWSTimeZone.from_timezone(known) if known is not None else EWSTimeZone("UTC")
-    except Exception as error:  # exchangelib has several kinds of "unknown zone"
+    except (EWSError, LookupError, TypeError, ValueError) as error:  # exchangelib has several kinds of "unknown zone"
         raise Rejected(f"knows no time zone {name[:60]!r}", system=SYSTEM, field=words.WHEN) from error
 
 

@@ -5,10 +5,7 @@ The id of a mail is another one when it lies in another folder: who wants to fin
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from exchangelib import Message
@@ -16,22 +13,25 @@ from exchangelib.attachments import AttachmentId
 from exchangelib.services import GetAttachment
 
 from connectors import mails
+from connectors.category_mails import CategoryMails
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Record, Ref, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion
+from connectors.contract import Check, Record, Ref, Write, WriteResult
+from connectors.errors import ConnectionTrouble, RecordGone, Rejected, StaleVersion
 from connectors.exchange import mail_codec as codec
 from connectors.exchange import models
-from connectors.exchange.client import EwsClient
+from connectors.exchange.box import ExchangeBox, remedy
 from connectors.exchange.codec import is_among, with_category
 from connectors.exchange.mail_reading import MailPlaces, MailReader, compared, joined, restriction
-from connectors.exchange.mail_rounds import MailRounds, Wanted
-from connectors.exchange.mailbox import remedy
-from connectors.exchange.settings import SYSTEM, ExchangeSettings
+from connectors.exchange.mail_rounds import MailRounds
+from connectors.exchange.settings import SYSTEM
 from connectors.exchange.writer import Answered, Prepared, Sender
-from connectors.http import MAX_BYTES, HttpClient
+from connectors.mail_files import opened
+from connectors.mail_reach import Wanted
+from connectors.mail_rows import CannotBeRead, refusal_of
 from connectors.mail_texts import texts_withheld
+from connectors.mailbox_writes import result_of
 from connectors.mailboxes import CATEGORIES, Folder
-from connectors.mails import MAIL, Attachment, Known, MailChanges, WholeMails, knows_none
+from connectors.mails import MAIL, Attachment, WholeMails
 
 INBOX_FOLDER = "inbox"
 IDS_A_CALL = 20
@@ -39,38 +39,22 @@ MARK_TRIES = 5
 NEWEST_LOOKED_THROUGH = 250  # mails of each folder, for a conversation: no condition finds one
 
 
-class ExchangeMails:
-    """The mails of one mailbox. Its calls go out one after the other."""
+class ExchangeMails(CategoryMails, ExchangeBox):
+    """The mails of one mailbox."""
 
-    system = SYSTEM
-    has_categories = True
-    concurrency = 1
+    _reader: MailReader
 
-    def __init__(
-        self, address: str, http: HttpClient, client: EwsClient, settings: ExchangeSettings, *, page_address_template: str = ""
-    ) -> None:
-        self.address = address
-        self.request_timeout = http.timeout
-        self._http, self._client, self._settings, self._template = http, client, settings, page_address_template
-        self._places = MailPlaces(client)
-        self._reader = MailReader(client, self._places, settings)
-        self._rounds = MailRounds(client, self._reader, self._places, settings)
-        self._sender = Sender(client, settings, Message, lambda: INBOX_FOLDER)
+    def _open(self) -> None:
+        self._places = MailPlaces(self._client)
+        self._reader = MailReader(self._client, self._places, self._settings)
+        self._rounds = MailRounds(self._client, self._reader, self._places, self._settings)
+        self._sender = Sender(self._client, self._settings, Message, lambda: INBOX_FOLDER)
         self._wanted = Wanted()
 
     # --- what shares a mail -------------------------------------------------------------------------------------------
 
-    def use_category(self, category: str) -> None:
-        self._wanted.category = category
-
-    def make_category(self, name: str) -> None:
-        """Has nothing to do: a mail bears any name as its category, and the list with the colours is Outlook's own."""
-
     def use_folder(self, folder_id: str) -> None:
         self._places.folders.ours = folder_id
-
-    def use_reach(self, *, everything: bool = False, threads: Collection[str] = ()) -> None:
-        self._wanted.is_everything, self._wanted.threads = everything, frozenset(threads)
 
     def folders(self, name: str) -> list[Folder]:
         """As the contract says, in Exchange's order, and wherever in the mailbox they lie."""
@@ -82,14 +66,6 @@ class ExchangeMails:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     @texts_withheld()
-    def mail_changes(self, cursor: str, since: datetime, *, known: Known = knows_none) -> MailChanges:
-        return self._rounds.page(cursor, since, self._wanted, known)
-
-    @texts_withheld()
-    def read(self, ids: Sequence[str]) -> WholeMails:
-        return self._reader.read(ids)
-
-    @texts_withheld()
     def read_whole(self, ids: Sequence[str], *, with_attachments: bool = False) -> WholeMails:
         return self._reader.whole(ids, with_attachments=with_attachments)
 
@@ -97,29 +73,21 @@ class ExchangeMails:
     def open_attachment(self, mail_id: str, attachment_id: str, *, most: int) -> bytes:
         """As the contract says. How large it is is asked for first: nothing larger is fetched."""
         told = self._told_file(mail_id, attachment_id)
-        if not told.is_file:
-            raise Rejected("is a mail or a link, and no file", system=SYSTEM, code=mails.NO_FILE)
-        most = min(most, MAX_BYTES // 4 * 3 - 100_000)  # it comes in base64, within one answer
-        if told.size > most:
-            raise _too_large(told.size, most)
+        return opened(told, lambda: self._content(attachment_id), most=most, system=SYSTEM)
+
+    def _content(self, attachment_id: str) -> str:
         service = self._client.service(GetAttachment)
         payload = service.get_payload([AttachmentId(id=attachment_id)], None, None, None, None)
         message = self._client.one(service, payload, is_read=True)
         content = next((each.text or "" for each in message.element.iter(models.tag("Content"))), "")
-        try:
-            data = base64.b64decode("".join(content.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise Rejected("tells an attachment in a way that cannot be read", system=SYSTEM) from None
-        if len(data) > most:
-            raise _too_large(len(data), most)
-        return data
+        return "".join(content.split())
 
     def _told_file(self, mail_id: str, attachment_id: str) -> Attachment:
         found = self._reader.elements([mail_id], [models.path(Message, "attachments")], most=1)
         try:
-            files = {each.id: each for element in found.elements.values() for each in codec.attachments(element)}
-        except codec.CannotBeRead as refusal:
-            raise Rejected(f"tells {refusal} in a way that cannot be read", system=SYSTEM) from None
+            files = {each.id: each for element in found.rows.values() for each in codec.attachments(element)}
+        except CannotBeRead as refusal:
+            raise refusal_of(refusal, system=SYSTEM) from None
         if attachment_id not in files:
             raise RecordGone("it is not there (any more)", system=SYSTEM, code="ErrorItemNotFound")
         return files[attachment_id]
@@ -179,7 +147,7 @@ class ExchangeMails:
         done |= {id_: WriteResult(id_, error=Rejected(str(r.fields[mails.REASON]), system=SYSTEM)) for id_, r in found.unreadable.items()}
         rows: list[Prepared] = []
         wanted: dict[int, tuple[str, ...]] = {}
-        for id_, element in found.elements.items():
+        for id_, element in found.rows.items():
             held = models.categories(element)
             after = changed(held)
             if after == held:
@@ -202,34 +170,15 @@ class ExchangeMails:
         return models.set_field(codec.MODELS[element.tag], at, list(categories), self._client.version)
 
     def _result(self, row: Prepared, answer: Answered, categories: tuple[str, ...]) -> WriteResult:
-        id_ = row.write.key
         if isinstance(answer, ConnectionTrouble):
             raise answer
-        if isinstance(answer, ConnectorError):
-            return WriteResult(id_, error=answer, exchange=answer.exchange)
-        if not answer.is_good:
-            error = self._sender.error_of(answer)
-            return WriteResult(id_, error=error, exchange=error.exchange)
-        return WriteResult(id_, _marked(id_, categories), exchange=answer.exchange)
+        return result_of(self._client, row.write, answer, lambda message: _marked(row.write.key, categories))
 
     # --- the mailbox itself -------------------------------------------------------------------------------------------
 
     def check_mailbox(self) -> list[Check]:
         return run_checks([Try("Read mails", "Its mails can be read.", lambda: self._places.folders.look(INBOX_FOLDER), remedy)])
 
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()
-
 
 def _marked(id_: str, categories: Sequence[str]) -> Record:
     return Record(Ref(SYSTEM, MAIL, id_), {CATEGORIES: tuple(categories)})
-
-
-def _too_large(size: int, most: int) -> Rejected:
-    return Rejected(f"is {size:,} bytes, more than the {most:,} that are taken", system=SYSTEM, code=mails.TOO_LARGE)

@@ -15,9 +15,10 @@ from connectors.contract import Record, Ref, Value
 from connectors.exchange import models
 from connectors.exchange.models import tag
 from connectors.exchange.settings import SYSTEM
+from connectors.mail_rows import CannotBeRead
 from connectors.mailboxes import CATEGORIES
-from connectors.mails import MAIL, REASON, Attachment, WholeMail
-from connectors.text import clean, read_instant
+from connectors.mails import MAIL, Attachment, WholeMail
+from connectors.text import clean, cleaned, read_instant
 
 MODELS = {tag(model.ELEMENT_NAME): model for model in (Message, MeetingMessage, MeetingRequest, MeetingResponse, MeetingCancellation)}
 TAGS = frozenset(MODELS)
@@ -36,20 +37,11 @@ EARLIEST = 1900  # servers tell the year 1 of what has no time
 LONGEST_NAME = 255
 
 
-class CannotBeRead(ValueError):
-    """A message is not what the documentation says. Its text says of which property."""
-
-
 def with_preview(payload: Any) -> Any:
     """Returns a request for messages with the beginning of their text asked for: exchangelib knows no such field."""
     wanted = create_element("t:FieldURI", attrs={"FieldURI": "item:Preview"})
     next(payload.iter(tag("AdditionalProperties"))).append(wanted)
     return payload
-
-
-def unreadable(id_: str, reason: str) -> Record:
-    """Returns what is told of a message that cannot be read."""
-    return Record(Ref(SYSTEM, MAIL, id_), {REASON: clean(reason)[0][:500]})
 
 
 def conversation_of(element: Any) -> str:
@@ -70,7 +62,7 @@ def read_mail(element: Any, *, folder: str, address: str, shared_by: str = mails
         raise CannotBeRead("its id")
     damaged: set[str] = set()
     headers = mail_headers.by_name(_headers(element))
-    fields: dict[str, Value] = {name: _cleaned(name, models.text(element, said) or "", damaged) for name, said in _TEXTS.items()}
+    fields: dict[str, Value] = {name: cleaned(models.text(element, said) or "", name, damaged) for name, said in _TEXTS.items()}
     fields[mails.THREAD] = conversation_of(element)
     fields |= {name: _people(name, [element.find(tag(said))], damaged) for name, said in _SENDERS.items()}
     fields |= {name: _people(name, [element.find(tag(said))], damaged) for name, said in _RECIPIENTS.items()}
@@ -100,13 +92,6 @@ def _sensitivity(element: Any, headers: mail_headers.Headers) -> str:
 
 def _headers(element: Any) -> list[tuple[str, str]]:
     return [(row.get("HeaderName") or "", row.text or "") for row in element.iter(tag("InternetMessageHeader"))]
-
-
-def _cleaned(name: str, text: str, damaged: set[str]) -> str:
-    text, is_damaged = clean(text)
-    if is_damaged:
-        damaged.add(name)
-    return text
 
 
 def _flag(element: Any, name: str) -> bool:

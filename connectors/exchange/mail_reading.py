@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from exchangelib.services import FindItem, GetFolder, GetItem
@@ -17,21 +16,13 @@ from connectors.exchange import models
 from connectors.exchange.client import EwsClient, Message
 from connectors.exchange.folders import OF_MAILS, Folders
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
+from connectors.mail_rows import CannotBeRead, FoundMails
 from connectors.mails import WholeMail, WholeMails
 
 KINDS = {"inbox": mails.INBOX, "sentitems": mails.SENT, "drafts": mails.DRAFTS, "deleteditems": mails.BIN, "junkemail": mails.JUNK}
 FOLDERS_A_CALL = 100
 MOST_PAGES = 200
 TEXT_MAILS_A_CALL = 20  # messages with their texts
-
-
-@dataclass(slots=True)
-class Found:
-    """What reads by id brought: messages by id, ids that are gone, and messages that cannot be read."""
-
-    elements: dict[str, Any] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    unreadable: dict[str, Record] = field(default_factory=dict)
 
 
 class MailPlaces:
@@ -75,35 +66,35 @@ class MailReader:
         """Returns these mails without their texts; `shared` tells how each came in."""
         found = self.elements(ids, codec.PATHS, most=self._settings.items_a_call)
         whole = []
-        for id_, element in found.elements.items():
+        for id_, element in found.rows.items():
             record = self._record(id_, element, found, (shared or {}).get(id_, mails.BY_NOTHING))
             whole += [WholeMail(record)] if record is not None else []
-        return WholeMails(tuple(whole), tuple(found.gone), tuple(found.unreadable.values()))
+        return found.whole(whole)
 
     def whole(self, ids: Sequence[str], *, with_attachments: bool) -> WholeMails:
         found = self.elements(ids, [*codec.PATHS, *codec.WHOLE], most=TEXT_MAILS_A_CALL)
         whole = []
-        for id_, element in found.elements.items():
+        for id_, element in found.rows.items():
             record = self._record(id_, element, found)
             if record is None:
                 continue
             try:
                 whole.append(codec.read_whole(element, record, with_attachments=with_attachments))
-            except codec.CannotBeRead as refusal:
-                found.unreadable[id_] = codec.unreadable(id_, f"Exchange tells {refusal} in a way that cannot be read.")
-        return WholeMails(tuple(whole), tuple(found.gone), tuple(found.unreadable.values()))
+            except CannotBeRead as refusal:
+                found.refuse_part(id_, refusal)
+        return found.whole(whole)
 
-    def _record(self, id_: str, element: Any, found: Found, shared_by: str = mails.BY_NOTHING) -> Record | None:
+    def _record(self, id_: str, element: Any, found: FoundMails, shared_by: str = mails.BY_NOTHING) -> Record | None:
         place = self._places.of(codec.folder_of(element))
         try:
             return codec.read_mail(element, folder=place, address=self._client.mailbox, shared_by=shared_by)
-        except codec.CannotBeRead as refusal:
-            found.unreadable[id_] = codec.unreadable(id_, f"Exchange tells {refusal} in a way that cannot be read.")
+        except CannotBeRead as refusal:
+            found.refuse_part(id_, refusal)
             return None
 
-    def elements(self, ids: Iterable[str], paths: Sequence[Any], *, most: int) -> Found:
+    def elements(self, ids: Iterable[str], paths: Sequence[Any], *, most: int) -> FoundMails:
         """Returns the messages with these ids as Exchange tells them; what is no message is gone."""
-        found = Found()
+        found = FoundMails(SYSTEM)
         for some in self._client.in_calls(list(dict.fromkeys(ids)), most):
             service = self._client.service(GetItem)
             payload = codec.with_preview(service.get_payload(models.item_ids(some), paths, "IdOnly"))
@@ -111,11 +102,11 @@ class MailReader:
                 self._sort(id_, message, found)
         return found
 
-    def _sort(self, id_: str, message: Message, found: Found) -> None:
+    def _sort(self, id_: str, message: Message, found: FoundMails) -> None:
         if message.is_good:
             items = message.items()
             if len(items) == 1 and items[0].tag in codec.TAGS:
-                found.elements[id_] = items[0]
+                found.rows[id_] = items[0]
             else:
                 found.gone.append(id_)
             return
@@ -123,7 +114,7 @@ class MailReader:
         if isinstance(error, RecordGone):
             found.gone.append(id_)
         elif isinstance(error, Rejected):
-            found.unreadable[id_] = codec.unreadable(id_, error.sentence)
+            found.refuse(id_, error.sentence)
         else:
             raise error
 

@@ -9,13 +9,13 @@ knows them by their Message-ID.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors import mails
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import OutcomeUnknown
 from connectors.exchange import mail_codec as codec
 from connectors.exchange import models
@@ -25,36 +25,18 @@ from connectors.exchange.folders import ROOT
 from connectors.exchange.mail_reading import MailPlaces, MailReader, bears, compared, joined, restriction
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import sync
-from connectors.exchange.watching import Watch, is_quiet, over
+from connectors.exchange.watching import Watch, is_quiet, over, with_watch
+from connectors.mail_reach import MARKS_ALONE, REACHES, Wanted
 from connectors.mails import Known, MailChanges
-from connectors.text import read_instant
+from connectors.text import read_instant, spelt
 
-VERSION = 1
 OVERLAP = timedelta(minutes=2)
 MOST_PAGES = 1000
 MOST_REMEMBERED = 500  # mails that a search found; of more they come again
 
 
-@dataclass(slots=True)
-class Wanted:
-    """What shares a mail, and what is told beside that."""
-
-    category: str = ""
-    is_everything: bool = False
-    threads: Collection[str] = ()
-
-    @property
-    def is_any(self) -> bool:
-        """Whether anything is searched for beside what lies in our folder."""
-        return bool(self.category or self.reach)
-
-    @property
-    def reach(self) -> int:
-        return 2 if self.is_everything else 1 if self.threads else 0
-
-
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where rounds stand: the state of our folder, when the last search began, how far it reached, and what it found, by digest; and
     the subscription to all folders that are searched."""
 
@@ -66,22 +48,11 @@ class Cursor:
     found: tuple[str, ...] = ()
     watch: Watch = Watch()
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
 
 def read_cursor(text: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**{**said, "found": tuple(map(str, said["found"])), "watch": Watch.of(said.get("watch"))})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    texts = (cursor.folder, cursor.state, cursor.searched_at, cursor.category)
-    are_sound = all(isinstance(text, str) for text in texts) and read_instant(cursor.searched_at) is not None
-    return cursor if are_sound and isinstance(cursor.reach, int) else None
+    cursor = read_kept(Cursor, text, with_watch)
+    return cursor if cursor is not None and read_instant(cursor.searched_at) is not None else None
 
 
 @dataclass(slots=True)
@@ -105,13 +76,14 @@ class MailRounds:
     def page(self, text: str, since: datetime, wanted: Wanted, known: Known) -> MailChanges:
         """Returns what is new. Raises RecordGone with the code "folder" when our folder is not there any more."""
         at = read_cursor(text) if text else None
+        reach = REACHES.index(wanted.reach)
         is_restart = bool(text) and at is None
-        if at is not None and (at.folder != self._places.folders.ours or at.reach < wanted.reach or at.category != wanted.category):
+        if at is not None and (at.folder != self._places.folders.ours or at.reach < reach or at.category != wanted.category):
             at = None
         watch, is_still = is_quiet(self._client, at.watch) if at is not None else (Watch(), False)
         if at is not None and is_still:
             return MailChanges((), (), replace(at, watch=watch).text(), is_last=True, is_whole=False)
-        folders = self._places.searched() if wanted.is_any else []
+        folders = self._places.searched() if wanted.category or reach else []
         watch = over(self._client, watch, [ROOT, *folders]) if folders and self._places.folders.ours else watch
         heard = _Heard(is_whole=at is None)
         self._hear_folder(at.state if at is not None else "", heard)
@@ -122,7 +94,7 @@ class MailRounds:
         told = self._reader.read([id_ for id_ in heard.shared if id_ not in done], shared=heard.shared)
         searched_at = (heard.at or since).astimezone(UTC).isoformat()
         found, watch = tuple(heard.found[:MOST_REMEMBERED]), watch.was_read(heard.at)
-        cursor = Cursor(self._places.folders.ours, heard.state, searched_at, wanted.reach, wanted.category, found, watch)
+        cursor = Cursor(self._places.folders.ours, heard.state, searched_at, reach, wanted.category, found, watch)
         return MailChanges(
             mails=tuple(mail.record for mail in told.mails),
             gone=tuple(dict.fromkeys((*heard.gone, *told.gone))),
@@ -158,11 +130,11 @@ class MailRounds:
         self, folders: Sequence[str], begins: datetime, since: datetime, wanted: Wanted, heard: _Heard, before: Collection[str]
     ) -> None:
         kinds = [bears(wanted.category)] if wanted.category else []
-        if wanted.reach:
-            kinds.append(compared("IsGreaterThanOrEqualTo", "item:DateTimeReceived", _spelt(since)))
+        if wanted.reach != MARKS_ALONE:
+            kinds.append(compared("IsGreaterThanOrEqualTo", "item:DateTimeReceived", spelt(since)))
         if not kinds:
             return
-        changed = compared("IsGreaterThanOrEqualTo", "item:LastModifiedTime", _spelt(begins))
+        changed = compared("IsGreaterThanOrEqualTo", "item:LastModifiedTime", spelt(begins))
         for element in self._reader.search(restriction(joined("And", [changed, joined("Or", kinds)])), folders):
             shared_by = self._why(element, wanted)
             digest = hashlib.blake2b(" ".join(models.id_of(element)).encode(), digest_size=8).hexdigest()
@@ -180,7 +152,3 @@ class MailRounds:
         if wanted.threads and codec.conversation_of(element) in wanted.threads:
             return mails.BY_THREAD
         return mails.BY_NOTHING if wanted.is_everything and place in (mails.INBOX, mails.SENT) else None
-
-
-def _spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -7,13 +7,13 @@ linked bear our mark.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import OutcomeUnknown, RecordGone
 from connectors.exchange import task_codec as codec
 from connectors.exchange.client import EwsClient, Message
@@ -21,35 +21,18 @@ from connectors.exchange.folders import ROOT, Folders
 from connectors.exchange.reading import Finder
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
 from connectors.exchange.syncing import sync
-from connectors.exchange.watching import Watch, is_quiet, over
+from connectors.exchange.watching import Watch, is_quiet, over, with_watch
 from connectors.tasks import TaskChanges
 
-VERSION = 1
 MOST_PAGES = 1000  # of one list in one round
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where rounds stand: of each list what to go on with, and the subscription to all of them."""
 
     states: Mapping[str, str]
     watch: Watch = Watch()
-
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, "states": dict(self.states), "watch": self.watch.told()}, separators=(",", ":"))
-
-
-def read_cursor(text: str) -> Cursor | None:
-    """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        states = said["states"]
-        if said["v"] != VERSION or not isinstance(states, dict):
-            return None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    are_texts = all(isinstance(part, str) for pair in states.items() for part in pair)
-    return Cursor(states, Watch.of(said.get("watch"))) if are_texts else None
 
 
 @dataclass(slots=True)
@@ -99,7 +82,7 @@ class TaskRounds:
 
     def page(self, text: str) -> TaskChanges:
         """Returns what happened. A list that is gone, or whose state Exchange no longer knows, makes the round list everything."""
-        at = read_cursor(text) if text else None
+        at = read_kept(Cursor, text, with_watch) if text else None
         watch, is_still = is_quiet(self._client, at.watch) if at is not None else (Watch(), False)
         if at is not None and is_still:
             return TaskChanges((), (), Cursor(at.states, watch).text(), is_last=True, is_whole=False)

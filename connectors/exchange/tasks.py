@@ -10,61 +10,36 @@ from typing import Any
 from exchangelib import Task
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Value, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion
+from connectors.contract import Check, Record, Value, Write, WriteResult
+from connectors.errors import ConnectionTrouble, RecordGone, Rejected
 from connectors.exchange import task_codec as codec
-from connectors.exchange.client import EwsClient
+from connectors.exchange.box import ExchangeBox, remedy
 from connectors.exchange.codec import sent_fields, with_category
 from connectors.exchange.folders import OF_TASKS, TASKS_FOLDER, Folders
-from connectors.exchange.mailbox import remedy
 from connectors.exchange.reading import Finder
-from connectors.exchange.settings import SYSTEM, ExchangeSettings
+from connectors.exchange.settings import SYSTEM
 from connectors.exchange.task_changes import TaskReader, TaskRounds
-from connectors.exchange.writer import Answered, Prepared, Sender, raise_common_trouble, rests_on, result_of
-from connectors.http import HttpClient
-from connectors.mailbox_base import NoSweeps
-from connectors.mailboxes import CATEGORIES, FOREIGN_ID
-from connectors.tasks import LIST_GONE, TASK, TASK_SCHEMA, TaskChanges, TaskList
+from connectors.exchange.writer import Answered, Prepared, Sender, checked, fields_of_create, rests_on
+from connectors.mailbox_writes import raise_common_trouble
+from connectors.mailboxes import FOREIGN_ID
+from connectors.marked_tasks import MarkedTasks
+from connectors.tasks import LIST_GONE, TASK, TaskList
 
 
-class ExchangeTasks(NoSweeps):
-    """The task lists of one mailbox. Their calls go out one after the other."""
+class ExchangeTasks(MarkedTasks, ExchangeBox):
+    """The task lists of one mailbox."""
 
-    system = SYSTEM
-    marker_field = FOREIGN_ID
-    concurrency = 1
-    has_categories = True
-    has_marker = True
     moves_change_ids = True
 
-    def __init__(
-        self,
-        address: str,
-        http: HttpClient,
-        client: EwsClient,
-        settings: ExchangeSettings,
-        *,
-        settle_seconds: int = 0,
-        page_address_template: str = "",
-    ) -> None:
-        self.address = address
-        self.settle_seconds = settle_seconds
-        self.request_timeout = http.timeout
-        self._http, self._client, self._settings, self._template = http, client, settings, page_address_template
-        self._folders = Folders(client, OF_TASKS)
-        self._finder = Finder(client, settings)
-        self._reader = TaskReader(client, self._finder, self._folders)
-        self._rounds = TaskRounds(client, self._reader, settings)
-        self._sender = Sender(client, settings, Task, lambda: self._folders.ours or TASKS_FOLDER)
-        self._category = ""
+    def _open(self) -> None:
+        self._folders = Folders(self._client, OF_TASKS)
+        self._finder = Finder(self._client, self._settings)
+        self._reader = TaskReader(self._client, self._finder, self._folders)
+        self._rounds = TaskRounds(self._client, self._reader, self._settings)
+        self._sender = Sender(self._client, self._settings, Task, lambda: self._folders.ours or TASKS_FOLDER)
+        self._tries = self._settings.move_tries
 
-    # --- lists and category -------------------------------------------------------------------------------------------
-
-    def use_category(self, category: str) -> None:
-        self._category = category
-
-    def make_category(self, name: str) -> None:
-        """Has nothing to do: a task bears any name as its category, and the list with the colours is Outlook's own."""
+    # --- lists -------------------------------------------------------------------------------------------
 
     def use_list(self, list_id: str) -> None:
         self._folders.ours = list_id
@@ -79,9 +54,6 @@ class ExchangeTasks(NoSweeps):
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def task_changes(self, cursor: str) -> TaskChanges:
-        return self._rounds.page(cursor)
-
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         return self._reader.read(ids)
 
@@ -89,10 +61,6 @@ class ExchangeTasks(NoSweeps):
         wanted = [marker for marker in dict.fromkeys(markers) if marker]
         found = self._reader.read(self._finder.marked(wanted, self._folders.ids(), Task)) if wanted else []
         return [record for record in found if record.fields[FOREIGN_ID] in wanted]
-
-    def find_made(self, writes: Sequence[Write], since: datetime) -> Mapping[str, tuple[Record, ...]]:
-        found = self.find_marked(TASK, [write.marker for write in writes], (), since=since)
-        return {w.key: tuple(r for r in found if w.marker and r.fields[FOREIGN_ID] == w.marker) for w in writes}
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -102,23 +70,15 @@ class ExchangeTasks(NoSweeps):
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """As the contract says: creates, updates and deletes in a call each, and one that reads back what was written: Exchange sets
         the day of completion, and answers with ids only."""
-        settled: dict[int, Answered] = {}
-        unseen = [w.ref.id for w in writes if w.ref is not None and (w.is_delete or not w.version)]
-        known = self._sender.change_keys(unseen) if unseen else {}
-        rows = []
-        for at, write in enumerate(writes):
-            try:
-                rows.append(self._prepared(at, write, known))
-            except ConnectorError as error:
-                settled[at] = error
-        self._sender.send(rows, settled)
+        known = self._sender.versions(writes)
+        settled = self._sender.carry_out(enumerate(writes), lambda at, write: self._prepared(at, write, known))
         results = [self._result(write, settled[at]) for at, write in enumerate(writes)]
         raise_common_trouble(results)
         return self._read_back(writes, results)
 
     def _prepared(self, at: int, write: Write, known: Mapping[str, str]) -> Prepared:
         if write.ref is None:
-            return Prepared(at, write, self._item(self._fields_of(write)))
+            return Prepared(at, write, self._item(fields_of_create(write, self._category)))
         if write.is_delete:
             return Prepared(at, write, version=rests_on(write.ref.id, write.version, known))
         elements = codec.updates(write.fields, self._client.version)
@@ -129,20 +89,11 @@ class ExchangeTasks(NoSweeps):
     def _item(self, fields: dict[str, Value]) -> Any:
         item = codec.new_task(fields)
         item.account = self._client.account
-        try:
-            item.clean(version=self._client.version)
-        except (ValueError, TypeError) as error:  # a text that is too long, and its like
-            raise Rejected(f"takes no such task: {error}"[:300], system=SYSTEM) from None
-        return item
-
-    def _fields_of(self, write: Write) -> dict[str, Value]:
-        fields: dict[str, Value] = {**write.fields, **({FOREIGN_ID: write.marker} if write.marker else {})}
-        held = fields.get(CATEGORIES)
-        return fields | {CATEGORIES: with_category(held if isinstance(held, tuple) else (), self._category)}
+        return checked(item, self._client, "task")
 
     def _result(self, write: Write, answer: Answered) -> WriteResult:
-        fields = write.fields if write.ref is not None else self._fields_of(write)
-        result = result_of(self._sender, write, answer, TASK, sent_fields(fields))
+        fields = write.fields if write.ref is not None else fields_of_create(write, self._category)
+        result = self._sender.result_of(write, answer, TASK, sent_fields(fields))
         if write.ref is None and isinstance(result.error, RecordGone):
             detail = "the list that tasks are made in is not there any more"
             gone = RecordGone(detail, system=SYSTEM, code=LIST_GONE, exchange=result.error.exchange)
@@ -157,49 +108,10 @@ class ExchangeTasks(NoSweeps):
             return results
         return [replace(r, record=found[r.record.ref.id]) if r.record is not None and r.record.ref.id in found else r for r in results]
 
-    def bring_in(self, id_: str, marker: str) -> Record:
-        """As the contract says: the task stays in its list."""
-        for _ in range(self._settings.move_tries):
-            record = next(iter(self._reader.read([id_])), None)
-            if record is None:
-                raise RecordGone("the task is not there any more", system=SYSTEM, code="ErrorItemNotFound")
-            held = record.fields[CATEGORIES]
-            wanted: dict[str, Value] = {
-                CATEGORIES: with_category(held if isinstance(held, tuple) else (), self._category),
-                FOREIGN_ID: marker or None,
-            }
-            fields = {name: value for name, value in wanted.items() if record.fields[name] != value}
-            if not fields:
-                return record
-            (result,) = self.write(TASK, [Write(TASK, fields, "bring-in", ref=record.ref, version=record.version)])
-            if result.record is not None:
-                return result.record
-            if isinstance(result.error, ConnectorError) and not isinstance(result.error, StaleVersion):
-                raise result.error
-        raise StaleVersion("the task was changed again and again while it was marked", system=SYSTEM)
+    def _with_category(self, held: tuple[str, ...]) -> tuple[str, ...]:
+        return with_category(held, self._category)
 
     # --- the tasks themselves -----------------------------------------------------------------------------------------
 
-    def schema(self, object_type: str) -> Schema:
-        return TASK_SCHEMA
-
     def check_mailbox(self) -> list[Check]:
         return run_checks([Try("Read tasks", "Its tasks can be read.", lambda: self._folders.look(TASKS_FOLDER), remedy)])
-
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
-    def identity(self) -> Identity:
-        return Identity(self.address)
-
-    def keep_alive(self) -> None:
-        """Nothing of a password dies of not being used."""
-
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -38,10 +38,6 @@ class Watch:
     over: str = ""
     read_at: str = ""
 
-    def told(self) -> dict[str, str]:
-        """Returns what a cursor keeps of it."""
-        return asdict(self)
-
     @classmethod
     def of(cls, kept: Any) -> Watch:
         """Returns the one that a cursor keeps, none where it keeps none that can be read: it costs a call to make another."""
@@ -61,6 +57,11 @@ class Watch:
         """Tells whether it may be trusted still: whether the lists were read a short while ago."""
         at = read_instant(self.read_at)
         return at is not None and now is not None and now - at < TRUSTED_FOR
+
+
+def with_watch(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the text of a cursor says; a watch in it that cannot be read costs another one, and no round."""
+    return {**said, "watch": Watch.of(said.get("watch"))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,14 @@ from typing import Any
 
 from exchangelib.services import CreateItem, DeleteItem, GetItem, UpdateItem
 
-from connectors.contract import Record, Ref, Write, WriteResult
+from connectors.contract import Record, Ref, Value, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
 from connectors.exchange import models
 from connectors.exchange.client import EwsClient, Message
+from connectors.exchange.codec import with_category
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
+from connectors.mailbox_writes import result_of
+from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 
 NEVER_OVERWRITE, SAVE_ONLY, TO_NONE, TO_BIN = "NeverOverwrite", "SaveOnly", "SendToNone", "MoveToDeletedItems"
 TO_ALL = "SendToAllAndSaveCopy"
@@ -83,6 +86,23 @@ class Sender:
                     raise error
         return found
 
+    def versions(self, writes: Sequence[Write]) -> dict[str, str]:
+        """Returns the present versions of what is deleted, for which Exchange compares none, and of what a write names none of."""
+        unseen = [w.ref.id for w in writes if w.ref is not None and (w.is_delete or not w.version)]
+        return self.change_keys(unseen) if unseen else {}
+
+    def carry_out(self, writes: Iterable[tuple[int, Write]], prepare: Callable[[int, Write], Prepared]) -> dict[int, Answered]:
+        """Prepares writes and sends them; returns what came of each by where it stands, of one that cannot be sent its error."""
+        settled: dict[int, Answered] = {}
+        rows = []
+        for at, write in writes:
+            try:
+                rows.append(prepare(at, write))
+            except ConnectorError as error:
+                settled[at] = error
+        self.send(rows, settled)
+        return settled
+
     def send(self, rows: Sequence[Prepared], settled: dict[int, Answered]) -> None:
         """Sends prepared writes and settles each. What follows a trouble of the connection is not sent."""
         trouble: ConnectionTrouble | None = None
@@ -120,39 +140,31 @@ class Sender:
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
-    def error_of(self, message: Message) -> ConnectorError:
-        return self._client.error_of(message, is_read=False)
-
-    def id_in(self, message: Message) -> tuple[str, str] | None:
-        """Returns id and version of the item that a write was answered with, None where the answer does not say."""
-        items = message.items()
-        id_, change_key = models.id_of(items[0]) if len(items) == 1 else ("", "")
-        return (id_, change_key) if id_ and change_key else None
-
-    def unreadable(self, message: Message) -> ConnectorError:
-        return self._client.unreadable(message, is_read=False)
+    def result_of(self, write: Write, answer: Answered, object_type: str, fields: Mapping[str, Any]) -> WriteResult:
+        """Returns what became of a write. Exchange answers with id and version only: `fields` are what the item holds of it now."""
+        return result_of(self._client, write, answer, lambda message: _written(message, object_type, fields))
 
 
-def result_of(sender: Sender, write: Write, answer: Answered, object_type: str, fields: Mapping[str, Any]) -> WriteResult:
-    """Returns what became of a write. Exchange answers with id and version only: `fields` are what the item holds of it now."""
-    if isinstance(answer, ConnectorError):
-        return WriteResult(write.key, error=answer, exchange=answer.exchange)
-    if not answer.is_good:
-        return WriteResult(write.key, error=sender.error_of(answer), exchange=answer.exchange)
-    if write.is_delete and write.ref is not None:
-        return WriteResult(write.key, Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
-    said = sender.id_in(answer)
-    if said is None or (write.ref is not None and said[0] != write.ref.id):
-        return WriteResult(write.key, error=sender.unreadable(answer), exchange=answer.exchange)
-    record = Record(Ref(SYSTEM, object_type, said[0]), dict(fields), version=said[1])
-    return WriteResult(write.key, record, exchange=answer.exchange)
+def _written(message: Message, object_type: str, fields: Mapping[str, Any]) -> Record | None:
+    items = message.items()
+    id_, change_key = models.id_of(items[0]) if len(items) == 1 else ("", "")
+    return Record(Ref(SYSTEM, object_type, id_), dict(fields), version=change_key) if id_ and change_key else None
 
 
-def raise_common_trouble(results: Sequence[WriteResult]) -> None:
-    """Raises the trouble that met all writes of a call, where none was done."""
-    troubles = [result.error for result in results if isinstance(result.error, ConnectionTrouble)]
-    if troubles and len(troubles) == len(results) and not any(trouble.may_have_happened for trouble in troubles):
-        raise max(troubles, key=lambda trouble: trouble.retry_after or 0.0)
+def fields_of_create(write: Write, category: str) -> dict[str, Value]:
+    """Returns what a new item holds: marker and category, too."""
+    fields: dict[str, Value] = {**write.fields, **({FOREIGN_ID: write.marker} if write.marker else {})}
+    held = fields.get(CATEGORIES)
+    return fields | {CATEGORIES: with_category(held if isinstance(held, tuple) else (), category)}
+
+
+def checked(item: Any, client: EwsClient, kind: str) -> Any:
+    """Returns the item. Raises Rejected for one that exchangelib knows no server takes."""
+    try:
+        item.clean(version=client.version)
+    except (ValueError, TypeError) as error:  # a text that is too long, and its like
+        raise Rejected(f"takes no such {kind}: {error}"[:300], system=SYSTEM) from None
+    return item
 
 
 def rests_on(id_: str, version: str, known: Mapping[str, str]) -> str:

@@ -10,21 +10,24 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors.calendars import EVENT_SCHEMA, SILENT, EventChanges, Window
+from connectors.calendars import EVENT_SCHEMA, EventChanges, Window
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Exchange, Identity, Record, Ref, Schema, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, not_sent
+from connectors.contract import Check, Record, Ref, Schema, Write, WriteResult
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected
 from connectors.google import event_codec as codec
-from connectors.google.client import GoogleClient
+from connectors.google.box import GoogleBox
 from connectors.google.event_changes import EVENTS, EventRounds, read_page
-from connectors.google.settings import SYSTEM, GoogleSettings
-from connectors.http import Answer, HttpClient, unreadable
+from connectors.google.settings import SYSTEM
+from connectors.http import Answer, unreadable
 from connectors.mailbox_base import NoSweeps
+from connectors.mailbox_writes import write_in_turn
 from connectors.mailboxes import FOREIGN_ID
+from connectors.meetings import is_loud
 
 EVENT_TEMPLATE = f"{EVENTS}/{{event}}"
 WRITES_A_CALL = 20
@@ -33,30 +36,15 @@ PAGE = "https://www.google.com/calendar/event?eid="
 ASK_CALENDARS = "Allow the scope {scope}, switch the Google Calendar API on, and see that Calendar is on for this user."
 
 
-class GoogleCalendar(NoSweeps):
-    """One calendar. Its calls go one after another. `page_address_template` holds `{object}` and `{id}`; "": Google's own page."""
+class GoogleCalendar(NoSweeps, GoogleBox):
+    """One calendar. Without `{object}` in its `page_address_template` people are led to Google's own page."""
 
-    system = SYSTEM
-    concurrency = 1
     marker_field = FOREIGN_ID
     is_silent = True
     has_categories = False
 
-    def __init__(
-        self,
-        address: str,
-        http: HttpClient,
-        client: GoogleClient,
-        settings: GoogleSettings,
-        *,
-        settle_seconds: int = 0,
-        page_address_template: str = "",
-    ) -> None:
-        self.address = address
-        self.settle_seconds = settle_seconds
-        self.request_timeout = http.timeout
-        self._client, self._settings, self._template = client, settings, page_address_template
-        self._rounds = EventRounds(client, address, settings.events_a_page)
+    def _open(self) -> None:
+        self._rounds = EventRounds(self._client, self.address, self._settings.events_a_page)
         self._told: set[str] = set()  # events whose guests a person wants to be mailed
 
     def use_category(self, category: str) -> None:
@@ -120,34 +108,22 @@ class GoogleCalendar(NoSweeps):
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """As the contract says, a call each and one after another. Trouble with one leaves those behind it unsent."""
-        results: list[WriteResult] = []
-        for write in writes:
-            try:
-                record, exchange = self._written(write)
-                results.append(WriteResult(write.key, record, exchange=exchange))
-            except ConnectionTrouble as trouble:
-                if len(writes) == 1:
-                    raise
-                unsent = [WriteResult(later.key, error=not_sent(trouble)) for later in writes[len(results) + 1 :]]
-                return [*results, WriteResult(write.key, error=trouble, exchange=trouble.exchange), *unsent]
-            except ConnectorError as error:
-                results.append(WriteResult(write.key, error=error, exchange=error.exchange))
-        return results
+        return write_in_turn(writes, self._write_one)
 
-    def _written(self, write: Write) -> tuple[Record, Exchange | None]:
+    def _write_one(self, write: Write) -> WriteResult:
         if write.ref is None:
             return self._made(write)
         options: dict[str, Any] = {"params": self._sends(write), "template": EVENT_TEMPLATE, "if_match": write.version}
         if write.is_delete:
             answer = self._client.delete(_path(write.ref.id), **options)
-            return Record(write.ref, {}, is_deleted=True), answer.exchange
+            return WriteResult(write.key, Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
         body = codec.write_body(write.fields)
         if not body:
             raise Rejected("nothing of it is to be written", system=SYSTEM)
         answer = self._client.patch(_path(write.ref.id), body, **options)
-        return self._record(answer, write.ref.id), answer.exchange
+        return WriteResult(write.key, self._record(answer, write.ref.id), exchange=answer.exchange)
 
-    def _made(self, write: Write) -> tuple[Record, Exchange | None]:
+    def _made(self, write: Write) -> WriteResult:
         """Makes an event under an id of our own, so that the same create makes it once (reference 5.3): where the id is taken, it
         is the event that an earlier try made."""
         fields = {**write.fields, **({FOREIGN_ID: write.marker} if write.marker else {})}
@@ -158,7 +134,7 @@ class GoogleCalendar(NoSweeps):
             if refusal.code != TAKEN:
                 raise
             answer = self._of_earlier_try(id_)
-        return self._record(answer, id_), answer.exchange
+        return WriteResult(write.key, self._record(answer, id_), exchange=answer.exchange)
 
     def _of_earlier_try(self, id_: str) -> Answer:
         try:
@@ -178,9 +154,8 @@ class GoogleCalendar(NoSweeps):
 
     def _sends(self, write: Write) -> list[tuple[str, str]]:
         """Returns whom a write mails: nobody, unless a person asked for it and the guests would see a change at all."""
-        is_loud = write.is_delete or bool(set(write.fields) - SILENT)
         is_asked_for = write.ref is not None and write.ref.id in self._told
-        return [("sendUpdates", "all" if is_loud and is_asked_for else "none")]
+        return [("sendUpdates", "all" if is_loud(write) and is_asked_for else "none")]
 
     # --- the calendar itself ------------------------------------------------------------------------------------------
 
@@ -194,25 +169,10 @@ class GoogleCalendar(NoSweeps):
     def _remedy(self, error: ConnectorError) -> str:
         return ASK_CALENDARS.format(scope=self._client.api.scope.name) if error.status == 403 else ""
 
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
-    def identity(self) -> Identity:
-        return Identity(self.address, self.address.rpartition("@")[2], self.address)
-
-    def keep_alive(self) -> None:
-        """The mailbox itself keeps its tokens alive."""
-
     def web_url(self, ref: Ref) -> str:
         if "{object}" in self._template:
-            return self._template.replace("{object}", ref.object_type).replace("{id}", quote(ref.id, safe=""))
+            return super().web_url(replace(ref, id=quote(ref.id, safe="")))
         return PAGE + base64.urlsafe_b64encode(f"{ref.id} {self.address}".encode()).decode().rstrip("=")
-
-    def counts(self) -> CallCount:
-        return self._client.counts
-
-    def close(self) -> None:
-        self._client.close()
 
 
 def own_id(write: Write) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Identity, Ref
 from connectors.errors import MailboxRefused, NeedsAttention
 from connectors.google.apis import CALENDAR, GMAIL, PEOPLE, TASKS_API, Api
+from connectors.google.box import GoogleBox
 from connectors.google.calendar import GoogleCalendar
 from connectors.google.client import GoogleClient
 from connectors.google.directory import Directory, own_addresses
@@ -26,6 +27,7 @@ from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, ContactBox, MailboxUser
 from connectors.oauth import MailboxStores, TokenStore
 
+Apart = TypeVar("Apart", bound=GoogleBox)
 _UNNAMED = Check(
     "Directory",
     True,
@@ -130,22 +132,20 @@ class GoogleConnector(NoRecords):
 
     def calendar(self, address: str) -> GoogleCalendar:
         """As the contract says; the caller closes it. Raises MailboxRefused for what is no address."""
-        http, client = self.reach(address, CALENDAR)
-        return GoogleCalendar(
-            address_of(address), http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-        )
+        return self._apart(GoogleCalendar, address, CALENDAR)
 
     def tasks(self, address: str) -> GoogleTasks:
         """As the contract says. Raises MailboxRefused for what is no address."""
-        http, client = self.reach(address, TASKS_API)
-        return GoogleTasks(
-            address_of(address), http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-        )
+        return self._apart(GoogleTasks, address, TASKS_API)
 
     def mails(self, address: str) -> GoogleMails:
         """As the contract says. Raises MailboxRefused for what is no address."""
-        http, client = self.reach(address, GMAIL)
-        return GoogleMails(address_of(address), http, client, self._settings, page_address_template=self._template)
+        return self._apart(GoogleMails, address, GMAIL)
+
+    def _apart(self, kind: type[Apart], address: str, api: Api) -> Apart:
+        http, client = self.reach(address, api)
+        key = address_of(address)
+        return kind(key, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template)
 
     def users(self) -> Iterator[list[MailboxUser]]:
         """As the contract says. Without a directory, the one mailbox that is ours."""
@@ -188,9 +188,7 @@ class GoogleConnector(NoRecords):
         whole = CallCount()
         of_parts = [client.counts for client in self._reached]
         for counts in [self._client.counts, *(box.counts() for box in self._boxes.values()), *of_parts]:
-            whole.calls += counts.calls
-            for name, calls in counts.by_template.items():
-                whole.by_template[name] = whole.by_template.get(name, 0) + calls
+            whole.add(counts)
         return whole
 
     def close(self) -> None:

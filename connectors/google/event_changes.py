@@ -8,29 +8,29 @@ listed by its bounds, and the token stays as it is: what happened meanwhile is t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from connectors.calendars import EventChanges, Window
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import Rejected
 from connectors.google import event_codec as codec
 from connectors.google.client import GoogleClient
 from connectors.google.faults import SYNC_OVER
 from connectors.google.settings import LONGEST, SYSTEM
 from connectors.http import Answer, unreadable
+from connectors.text import spelt
 
 EVENTS = "/calendars/primary/events"
-VERSION = 1
 MOST_RESTARTS = 2  # of one round: a page that never comes would be asked for for ever
 SLACK = timedelta(hours=14)  # whole days reach further, as far as time zones do
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands. `sync` is empty until the calendar was listed once; `page` is empty between rounds. A whole round that
     has a sync token lists the window by its bounds. `size` stands with the token, which is bound to the first call's parameters."""
 
@@ -42,27 +42,12 @@ class Cursor:
     is_whole: bool = True
     restarts: int = 0
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
 
 def read_cursor(text: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    are_texts = all(isinstance(part, str) for part in (cursor.start, cursor.end, cursor.sync, cursor.page))
-    are_numbers = all(isinstance(n, int) and not isinstance(n, bool) for n in (cursor.size, cursor.restarts))
-    is_sound = are_texts and are_numbers and 1 <= cursor.size <= LONGEST["events_a_page"] and isinstance(cursor.is_whole, bool)
-    return cursor if is_sound and (cursor.sync or cursor.page) else None
-
-
-def spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    cursor = read_kept(Cursor, text)
+    is_sound = cursor is not None and 1 <= cursor.size <= LONGEST["events_a_page"] and bool(cursor.sync or cursor.page)
+    return cursor if is_sound else None
 
 
 class EventRounds:

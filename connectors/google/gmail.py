@@ -8,17 +8,19 @@ from datetime import datetime
 
 from connectors import mails
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Record, Ref, WriteResult
+from connectors.contract import Check, Record, Ref, WriteResult
 from connectors.errors import ConnectorError, NeedsAttention, RecordGone, Rejected
 from connectors.google import gmail_codec as codec
 from connectors.google.batch import Call
-from connectors.google.client import GoogleClient
+from connectors.google.box import GoogleBox
 from connectors.google.gmail_calls import ME, ONE_MESSAGE, GmailCalls, path_of
-from connectors.google.gmail_changes import GmailRounds, Wanted
+from connectors.google.gmail_changes import GmailRounds
 from connectors.google.gmail_labels import GmailLabels
 from connectors.google.gmail_reading import GmailReader
-from connectors.google.settings import SYSTEM, GoogleSettings
-from connectors.http import MAX_BYTES, HttpClient
+from connectors.google.settings import SYSTEM
+from connectors.mail_files import refuse_larger
+from connectors.mail_reach import Wanted
+from connectors.mail_rows import CannotBeRead, refusal_of
 from connectors.mail_texts import texts_withheld
 from connectors.mailboxes import CATEGORIES, Folder
 from connectors.mails import MAIL, Known, MailChanges, WholeMails, knows_none
@@ -27,23 +29,16 @@ ASK_MAIL = "Ask a Workspace administrator to allow the scope gmail.modify, or le
 UNKNOWN_LABEL = "invalid label"
 
 
-class GoogleMails:
-    """The mails of one mailbox. Its calls go one after another. `page_address_template` holds `{object}` and `{id}`."""
+class GoogleMails(GoogleBox):
+    """The mails of one mailbox."""
 
-    system = SYSTEM
     has_categories = False
-    concurrency = 1
 
-    def __init__(
-        self, address: str, http: HttpClient, client: GoogleClient, settings: GoogleSettings, *, page_address_template: str = ""
-    ) -> None:
-        self.address = address
-        self.request_timeout = http.timeout
-        self._http, self._template = http, page_address_template
-        self._calls = GmailCalls(http, client, settings)
+    def _open(self) -> None:
+        self._calls = GmailCalls(self._http, self._client, self._settings)
         self._labels = GmailLabels(self._calls)
-        self._reader = GmailReader(self._calls, self._labels, address)
-        self._rounds = GmailRounds(self._calls, self._reader, self._labels, settings)
+        self._reader = GmailReader(self._calls, self._labels, self.address)
+        self._rounds = GmailRounds(self._calls, self._reader, self._labels, self._settings)
         self._wanted = Wanted()
         self._lock = threading.RLock()
 
@@ -89,15 +84,12 @@ class GoogleMails:
         """As the contract says. What Gmail calls an attachment by is another word each time, so that its mail is read before."""
         with self._lock:
             part = self._part(mail_id, attachment_id)
-            most = min(most, MAX_BYTES // 4 * 3 - 100_000)  # it comes in base64, within one answer
-            if part.size > most:
-                raise _too_large(part.size, most)
+            refuse_larger(part.size, most, system=SYSTEM)
             try:
                 data = codec.read_data(part.data) if part.data or not part.token else self._reader.content(mail_id, part.token)
-            except codec.CannotBeRead as refusal:
-                raise _unreadable(str(refusal)) from None
-            if len(data) > most:
-                raise _too_large(len(data), most)
+            except CannotBeRead as refusal:
+                raise refusal_of(refusal, system=SYSTEM) from None
+            refuse_larger(len(data), most, system=SYSTEM)
             return data
 
     def _part(self, mail_id: str, attachment_id: str) -> codec.MailPart:
@@ -107,8 +99,8 @@ class GoogleMails:
         row = found.rows.get(mail_id)
         try:
             parts = [part for part in codec.parts_of(codec.payload_of(row)) if part.id == attachment_id] if row is not None else []
-        except codec.CannotBeRead as refusal:
-            raise _unreadable(str(refusal)) from None
+        except CannotBeRead as refusal:
+            raise refusal_of(refusal, system=SYSTEM) from None
         if not parts:
             raise RecordGone("it is not there (any more)", system=SYSTEM)
         return parts[0]
@@ -155,33 +147,16 @@ class GoogleMails:
             return WriteResult(id_, error=said, exchange=said.exchange)
         try:
             labels = codec.labels_of(said) if isinstance(said, dict) and codec.id_of(said) == id_ else None
-        except codec.CannotBeRead:
+        except CannotBeRead:
             labels = None
         if labels is None:  # it was done, or was not: asking for it once more does no harm
-            return WriteResult(id_, error=_unreadable("a mail"))
+            return WriteResult(id_, error=refusal_of("a mail", system=SYSTEM))
         names = tuple(self._labels.names[label] for label in labels if self._labels.names.get(label))
         return WriteResult(id_, Record(Ref(SYSTEM, MAIL, id_), {CATEGORIES: names}))
 
     # --- the mailbox itself -------------------------------------------------------------------------------------------------
     def check_mailbox(self) -> list[Check]:
         return run_checks([Try("Read mails", "Its mails can be read.", lambda: self._calls.get(f"{ME}/profile", template=""), _remedy)])
-
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _unreadable(what: str) -> Rejected:
-    return Rejected(f"tells {what} in a way that cannot be read", system=SYSTEM)
-
-
-def _too_large(size: int, most: int) -> Rejected:
-    return Rejected(f"is {size:,} bytes, more than the {most:,} that are taken", system=SYSTEM, code=mails.TOO_LARGE)
 
 
 def _remedy(error: ConnectorError) -> str:

@@ -7,51 +7,37 @@ tell ids alone; what the caller is done with is not read again (the quota lets 3
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connectors import mails
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import ConnectorError, RecordGone, Rejected
 from connectors.google import gmail_codec as codec
 from connectors.google.gmail_calls import ME, MESSAGES, GmailCalls
 from connectors.google.gmail_labels import GmailLabels
-from connectors.google.gmail_reading import GmailReader, Rows
+from connectors.google.gmail_reading import GmailReader
 from connectors.google.settings import SYSTEM, GoogleSettings
 from connectors.http import Answer, unreadable
+from connectors.mail_reach import MARKS_ALONE, REACHES, Wanted
+from connectors.mail_rows import FoundMails
 from connectors.mailboxes import FOLDER_GONE
 from connectors.mails import Known, MailChanges
+from connectors.text import spelt
 
-VERSION = 1
 HISTORY = f"{ME}/history"
 HISTORY_PAGE = 500
 MARGIN = timedelta(days=1)  # a search goes by whole seconds, and mails may come late
 OURS, INCOMING = "ours", "incoming"  # the lists
-MARKS_ALONE, THREADS, EVERYTHING = "marks", "threads", "everything"  # how far a round reaches
-_REACHES = (MARKS_ALONE, THREADS, EVERYTHING)
 NOT_INCOMING = frozenset({"DRAFT", "SPAM", "TRASH", "CHAT"})
 _KINDS = ("messageAdded", "messageDeleted", "labelAdded", "labelRemoved")
 
 
-@dataclass(slots=True)
-class Wanted:
-    """What is to be told of beside what bears our label."""
-
-    threads: frozenset[str] = frozenset()
-    is_everything: bool = False
-
-    @property
-    def reach(self) -> str:
-        if self.is_everything:
-            return EVERYTHING
-        return THREADS if self.threads else MARKS_ALONE
-
-
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands. `lists` are those still to be gone through before the history behind `history` is; `page` leads to the
     next page of the first of them, or of the history; `next_history` is where the next round begins. `sure_until`: what came in
     before was told."""
@@ -68,23 +54,11 @@ class Cursor:
     is_whole: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
 
 def read_cursor(text: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**{**said, "lists": tuple(said.get("lists", ()))})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    texts = (cursor.history, cursor.page, cursor.next_history, cursor.label, cursor.since, cursor.sure_until)
-    is_sound = all(isinstance(part, str) for part in texts) and set(cursor.lists) <= {OURS, INCOMING} and cursor.reach in _REACHES
-    is_sound = is_sound and isinstance(cursor.labels, dict) and all(isinstance(part, str) for p in cursor.labels.items() for part in p)
-    return cursor if is_sound and isinstance(cursor.is_whole, bool) and isinstance(cursor.is_under_way, bool) else None
+    cursor = read_kept(Cursor, text)
+    return cursor if cursor is not None and set(cursor.lists) <= {OURS, INCOMING} and cursor.reach in REACHES else None
 
 
 def fitted(cursor: Cursor, *, label: str, reach: str, since: datetime) -> Cursor:
@@ -95,7 +69,7 @@ def fitted(cursor: Cursor, *, label: str, reach: str, since: datetime) -> Cursor
     lists = list(cursor.lists)
     if label != cursor.label:
         lists = [name for name in lists if name != OURS] + ([OURS] if label else [])
-    is_wider = is_new or _REACHES.index(reach) > _REACHES.index(cursor.reach)
+    is_wider = is_new or REACHES.index(reach) > REACHES.index(cursor.reach)
     if reach == MARKS_ALONE:
         lists = [name for name in lists if name != INCOMING]
     elif is_wider and INCOMING not in lists:
@@ -120,10 +94,6 @@ def _begun_anew(cursor: Cursor, refusal: ConnectorError) -> Cursor:
         return replace(cursor, page="")
     lists = ([OURS] if cursor.label else []) + ([INCOMING] if cursor.reach != MARKS_ALONE else [])
     return replace(cursor, history="", page="", next_history="", lists=tuple(lists), is_whole=True)
-
-
-def spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _instant(text: str) -> datetime:
@@ -164,7 +134,7 @@ class GmailRounds:
         cursor = fitted(before or Cursor(), label=self._labels.ours, reach=wanted.reach, since=since)
         self._labels.remember(cursor.labels)
         if not cursor.label and wanted.reach == MARKS_ALONE:  # nothing shares a mail yet
-            return self._ended(cursor, _Told(), Rows(), [], is_restart=is_restart)
+            return self._ended(cursor, _Told(), FoundMails(SYSTEM), [], is_restart=is_restart)
         try:
             told, behind = self._gone_on(cursor, wanted)
         except (RecordGone, Rejected) as refusal:
@@ -282,7 +252,7 @@ class GmailRounds:
         records = self._reader.records(found, told.shared)
         return self._ended(cursor, told, found, records, is_restart=is_restart)
 
-    def _ended(self, cursor: Cursor, told: _Told, found: Rows, records: Sequence[Record], *, is_restart: bool) -> MailChanges:
+    def _ended(self, cursor: Cursor, told: _Told, found: FoundMails, records: Sequence[Record], *, is_restart: bool) -> MailChanges:
         is_last = not cursor.is_under_way
         least = _instant(cursor.since)
         following = replace(cursor, labels=self._labels.names, is_whole=cursor.is_whole and not is_last)

@@ -21,9 +21,10 @@ from typing import Any
 from connectors import mail_headers, mails
 from connectors.contract import Record, Ref, Value
 from connectors.google.settings import SYSTEM
+from connectors.mail_rows import CannotBeRead
 from connectors.mailboxes import CATEGORIES
-from connectors.mails import MAIL, REASON, Attachment, WholeMail
-from connectors.text import clean
+from connectors.mails import MAIL, Attachment, WholeMail
+from connectors.text import clean, cleaned
 
 Row = Mapping[str, Any]
 
@@ -48,15 +49,6 @@ FIELDS = (
     "id,threadId,labelIds,snippet,internalDate,payload("
     f"{_STRUCTURE},parts({_STRUCTURE},parts({_STRUCTURE},parts({_STRUCTURE},parts({_STRUCTURE})))))"
 )
-
-
-class CannotBeRead(ValueError):
-    """A message is not what the documentation says. Its text says of which part."""
-
-
-def unreadable(id_: str, reason: str) -> Record:
-    """Returns what is told of a message that cannot be read."""
-    return Record(Ref(SYSTEM, MAIL, id_), {REASON: clean(reason)[0][:500]})
 
 
 def id_of(row: Any) -> str:
@@ -92,8 +84,7 @@ def read_mail(row: Row, *, ours: str, names: Mapping[str, str], address: str, sh
     fields: dict[str, Value] = {field: _people(field, pairs, header, damaged) for header, field in _PEOPLE.items()}
     subject, preview = _decoded(headers.get("subject", "")), html.unescape(_text(row, "snippet"))
     for name, text in ((mails.SUBJECT, subject), (mails.PREVIEW, preview), (mails.THREAD, _text(row, "threadId"))):
-        fields[name], is_damaged = clean(text)
-        damaged |= {name} if is_damaged else set()
+        fields[name] = cleaned(text, name, damaged)
     fields |= {
         mails.MESSAGE_ID: mail_headers.message_id(headers.get("message-id", "")),
         mails.SENT_AT: _date(headers.get("date", "")),

@@ -6,15 +6,16 @@ One message must not stop the others: what Gmail cannot show, and what is no mes
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Record
-from connectors.errors import TOO_MUCH, ConnectorError, RecordGone, Rejected, ServerTrouble
+from connectors.errors import TOO_MUCH, ConnectorError, RecordGone, Rejected
 from connectors.google import gmail_codec as codec
 from connectors.google.batch import Call
 from connectors.google.gmail_calls import ONE_MESSAGE, GmailCalls, path_of
 from connectors.google.gmail_labels import GmailLabels
+from connectors.google.settings import SYSTEM
+from connectors.mail_rows import CannotBeRead, FoundMails
 from connectors.mail_texts import TOO_LONG
 from connectors.mails import BY_NOTHING, WholeMail, WholeMails
 
@@ -22,15 +23,6 @@ MOST_TEXT = 10_000_000  # bytes of a text that does not come along with its mail
 ATTACHMENT = f"{ONE_MESSAGE}/attachments/{{attachment}}"
 THREAD_FIELDS = f"messages({codec.FIELDS})"
 MALFORMED = "invalid id"  # what Gmail says of an id that it takes for none: it is none of its messages
-
-
-@dataclass(slots=True)
-class Rows:
-    """What reads by id brought: messages by id, ids that are gone, and messages that cannot be read."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    unreadable: dict[str, Record] = field(default_factory=dict)
 
 
 class GmailReader:
@@ -42,40 +34,36 @@ class GmailReader:
     def read(self, ids: Sequence[str]) -> WholeMails:
         found = self.rows(ids)
         records = self.records(found)
-        return WholeMails(tuple(map(WholeMail, records)), tuple(found.gone), tuple(found.unreadable.values()))
+        return found.whole(map(WholeMail, records))
 
     def whole(self, ids: Sequence[str], *, with_attachments: bool) -> WholeMails:
         found = self.rows(ids, is_whole=True)
         mails = [self._whole(found, record, with_attachments=with_attachments) for record in self.records(found)]
-        return WholeMails(tuple(mail for mail in mails if mail is not None), tuple(found.gone), tuple(found.unreadable.values()))
+        return found.whole(mail for mail in mails if mail is not None)
 
-    def rows(self, ids: Iterable[str], *, is_whole: bool = False) -> Rows:
+    def rows(self, ids: Iterable[str], *, is_whole: bool = False) -> FoundMails:
         """Returns the messages with these ids as Gmail tells them, without their texts unless `is_whole`."""
         options = {"format": "full", **({} if is_whole else {"fields": codec.FIELDS})}
         asked = [id_ for id_ in dict.fromkeys(ids) if id_]
         calls = [Call("GET", path_of("messages", id_, **options), ONE_MESSAGE) for id_ in asked]
-        found = Rows()
+        found = FoundMails(SYSTEM)
         for id_, said in zip(asked, self._calls.said(calls), strict=True):
             if isinstance(said, ConnectorError):
                 self._sort(found, id_, said)
             elif codec.id_of(said) == id_:
                 found.rows[id_] = dict(said)
             else:
-                found.unreadable[id_] = codec.unreadable(id_, "Google sent something else in its place")
+                found.refuse(id_, "Google sent something else in its place")
         return found
 
     @staticmethod
-    def _sort(found: Rows, id_: str, error: ConnectorError) -> None:
-        if isinstance(error, RecordGone) or _is_malformed(error):
+    def _sort(found: FoundMails, id_: str, error: ConnectorError) -> None:
+        if _is_malformed(error):
             found.gone.append(id_)
-        elif error.code == TOO_MUCH:
-            found.unreadable[id_] = codec.unreadable(id_, TOO_LONG)
-        elif isinstance(error, Rejected | ServerTrouble):
-            found.unreadable[id_] = codec.unreadable(id_, error.sentence)
         else:
-            raise error
+            found.sort(id_, error)
 
-    def records(self, found: Rows, shared: dict[str, str] | None = None) -> list[Record]:
+    def records(self, found: FoundMails, shared: dict[str, str] | None = None) -> list[Record]:
         """Returns the records of what was read; what cannot be read is noted. `shared` says by id how they came in."""
         carried = [label for row in found.rows.values() for label in _labels(row)]
         self._labels.ensure(carried)
@@ -83,21 +71,21 @@ class GmailReader:
         for id_, row in found.rows.items():
             try:
                 records.append(self.record(row, (shared or {}).get(id_, BY_NOTHING)))
-            except codec.CannotBeRead as refusal:
-                found.unreadable[id_] = codec.unreadable(id_, f"Google tells {refusal} in a way that cannot be read")
+            except CannotBeRead as refusal:
+                found.refuse_part(id_, refusal)
         return records
 
     def record(self, row: codec.Row, shared_by: str = BY_NOTHING) -> Record:
         return codec.read_mail(row, ours=self._labels.ours, names=self._labels.names, address=self._mailbox, shared_by=shared_by)
 
-    def _whole(self, found: Rows, record: Record, *, with_attachments: bool) -> WholeMail | None:
+    def _whole(self, found: FoundMails, record: Record, *, with_attachments: bool) -> WholeMail | None:
         id_ = record.ref.id
         row = found.rows[id_]
         try:
             texts = {part.id: self._text(id_, part) for part in codec.texts_elsewhere(row)}
             return codec.read_whole(row, record, texts=texts, with_attachments=with_attachments)
-        except codec.CannotBeRead as refusal:
-            found.unreadable[id_] = codec.unreadable(id_, f"Google tells {refusal} in a way that cannot be read")
+        except CannotBeRead as refusal:
+            found.refuse_part(id_, refusal)
         except ConnectorError as error:
             self._sort(found, id_, error)
         return None
@@ -125,7 +113,7 @@ class GmailReader:
             return []
         rows = [row for row in said if codec.id_of(row)] if isinstance(said, list) else []
         rows.sort(key=_received)
-        return self.records(Rows({codec.id_of(row): row for row in rows[-most:]}))
+        return self.records(FoundMails(SYSTEM, {codec.id_of(row): row for row in rows[-most:]}))
 
     def found(self, message_ids: Sequence[str]) -> list[str]:
         """Returns the ids of messages that a search for these Message-IDs finds, the trash too."""
@@ -149,7 +137,7 @@ def _is_malformed(error: ConnectorError) -> bool:
 def _labels(row: codec.Row) -> tuple[str, ...]:
     try:
         return codec.labels_of(row)
-    except codec.CannotBeRead:
+    except CannotBeRead:
         return ()
 
 

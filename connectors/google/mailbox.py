@@ -8,15 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
+from connectors.contract import Check, Record, Ref, Schema, Write, WriteResult
 from connectors.errors import NeedsAttention
+from connectors.google.box import GoogleBox
 from connectors.google.changes import CONNECTIONS, Rounds
 from connectors.google.client import GoogleClient
 from connectors.google.codec import LISTED, foreign_id, read_contact
 from connectors.google.directory import own_addresses
 from connectors.google.labels import LabelBook
 from connectors.google.persons import Persons
-from connectors.google.settings import SYSTEM, GoogleSettings
+from connectors.google.settings import GoogleSettings
 from connectors.google.tokens import GoogleTokens
 from connectors.google.writer import Writer
 from connectors.http import HttpClient
@@ -26,11 +27,9 @@ from connectors.mailboxes import CATEGORIES, CONTACT_SCHEMA, FOREIGN_ID, PLACE, 
 TOLD_OF_ALL = {PLACE, CATEGORIES, FOREIGN_ID}  # what the list of all contacts tells, of personal ones too
 
 
-class GoogleMailbox(NoSweeps):
-    """One mailbox. Its calls go one after another. `page_address_template` holds `{id}`."""
+class GoogleMailbox(NoSweeps, GoogleBox):
+    """One mailbox."""
 
-    system = SYSTEM
-    concurrency = 1
     marker_field = FOREIGN_ID
 
     def __init__(
@@ -43,11 +42,9 @@ class GoogleMailbox(NoSweeps):
         page_address_template: str = "",
         settle_seconds: int = 0,
     ) -> None:
-        self.address = address
-        self.settle_seconds = settle_seconds
-        self.request_timeout = http.timeout
-        self._tokens, self._settings, self._template = tokens, settings, page_address_template
-        self._client = GoogleClient(http, tokens, settings, address)
+        client = GoogleClient(http, tokens, settings, address)
+        super().__init__(address, http, client, settings, settle_seconds=settle_seconds, page_address_template=page_address_template)
+        self._tokens = tokens
         self._labels = LabelBook(self._client)
         self._persons = Persons(self._client, settings)
         self._rounds = Rounds(self._client, self._persons, self._labels, settings)
@@ -111,9 +108,6 @@ class GoogleMailbox(NoSweeps):
     def schema(self, object_type: str) -> Schema:
         return CONTACT_SCHEMA
 
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
     def check_mailbox(self) -> list[Check]:
         few = [("personFields", "metadata"), ("pageSize", "1")]
         tries = [
@@ -149,16 +143,10 @@ class GoogleMailbox(NoSweeps):
     def keep_alive(self) -> None:
         self._tokens.keep_alive()
 
-    def identity(self) -> Identity:
-        return Identity(self.address, self.address.rpartition("@")[2], self.address)
-
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{id}", ref.id.removeprefix("people/"))
-
-    def counts(self) -> CallCount:
-        return self._client.counts
 
     def close(self) -> None:
         """Closes the sockets and forgets the contacts."""
         self._persons.forget()
-        self._client.close()
+        super().close()

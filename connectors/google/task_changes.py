@@ -7,12 +7,13 @@ A list that was deleted takes its tasks along without naming them: that round li
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, RoundOver, read_kept
 from connectors.errors import OutcomeUnknown, RecordGone, Rejected
 from connectors.google import task_codec as codec
 from connectors.google.settings import SYSTEM, GoogleSettings
@@ -21,7 +22,6 @@ from connectors.google.task_reading import TaskReader, spelt
 from connectors.tasks import TaskChanges
 from connectors.text import read_instant
 
-VERSION = 1
 RESTARTS = 2
 LONG_AGO = "2000-01-01T00:00:00.000Z"
 
@@ -38,7 +38,7 @@ class Stand:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands. `began`: since when the next round asks; `is_between`: this one is over."""
 
     lists: Mapping[str, Stand]
@@ -48,8 +48,7 @@ class Cursor:
 
     def text(self) -> str:
         rows = [[id_, s.name, s.since, s.token, s.is_open] for id_, s in self.lists.items()]
-        whole = {"v": VERSION, "lists": rows, "began": self.began, "whole": self.is_whole, "between": self.is_between}
-        return json.dumps(whole, separators=(",", ":"))
+        return self.written({"lists": rows, "began": self.began, "whole": self.is_whole, "between": self.is_between})
 
     @property
     def is_under_way(self) -> bool:
@@ -59,25 +58,17 @@ class Cursor:
 BEGINNING = Cursor({})
 
 
-class _Over(Exception):  # noqa: N818  # no failure: the round begins anew
-    """A list was deleted, or a page is known no more: only a round from the start tells what is there."""
-
-
 def read_cursor(text: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours."""
-    try:
-        said = json.loads(text)
-        if said["v"] != VERSION:
-            return None
-        lists = {id_: Stand(name, since, token, is_open) for id_, name, since, token, is_open in said["lists"]}
-        cursor = Cursor(lists, said["began"], said["whole"], said["between"])
-        texts = [cursor.began, *(t for id_, s in lists.items() for t in (id_, s.name, s.since, s.token))]
-        flags = [cursor.is_whole, cursor.is_between, *(s.is_open for s in lists.values())]
-        times = [cursor.began, *(s.since for s in lists.values() if s.since)]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    is_sound = all(isinstance(t, str) for t in texts) and all(isinstance(f, bool) for f in flags)
-    return cursor if is_sound and all(read_instant(time) is not None for time in times) else None
+    cursor = read_kept(Cursor, text, _fields)
+    times = [cursor.began, *(s.since for s in cursor.lists.values() if s.since)] if cursor is not None else []
+    return cursor if all(read_instant(time) is not None for time in times) else None
+
+
+def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
+    rows = said["lists"]
+    lists = {id_: {"name": name, "since": since, "token": token, "is_open": is_open} for id_, name, since, token, is_open in rows}
+    return {"lists": lists, "began": said["began"], "is_whole": said["whole"], "is_between": said["between"]}
 
 
 class TaskRounds:
@@ -95,7 +86,7 @@ class TaskRounds:
         for _ in range(RESTARTS):
             try:
                 return replace(self._next(cursor), is_restart=is_restart)
-            except _Over:
+            except RoundOver:
                 is_restart = is_restart or cursor.is_under_way
                 cursor = BEGINNING
         raise OutcomeUnknown("knows none of its own lists of tasks", system=SYSTEM)
@@ -123,7 +114,7 @@ class TaskRounds:
         """Returns the beginning of a round: the lists that there are, and from when on each is asked."""
         lists, answered = self._reader.load()
         if cursor.lists.keys() - {held.id for held in lists}:
-            raise _Over
+            raise RoundOver
         is_whole = not cursor.is_between
         stands = {held.id: Stand(held.name, cursor.began if held.id in cursor.lists else "") for held in lists}
         return Cursor(stands, self._following(answered, cursor.began), is_whole)
@@ -141,10 +132,10 @@ class TaskRounds:
             rows, token = self._reader.page(id_, since=stand.since, token=stand.token, with_deleted=bool(stand.since))
         except RecordGone:
             if stand.since or stand.token:
-                raise _Over from None
+                raise RoundOver from None
             return None
         except Rejected:
             if stand.token:  # the page is known no more
-                raise _Over from None
+                raise RoundOver from None
             raise
         return rows, replace(stand, token=token, is_open=bool(token))

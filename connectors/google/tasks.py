@@ -13,43 +13,29 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
+from connectors.contract import Check, Record, Schema, Write, WriteResult
+from connectors.errors import RecordGone, Rejected, StaleVersion
 from connectors.google import task_codec as codec
-from connectors.google.client import GoogleClient
-from connectors.google.settings import SYSTEM, GoogleSettings
+from connectors.google.box import GoogleBox
+from connectors.google.settings import SYSTEM
 from connectors.google.task_changes import TaskRounds
 from connectors.google.task_reading import LISTS, TASK_TEMPLATE, TASKS_TEMPLATE, TaskReader
-from connectors.http import Answer, HttpClient, unreadable
+from connectors.http import Answer, unreadable
 from connectors.mailbox_base import NoSweeps
+from connectors.mailbox_writes import write_in_turn
 from connectors.tasks import IS_OURS, LIST_GONE, SUBJECT, TaskChanges, TaskList
 
 
-class GoogleTasks(NoSweeps):
-    """The task lists of one mailbox. `page_address_template` holds `{id}`."""
+class GoogleTasks(NoSweeps, GoogleBox):
+    """The task lists of one mailbox."""
 
-    system = SYSTEM
-    concurrency = 1
     marker_field = ""
     has_categories = False
     has_marker = False
 
-    def __init__(
-        self,
-        address: str,
-        http: HttpClient,
-        client: GoogleClient,
-        settings: GoogleSettings,
-        *,
-        settle_seconds: int = 0,
-        page_address_template: str = "",
-    ) -> None:
-        self.address = address
-        self.settle_seconds = settle_seconds
-        self.request_timeout = http.timeout
-        self._client, self._settings, self._template = client, settings, page_address_template
-        self._reader = TaskReader(client, settings)
-        self._rounds = TaskRounds(self._reader, settings)
+    def _open(self) -> None:
+        self._reader = TaskReader(self._client, self._settings)
+        self._rounds = TaskRounds(self._reader, self._settings)
 
     # --- lists ----------------------------------------------------------------------------------------------------------
 
@@ -105,19 +91,7 @@ class GoogleTasks(NoSweeps):
 
     def write(self, object_type: str, writes: Sequence[Write]) -> list[WriteResult]:
         """As the contract says; each change is two calls, unless `tasks_honour_if_match`."""
-        results: list[WriteResult] = []
-        for at, write in enumerate(writes):
-            try:
-                results.append(self._one(write))
-            except ConnectionTrouble as trouble:
-                if len(writes) == 1:
-                    raise
-                results.append(WriteResult(write.key, error=trouble, exchange=trouble.exchange))
-                results += [WriteResult(later.key, error=not_sent(trouble)) for later in writes[at + 1 :]]
-                break
-            except ConnectorError as error:
-                results.append(WriteResult(write.key, error=error, exchange=error.exchange))
-        return results
+        return write_in_turn(writes, self._one)
 
     def _one(self, write: Write) -> WriteResult:
         if write.ref is None:
@@ -193,24 +167,6 @@ class GoogleTasks(NoSweeps):
     def check_mailbox(self) -> list[Check]:
         few = [("maxResults", "1")]
         return run_checks([Try("Read tasks", "Its tasks can be read.", lambda: self._client.get(LISTS, few))])
-
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
-    def identity(self) -> Identity:
-        return Identity(self.address, self.address.rpartition("@")[2], self.address)
-
-    def keep_alive(self) -> None:
-        """The mailbox itself keeps its tokens alive."""
-
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{id}", ref.id)
-
-    def counts(self) -> CallCount:
-        return self._client.counts
-
-    def close(self) -> None:
-        self._client.close()
 
 
 def _alike(touched: Sequence[Record], write: Write) -> tuple[Record, ...]:

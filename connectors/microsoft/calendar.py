@@ -15,71 +15,39 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors.calendars import EVENT, EVENT_SCHEMA, GUESTS, SILENT, EventChanges, Window
+from connectors.calendars import EVENT, Window
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
-from connectors.http import HttpClient
-from connectors.mailbox_base import NoSweeps
+from connectors.contract import Check, Record, Write, WriteResult
+from connectors.errors import ConnectorError, RecordGone, Rejected
+from connectors.mailbox_writes import result_of
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
+from connectors.meetings import GuardedCalendar, Meetings, is_loud
 from connectors.microsoft import codec as contact_codec
 from connectors.microsoft import event_codec as codec
-from connectors.microsoft.categories import make_category
-from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
-from connectors.microsoft.event_changes import EVENT_TEMPLATE, EventRounds, spelt
-from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM, MicrosoftSettings
+from connectors.microsoft.box import MicrosoftBox
+from connectors.microsoft.client import Part, Reply, address, segment
+from connectors.microsoft.event_changes import EVENT_TEMPLATE, EventRounds
+from connectors.microsoft.sending import prepared, send
+from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
+from connectors.text import spelt
 
 LIST_TEMPLATE = "/users/{user}/events"
 VIEW_TEMPLATE = "/users/{user}/calendarView"
 ASK_CALENDARS = "Ask a Microsoft 365 administrator to grant the app Calendars.ReadWrite, and to let it into this mailbox."
 
 
-class MicrosoftCalendar(NoSweeps):
+class MicrosoftCalendar(GuardedCalendar, MicrosoftBox):
     """One calendar."""
 
-    system = SYSTEM
-    marker_field = FOREIGN_ID
-    is_silent = False
-    has_categories = True
+    _rounds: EventRounds
 
-    def __init__(
-        self,
-        address_: str,
-        http: HttpClient,
-        client: GraphClient,
-        settings: MicrosoftSettings,
-        *,
-        settle_seconds: int = 0,
-        page_address_template: str = "",
-    ) -> None:
-        self.address = address_
-        self.settle_seconds = settle_seconds
-        self.concurrency = settings.concurrency
-        self.request_timeout = http.timeout
-        self._http, self._client, self._settings = http, client, settings
-        self._template = page_address_template
-        self._rounds = EventRounds(client, settings.events_a_page)
-        self._category = ""
+    def _open(self) -> None:
+        super()._open()
+        self._rounds = EventRounds(self._client, self._settings.events_a_page)
         self._uids: dict[str, str] = {}  # series -> its identity
-        self._told: set[str] = set()  # events whose guests a person wants to be mailed
-        self._seen: dict[str, tuple[str, bool]] = {}  # event that was read -> its version, and whether it has guests
-
-    def use_category(self, category: str) -> None:
-        self._category = category
-
-    def ask_to_mail(self, ids: Sequence[str]) -> None:
-        """Lets writes to these events mail their guests: a person asked for it."""
-        self._told.update(ids)
-
-    def make_category(self, name: str) -> None:
-        make_category(self._client, name, self._settings.category_colour)
+        self._meetings = Meetings(SYSTEM, "mail the guests of this meeting")
 
     # --- reading ------------------------------------------------------------------------------------------------------
-
-    def event_changes(self, cursor: str, window: Window) -> EventChanges:
-        found = self._rounds.page(cursor, window)
-        self._note(found.events)
-        return found
 
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         asked = list(dict.fromkeys(ids))
@@ -138,11 +106,8 @@ class MicrosoftCalendar(NoSweeps):
         masters = {str(row["seriesMasterId"]) for row in rows if row.get("seriesMasterId")}
         self._uids |= self._rounds.uids_of(sorted(masters - self._uids.keys()))
         records = [codec.read_event(row, uid=self._uids.get(str(row.get("seriesMasterId")))) for row in rows]
-        self._note(records)
+        self._meetings.note(records)
         return records
-
-    def _note(self, records: Sequence[Record]) -> None:
-        self._seen |= {r.ref.id: (r.version, bool(r.fields.get(GUESTS))) for r in records}
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -154,33 +119,13 @@ class MicrosoftCalendar(NoSweeps):
         guests."""
         self._look_for_guests(writes)
         settled: dict[int, WriteResult] = {}
-        parts: dict[int, Part] = {}
-        for at, write in enumerate(writes):
-            try:
-                parts[at] = self._part(write)
-            except ConnectorError as error:
-                settled[at] = WriteResult(write.key, error=error)
-        order = sorted(parts)
-        for start in range(0, len(order), PARTS_A_CALL):
-            some = order[start : start + PARTS_A_CALL]
-            try:
-                answers = self._client.write_all([parts[at] for at in some])
-            except ConnectionTrouble as trouble:
-                if not settled and len(some) == len(writes):
-                    raise
-                settled |= {at: WriteResult(writes[at].key, error=trouble, exchange=trouble.exchange) for at in some}
-                settled |= {at: WriteResult(writes[at].key, error=not_sent(trouble)) for at in order[start + PARTS_A_CALL :]}
-                break
-            settled |= {at: self._result(writes[at], answer) for at, answer in zip(some, answers, strict=True)}
+        send(self._client, writes, prepared(writes, self._part, settled), settled, self._result)
         return [settled[at] for at in range(len(writes))]
 
     def _look_for_guests(self, writes: Sequence[Write]) -> None:
-        unseen = [w.ref.id for w in writes if w.ref is not None and _is_loud(w) and not self._is_seen(w.ref.id, w.version)]
+        unseen = [w.ref.id for w in writes if w.ref is not None and is_loud(w) and not self._meetings.is_seen(w)]
         if unseen:
             self.read(EVENT, unseen, ())
-
-    def _is_seen(self, id_: str, version: str) -> bool:
-        return id_ in self._seen and version in ("", self._seen[id_][0])
 
     def _part(self, write: Write) -> Part:
         if write.ref is None:
@@ -191,7 +136,7 @@ class MicrosoftCalendar(NoSweeps):
             body["transactionId"] = str(uuid.UUID(bytes=hashlib.sha256(f"{write.marker} {write.key}".encode()).digest()[:16], version=4))
             return Part("POST", f"{self._client.root}/events", LIST_TEMPLATE, body)
         path = f"{self._client.root}/events/{segment(write.ref.id)}"
-        version = self._version_without_mail(write) if _is_loud(write) else write.version
+        version = self._meetings.allow(write)[0] if is_loud(write) else write.version
         if write.is_delete:
             return Part("DELETE", path, EVENT_TEMPLATE, if_match=version)
         body = codec.write_body(write.fields)
@@ -199,68 +144,29 @@ class MicrosoftCalendar(NoSweeps):
             raise Rejected("nothing of it is to be written", system=SYSTEM)
         return Part("PATCH", path, EVENT_TEMPLATE, body, if_match=version)
 
-    def _version_without_mail(self, write: Write) -> str:
-        """Returns the version that a write may rest on: the one that was seen to have no guests, so that one whom somebody invites
-        in this very moment is not mailed either. Raises Rejected for a meeting, RecordGone and StaleVersion."""
-        assert write.ref is not None
-        if write.ref.id not in self._seen:
-            raise RecordGone("it is not there (any more)", system=SYSTEM, code="ErrorItemNotFound")
-        version, has_guests = self._seen[write.ref.id]
-        if write.version not in ("", version):
-            raise StaleVersion("the event was changed meanwhile", system=SYSTEM)
-        if has_guests and write.ref.id not in self._told:
-            raise Rejected("would mail the guests of this meeting; nobody asked for that", system=SYSTEM, code="would_mail")
-        return version
-
     def _result(self, write: Write, answer: Reply | ConnectorError) -> WriteResult:
-        if isinstance(answer, ConnectorError):
-            return WriteResult(write.key, error=answer, exchange=answer.exchange)
-        if not answer.is_good:
-            return WriteResult(write.key, error=self._client.error_of(answer, is_read=False), exchange=answer.exchange)
-        if write.is_delete and write.ref is not None:
-            return WriteResult(write.key, Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
-        if not codec.is_sound(answer.body) or (write.ref is not None and answer.body["id"] != write.ref.id):
-            return WriteResult(write.key, error=self._client.unreadable(answer, is_read=False), exchange=answer.exchange)
-        row = {name: value for name, value in answer.body.items() if name != contact_codec.EXTENDED_LIST}
+        result = result_of(self._client, write, answer, lambda reply: self._written(write, reply.body))
+        if result.record is not None and not write.is_delete:
+            self._meetings.note([result.record])
+        return result
+
+    def _written(self, write: Write, body: Any) -> Record | None:
+        """Returns the event that answers a write. Extended properties are never told in it: what was sent is held now."""
+        if not codec.is_sound(body):
+            return None
+        row = {name: value for name, value in body.items() if name != contact_codec.EXTENDED_LIST}
         record = codec.read_event(row, uid=self._uids.get(str(row.get("seriesMasterId"))))
-        self._note([record])
         sent = {FOREIGN_ID: write.fields[FOREIGN_ID]} if FOREIGN_ID in write.fields else {}
         if write.ref is None:
             sent[FOREIGN_ID] = write.marker or sent.get(FOREIGN_ID)
-        return WriteResult(write.key, replace(record, fields={**record.fields, **sent}), exchange=answer.exchange)
+        return replace(record, fields={**record.fields, **sent})
 
     # --- the calendar itself ------------------------------------------------------------------------------------------
-
-    def schema(self, object_type: str) -> Schema:
-        return EVENT_SCHEMA
 
     def check_mailbox(self) -> list[Check]:
         path = address(f"{self._client.root}/events", top="1", select="id")
         look = Try("Read events", "Its calendar can be read.", lambda: next(self._client.pages(path, template=LIST_TEMPLATE)), _remedy)
         return run_checks([look])
-
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
-    def identity(self) -> Identity:
-        return Identity(self.address)
-
-    def keep_alive(self) -> None:
-        """The mailbox itself keeps its tokens alive."""
-
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", segment(ref.id))
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _is_loud(write: Write) -> bool:
-    """Tells whether a write touches more than one's own copy of an event."""
-    return write.is_delete or bool(set(write.fields) - SILENT)
 
 
 def _remedy(error: ConnectorError) -> str:

@@ -7,13 +7,13 @@ a round, what the other half said in earlier pages counts no more either, so it 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import MailboxRefused, OutcomeUnknown, RecordGone
 from connectors.mailboxes import CATEGORIES, INSIDE, PLACE, ContactChanges, Sighting
 from connectors.microsoft import codec, faults
@@ -22,7 +22,6 @@ from connectors.microsoft.held import Held
 from connectors.microsoft.reading import CONTACT_TEMPLATE, Reader
 from connectors.microsoft.settings import SYSTEM
 
-VERSION = 1
 RESTARTS = 3  # in one call; a round that ends before it began must not go on for ever
 _TEMPLATE = "/users/{user}/contactFolders/{folder}/contacts/delta"
 
@@ -42,15 +41,15 @@ class Half:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where both rounds stand. `is_whole`: that of our folder lists everything that is there."""
 
-    ours: Half = Half()
-    others: Half = Half()
+    ours: Half
+    others: Half
     is_whole: bool = True
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
+
+BEGINNING = Cursor(Half(), Half())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +63,9 @@ class _Page:
 
 def read_cursor(text: str, client: GraphClient) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads to another host."""
-    try:
-        said = json.loads(text)
-        if said["v"] != VERSION or not isinstance(said["is_whole"], bool):
-            return None
-        halves = [Half(**said[name]) for name in ("ours", "others")]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    for half in halves:
-        if not isinstance(half.is_done, bool):
-            return None
-        for link in (half.at, half.begun_at):
-            if not isinstance(link, str) or (link and client.local_or_none(link) is None):
-                return None
-    return Cursor(halves[0], halves[1], said["is_whole"])
+    cursor = read_kept(Cursor, text)
+    links = [link for half in (cursor.ours, cursor.others) for link in (half.at, half.begun_at) if link] if cursor is not None else []
+    return cursor if all(client.local_or_none(link) is not None for link in links) else None
 
 
 class Changes:
@@ -91,9 +79,9 @@ class Changes:
 
     def page(self, cursor: str, columns: Sequence[str], *, folder_id: str, category: str) -> ContactChanges:
         """Returns the next page of changes. One call where nothing changed, and where no listing lacks what was asked for."""
-        state = read_cursor(cursor, self._client) if cursor else Cursor()
+        state = read_cursor(cursor, self._client) if cursor else BEGINNING
         is_restart = state is None
-        state = state or Cursor()
+        state = state or BEGINNING
         if not folder_id:  # of a mailbox that has none of ours yet, only the default folder tells anything
             state = replace(state, ours=Half(is_done=True))
         properties = codec.properties_of(columns)

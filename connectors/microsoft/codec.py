@@ -14,7 +14,7 @@ from connectors.contract import Fields, Record, Ref, Value
 from connectors.errors import MappingError, Rejected
 from connectors.mailboxes import BEYOND, BIN, CATEGORIES, CONTACT, CONTACT_SCHEMA, FOREIGN_ID, PLACE
 from connectors.microsoft.settings import SYSTEM
-from connectors.text import clean, read_instant
+from connectors.text import clean, cleaned_field, read_instant
 
 Row = Mapping[str, Any]
 
@@ -214,19 +214,14 @@ def _beyond(row: Row) -> Iterable[str]:
 
 def _read(raw: Any, name: str) -> tuple[Value, bool]:
     """Returns the canonical value, and whether its text was damaged. A birthday that is no date stays text."""
-    if isinstance(raw, tuple):
-        parts = [clean(text) for text in raw]
-        return tuple(text for text, _ in parts), any(is_damaged for _, is_damaged in parts)
-    if not raw:
-        return None, False
-    text, is_damaged = clean(raw)
-    if name == "birthday":
+    value, is_damaged = cleaned_field(raw)
+    if name == "birthday" and isinstance(value, str):
         try:
-            at = datetime.fromisoformat(text)
+            at = datetime.fromisoformat(value)
             return (at.astimezone(UTC) if at.tzinfo is not None else at).date(), is_damaged
         except (ValueError, OverflowError):
-            return text, is_damaged
-    return text, is_damaged
+            return value, is_damaged
+    return value, is_damaged
 
 
 # --- writing --------------------------------------------------------------------------------------------------------------

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.checks import Try, run_checks
 from connectors.contract import CallCount, Check, Identity, Ref
@@ -15,6 +14,7 @@ from connectors.http import HttpClient
 from connectors.mailbox_base import NoRecords
 from connectors.mailboxes import FOREIGN_ID, MailboxUser
 from connectors.microsoft import scopes
+from connectors.microsoft.box import MicrosoftBox
 from connectors.microsoft.calendar import MicrosoftCalendar
 from connectors.microsoft.client import GraphClient, address
 from connectors.microsoft.event_codec import PREFERS
@@ -27,11 +27,13 @@ from connectors.microsoft.subscriptions import MicrosoftWatches
 from connectors.microsoft.todo import MicrosoftTasks
 from connectors.microsoft.tokens import TokenDesk
 from connectors.oauth import MailboxStores, TokenSource, TokenStore
+from connectors.open_boxes import OpenBoxes
 from connectors.text import clean
 
 APP_REMEDY = "look at tenant, application id and client secret or certificate"
 ASK_CONSENT = "Ask a Microsoft 365 administrator to grant the app {name} (type Application) and to consent to it."
 _USERS = "/users"
+Apart = TypeVar("Apart", bound=MicrosoftBox)
 
 
 class MicrosoftConnector(NoRecords):
@@ -69,13 +71,8 @@ class MicrosoftConnector(NoRecords):
         self._everywhere = shared(self._http.base_url, registration.client_id, self._settings.global_concurrency)
         self._tokens = self._source(store, ClientCredentialsGrant(remedy=APP_REMEDY))
         self._directory = GraphClient(self._http, self._tokens, Slots(self._settings.concurrency), self._everywhere)
-        self._boxes: dict[str, MicrosoftMailbox] = {}
-        self._calendars: list[MicrosoftCalendar] = []
-        self._tasks: list[MicrosoftTasks] = []
-        self._mails: list[MicrosoftMails] = []
+        self._boxes: OpenBoxes[MicrosoftMailbox] = OpenBoxes()
         self._places: dict[str, Slots] = {}  # of each mailbox
-        self._closed = CallCount()  # of mailboxes that were closed
-        self._lock = threading.RLock()
         self.settle_seconds = settle_seconds
         self.concurrency = self._settings.concurrency
         self.request_timeout = self._http.timeout
@@ -94,42 +91,27 @@ class MicrosoftConnector(NoRecords):
     def mailbox(self, address: str) -> MicrosoftMailbox:
         """Returns the contacts of one mailbox, by its address or its user's id. Costs no call. While it is open, the same
         is returned again: its requests share their places."""
-        with self._lock:
-            if address not in self._boxes:
-                self._boxes[address] = self._opened(address)
-            return self._boxes[address]
+        return self._boxes.contacts(address, self._opened)
 
     def calendar(self, address: str) -> MicrosoftCalendar:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, _, client = self._reach(address, prefers=PREFERS)
-            calendar = MicrosoftCalendar(
-                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-            )
-            self._calendars.append(calendar)
-            return calendar
+        return self._boxes.apart(lambda: self._apart(MicrosoftCalendar, address, PREFERS))
 
     def tasks(self, address: str) -> MicrosoftTasks:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, _, client = self._reach(address, prefers=PREFERS)
-            tasks = MicrosoftTasks(
-                address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template
-            )
-            self._tasks.append(tasks)
-            return tasks
+        return self._boxes.apart(lambda: self._apart(MicrosoftTasks, address, PREFERS))
 
     def mails(self, address: str) -> MicrosoftMails:
         """As the contract says; the caller closes it."""
-        with self._lock:
-            http, _, client = self._reach(address)
-            box = MicrosoftMails(address, http, client, self._settings, page_address_template=self._template)
-            self._mails.append(box)
-            return box
+        return self._boxes.apart(lambda: self._apart(MicrosoftMails, address))
+
+    def _apart(self, kind: type[Apart], address: str, prefers: Sequence[str] = ()) -> Apart:
+        http, _, client = self._reach(address, prefers)
+        return kind(address, http, client, self._settings, settle_seconds=self.settle_seconds, page_address_template=self._template)
 
     def watches(self, address: str) -> MicrosoftWatches:
         """As the contract of notices says; the caller closes it."""
-        with self._lock:
+        with self._boxes.lock:
             http, _, client = self._reach(address)
             return MicrosoftWatches(http, client)
 
@@ -154,14 +136,8 @@ class MicrosoftConnector(NoRecords):
             settle_seconds=self.settle_seconds,
             page_address_template=self._template,
             is_delegated=self._is_delegated,
-            on_close=self._forget,
+            on_close=self._boxes.forget,
         )
-
-    def _forget(self, box: MicrosoftMailbox) -> None:
-        with self._lock:
-            if self._boxes.get(box.address) is box:
-                del self._boxes[box.address]
-                _add(self._closed, box.counts())
 
     def users(self) -> Iterator[list[MailboxUser]]:
         """As the contract says; nobody where each mailbox signs in for itself: no token reaches the directory then."""
@@ -209,26 +185,13 @@ class MicrosoftConnector(NoRecords):
         """Nothing of an app dies of not being used; each mailbox that signed in for itself keeps its own alive."""
 
     def counts(self) -> CallCount:
-        with self._lock:
-            total = CallCount()
-            opened = (self._boxes.values(), self._calendars, self._tasks, self._mails)
-            for count in (self._closed, self._http.counts, *(one.counts() for some in opened for one in some)):
-                _add(total, count)
-            return total
+        return self._boxes.counts(self._http.counts)
 
     def web_url(self, ref: Ref) -> str:
         return self._template.replace("{object}", ref.object_type).replace("{id}", ref.id)
 
     def close(self) -> None:
-        with self._lock:
-            for box in list(self._boxes.values()):
-                box.close()
-            for calendar in self._calendars:
-                calendar.close()
-            for tasks in self._tasks:
-                tasks.close()
-            for mails in self._mails:
-                mails.close()
+        self._boxes.close()
         self._http.close()
         self._desk.close()
 
@@ -239,12 +202,6 @@ def _line(permission: scopes.Permission, *, is_granted: bool) -> Check:
     is_passable = not permission.is_needed
     said = f"Not granted; needed {permission.purpose}."
     return Check(permission.name, is_passable, said, ASK_CONSENT.format(name=permission.name), is_warning=is_passable)
-
-
-def _add(total: CallCount, count: CallCount) -> None:
-    total.calls += count.calls
-    for name, calls in list(count.by_template.items()):
-        total.by_template[name] = total.by_template.get(name, 0) + calls
 
 
 def _user(row: Any) -> MailboxUser | None:

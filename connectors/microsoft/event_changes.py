@@ -6,22 +6,21 @@ deleted. So each series that it names is looked through as a whole, within the w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
 from connectors.calendars import EventChanges, Window
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, read_kept
 from connectors.errors import ConnectorError, OutcomeUnknown, RecordGone
 from connectors.microsoft import event_codec as codec
 from connectors.microsoft import faults
 from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
 from connectors.microsoft.settings import SYSTEM
+from connectors.text import spelt
 
-VERSION = 1
 RESTARTS = 2
 _DELTA = "/users/{user}/calendarView/delta"
 _INSTANCES = "/users/{user}/events/{event}/instances"
@@ -29,7 +28,7 @@ EVENT_TEMPLATE = "/users/{user}/events/{event}"
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands: the link to go on with, and the window that its token is bound to."""
 
     link: str = ""
@@ -38,25 +37,11 @@ class Cursor:
     is_whole: bool = True
     is_between: bool = False  # the link leads to a new round, and not to the next page of this one
 
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
-
 
 def read_cursor(text: str, client: GraphClient) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads to another host."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        cursor = Cursor(**said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    are_texts = all(isinstance(part, str) for part in (cursor.link, cursor.start, cursor.end))
-    return cursor if are_texts and cursor.link and client.local_or_none(cursor.link) is not None else None
-
-
-def spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    cursor = read_kept(Cursor, text)
+    return cursor if cursor is not None and cursor.link and client.local_or_none(cursor.link) is not None else None
 
 
 class EventRounds:

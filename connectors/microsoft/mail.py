@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors import mails
+from connectors.category_mails import CategoryMails
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Record, Ref, WriteResult
+from connectors.contract import Check, Record, Ref, WriteResult
 from connectors.errors import ConnectorError, RecordGone, Rejected, StaleVersion
-from connectors.http import MAX_BYTES, HttpClient
+from connectors.mail_files import opened
+from connectors.mail_reach import Wanted
+from connectors.mail_rows import CannotBeRead, refusal_of
 from connectors.mail_texts import texts_withheld, withhold
 from connectors.mailboxes import CATEGORIES, Folder
-from connectors.mails import MAIL, Attachment, Known, MailChanges, WholeMails, knows_none
+from connectors.mails import MAIL, Attachment, WholeMails
 from connectors.microsoft import faults
 from connectors.microsoft import mail_codec as codec
-from connectors.microsoft.categories import make_category
-from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
+from connectors.microsoft.box import MicrosoftBox
+from connectors.microsoft.client import Part, Reply, address, segment
 from connectors.microsoft.codec import etag_of, id_of, is_among, with_category
-from connectors.microsoft.mail_changes import MailRounds, Wanted
+from connectors.microsoft.folders import Folders, quoted
+from connectors.microsoft.mail_changes import MailRounds
 from connectors.microsoft.mail_places import MailPlaces
 from connectors.microsoft.mail_reading import (
     ATTACHMENT_SELECT,
@@ -30,81 +31,39 @@ from connectors.microsoft.mail_reading import (
     MESSAGE_TEMPLATE,
     MailReader,
 )
-from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM, MicrosoftSettings
+from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
 
-FOLDERS_TEMPLATE = "/users/{user}/mailFolders"
 SAME_MAIL = 20  # copies of one mail in a mailbox that are looked at
 MARK_TRIES = 5
 MOST_FOUND = 1000
 ASK_MAIL = "Ask a Microsoft 365 administrator to grant the app Mail.ReadWrite, and to let it into this mailbox."
 
 
-class MicrosoftMails:
+class MicrosoftMails(CategoryMails, MicrosoftBox):
     """The mails of one mailbox."""
 
-    system = SYSTEM
-    has_categories = True
+    _reader: MailReader
 
-    def __init__(
-        self, address_: str, http: HttpClient, client: GraphClient, settings: MicrosoftSettings, *, page_address_template: str = ""
-    ) -> None:
-        self.address = address_
-        self.concurrency = settings.concurrency
-        self.request_timeout = http.timeout
-        self._http, self._client, self._settings = http, client, settings
-        self._template = page_address_template
-        self._places = MailPlaces(client)
-        self._reader = MailReader(client, self._places, address_)
-        self._rounds = MailRounds(client, self._reader, self._places, settings)
+    def _open(self) -> None:
+        super()._open()
+        self._folders = Folders(self._client, "mailFolders", select="id,displayName", top="100")
+        self._places = MailPlaces(self._client)
+        self._reader = MailReader(self._client, self._places, self.address)
+        self._rounds = MailRounds(self._client, self._reader, self._places, self._settings)
         self._wanted = Wanted()
         self._files: dict[tuple[str, str], Attachment] = {}  # that were told of, of mails read last
 
     # --- what shares a mail -----------------------------------------------------------------------------------------------
-    def use_category(self, category: str) -> None:
-        self._wanted.category = category
-
-    def make_category(self, name: str) -> None:
-        make_category(self._client, name, self._settings.category_colour)
-
     def use_folder(self, folder_id: str) -> None:
         self._places.ours = folder_id
 
-    def use_reach(self, *, everything: bool = False, threads: Collection[str] = ()) -> None:
-        self._wanted.is_everything, self._wanted.threads = everything, frozenset(threads)
-
     def folders(self, name: str) -> list[Folder]:
-        """As the contract says, in Microsoft's order: it does not tell how old a folder is."""
-        path = address(f"{self._client.root}/mailFolders", filter=f"displayName eq '{_quoted(name)}'", select="id,displayName", top="100")
-        found = [_folder(row) for row in self._client.every(path, template=FOLDERS_TEMPLATE)]
-        if None in found:
-            raise self._client.unreadable_list()
-        return [folder for folder in found if folder is not None and folder.name == name]
+        return self._folders.named(name)
 
     def make_folder(self, name: str) -> Folder:
-        """As the contract says. Microsoft itself refuses a second folder of a name, so two who create at once get one."""
-        if found := self.folders(name):
-            return found[0]
-        try:
-            answer = self._client.send("POST", f"{self._client.root}/mailFolders", {"displayName": name}, template=FOLDERS_TEMPLATE)
-        except Rejected as refusal:
-            is_taken = refusal.status == 409 or refusal.code.casefold() == faults.FOLDER_EXISTS
-            if not is_taken or not (found := self.folders(name)):
-                raise
-            return found[0]
-        made = _folder(answer.data)
-        if made is None:
-            raise faults.error_of(answer.status, None, is_read=False, redact=answer.redact, exchange=answer.exchange)
-        return made
+        return self._folders.make(name)
 
     # --- reading ------------------------------------------------------------------------------------------------------------
-    @texts_withheld()
-    def mail_changes(self, cursor: str, since: datetime, *, known: Known = knows_none) -> MailChanges:
-        return self._rounds.page(cursor, since, self._wanted, known)
-
-    @texts_withheld()
-    def read(self, ids: Sequence[str]) -> WholeMails:
-        return self._reader.read(ids)
-
     @texts_withheld()
     def read_whole(self, ids: Sequence[str], *, with_attachments: bool = False) -> WholeMails:
         found = self._reader.whole(ids, with_attachments=with_attachments)
@@ -116,26 +75,17 @@ class MicrosoftMails:
         """As the contract says. How large it is was told with the mail, else it is asked for first: nothing larger is fetched."""
         path = f"{self._client.root}/messages/{segment(mail_id)}/attachments/{segment(attachment_id)}"
         told = self._files.get((mail_id, attachment_id)) or self._told_file(path)
-        if not told.is_file:
-            raise Rejected("is a mail or a link, and no file", system=SYSTEM, code=mails.NO_FILE)
-        most = min(most, MAX_BYTES // 4 * 3 - 100_000)  # it comes in base64, within one answer
-        if told.size > most:
-            raise _too_large(told.size, most)
-        row = self._attachment(path)
-        content = row.get("contentBytes")
-        try:
-            data = base64.b64decode(content if isinstance(content, str) else "?", validate=True)
-        except (binascii.Error, ValueError):
-            raise Rejected("tells an attachment in a way that cannot be read", system=SYSTEM) from None
-        if len(data) > most:
-            raise _too_large(len(data), most)
-        return data
+        return opened(told, lambda: self._content(path), most=most, system=SYSTEM)
+
+    def _content(self, path: str) -> str:
+        content = self._attachment(path).get("contentBytes")
+        return content if isinstance(content, str) else "?"
 
     def _told_file(self, path: str) -> Attachment:
         try:
             return codec.read_attachment(self._attachment(address(path, select=ATTACHMENT_SELECT)))
-        except codec.CannotBeRead as refusal:
-            raise Rejected(f"tells {refusal} in a way that cannot be read", system=SYSTEM) from None
+        except CannotBeRead as refusal:
+            raise refusal_of(refusal, system=SYSTEM) from None
 
     def _attachment(self, path: str) -> dict[str, Any]:
         try:
@@ -150,13 +100,13 @@ class MicrosoftMails:
         """As the contract says, in one call. What is ordered by has to stand first in the filter."""
         if not thread:
             return []
-        within = f"receivedDateTime ge 1900-01-01T00:00:00Z and conversationId eq '{_quoted(thread)}'"
+        within = f"receivedDateTime ge 1900-01-01T00:00:00Z and conversationId eq '{quoted(thread)}'"
         return self._reader.search([within], top=min(most, MOST_FOUND), order="receivedDateTime desc")[::-1]
 
     @texts_withheld()
     def find(self, message_ids: Sequence[str]) -> list[Record]:
         asked = [text for text in dict.fromkeys(message_ids) if text]
-        found = self._reader.search([f"internetMessageId eq '{_quoted(text)}'" for text in asked], top=SAME_MAIL)
+        found = self._reader.search([f"internetMessageId eq '{quoted(text)}'" for text in asked], top=SAME_MAIL)
         # Microsoft compares without regard to case; a Message-ID is another one in other letters.
         return [record for record in found if record.fields[mails.MESSAGE_ID] in asked]
 
@@ -194,8 +144,8 @@ class MicrosoftMails:
         for id_, row in found.rows.items():
             try:
                 held = codec.categories_of(row)
-            except codec.CannotBeRead as refusal:
-                done[id_] = WriteResult(id_, error=Rejected(f"tells {refusal} in a way that cannot be read", system=SYSTEM))
+            except CannotBeRead as refusal:
+                done[id_] = WriteResult(id_, error=refusal_of(refusal, system=SYSTEM))
                 continue
             wanted = changed(held)
             if wanted == held:
@@ -224,24 +174,6 @@ class MicrosoftMails:
         look = Try("Read mails", "Its mails can be read.", lambda: next(self._client.pages(path, template=LIST_TEMPLATE)), _remedy)
         return run_checks([look])
 
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", segment(ref.id))
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
-
-
-def _folder(row: Any) -> Folder | None:
-    id_, name = (row.get("id"), row.get("displayName")) if isinstance(row, dict) else (None, None)
-    return Folder(id_, name) if isinstance(id_, str) and id_ and isinstance(name, str) else None
-
 
 def _marked(id_: str, categories: Sequence[str]) -> Record:
     return Record(Ref(SYSTEM, MAIL, id_), {CATEGORIES: tuple(categories)})
@@ -249,10 +181,6 @@ def _marked(id_: str, categories: Sequence[str]) -> Record:
 
 def _unreadable(record: Record) -> Rejected:
     return Rejected(str(record.fields[mails.REASON]), system=SYSTEM)
-
-
-def _too_large(size: int, most: int) -> Rejected:
-    return Rejected(f"is {size:,} bytes, more than the {most:,} that are taken", system=SYSTEM, code=mails.TOO_LARGE)
 
 
 def _remedy(error: ConnectorError) -> str:

@@ -15,6 +15,8 @@ from typing import Any
 from connectors import mails
 from connectors.contract import Record
 from connectors.errors import TOO_MUCH, ConnectorError, MailboxRefused, OutcomeUnknown, RecordGone
+from connectors.mail_reach import Wanted
+from connectors.mail_rows import FoundMails
 from connectors.mailboxes import FOLDER_GONE
 from connectors.mails import Known, MailChanges
 from connectors.microsoft import faults
@@ -22,11 +24,12 @@ from connectors.microsoft import mail_codec as codec
 from connectors.microsoft import mail_rounds as rounds
 from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
 from connectors.microsoft.codec import id_of, is_among
+from connectors.microsoft.folders import quoted
 from connectors.microsoft.mail_places import MailPlaces
-from connectors.microsoft.mail_reading import LIST_TEMPLATE, SELECT, Found, MailReader
-from connectors.microsoft.mail_rounds import INBOX, MARKED, OURS, RESTS, SEARCHES, SENT, Cursor
+from connectors.microsoft.mail_reading import LIST_TEMPLATE, SELECT, MailReader
+from connectors.microsoft.mail_rounds import BEGINNING, INBOX, MARKED, OURS, RESTS, SEARCHES, SENT, Cursor
 from connectors.microsoft.settings import SYSTEM, MicrosoftSettings
-from connectors.text import read_instant
+from connectors.text import read_instant, spelt
 
 RESTARTS = 3  # in one call; a round that ends before it began must not go on for ever
 SMALLER = 8  # so many times fewer a page, where one is larger than what is read
@@ -35,21 +38,6 @@ _DELTA = "/users/{user}/mailFolders/{folder}/messages/delta"
 _FOLDERS = {INBOX: "inbox", SENT: "sentitems"}
 # The first of these says how a mail came in that several lists tell of.
 _ORDER = (mails.BY_FOLDER, mails.BY_CATEGORY, mails.BY_THREAD, mails.BY_NOTHING)
-
-
-@dataclass(slots=True)
-class Wanted:
-    """What is to be told of, beside what lies in our folder (`MailPlaces.ours`)."""
-
-    category: str = ""
-    threads: frozenset[str] = frozenset()
-    is_everything: bool = False
-
-    @property
-    def reach(self) -> str:
-        if self.is_everything:
-            return rounds.EVERYTHING
-        return rounds.THREADS if self.threads else rounds.MARKS_ALONE
 
 
 @dataclass(slots=True)
@@ -74,9 +62,9 @@ class MailRounds:
 
     def page(self, text: str, since: datetime, wanted: Wanted, known: Known) -> MailChanges:
         """Returns the next page. A token that Microsoft no longer knows begins its list anew."""
-        before = rounds.read_cursor(text, lambda link: self._client.local_or_none(link) is not None) if text else Cursor()
+        before = rounds.read_cursor(text, lambda link: self._client.local_or_none(link) is not None) if text else BEGINNING
         is_restart = before is None
-        cursor = rounds.fitted(before or Cursor(), folder=self._places.ours, category=wanted.category, reach=wanted.reach, since=since)
+        cursor = rounds.fitted(before or BEGINNING, folder=self._places.ours, category=wanted.category, reach=wanted.reach, since=since)
         self._places.remember(cursor.kinds)
         page = _Page()
         size = self._settings.mails_a_page
@@ -195,7 +183,7 @@ class MailRounds:
         least = read_instant(cursor.since)
         is_last = not cursor.open_halves
         is_whole = cursor.is_whole
-        cursor = replace(cursor, kinds=self._places.known, begun_at=cursor.begun_at or (rounds.spelt(page.at) if page.at else ""))
+        cursor = replace(cursor, kinds=self._places.known, begun_at=cursor.begun_at or (spelt(page.at) if page.at else ""))
         overlap = timedelta(seconds=self._settings.mail_overlap_seconds)
         return MailChanges(
             mails=tuple(record for record in records if not _is_old(record, least)),
@@ -207,18 +195,18 @@ class MailRounds:
             unreadable=tuple(found.unreadable.values()),
         )
 
-    def _found(self, page: _Page, known: Known) -> tuple[Found, Collection[str]]:
+    def _found(self, page: _Page, known: Known) -> tuple[FoundMails, Collection[str]]:
         """Reads what the lists told too little of. A mail that the caller is done with is left out."""
         unneeded = known(tuple(page.rows)) if page.rows else ()
         lacking = [id_ for id_, (row, _) in page.rows.items() if id_ not in unneeded and not self._is_told_in_full(row)]
-        return (self._reader.rows(lacking) if lacking else Found()), unneeded
+        return (self._reader.rows(lacking) if lacking else FoundMails(SYSTEM)), unneeded
 
     def _is_told_in_full(self, row: Any) -> bool:
         """Tells whether nothing more has to be read of a message. One that never travelled has no headers that say how
         confidential it is: its extended properties do."""
         return codec.is_complete(row) and (self._settings.expands_rounds or bool(row.get(codec.HEADERS)))
 
-    def _records(self, page: _Page, found: Found, unneeded: Collection[str]) -> list[Record]:
+    def _records(self, page: _Page, found: FoundMails, unneeded: Collection[str]) -> list[Record]:
         records = []
         for id_, (row, shared_by) in page.rows.items():
             if id_ in unneeded or id_ in found.gone or id_ in found.unreadable:
@@ -250,8 +238,8 @@ def _time_of(row: Any, name: str, *, is_end: bool = False) -> str:
     at = read_instant(row.get(name))
     if at is None:
         return ""
-    return rounds.spelt(at + timedelta(seconds=1) if is_end and at.microsecond else at)
+    return spelt(at + timedelta(seconds=1) if is_end and at.microsecond else at)
 
 
 def _has_category(category: str) -> str:
-    return f"categories/any(c:c eq '{category.replace(chr(39), chr(39) * 2)}')"
+    return f"categories/any(c:c eq '{quoted(category)}')"

@@ -14,11 +14,12 @@ from typing import Any
 from connectors import mail_headers, mails
 from connectors.calendars import CONFIDENTIAL, NORMAL, PERSONAL, PRIVATE
 from connectors.contract import Record, Ref, Value
+from connectors.mail_rows import CannotBeRead
 from connectors.mailboxes import CATEGORIES
-from connectors.mails import MAIL, REASON, Attachment, WholeMail
+from connectors.mails import MAIL, Attachment, WholeMail
 from connectors.microsoft.codec import EXTENDED_LIST, etag_of, id_of
 from connectors.microsoft.settings import SYSTEM
-from connectors.text import clean, read_instant
+from connectors.text import clean, cleaned, read_instant
 
 Row = Mapping[str, Any]
 
@@ -52,15 +53,6 @@ FILE = "#microsoft.graph.fileattachment"
 LONGEST_NAME = 255
 
 
-class CannotBeRead(ValueError):
-    """A message is not what the documentation says. Its text says of which property."""
-
-
-def unreadable(id_: str, reason: str) -> Record:
-    """Returns what is told of a message that cannot be read."""
-    return Record(Ref(SYSTEM, MAIL, id_), {REASON: clean(reason)[0][:500]})
-
-
 def is_complete(row: Row) -> bool:
     """Tells whether a list told enough of a message."""
     return all(name in row for name in ESSENTIAL)
@@ -74,7 +66,7 @@ def read_mail(row: Row, *, places: Mapping[str, str], address: str, shared_by: s
     headers = mail_headers.by_name(_headers(row))
     extended = _extended(row)
     damaged: set[str] = set()
-    fields: dict[str, Value] = {name: _cleaned(name, _text(row, property_), damaged) for name, property_ in _TEXTS.items()}
+    fields: dict[str, Value] = {name: cleaned(_text(row, property_), name, damaged) for name, property_ in _TEXTS.items()}
     fields |= {name: _people(name, [row.get(property_)], damaged) for name, property_ in SENDERS.items()}
     fields |= {name: _people(name, _list(row, property_), damaged) for name, property_ in RECIPIENTS.items()}
     fields |= {name: _time(row, property_) for name, property_ in _TIMES.items()}
@@ -130,13 +122,6 @@ def _text(row: Row, name: str) -> str:
     if not isinstance(raw, str | None):
         raise CannotBeRead(f"its {name}")
     return raw or ""
-
-
-def _cleaned(name: str, text: str, damaged: set[str]) -> str:
-    text, is_damaged = clean(text)
-    if is_damaged:
-        damaged.add(name)
-    return text
 
 
 def _flag(row: Row, name: str) -> bool:

@@ -6,19 +6,18 @@ One message must not stop the others: what Exchange cannot show, and what is no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from connectors.contract import Record
-from connectors.errors import TOO_MUCH, ConnectorError, OutcomeUnknown, RecordGone, Rejected, ServerTrouble
-from connectors.mail_texts import TOO_LONG
+from connectors.errors import TOO_MUCH, ConnectorError, OutcomeUnknown, RecordGone
+from connectors.mail_rows import CannotBeRead, FoundMails
 from connectors.mails import BY_NOTHING, HAS_ATTACHMENTS, Attachment, WholeMail, WholeMails
 from connectors.microsoft import faults
 from connectors.microsoft import mail_codec as codec
 from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
 from connectors.microsoft.codec import id_of
 from connectors.microsoft.mail_places import MailPlaces
-from connectors.microsoft.settings import PARTS_A_CALL
+from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
 
 MESSAGE_TEMPLATE = "/users/{user}/messages/{message}"
 LIST_TEMPLATE = "/users/{user}/messages"
@@ -29,15 +28,6 @@ SELECT = ",".join(codec.PROPERTIES)
 WHOLE = ",".join((*codec.PROPERTIES, *codec.TEXT_PROPERTIES))
 
 Said = Reply | ConnectorError
-
-
-@dataclass(slots=True)
-class Found:
-    """What reads by id brought: messages by id, ids that are gone, and messages that cannot be read."""
-
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)
-    unreadable: dict[str, Record] = field(default_factory=dict)
 
 
 class MailReader:
@@ -52,15 +42,15 @@ class MailReader:
         found = self.rows(ids)
         records = {id_: self.record(row, found) for id_, row in found.rows.items()}
         whole = [WholeMail(record) for record in records.values() if record is not None]
-        return WholeMails(tuple(whole), tuple(found.gone), tuple(found.unreadable.values()))
+        return found.whole(whole)
 
-    def rows(self, ids: Iterable[str], select: str = SELECT) -> Found:
+    def rows(self, ids: Iterable[str], select: str = SELECT) -> FoundMails:
         """Returns the messages with these ids as Microsoft tells them, all that a record holds or what `select` names."""
         asked = list(dict.fromkeys(ids))
         first = self._places.parts() if asked and select == SELECT else []
         said = self._said([*(self._message(id_, select) for id_ in asked), *first])
         self._places.learn([reply for reply in said[len(asked) :] if isinstance(reply, Reply)])
-        found = Found()
+        found = FoundMails(SYSTEM)
         for id_, reply in zip(asked, said, strict=False):
             self._sort(found, id_, reply)
         return found
@@ -73,37 +63,37 @@ class MailReader:
         said = self._said([*(self._message(id_, WHOLE) for id_ in asked), *map(self._attachments, listed), *first])
         files = dict(zip(listed, said[len(asked) :], strict=False))
         self._places.learn([reply for reply in said[len(asked) + len(listed) :] if isinstance(reply, Reply)])
-        found = Found()
+        found = FoundMails(SYSTEM)
         for id_, reply in zip(asked, said, strict=False):
             self._sort(found, id_, reply)
         records = {id_: record for id_, row in list(found.rows.items()) if (record := self.record(row, found)) is not None}
         late = [id_ for id_, r in records.items() if with_attachments and id_ not in files and r.fields[HAS_ATTACHMENTS] is True]
         files |= dict(zip(late, self._said([self._attachments(id_) for id_ in late]), strict=True))
         whole = [self._whole(found, found.rows[id_], record, files.get(id_)) for id_, record in records.items()]
-        return WholeMails(tuple(w for w in whole if w is not None), tuple(found.gone), tuple(found.unreadable.values()))
+        return found.whole(w for w in whole if w is not None)
 
-    def record(self, row: codec.Row, found: Found, shared_by: str = BY_NOTHING) -> Record | None:
+    def record(self, row: codec.Row, found: FoundMails, shared_by: str = BY_NOTHING) -> Record | None:
         """Returns the record of a message, None where it cannot be read: that is noted then."""
         id_ = id_of(row)
         try:
             record = codec.read_mail(row, places=self._places.kinds, address=self._mailbox, shared_by=shared_by)
-        except codec.CannotBeRead as refusal:
-            found.unreadable[id_] = codec.unreadable(id_, f"Microsoft tells {refusal} in a way that cannot be read")
+        except CannotBeRead as refusal:
+            found.refuse_part(id_, refusal)
             return None
         if len(self._has_files) >= MOST_REMEMBERED:  # of a mailbox that is read from its beginning
             self._has_files.clear()
         self._has_files[id_] = record.fields[HAS_ATTACHMENTS] is True
         return record
 
-    def _whole(self, found: Found, row: codec.Row, record: Record, files: Said | None) -> WholeMail | None:
+    def _whole(self, found: FoundMails, row: codec.Row, record: Record, files: Said | None) -> WholeMail | None:
         try:
             return codec.read_whole(row, record, self._files(files) if files is not None else ())
-        except codec.CannotBeRead as refusal:
-            found.unreadable[record.ref.id] = codec.unreadable(record.ref.id, f"Microsoft tells {refusal} in a way that cannot be read")
+        except CannotBeRead as refusal:
+            found.refuse_part(record.ref.id, refusal)
         except RecordGone:  # it went between the two reads
             found.gone.append(record.ref.id)
         except ConnectorError as refusal:
-            found.unreadable[record.ref.id] = codec.unreadable(record.ref.id, f"{refusal.sentence} (its attachments)")
+            found.refuse(record.ref.id, f"{refusal.sentence} (its attachments)")
         return None
 
     def _files(self, said: Said) -> tuple[Attachment, ...]:
@@ -114,7 +104,7 @@ class MailReader:
         body = said.body if isinstance(said.body, dict) else {}
         rows, link = body.get("value"), body.get("@odata.nextLink")
         if not isinstance(rows, list):
-            raise codec.CannotBeRead("its attachments")
+            raise CannotBeRead("its attachments")
         more = self._client.every(self._client.local(link), template=ATTACHMENTS_TEMPLATE) if isinstance(link, str) else []
         return tuple(codec.read_attachment(row) for row in [*rows, *more])
 
@@ -134,7 +124,7 @@ class MailReader:
         first = self._places.parts() if parts else []
         said = self._said([*parts, *first])
         self._places.learn([reply for reply in said[len(parts) :] if isinstance(reply, Reply)])
-        found = Found()
+        found = FoundMails(SYSTEM)
         records = [self.record(row, found) for reply in said[: len(parts)] for row in self._listed(reply)]
         return [record for record in records if record is not None]
 
@@ -149,22 +139,14 @@ class MailReader:
         return rows
 
     # --- what single answers mean ---------------------------------------------------------------------------------------------
-    def _sort(self, found: Found, id_: str, said: Said) -> None:
+    def _sort(self, found: FoundMails, id_: str, said: Said) -> None:
         if isinstance(said, Reply) and said.is_good:
             if id_of(said.body) == id_:
                 found.rows[id_] = said.body
             else:
-                found.unreadable[id_] = codec.unreadable(id_, "Microsoft sent something else in its place")
+                found.refuse(id_, "Microsoft sent something else in its place")
             return
-        error = said if isinstance(said, ConnectorError) else self.gone_or_error(said)
-        if isinstance(error, RecordGone):
-            found.gone.append(id_)
-        elif error.code == TOO_MUCH:
-            found.unreadable[id_] = codec.unreadable(id_, TOO_LONG)
-        elif isinstance(error, Rejected | ServerTrouble):
-            found.unreadable[id_] = codec.unreadable(id_, error.sentence)
-        else:
-            raise error
+        found.sort(id_, said if isinstance(said, ConnectorError) else self.gone_or_error(said))
 
     def gone_or_error(self, reply: Reply) -> ConnectorError:
         """Returns what a refused read of one message means: an id that the mailbox takes for none is none of its messages."""

@@ -7,15 +7,15 @@ a mail that changes between two pages would move others past the one that was as
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connectors.text import read_instant
+from connectors.cursors import KeptCursor, read_kept
+from connectors.mail_reach import EVERYTHING, MARKS_ALONE, THREADS
+from connectors.text import read_instant, spelt
 
-VERSION = 1
 OURS, MARKED, INBOX, SENT = "ours", "marked", "inbox", "sent"
 REST = {INBOX: "inbox_rest", SENT: "sent_rest"}  # searches for what a first list of changes left out
 RESTS = frozenset(REST.values())
@@ -23,7 +23,6 @@ SEARCHES = frozenset({MARKED, *RESTS})
 MOST_FILTERED = 5000  # messages of a first list of changes that asks for new ones only (reference section 9)
 MARGIN = timedelta(days=1)  # a mail may come to lie in the Inbox later than it was received
 FAR_PAST = datetime(1970, 1, 1, tzinfo=UTC)
-MARKS_ALONE, THREADS, EVERYTHING = "marks", "threads", "everything"  # how far a round reaches
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +40,10 @@ class Half:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where the round stands. `begun_at`: the clock of the server at its first page, "" between rounds."""
 
-    halves: Mapping[str, Half] = field(default_factory=dict)
+    halves: Mapping[str, Half]
     folder: str = ""
     category: str = ""
     reach: str = MARKS_ALONE
@@ -52,9 +51,6 @@ class Cursor:
     begun_at: str = ""
     is_whole: bool = True
     kinds: Mapping[str, str] = field(default_factory=dict)  # of folders, by id
-
-    def text(self) -> str:
-        return json.dumps({"v": VERSION, **asdict(self)}, separators=(",", ":"))
 
     def put(self, name: str, half: Half) -> Cursor:
         return replace(self, halves={**self.halves, name: half})
@@ -64,31 +60,15 @@ class Cursor:
         return [name for name, half in self.halves.items() if not half.is_done]
 
 
+BEGINNING = Cursor({})
+
+
 def read_cursor(text: str, is_local: Callable[[str], bool]) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads to another host."""
-    try:
-        said = json.loads(text)
-        if said.pop("v") != VERSION:
-            return None
-        halves = {name: Half(**half) for name, half in said.pop("halves").items()}
-        cursor = Cursor(halves, **said)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    cursor = read_kept(Cursor, text)
+    if cursor is None or not set(cursor.halves) <= {OURS, MARKED, INBOX, SENT, *RESTS}:
         return None
-    return cursor if _is_sound(cursor) and all(is_local(half.link) for half in halves.values() if half.link) else None
-
-
-def _is_sound(cursor: Cursor) -> bool:
-    texts = [cursor.folder, cursor.category, cursor.reach, cursor.since, cursor.begun_at]
-    texts += [text for half in cursor.halves.values() for text in (half.link, half.bound, half.oldest, half.sure_until)]
-    if not isinstance(cursor.kinds, dict) or not all(isinstance(part, str) for pair in cursor.kinds.items() for part in pair):
-        return False
-    are_flags = all(isinstance(half.is_done, bool) and isinstance(half.count, int) for half in cursor.halves.values())
-    are_known = set(cursor.halves) <= {OURS, MARKED, INBOX, SENT, *RESTS}
-    return are_flags and are_known and isinstance(cursor.is_whole, bool) and all(isinstance(text, str) for text in texts)
-
-
-def spelt(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return cursor if all(is_local(half.link) for half in cursor.halves.values() if half.link) else None
 
 
 def earlier(text: str, by: timedelta) -> str:

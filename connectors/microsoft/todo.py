@@ -10,62 +10,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from connectors.checks import Try, run_checks
-from connectors.contract import CallCount, Check, Identity, Record, Ref, Schema, Value, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
-from connectors.http import HttpClient
-from connectors.mailbox_base import NoSweeps
+from connectors.contract import Check, Record, Value, Write, WriteResult
+from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion
+from connectors.mailbox_writes import failed, result_of
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
+from connectors.marked_tasks import MarkedTasks
 from connectors.microsoft import todo_codec as codec
-from connectors.microsoft.categories import make_category
-from connectors.microsoft.client import GraphClient, Part, Reply, address, segment
+from connectors.microsoft.box import MicrosoftBox
+from connectors.microsoft.client import Part, Reply, address, segment
 from connectors.microsoft.codec import with_category
-from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM, MicrosoftSettings
+from connectors.microsoft.sending import prepared, send
+from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
 from connectors.microsoft.todo_changes import TodoRounds
 from connectors.microsoft.todo_codec import Row
 from connectors.microsoft.todo_reading import LISTS_TEMPLATE, TASK_TEMPLATE, TASKS_TEMPLATE, TodoReader, is_gone
-from connectors.tasks import LIST_GONE, TASK, TASK_SCHEMA, TaskChanges, TaskList
+from connectors.tasks import LIST_GONE, TaskList
 
 ASK_TASKS = "Ask a Microsoft 365 administrator to grant the app Tasks.ReadWrite.All, and to let it into this mailbox."
 _LINKS_TEMPLATE = TASK_TEMPLATE + "/linkedResources"
 
 
-class MicrosoftTasks(NoSweeps):
+class MicrosoftTasks(MarkedTasks, MicrosoftBox):
     """The task lists of one mailbox."""
 
-    system = SYSTEM
-    marker_field = FOREIGN_ID
-    has_categories = True
-    has_marker = True
+    def _open(self) -> None:
+        super()._open()
+        self._reader = TodoReader(self._client, self._settings)
+        self._rounds = TodoRounds(self._client, self._reader, self._settings)
+        self._tries = self._settings.move_tries
 
-    def __init__(
-        self,
-        address_: str,
-        http: HttpClient,
-        client: GraphClient,
-        settings: MicrosoftSettings,
-        *,
-        settle_seconds: int = 0,
-        page_address_template: str = "",
-    ) -> None:
-        self.address = address_
-        self.settle_seconds = settle_seconds
-        self.concurrency = settings.concurrency
-        self.request_timeout = http.timeout
-        self._http, self._client, self._settings = http, client, settings
-        self._template = page_address_template
-        self._reader = TodoReader(client, settings)
-        self._rounds = TodoRounds(client, self._reader, settings)
-        self._category = ""
-
-    # --- categories and lists -------------------------------------------------------------------------------------------
-
-    def use_category(self, category: str) -> None:
-        self._category = category
-
-    def make_category(self, name: str) -> None:
-        make_category(self._client, name, self._settings.category_colour)
+    # --- lists ----------------------------------------------------------------------------------------------------------
 
     def use_list(self, list_id: str) -> None:
         self._reader.ours = list_id
@@ -94,21 +71,12 @@ class MicrosoftTasks(NoSweeps):
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def task_changes(self, cursor: str) -> TaskChanges:
-        return self._rounds.page(cursor)
-
     def read(self, object_type: str, ids: Sequence[str], columns: Sequence[str]) -> list[Record]:
         return [self._reader.record(row, list_id) for row, list_id in self._reader.rows(ids).values()]
 
     def find_marked(self, object_type: str, markers: Sequence[str], columns: Sequence[str], *, since: datetime) -> list[Record]:
         wanted = set(markers) - {""}
         return [record for record in self._reader.everything() if record.fields[FOREIGN_ID] in wanted] if wanted else []
-
-    def find_made(self, writes: Sequence[Write], since: datetime) -> Mapping[str, tuple[Record, ...]]:
-        found = self.find_marked(TASK, [write.marker for write in writes], (), since=since)
-        return {
-            write.key: tuple(record for record in found if write.marker and record.fields[FOREIGN_ID] == write.marker) for write in writes
-        }
 
     # --- writing --------------------------------------------------------------------------------------------------------
 
@@ -120,19 +88,11 @@ class MicrosoftTasks(NoSweeps):
         already take two more."""
         rows = self._reader.rows([w.ref.id for w in writes if w.ref is not None and self._wants_a_look(w)])
         settled: dict[int, WriteResult] = {}
-        parts: dict[int, Part] = {}
+        parts = prepared(writes, lambda write: self._part(write, rows), settled)
         for at, write in enumerate(writes):
-            try:
-                part = self._part(write, rows)
-            except ConnectorError as error:
-                settled[at] = WriteResult(write.key, error=error)
-                continue
-            if part is None:  # only its marker is to be written
-                assert write.ref is not None
+            if at not in parts and at not in settled and write.ref is not None:  # only its marker is to be written
                 settled[at] = WriteResult(write.key, self._reader.record(*rows[write.ref.id]))
-            else:
-                parts[at] = part
-        self._send(writes, parts, settled)
+        send(self._client, writes, parts, settled, self._result)
         self._mark(writes, rows, settled)
         return [settled[at] for at in range(len(writes))]
 
@@ -164,7 +124,7 @@ class MicrosoftTasks(NoSweeps):
     def _create(self, write: Write) -> Part:
         body = codec.write_body(write.fields)
         held = write.fields.get(CATEGORIES)
-        body["categories"] = with_category(list(held) if isinstance(held, tuple) else [], self._category)
+        body["categories"] = self._with_category(held if isinstance(held, tuple) else ())
         if marker := str(write.marker or write.fields.get(FOREIGN_ID) or ""):
             body[codec.LINKS] = [codec.link(marker, self._settings.task_application)]
         home = self._reader.home()
@@ -172,34 +132,20 @@ class MicrosoftTasks(NoSweeps):
             raise RecordGone("there is no list that the task could be made in", system=SYSTEM, code=LIST_GONE)
         return Part("POST", self._reader.path(home), TASKS_TEMPLATE, body)
 
-    def _send(self, writes: Sequence[Write], parts: Mapping[int, Part], settled: dict[int, WriteResult]) -> None:
-        """Sends the calls and settles what came of each. Raises where the only call of all failed as a whole."""
-        order = sorted(parts)
-        for start in range(0, len(order), PARTS_A_CALL):
-            some = order[start : start + PARTS_A_CALL]
-            try:
-                answers = self._client.write_all([parts[at] for at in some])
-            except ConnectionTrouble as trouble:
-                if not settled and len(some) == len(writes):
-                    raise
-                settled |= {at: WriteResult(writes[at].key, error=trouble, exchange=trouble.exchange) for at in some}
-                settled |= {at: WriteResult(writes[at].key, error=not_sent(trouble)) for at in order[start + PARTS_A_CALL :]}
-                return
-            settled |= {at: self._result(writes[at], parts[at], answer) for at, answer in zip(some, answers, strict=True)}
+    def _result(self, write: Write, answer: Reply | ConnectorError) -> WriteResult:
+        result = result_of(self._client, write, answer, lambda reply: self._written(write, reply.body))
+        if isinstance(answer, Reply) and not answer.is_good:
+            return replace(result, error=self._refusal(write, answer))
+        return result
 
-    def _result(self, write: Write, part: Part, answer: Reply | ConnectorError) -> WriteResult:
-        if isinstance(answer, ConnectorError):
-            return WriteResult(write.key, error=answer, exchange=answer.exchange)
-        if not answer.is_good:
-            return WriteResult(write.key, error=self._refusal(write, answer), exchange=answer.exchange)
-        if write.is_delete and write.ref is not None:
-            return WriteResult(write.key, Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
-        if not codec.is_sound(answer.body) or (write.ref is not None and answer.body["id"] != write.ref.id):
-            return WriteResult(write.key, error=self._client.unreadable(answer, is_read=False), exchange=answer.exchange)
-        row = {name: value for name, value in answer.body.items() if name != codec.LINKS}
-        record = self._reader.record(row, self._reader.home() if write.ref is None else self._reader.place_of(write.ref.id))
-        sent = {FOREIGN_ID: write.marker or write.fields.get(FOREIGN_ID)} if write.ref is None else {}
-        return WriteResult(write.key, replace(record, fields={**record.fields, **sent}), exchange=answer.exchange)
+    def _written(self, write: Write, body: Any) -> Record | None:
+        if not codec.is_sound(body):
+            return None
+        row = {name: value for name, value in body.items() if name != codec.LINKS}
+        if write.ref is not None:
+            return self._reader.record(row, self._reader.place_of(write.ref.id))
+        record = self._reader.record(row, self._reader.home())
+        return replace(record, fields={**record.fields, FOREIGN_ID: write.marker or write.fields.get(FOREIGN_ID)})
 
     def _refusal(self, write: Write, answer: Reply) -> ConnectorError:
         error = self._client.error_of(answer, is_read=False)
@@ -238,7 +184,7 @@ class MicrosoftTasks(NoSweeps):
                 if isinstance(answer, Reply) and not answer.is_good:
                     error = self._client.error_of(answer, is_read=False)
                 if error is not None:
-                    settled[at] = WriteResult(writes[at].key, error=error, exchange=error.exchange)
+                    settled[at] = failed(writes[at], error)
         self._read_back(writes, [at for at in order if settled[at].error is None], settled)
 
     def _marking(self, write: Write, row: Row, list_id: str) -> Part | None:
@@ -273,52 +219,17 @@ class MicrosoftTasks(NoSweeps):
 
     def bring_in(self, id_: str, marker: str) -> Record:
         """As the contract says. Nothing moves: To Do has no way to move a task, and a copy would lack its steps and files."""
-        for _ in range(self._settings.move_tries):
-            found = self.read(TASK, [id_], ())
-            if not found:
-                raise RecordGone("the task is not there any more", system=SYSTEM, code="ErrorItemNotFound")
-            record = found[0]
-            held = record.fields[CATEGORIES]
-            categories = tuple(with_category(list(held) if isinstance(held, tuple) else [], self._category))
-            wanted: dict[str, Value] = {CATEGORIES: categories, FOREIGN_ID: marker or None}
-            fields = {name: value for name, value in wanted.items() if record.fields[name] != value}
-            if not fields:
-                return record
-            (result,) = self.write(TASK, [Write(TASK, fields, "bring-in", ref=record.ref, version=record.version)])
-            if result.record is not None:
-                return result.record
-            if not isinstance(result.error, StaleVersion):
-                assert result.error is not None
-                raise result.error
-        raise StaleVersion("the task was changed again and again while it was marked", system=SYSTEM)
+        return super().bring_in(id_, marker)
+
+    def _with_category(self, held: tuple[str, ...]) -> list[str]:
+        return with_category(held, self._category)
 
     # --- the tasks themselves ---------------------------------------------------------------------------------------------
-
-    def schema(self, object_type: str) -> Schema:
-        return TASK_SCHEMA
 
     def check_mailbox(self) -> list[Check]:
         path = address(f"{self._client.root}/todo/lists", top="1")
         look = Try("Read tasks", "Its tasks can be read.", lambda: next(self._client.pages(path, template=LISTS_TEMPLATE)), _remedy)
         return run_checks([look])
-
-    def check(self, *, may_send: bool = True) -> list[Check]:
-        return self.check_mailbox()
-
-    def identity(self) -> Identity:
-        return Identity(self.address)
-
-    def keep_alive(self) -> None:
-        """The mailbox itself keeps its tokens alive."""
-
-    def web_url(self, ref: Ref) -> str:
-        return self._template.replace("{object}", ref.object_type).replace("{id}", segment(ref.id))
-
-    def counts(self) -> CallCount:
-        return self._http.counts
-
-    def close(self) -> None:
-        self._http.close()
 
 
 def _with(result: WriteResult, marker: Value, *, version: str | None = None) -> WriteResult:

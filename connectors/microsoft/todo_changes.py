@@ -7,12 +7,12 @@ takes its tasks along without naming them: the next round lists everything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from connectors.contract import Record
+from connectors.cursors import KeptCursor, RoundOver, read_kept
 from connectors.errors import OutcomeUnknown
 from connectors.microsoft import faults
 from connectors.microsoft import todo_codec as codec
@@ -22,7 +22,6 @@ from connectors.microsoft.todo_codec import Held, Row
 from connectors.microsoft.todo_reading import LISTS_TEMPLATE, TASKS_TEMPLATE, TodoReader, is_gone
 from connectors.tasks import TaskChanges
 
-VERSION = 1
 RESTARTS = 2
 
 
@@ -36,7 +35,7 @@ class Stand:
 
 
 @dataclass(frozen=True, slots=True)
-class Cursor:
+class Cursor(KeptCursor):
     """Where a round stands. `is_between`: it is over, and the links lead to the next one."""
 
     lists: Stand
@@ -47,8 +46,8 @@ class Cursor:
 
     def text(self) -> str:
         rows = [[id_, held.name, held.kind, self.tasks[id_].link, self.tasks[id_].is_open] for id_, held in self.known.items()]
-        whole = {"v": VERSION, "link": self.lists.link, "open": self.lists.is_open, "lists": rows}
-        return json.dumps({**whole, "whole": self.is_whole, "between": self.is_between}, separators=(",", ":"))
+        lists = {"link": self.lists.link, "open": self.lists.is_open, "lists": rows}
+        return self.written({**lists, "whole": self.is_whole, "between": self.is_between})
 
     def opened(self) -> Cursor:
         """Returns where the next round begins: every list is to be asked again."""
@@ -61,25 +60,21 @@ class Cursor:
 BEGINNING = Cursor(Stand(), {}, {})
 
 
-class _Over(Exception):  # noqa: N818  # no failure: the round begins anew
-    """A link is known no more, or a list was deleted: only a round from the start tells what is there."""
-
-
 def read_cursor(text: str, root: str) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads out of this mailbox."""
-    try:
-        said = json.loads(text)
-        if said["v"] != VERSION:
-            return None
-        known = {id_: Held(id_, name, kind) for id_, name, kind, _, _ in said["lists"]}
-        stands = {id_: Stand(link, is_open) for id_, _, _, link, is_open in said["lists"]}
-        cursor = Cursor(Stand(said["link"], said["open"]), stands, known, said["whole"], said["between"])
-        links = [stand.link for stand in (cursor.lists, *stands.values())]
-        flags = [cursor.is_whole, cursor.is_between, *(stand.is_open for stand in (cursor.lists, *stands.values()))]
-        is_sound = all(isinstance(flag, bool) for flag in flags) and all(not link or _is_ours(link, root) for link in links)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    return cursor if is_sound else None
+    cursor = read_kept(Cursor, text, _fields)
+    links = [stand.link for stand in (cursor.lists, *cursor.tasks.values())] if cursor is not None else []
+    return cursor if all(not link or _is_ours(link, root) for link in links) else None
+
+
+def _fields(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "lists": {"link": said["link"], "is_open": said["open"]},
+        "tasks": {id_: {"link": link, "is_open": is_open} for id_, _, _, link, is_open in said["lists"]},
+        "known": {id_: {"id": id_, "name": name, "kind": kind} for id_, name, kind, _, _ in said["lists"]},
+        "is_whole": said["whole"],
+        "is_between": said["between"],
+    }
 
 
 def _is_ours(link: str, root: str) -> bool:
@@ -100,7 +95,7 @@ class TodoRounds:
         for _ in range(RESTARTS):
             try:
                 return replace(self._next(cursor.opened()), is_restart=is_restart)
-            except _Over:
+            except RoundOver:
                 is_restart = is_restart or not (cursor.is_between or cursor == BEGINNING)
                 cursor = BEGINNING
         raise OutcomeUnknown("knows none of its own links to changes", system=SYSTEM)
@@ -141,7 +136,7 @@ class TodoRounds:
                 raise self._client.unreadable(reply, is_read=True)
             if "@removed" in row:
                 if held.id in known:
-                    raise _Over
+                    raise RoundOver
             elif codec.is_looked_at(row):
                 before = known.get(held.id)
                 known[held.id] = Held(held.id, held.name or (before.name if before else ""), held.kind or (before.kind if before else ""))
@@ -153,7 +148,7 @@ class TodoRounds:
         there."""
         if is_gone(self._client, reply) and not faults.is_dead_token(reply.status, reply.body):
             if stand.link:
-                raise _Over
+                raise RoundOver
             return None
         rows, following = self._page_of(stand, reply)
         found: dict[str, Row | None] = {}
@@ -166,7 +161,7 @@ class TodoRounds:
 
     def _page_of(self, stand: Stand, reply: Reply) -> tuple[list[Any], Stand]:
         if faults.is_dead_token(reply.status, reply.body):
-            raise _Over
+            raise RoundOver
         if not reply.is_good:
             raise self._client.error_of(reply, is_read=True)
         body = reply.body if isinstance(reply.body, dict) else {}

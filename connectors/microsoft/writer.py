@@ -7,11 +7,12 @@ that cannot be read, is in doubt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from connectors.contract import Record, Value, Write, WriteResult
-from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected, StaleVersion, not_sent
+from connectors.errors import ConnectorError, RecordGone, Rejected, StaleVersion
+from connectors.mailbox_writes import raise_common_trouble, result_of
 from connectors.mailboxes import FOREIGN_ID, INSIDE, told_of_records
 from connectors.microsoft import codec
 from connectors.microsoft.client import GraphClient, Part, Reply, segment
@@ -19,16 +20,8 @@ from connectors.microsoft.faults import folder_gone
 from connectors.microsoft.held import Held
 from connectors.microsoft.places import Places
 from connectors.microsoft.reading import CONTACT_TEMPLATE, FOLDER_TEMPLATE, Reader
-from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One write on its way: where it stands among its fellows, and what is sent."""
-
-    at: int
-    write: Write
-    part: Part = field(repr=False)
+from connectors.microsoft.sending import prepared, send
+from connectors.microsoft.settings import SYSTEM
 
 
 class Writer:
@@ -43,39 +36,18 @@ class Writer:
     def write(self, writes: Sequence[Write], *, category: str) -> list[WriteResult]:
         """Returns a result for each write, in order. Raises when one trouble met them all, and none was done."""
         settled: dict[int, WriteResult] = {}
-        rows = self._rows(writes, category, settled)
-        for start in range(0, len(rows), PARTS_A_CALL):
-            part = rows[start : start + PARTS_A_CALL]
-            try:
-                answers = self._client.write_all([row.part for row in part])
-            except ConnectionTrouble as trouble:
-                settled |= {row.at: _failed(row, trouble) for row in part}
-                settled |= {row.at: _failed(row, not_sent(trouble)) for row in rows[start + PARTS_A_CALL :]}
-                if len(part) == len(writes):
-                    raise
-                break
-            settled |= {row.at: self._result(row.write, answer) for row, answer in zip(part, answers, strict=True)}
+        known = self._known(writes)
+        parts = prepared(writes, lambda write: self._part(write, category, known), settled)
+        send(self._client, writes, parts, settled, self._result)
         results = told_of_records([settled[at] for at in range(len(writes))])
-        troubles = [result.error for result in results if isinstance(result.error, ConnectionTrouble)]
-        if troubles and len(troubles) == len(results) and not any(trouble.may_have_happened for trouble in troubles):
-            raise max(troubles, key=lambda trouble: trouble.retry_after or 0.0)
+        raise_common_trouble(results)
         return results
 
     # --- what is sent -------------------------------------------------------------------------------------------------
 
-    def _rows(self, writes: Sequence[Write], category: str, settled: dict[int, WriteResult]) -> list[_Row]:
-        """Returns what is sent of each write; what cannot be sent is settled here, and so is what was changed or deleted
-        since the version that it rests on."""
-        known = self._known(writes)
-        rows = []
-        for at, write in enumerate(writes):
-            try:
-                rows.append(_Row(at, write, self._part(write, category, known)))
-            except ConnectorError as error:
-                settled[at] = WriteResult(write.key, error=error)
-        return rows
-
     def _part(self, write: Write, category: str, known: Mapping[str, codec.Row | None]) -> Part:
+        """Returns the call of a write. Raises the write's error, also of what was changed or deleted since the version that it rests
+        on."""
         if write.ref is None:
             return self._create(write, category)
         path = f"{self._client.root}/contacts/{segment(write.ref.id)}"
@@ -121,17 +93,13 @@ class Writer:
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     def _result(self, write: Write, answer: Reply | ConnectorError) -> WriteResult:
-        if isinstance(answer, ConnectorError):
-            return WriteResult(write.key, error=answer, exchange=answer.exchange)
-        if not answer.is_good:
-            return WriteResult(write.key, error=self._refusal(write, answer), exchange=answer.exchange)
-        if write.is_delete and write.ref is not None:
+        result = result_of(self._client, write, answer, lambda reply: self._written(reply.body, write))
+        if isinstance(answer, Reply) and result.error is not None and write.ref is None:
+            return replace(result, error=_of_our_folder(result.error))
+        is_gone = result.record is not None and result.record.is_deleted
+        if write.ref is not None and (is_gone or isinstance(result.error, StaleVersion | RecordGone)):
             self._held.forget(write.ref.id)
-            return WriteResult(write.key, Record(write.ref, {}, is_deleted=True), exchange=answer.exchange)
-        record = self._written(answer.body, write)
-        if record is None or (write.ref is not None and record.ref.id != write.ref.id):
-            return WriteResult(write.key, error=self._client.unreadable(answer, is_read=False), exchange=answer.exchange)
-        return WriteResult(write.key, record, exchange=answer.exchange)
+        return result
 
     def _written(self, body: Any, write: Write) -> Record | None:
         """Returns the record that answers a write, None for an answer that cannot be read. Extended properties are never
@@ -147,14 +115,7 @@ class Writer:
             sent[FOREIGN_ID] = write.marker or sent.get(FOREIGN_ID)
         return replace(record, fields={**record.fields, **sent})
 
-    def _refusal(self, write: Write, reply: Reply) -> ConnectorError:
-        error = self._client.error_of(reply, is_read=False)
-        if isinstance(error, RecordGone) and write.ref is None:
-            return folder_gone(error)
-        if isinstance(error, StaleVersion | RecordGone) and write.ref is not None:
-            self._held.forget(write.ref.id)
-        return error
 
-
-def _failed(row: _Row, trouble: ConnectionTrouble) -> WriteResult:
-    return WriteResult(row.write.key, error=trouble, exchange=trouble.exchange)
+def _of_our_folder(error: Exception) -> Exception:
+    """Returns what the refusal of a create means: what is not there is the folder that it was to lie in."""
+    return folder_gone(error) if isinstance(error, RecordGone) else error

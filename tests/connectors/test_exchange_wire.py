@@ -88,7 +88,7 @@ def connection(*answers: Any, base_url: str = ADDRESS, **settings: Any) -> tuple
 def looked(*answers: Any, **settings: Any) -> Script:
     """Asks for the contacts folder of one mailbox and returns what went out."""
     connector, script = connection(*answers, **settings)
-    connector.mailbox(ANN)._folders.look()
+    connector.mailbox(ANN)._places.look()
     return script
 
 
@@ -192,7 +192,7 @@ def test_a_write_is_in_doubt_where_the_server_failed_over_it_and_not_where_it_re
     connector, script = connection(fault("ErrorInternalServerError"))
     box = connector.mailbox(ANN)
     box.use_folder("F1", "Salesforce")
-    box._folders._is_verified = True
+    box._places._is_verified = True
     write = Write(CONTACT, {"surname": "Lind"}, "k", marker="003")
     (result,) = box.write(CONTACT, [write])
     assert isinstance(result.error, ServerTrouble) and result.error.may_have_happened and len(script.requests) == 1
@@ -213,7 +213,7 @@ def test_a_refusal_of_a_whole_call_names_no_item_and_is_found_by_halves():
     connector, script = connection(said)
     box = connector.mailbox(ANN)
     box.use_folder("F1", "Salesforce")
-    box._folders._is_verified = True
+    box._places._is_verified = True
     writes = [Write(CONTACT, {"surname": name}, name, marker=name) for name in ("A", "B", "Bad", "D")]
     results = box.write(CONTACT, writes)
     assert [r.record.ref.id if r.record else type(r.error) for r in results] == ["A", "B", Rejected, "D"]
@@ -224,7 +224,7 @@ def test_a_text_that_xml_cannot_hold_is_refused_before_anything_is_sent_and_quot
     connector, script = connection(FOUND)
     box = connector.mailbox(ANN)
     box.use_folder("F1", "Salesforce")
-    box._folders._is_verified = True
+    box._places._is_verified = True
     for fields in ({"surname": "a\x00b"}, {"notes": "\ud800"}, {"categories": ("a\x1f",)}):
         (result,) = box.write(CONTACT, [Write(CONTACT, fields, "k")])
         assert isinstance(result.error, Rejected) and not result.error.may_have_happened
@@ -316,7 +316,7 @@ def test_ntlm_signs_in_once_a_connection_and_never_sends_the_password(ntlm):
     connector = over_sockets(f"http://127.0.0.1:{ntlm.port}/EWS/Exchange.asmx", proof="ntlm")
     box = connector.mailbox(ANN)
     for _ in range(3):
-        box._folders.look()
+        box._places.look()
     assert len({port for port, _, _ in ntlm.seen}) == 1 and len(ntlm.seen) == 5  # three legs, then two plain calls
     assert box.counts().calls == 5 and box.counts().by_template == {"POST GetFolder": 3}
     sent = "".join(f"{headers}" for _, headers, _ in ntlm.seen)
@@ -327,7 +327,7 @@ def test_ntlm_signs_in_once_a_connection_and_never_sends_the_password(ntlm):
 def test_ntlm_with_a_wrong_password_needs_a_person(ntlm):
     connector = over_sockets(f"http://127.0.0.1:{ntlm.port}/EWS/Exchange.asmx", proof="ntlm", password="wrong-password")
     with pytest.raises(NeedsAttention) as caught:
-        connector.mailbox(ANN)._folders.look()
+        connector.mailbox(ANN)._places.look()
     assert caught.value.status == 401 and not isinstance(caught.value, MailboxRefused)
     connector.close()
 
@@ -336,7 +336,7 @@ def test_ntlm_at_a_server_that_gives_no_challenge_needs_a_person():
     server = Server(lambda handler: (401, {"WWW-Authenticate": "NTLM"} if "Authorization" not in handler.headers else {}))
     connector = over_sockets(f"http://127.0.0.1:{server.port}/EWS/Exchange.asmx", proof="ntlm")
     with pytest.raises(NeedsAttention):
-        connector.mailbox(ANN)._folders.look()
+        connector.mailbox(ANN)._places.look()
     connector.close()
     server.close()
 
@@ -367,9 +367,9 @@ def test_a_certificate_of_ones_own_authority_is_trusted_where_an_admin_said_so_a
     server = Server(lambda handler: None, tls)
     address = f"https://127.0.0.1:{server.port}/EWS/Exchange.asmx"
     trusting, other = over_sockets(address, proof="basic", authorities=pem), over_sockets(address, proof="basic")
-    trusting.mailbox(ANN)._folders.look()
+    trusting.mailbox(ANN)._places.look()
     with pytest.raises(NeedsAttention) as caught:
-        other.mailbox(ANN)._folders.look()
+        other.mailbox(ANN)._places.look()
     assert caught.value.code == BAD_CERTIFICATE and len(server.seen) == 1
     with pytest.raises(NeedsAttention, match="certificates"):
         over_sockets(address, proof="basic", authorities="no certificate")
@@ -377,4 +377,4 @@ def test_a_certificate_of_ones_own_authority_is_trusted_where_an_admin_said_so_a
         connector.close()
     server.close()
     with pytest.raises(Unreachable):
-        over_sockets(address, proof="basic", authorities=pem).mailbox(ANN)._folders.look()
+        over_sockets(address, proof="basic", authorities=pem).mailbox(ANN)._places.look()
