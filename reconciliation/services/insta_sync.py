@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import secrets as generator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 
 from connectors.checks import Try, run_checks
 from connectors.contract import Check
 from connectors.errors import ConnectorError, NeedsAttention, Rejected
 from connectors.http import HttpClient
 from connectors.notices import CHANGES, NOT_REACHED, KeepsWatches
-from reconciliation.core.counting import counted
+from reconciliation.core.counting import bent, counted
 from reconciliation.core.insta_sync import LEAST_SPACING, MOST_SPACING, quantile
 from reconciliation.core.values import isolated
 from reconciliation.engine import insta, stop
@@ -29,6 +30,9 @@ from reconciliation.services.audit import audit
 DAY = timedelta(days=1)
 MOST_DELAYS = 20_000  # notices whose delays are looked at
 TRIAL_MINUTES = 45  # the shortest life of a subscription; a trial is ended at once
+CARRIED = Q(state=MeetingNotice.State.DONE, run__isnull=False)  # notices that a run carried over
+OF_MAILBOXES = ("microsoft", "watched", "unwatched", "on_premises")
+OF_NOTICES = ("told", "carried", "runs", "waiting", "left", "off")
 SWITCHES = {"on_created": "created", "on_updated": "updated", "on_deleted": "deleted"}
 
 
@@ -173,64 +177,98 @@ class Standing:
     on_premises: int = 0  # of servers of Exchange, which are asked
 
 
+def standing_and_figures(now: datetime) -> tuple[Standing, Figures]:
+    """Returns which way is in use, and the figures of the last day, in two queries; in one where nothing was carried over."""
+    own, counts = _asked(now)
+    return _standing(own, counts), _figures(counts, now)
+
+
+def standing(now: datetime) -> Standing:
+    """Returns which way is in use, in one query."""
+    return _standing(*_asked(now))
+
+
 def figures(now: datetime) -> Figures:
-    """Returns the figures of the last day, in two queries."""
-    recent = MeetingNotice.objects.filter(received_at__gte=now - DAY)
-    state, done = MeetingNotice.State, Q(state=MeetingNotice.State.DONE, run__isnull=False)
-    counts = recent.aggregate(
+    """Returns the figures of the last day, in two queries at the most."""
+    return _figures(_asked(now)[1], now)
+
+
+def _asked(now: datetime) -> tuple[InstaSync, dict[str, int]]:
+    """Returns what holds for every mailbox, and what `_mailboxes` and `_notices` count, all in one query: the dashboard may ask twelve."""
+    mailboxes, notices = (rows.query.sql_with_params() for rows in (_mailboxes(now), _notices(now)))
+    row = InstaSync.objects.raw(
+        f"SELECT own.*, m.*, n.* FROM ({mailboxes[0]}) AS m CROSS JOIN ({notices[0]}) AS n "  # noqa: S608
+        "LEFT JOIN reconciliation_instasync AS own ON own.id = 1",
+        [*mailboxes[1], *notices[1]],
+    )[0]
+    counts = {name: getattr(row, name) for name in (*OF_MAILBOXES, *OF_NOTICES)}
+    return row if row.pk is not None else InstaSync(), counts
+
+
+def _mailboxes(now: datetime) -> QuerySet[SyncPass, Any]:
+    """Counts the started mailboxes of Microsoft, those of them that are watched, those for which watching failed; and those of servers
+    of Exchange, which are all looked at. One row."""
+    rows = SyncPass.objects.filter(parent__name=insta.KIND, parent__is_on=True, is_on=True, mailbox__state__in=Mailbox.RUNNING)
+    of_microsoft = Q(mailbox__connection__system=Connection.System.MICROSOFT)
+    watched = Q(mailbox__watch__state=CalendarWatch.State.ON, mailbox__watch__ends_at__gt=now)
+    failed = Q(mailbox__watch__state=CalendarWatch.State.FAILED) | Q(mailbox__watch__tries__gt=0)
+    return _in_one_row(
+        rows,
+        microsoft=Count("pk", filter=of_microsoft),
+        watched=Count("pk", filter=of_microsoft & watched),
+        unwatched=Count("pk", filter=of_microsoft & failed),
+        on_premises=Count("pk", filter=Q(mailbox__connection__system=Connection.System.EXCHANGE)),
+    )
+
+
+def _notices(now: datetime) -> QuerySet[MeetingNotice, Any]:
+    """Counts the notices of the last day by what became of them, and the runs that carried them over. One row."""
+    state = MeetingNotice.State
+    return _in_one_row(
+        MeetingNotice.objects.filter(received_at__gte=now - DAY),
         told=Count("pk"),
-        carried=Count("pk", filter=done),
-        runs=Count("run", filter=done, distinct=True),
+        carried=Count("pk", filter=CARRIED),
+        runs=Count("run", filter=CARRIED, distinct=True),
         waiting=Count("pk", filter=Q(state=state.WAITING)),
         left=Count("pk", filter=Q(state=state.LEFT)),
         off=Count("pk", filter=Q(state=state.OFF)),
     )
-    times = recent.filter(done).order_by("-pk").values_list("received_at", "done_at")[:MOST_DELAYS]
+
+
+def _in_one_row(rows: QuerySet[Any], **counts: Count) -> QuerySet[Any, Any]:
+    """Returns the query that `aggregate` would send, not sent."""
+    return rows.order_by().values(one=Value(1)).annotate(**counts).values(*counts)
+
+
+def _figures(counts: Mapping[str, int], now: datetime) -> Figures:
+    told = {name: counts[name] for name in OF_NOTICES}
+    if not told["carried"]:
+        return Figures(**told)
+    rows = MeetingNotice.objects.filter(CARRIED, received_at__gte=now - DAY).order_by("-pk")
+    times = rows.values_list("received_at", "done_at")[:MOST_DELAYS]
     delays = [max((done_at - at).total_seconds(), 0.0) for at, done_at in times if done_at is not None]
-    return Figures(**counts, median_seconds=quantile(delays, 0.5), p95_seconds=quantile(delays, 0.95))
+    return Figures(**told, median_seconds=quantile(delays, 0.5), p95_seconds=quantile(delays, 0.95))
 
 
-def standing(now: datetime) -> Standing:
-    """Returns which way is in use, in two queries."""
-    own = InstaSync.objects.filter(pk=1).first() or InstaSync()
-    counts = _counted(now)
-    common = {"own": own, **counts}
+def _standing(own: InstaSync, counts: Mapping[str, int]) -> Standing:
+    watched, on_premises, looked_at = counts["watched"], counts["on_premises"], counts["microsoft"] - counts["watched"]
+    common = {"own": own, "watched": watched, "looked_at": looked_at, "failed": counts["unwatched"], "on_premises": on_premises}
     if not own.changes:
         return Standing("off", "All three switches are off: meetings are carried over at the usual turn of each mailbox.", **common)
     every = f"looked at every {counted(insta.look_seconds(own), 'second')}"
     says = []
-    if counts["watched"] and counts["looked_at"]:
-        says.append(f"{counted(counts['watched'], 'mailbox', 'mailboxes')} by notices, {counts['looked_at']:,} are {every}.")
-    elif counts["watched"]:
-        says.append(f"Microsoft tells of changed meetings of {counted(counts['watched'], 'mailbox', 'mailboxes')}.")
-    elif counts["looked_at"]:
+    if watched and looked_at:
+        says.append(f"{counted(watched, 'mailbox', 'mailboxes')} by notices, {looked_at:,} are {every}.")
+    elif watched:
+        says.append(f"Microsoft tells of changed meetings of {counted(watched, 'mailbox', 'mailboxes')}.")
+    elif looked_at:
         says.append(f"{_why_looks(own)} Calendars of Microsoft 365 are {every}.")
-    if counts["on_premises"]:
-        is_one = counts["on_premises"] == 1
-        says.append(f"{counted(counts['on_premises'], 'calendar')} of Exchange on premises {'is' if is_one else 'are'} {every}.")
+    if on_premises:
+        says.append(f"{counted(on_premises, 'calendar')} of Exchange on premises {bent(on_premises, 'is', 'are')} {every}.")
     if not says:
         return Standing("off", "No mailbox of Microsoft 365 or Exchange has its calendar synced.", **common)
-    are_looked_at = counts["looked_at"] + counts["on_premises"] > 0
-    way = "looks" if not counts["watched"] else "both" if are_looked_at else "notices"
+    way = "looks" if not watched else "both" if looked_at + on_premises > 0 else "notices"
     return Standing(way, " ".join(says), **common)
-
-
-def _counted(now: datetime) -> dict[str, int]:
-    """Returns how many started mailboxes of Microsoft are watched, how many looked at, and for how many watching failed; and how many
-    there are of Exchange servers, which are all looked at."""
-    rows = SyncPass.objects.filter(parent__name=insta.KIND, parent__is_on=True, is_on=True, mailbox__state__in=Mailbox.RUNNING)
-    of_microsoft = Q(mailbox__connection__system=Connection.System.MICROSOFT)
-    on_premises = Q(mailbox__connection__system=Connection.System.EXCHANGE)
-    watched = Q(mailbox__watch__state=CalendarWatch.State.ON, mailbox__watch__ends_at__gt=now)
-    failed = Q(mailbox__watch__state=CalendarWatch.State.FAILED) | Q(mailbox__watch__tries__gt=0)
-    counts = rows.aggregate(
-        all=Count("pk", filter=of_microsoft),
-        watched=Count("pk", filter=of_microsoft & watched),
-        failed=Count("pk", filter=of_microsoft & failed),
-        on_premises=Count("pk", filter=on_premises),
-    )
-    own = {name: counts[name] for name in ("watched", "failed", "on_premises")}
-    return {**own, "looked_at": counts["all"] - counts["watched"]}
 
 
 def _why_looks(own: InstaSync) -> str:

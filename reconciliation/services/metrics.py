@@ -18,7 +18,7 @@ from django_q.brokers import get_broker
 from reconciliation.models import Alert, Connection, HookDelivery, Message, PassLease, Run, SyncPass
 from reconciliation.selectors import open_cases
 from reconciliation.services.alert_facts import MOST_COUNTED, last_beat, pass_facts
-from reconciliation.services.insta_sync import figures, standing
+from reconciliation.services.insta_sync import standing_and_figures
 
 log = logging.getLogger(__name__)
 OUTCOMES = ("created", "updated", "unchanged", "duplicates", "failed", "held")
@@ -160,7 +160,7 @@ def _insta_sync(now: datetime) -> Iterable[Family]:
     notices = Family("syncsite_notices_last_day", "Notices of changed meetings in the last 24 hours, by what became of them.")
     runs = Family("syncsite_notice_runs_last_day", "Runs that those notices forced.")
     delay = Family("syncsite_notice_delay_seconds", "From a notice of the last 24 hours to the end of the run that carried it over.")
-    stands, told = standing(now), figures(now)
+    stands, told = standing_and_figures(now)
     ways = {"notices": stands.watched, "looks": stands.looked_at, "failed": stands.failed, "on_premises": stands.on_premises}
     for way, count in ways.items():
         mailboxes.add(count, way=way)

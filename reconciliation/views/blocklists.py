@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from reconciliation.core.counting import counted
 from reconciliation.models import BlockedAddress, Mailbox, OwnDomain
-from reconciliation.roles import ADMINISTER, OWN_MAILBOX
+from reconciliation.roles import ADMINISTER
 from reconciliation.selectors import bounded_count
 from reconciliation.services.blocklists import (
     Added,
@@ -27,7 +27,7 @@ from reconciliation.services.blocklists import (
 )
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
-from reconciliation.views.people_shared import chosen_ids, my_mailbox, pages_of
+from reconciliation.views.people_shared import chosen_ids, done_by_both, for_both, pages_of
 
 COLUMNS = (
     Column("entry", lambda b: b.entry),
@@ -76,18 +76,8 @@ def _rows(mailbox: Mailbox | None) -> QuerySet[BlockedAddress]:
     return entries_of(mailbox).select_related("mailbox")
 
 
-@page()
-def show(request: HttpRequest) -> HttpResponse:
-    return _show(request, None, AllBlocksFilter(request.GET, _rows(None)))
-
-
-@page(OWN_MAILBOX)
-def show_mine(request: HttpRequest) -> HttpResponse:
-    mailbox = my_mailbox(request)
-    return _show(request, mailbox, BlockFilter(request.GET, _rows(mailbox)))
-
-
-def _show(request: HttpRequest, mailbox: Mailbox | None, chosen: BlockFilter) -> HttpResponse:
+def _show(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
+    chosen = (AllBlocksFilter if mailbox is None else BlockFilter)(request.GET, _rows(mailbox))
     is_of_another = mailbox is None and bool(request.GET.get("whose", "").strip())
     return render(
         request,
@@ -102,19 +92,12 @@ def _show(request: HttpRequest, mailbox: Mailbox | None, chosen: BlockFilter) ->
     )
 
 
+show, show_mine = for_both(_show)
+
+
 @page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
     return export_rows(request, "blocklist", COLUMNS, AllBlocksFilter(request.GET, _rows(None)).qs)
-
-
-@action(ADMINISTER)
-def add(request: HttpRequest) -> HttpResponse:
-    return _add(request, None)
-
-
-@action(OWN_MAILBOX)
-def add_mine(request: HttpRequest) -> HttpResponse:
-    return _add(request, my_mailbox(request))
 
 
 def _add(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
@@ -126,6 +109,9 @@ def _add(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     return redirect(pages_of(mailbox)["blocklist"])
 
 
+add, add_mine = done_by_both(_add, ADMINISTER)
+
+
 def _told(done: Added) -> str:
     parts = [f"{counted(len(done.new), 'entry was', 'entries were')} added"]
     parts += [f"{counted(len(done.known), 'entry stood', 'entries stood')} there already"] if done.known else []
@@ -135,36 +121,22 @@ def _told(done: Added) -> str:
     return f"{'; '.join(parts)}."
 
 
-@action(ADMINISTER)
-def remove(request: HttpRequest) -> HttpResponse:
-    return _remove(request, None)
-
-
-@action(OWN_MAILBOX)
-def remove_mine(request: HttpRequest) -> HttpResponse:
-    return _remove(request, my_mailbox(request))
-
-
 def _remove(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     count = entries_remove(chosen_ids(request), request.user, mailbox)
     messages.success(request, f"{counted(count, 'entry was', 'entries were')} removed; filter by “Removed” to put them back.")
     return redirect(pages_of(mailbox)["blocklist"])
 
 
-@action(ADMINISTER)
-def put_back(request: HttpRequest) -> HttpResponse:
-    return _put_back(request, None)
-
-
-@action(OWN_MAILBOX)
-def put_back_mine(request: HttpRequest) -> HttpResponse:
-    return _put_back(request, my_mailbox(request))
+remove, remove_mine = done_by_both(_remove, ADMINISTER)
 
 
 def _put_back(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     count = entries_put_back(chosen_ids(request), request.user, mailbox)
     messages.success(request, f"{counted(count, 'entry is', 'entries are')} in force again.")
     return redirect(pages_of(mailbox)["blocklist"])
+
+
+put_back, put_back_mine = done_by_both(_put_back, ADMINISTER)
 
 
 # --- own domains ----------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from reconciliation.selectors import (
 )
 from reconciliation.services.audit import audit
 from reconciliation.services.duplicates import DecisionRefused
-from reconciliation.services.insta_sync import figures, standing
+from reconciliation.services.insta_sync import standing_and_figures
 from reconciliation.services.mailbox_overview import tiles
 from reconciliation.services.passes import pass_pause, pass_resume
 from reconciliation.services.setup_steps import is_set_up
@@ -62,9 +62,8 @@ def show(request: HttpRequest) -> HttpResponse:
 
 def insta_sync_now() -> dict[str, Any]:
     """Returns what the dashboard says of insta-sync: which way is in use, and the figures of the last day."""
-    now = timezone.now()
-    told = figures(now)
-    return {"stands": standing(now), "told": told, "delays": delays_in_words(told)}
+    stands, told = standing_and_figures(timezone.now())
+    return {"stands": stands, "told": told, "delays": delays_in_words(told)}
 
 
 @page()

@@ -94,8 +94,7 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 
 @page()
 def show(request: HttpRequest, pk: int) -> HttpResponse:
-    email = get_object_or_404(_rows(), pk=pk)
-    copies = list(email.copies.select_related("sync_pass__mailbox", "sync_pass__peer").order_by("pk")[:MOST_COPIES])
+    email, copies = _with_copies(pk)
     writes = Operation.objects.filter(source_ref=f"mail:message:{email.key}").select_related("connection").order_by("-pk")
     may_act, text = request.user.has_perm(OPERATE), request.GET.get("q", "").strip()[:200]
     no_links = why_no_links(email)
@@ -118,6 +117,13 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         events=_events(copies),
         case=_case(copies) if email.state == Email.State.REFUSED else None,
     )
+
+
+def _with_copies(pk: int) -> tuple[Email, list[EmailCopy]]:
+    """Returns an e-mail, and the mailboxes that hold it: in one query, but of an e-mail that no mailbox is known to hold."""
+    rows = EmailCopy.objects.filter(email__in=Email.objects.filter(pk=pk)).order_by("pk")
+    copies = list(rows.select_related("email__connection", "email__holder__mailbox", "sync_pass__mailbox", "sync_pass__peer")[:MOST_COPIES])
+    return copies[0].email if copies else get_object_or_404(_rows(), pk=pk), copies
 
 
 def _links(email: Email) -> list[Link]:

@@ -17,10 +17,9 @@ from reconciliation.services.insta_sync import (
     SWITCHES,
     Figures,
     InstaSyncRefused,
-    figures,
     insta_sync_set,
     reach_test,
-    standing,
+    standing_and_figures,
     watches_listed,
 )
 from reconciliation.views.exports import Column, export_rows
@@ -43,7 +42,7 @@ COLUMNS = (
 @page()
 def show(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    stands, told = standing(now), figures(now)
+    stands, told = standing_and_figures(now)
     return render(
         request,
         "admin/reconciliation/insta_sync/show.html",

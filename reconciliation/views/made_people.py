@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from reconciliation.core.counting import counted
 from reconciliation.models import MadePerson, Mailbox
 from reconciliation.models.linking import LACKS
-from reconciliation.roles import OPERATE, OWN_MAILBOX
+from reconciliation.roles import OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.made_people import (
@@ -28,7 +28,7 @@ from reconciliation.services.made_people import (
 )
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
-from reconciliation.views.people_shared import chosen_rows, my_mailbox, pages_of
+from reconciliation.views.people_shared import chosen_rows, done_by_both, for_both, pages_of
 
 State = MadePerson.State
 COLUMNS = (
@@ -76,16 +76,6 @@ def _chosen(request: HttpRequest, mailbox: Mailbox | None = None) -> MadePersonF
     return MadePersonFilter(request.GET, made_rows(mailbox))
 
 
-@page()
-def show_list(request: HttpRequest) -> HttpResponse:
-    return _list(request, None)
-
-
-@page(OWN_MAILBOX)
-def show_mine(request: HttpRequest) -> HttpResponse:
-    return _list(request, my_mailbox(request))
-
-
 def _list(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     chosen = _chosen(request, mailbox)
     return render(
@@ -100,19 +90,12 @@ def _list(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     )
 
 
+show_list, show_mine = for_both(_list)
+
+
 @page()
 def export(request: HttpRequest) -> StreamingHttpResponse:
     return export_rows(request, "made-people", COLUMNS, _chosen(request).qs)
-
-
-@action(OPERATE)
-def decide(request: HttpRequest) -> HttpResponse:
-    return _decide(request, None)
-
-
-@action(OWN_MAILBOX)
-def decide_mine(request: HttpRequest) -> HttpResponse:
-    return _decide(request, my_mailbox(request))
 
 
 def _decide(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
@@ -134,20 +117,13 @@ def _decide(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     return redirect(pages_of(mailbox)["made_person_list"])
 
 
+decide, decide_mine = done_by_both(_decide)
+
+
 # --- one person -----------------------------------------------------------------------------------------------------------
 
 
-@page()
-def show(request: HttpRequest, pk: int) -> HttpResponse:
-    return _show(request, pk, None)
-
-
-@page(OWN_MAILBOX)
-def show_my_person(request: HttpRequest, pk: int) -> HttpResponse:
-    return _show(request, pk, my_mailbox(request))
-
-
-def _show(request: HttpRequest, pk: int, mailbox: Mailbox | None) -> HttpResponse:
+def _show(request: HttpRequest, mailbox: Mailbox | None, pk: int) -> HttpResponse:
     """One person: of which address and item, why so, and a form for what is missing."""
     row = get_object_or_404(made_rows(mailbox), pk=pk)
     may_decide = mailbox is not None or request.user.has_perm(OPERATE)
@@ -165,23 +141,19 @@ def _show(request: HttpRequest, pk: int, mailbox: Mailbox | None) -> HttpRespons
     )
 
 
-@action(OPERATE)
-def complete(request: HttpRequest, pk: int) -> HttpResponse:
-    return _complete(request, pk, None)
+show, show_my_person = for_both(_show)
 
 
-@action(OWN_MAILBOX)
-def complete_mine(request: HttpRequest, pk: int) -> HttpResponse:
-    return _complete(request, pk, my_mailbox(request))
-
-
-def _complete(request: HttpRequest, pk: int, mailbox: Mailbox | None) -> HttpResponse:
+def _complete(request: HttpRequest, mailbox: Mailbox | None, pk: int) -> HttpResponse:
     row = get_object_or_404(made_rows(mailbox), pk=pk)
     written = made_person_complete(row, {name: request.POST.get(name, "") for name in row.lacks}, request.user)
     said = f"{', '.join(LACKS.get(name, name) for name in written).capitalize()} of {row.name or row.address} was written to Salesforce."
     kept = "Somebody filled it in Salesforce meanwhile; nothing was written."
     messages.success(request, said if written else kept)
     return redirect(pages_of(mailbox)["made_person_list"])
+
+
+complete, complete_mine = done_by_both(_complete)
 
 
 @action(OPERATE)

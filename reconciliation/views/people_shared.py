@@ -1,15 +1,17 @@
-"""What the pages about unknown, made and blocked people share: whose they are, and which rows were chosen."""
+"""What the pages about unknown, made and blocked people share: for whom each of them is there, and which rows were chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 
 from reconciliation.models import Mailbox
-from reconciliation.views.page import whole_number
+from reconciliation.roles import OPERATE, OWN_MAILBOX
+from reconciliation.views.page import View, action, page, whole_number
 
 Row = TypeVar("Row", bound=Model)
 
@@ -20,6 +22,25 @@ def my_mailbox(request: HttpRequest) -> Mailbox:
     if mailbox is None:
         raise Http404("No mailbox belongs to this user.")
     return mailbox
+
+
+def for_both(view: View) -> tuple[View, View]:
+    """Returns a page twice: for staff, and for the user of one mailbox. `view` is called with the request and that mailbox, None for
+    staff: it shows what belongs to the mailbox, or everything."""
+    return page()(_with(view, lambda request: None)), page(OWN_MAILBOX)(_with(view, my_mailbox))
+
+
+def done_by_both(view: View, permission: str = OPERATE) -> tuple[View, View]:
+    """As `for_both`, of a page that changes something; staff need the permission."""
+    return action(permission)(_with(view, lambda request: None)), action(OWN_MAILBOX)(_with(view, my_mailbox))
+
+
+def _with(view: View, whose: Callable[[HttpRequest], Mailbox | None]) -> View:
+    @wraps(view)
+    def shown(request: HttpRequest, **named: Any) -> HttpResponse:
+        return view(request, whose(request), **named)
+
+    return shown
 
 
 def chosen_ids(request: HttpRequest) -> list[int]:

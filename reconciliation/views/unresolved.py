@@ -15,7 +15,7 @@ from connectors.errors import ConnectorError
 from reconciliation.core.counting import counted
 from reconciliation.engine.linking_terms import settings_pass
 from reconciliation.models import Mailbox, SyncPass, UnresolvedPerson
-from reconciliation.roles import ADMINISTER, OPERATE, OWN_MAILBOX
+from reconciliation.roles import ADMINISTER, OPERATE
 from reconciliation.selectors import bounded_count
 from reconciliation.services.duplicates import DecisionRefused
 from reconciliation.services.unresolved import (
@@ -34,7 +34,7 @@ from reconciliation.services.unresolved import (
 )
 from reconciliation.views.exports import Column, export_rows
 from reconciliation.views.page import action, page, paginate, render
-from reconciliation.views.people_shared import chosen_rows, my_mailbox, pages_of
+from reconciliation.views.people_shared import chosen_rows, done_by_both, for_both, pages_of
 
 State = UnresolvedPerson.State
 COLUMNS = (
@@ -97,16 +97,6 @@ def _chosen(request: HttpRequest, mailbox: Mailbox | None = None) -> UnresolvedF
     return UnresolvedFilter(request.GET, unresolved_rows(mailbox))
 
 
-@page()
-def show_list(request: HttpRequest) -> HttpResponse:
-    return _list(request, None)
-
-
-@page(OWN_MAILBOX)
-def show_mine(request: HttpRequest) -> HttpResponse:
-    return _list(request, my_mailbox(request))
-
-
 def _list(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     chosen = _chosen(request, mailbox)
     rows = paginate(request, chosen.qs)
@@ -123,6 +113,9 @@ def _list(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
         may_decide=mailbox is not None or request.user.has_perm(OPERATE),
         decisions=[(name, DECISIONS[name][0]) for name in _offered(request, mailbox)],
     )
+
+
+show_list, show_mine = for_both(_list)
 
 
 def _is_off() -> bool:
@@ -146,16 +139,6 @@ def export(request: HttpRequest) -> StreamingHttpResponse:
 # --- deciding about many --------------------------------------------------------------------------------------------------
 
 
-@action(OPERATE)
-def decide(request: HttpRequest) -> HttpResponse:
-    return _decide(request, None)
-
-
-@action(OWN_MAILBOX)
-def decide_mine(request: HttpRequest) -> HttpResponse:
-    return _decide(request, my_mailbox(request))
-
-
 def _decide(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
     """Shows what a decision would do to the chosen addresses, then, confirmed, carries it out."""
     what = request.POST.get("do", "")[:40]
@@ -172,6 +155,9 @@ def _decide(request: HttpRequest, mailbox: Mailbox | None) -> HttpResponse:
         return _ask(request, mailbox, what, rows)
     messages.success(request, _carry_out(request, mailbox, what, rows))
     return redirect(pages_of(mailbox)["unresolved_list"])
+
+
+decide, decide_mine = done_by_both(_decide)
 
 
 def _ask(request: HttpRequest, mailbox: Mailbox | None, what: str, rows: list[UnresolvedPerson]) -> HttpResponse:
