@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from connectors.contract import Record, Ref
-from connectors.errors import ConnectorError, MappingError
+from connectors.contract import Record
 from reconciliation.core.ledger import Outcome
-from reconciliation.core.operations import CaseOpening
-from reconciliation.engine import activity_facts, activity_previews, activity_work, cases, mapping_trouble, strikes
+from reconciliation.engine import activity_facts, activity_previews, activity_work, one_way
 from reconciliation.engine.activity_work import ActivityWork
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
-from reconciliation.models import Activity, Case, Operation
+from reconciliation.models import Activity, Operation
 from reconciliation.passes import activities as rules
 from reconciliation.passes.activities import CRM_TASK, ActivityDecision
 
 TASKS_REFUSED = "tasks_refused"  # the case that the CRM takes no Task as we make them
-REFUSED = "refused_crm"
 
 
 def process_page(
@@ -45,10 +42,10 @@ def process_page(
             activity_previews.store_plan(context, work)
             return work.decisions
         _carry_out(context, work)
-        _look_at_refusals(work)
+        one_way.look_at_refusals(work)
         _open_cases(context, work)
     except BaseException:
-        activity_work.hold_undone(work, "The run was interrupted before its Task was made.")
+        one_way.hold_undone(work, "The run was interrupted before its Task was made.")
         raise
     finally:
         for decision in activity_work.interrupted(r for id_, r in by_id.items() if id_ not in work.decisions):
@@ -125,121 +122,56 @@ def _find_again(context: RunContext, work: ActivityWork) -> None:
 
 def _carry_out(context: RunContext, work: ActivityWork) -> None:
     chosen = [d for d in work.decisions.values() if d.intent is not None]
-    operations = context.executor.intend([d.intent for d in chosen if d.intent is not None])
-    ready = []
-    for decision, operation in zip(chosen, operations, strict=True):
-        if operation is None:
-            sentence = "Somebody else is writing its Task just now."
-            work.decide(replace(decision, outcome=Outcome.HELD, reason="other_writer", sentence=sentence, intent=None, warnings=()))
-            continue
-        work.operations[decision.record.ref.id] = operation
-        ready.append(operation)
-    by_source = {str(d.record.ref): d.record.ref.id for d in chosen}
-    context.executor.send("crm", ready, lambda done: _settle(context, work, by_source, done))
+    taken = "Somebody else is writing its Task just now."
+    one_way.send(context, work, chosen, lambda done: _settle(context, work, done), taken=taken)
 
 
-def _settle(context: RunContext, work: ActivityWork, by_source: Mapping[str, str], done: list[Done]) -> None:
+def _settle(context: RunContext, work: ActivityWork, done: Sequence[tuple[str, Done]]) -> None:
     """Turns what became of the writes into rows and outcomes, in the wave's transaction."""
     made: dict[str, str] = {}
-    for item in done:
-        id_ = by_source[item.operation.source_ref]
+    for id_, item in done:
+        plan = work.decisions[id_]
         if item.error is None and item.record is not None:
             made[id_] = item.record.ref.id
-            work.decide(replace(work.decisions[id_], task_id=item.record.ref.id))
+            work.decide(replace(plan, task_id=item.record.ref.id))
         else:
-            _not_done(context, work, id_, item)
+            one_way.note_refusal(work, id_, item.error)
+            work.decide(_why_not(context, plan, item))
         work.done.add(id_)
     activity_work.carried(context, work, made)
     _close_solved(context, work, made)
 
 
-def _not_done(context: RunContext, work: ActivityWork, id_: str, item: Done) -> None:
-    error = item.error
-    if isinstance(error, MappingError):
-        work.mapping_error = error
-    elif isinstance(error, ConnectorError) and error.scope == "record":
-        work.refusals[id_] = error
-    work.decide(_why_not(context, work.decisions[id_], item))
-
-
 def _why_not(context: RunContext, plan: ActivityDecision, item: Done) -> ActivityDecision:
     """Returns the outcome of an activity whose Task did not go through."""
-    error, held = item.error, replace(plan, outcome=Outcome.HELD, intent=None, warnings=())
     if item.is_alone:
-        count = strikes.count(context.sync_pass, item.operation, f"{plan.record.ref.object_type}:{plan.record.ref.id}")
-        if count < strikes.MOST:
-            return replace(held, reason="alone", sentence=f"{error}, for this one alone ({count} of {strikes.MOST}); it is tried again.")
-        sentence = f"{error}, in {count} runs, while others went through."
-        return _failed(plan, "alone", sentence, "Look at it in its system, correct it, then press Retry.")
-    if item.is_in_doubt:
-        sentence = f"No answer ({error}); that is looked into before anything is sent twice."
-        return replace(held, reason=rules.IN_DOUBT, sentence=sentence)
-    if isinstance(error, MappingError):
-        return replace(held, reason="mapping", sentence=error.sentence)
-    if isinstance(error, ConnectorError) and error.scope == "record":
-        return _failed(plan, REFUSED, error.sentence, error.remedy)
-    return replace(held, reason=activity_work.INTERRUPTED, sentence=str(error))
-
-
-def _failed(plan: ActivityDecision, reason: str, sentence: str, remedy: str) -> ActivityDecision:
-    case = CaseOpening(Case.Kind.ERROR.value, reason, sentence, remedy)
-    return replace(plan, outcome=Outcome.FAILED, reason=reason, sentence=sentence, intent=None, warnings=(), case=case)
-
-
-def _look_at_refusals(work: ActivityWork) -> None:
-    """Ten refused in a row with the same words are no activity's own trouble (engine-rules 3)."""
-    errors = mapping_trouble.equal_refusals((op, work.refusals.get(id_)) for id_, op in work.operations.items())
-    for id_, operation in work.operations.items():
-        if operation.pk in errors and work.decisions[id_].reason == REFUSED:
-            work.mapping_error = errors[operation.pk]
-            held = replace(work.decisions[id_], outcome=Outcome.HELD, reason="mapping", case=None)
-            work.decide(held)
+        ref, remedy = plan.record.ref, "Look at it in its system, correct it, then press Retry."
+        return one_way.struck(context, plan, item, case_id(ref.object_type, ref.id), remedy)
+    return one_way.not_done(plan, item)
 
 
 # --- cases ------------------------------------------------------------------------------------------------------------------
 
 
-def case_ids(object_type: str, activity_id: str) -> dict[str, str]:
+def case_id(object_type: str, activity_id: str) -> str:
     """Returns what a case about an activity is filed under: its id alone would be that of a mail and of a call."""
-    return {"crm_type": CRM_TASK, "crm_id": "", "peer_id": f"{object_type}:{activity_id}"}
+    return f"{object_type}:{activity_id}"
 
 
 def _open_cases(context: RunContext, work: ActivityWork) -> None:
-    for id_, decision in work.decisions.items():
-        if decision.case is None:
-            continue
-        operation, ids = work.operations.get(id_), case_ids(work.object_type, id_)
-        exchange = operation.exchange if operation is not None else {}
-        # Without its fields: what a mail says has no business in a queue.
-        about = Record(decision.record.ref, {})
-        cases.open_case(context, about, decision.case, flag=Case.Flag.NONE, ids=ids, name=decision.name, exchange=exchange)
+    one_way.open_cases(context, work, {id_: case_id(work.object_type, id_) for id_ in work.decisions}, CRM_TASK)
     over = [i for i, row in work.rows.items() if row.state == Activity.State.REFUSED and work.decisions[i].outcome is Outcome.EXCLUDED]
-    _close(context, work, over, "It needs no Task any more.")
+    one_way.close_cases(context, [case_id(work.object_type, id_) for id_ in over], "It needs no Task any more.")
     if work.mapping_error is not None:
-        _tell_of_all(context, work.mapping_error)
-
-
-def _tell_of_all(context: RunContext, error: ConnectorError) -> None:
-    """Opens the one case of all activities that wait because the CRM takes no Task as we make them."""
-    sentence = f"Tasks are not made just now: {error.sentence}"
-    remedy = "Give our user the field back, or mend the rule that refuses it. The activities wait and follow by themselves."
-    record = Record(Ref(context.crm.connector.system, CRM_TASK, "0"), {})
-    opening = CaseOpening(Case.Kind.ERROR.value, TASKS_REFUSED, sentence, remedy)
-    ids = {"crm_type": CRM_TASK, "crm_id": "", "peer_id": ""}
-    cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=context.sync_pass.title)
+        sentence = f"Tasks are not made just now: {work.mapping_error.sentence}"
+        one_way.tell_of_all(context, CRM_TASK, TASKS_REFUSED, sentence, waiting="activities")
 
 
 def _close_solved(context: RunContext, work: ActivityWork, made: Mapping[str, str]) -> None:
     """Closes the cases of what went through; that one Task went through closes the case of all."""
     if made:
-        _close(context, work, [id_ for id_ in made if id_ in work.rows], "A later run went through.", more=("",))
-
-
-def _close(context: RunContext, work: ActivityWork, ids: Sequence[str], note: str, more: Sequence[str] = ()) -> None:
-    names = [*more, *(case_ids(work.object_type, id_)["peer_id"] for id_ in ids)]
-    if names:
-        rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN, crm_id="", peer_id__in=names)
-        rows.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
+        tried = [case_id(work.object_type, id_) for id_ in made if id_ in work.rows]
+        one_way.close_cases(context, ["", *tried], "A later run went through.")
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------------

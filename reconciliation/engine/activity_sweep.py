@@ -208,13 +208,9 @@ def _advance(context: RunContext, feed: ActivityFeed, page: Page) -> None:
 
 def apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     """Carries out the plan of a preview: every activity is read again, and one that changed is refused."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    preview = previews.to_apply(preview_id)
     for object_type, planned in activity_previews.planned_pages(context, preview):
         records = [r for r in _read(context, object_type, list(planned)) if not r.is_deleted]
         pair_previews.settle(context, planned, process_page(context, object_type, records, planned))
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} {'activity was' if refused == 1 else 'activities were'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview, "activity", "activities")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connectors.contract import Record
-from connectors.errors import ConnectorError
 from reconciliation.core.ledger import Outcome
 from reconciliation.engine.context import RunContext
-from reconciliation.models import Activity, Operation
+from reconciliation.engine.one_way import CHANGED, INTERRUPTED, OneWayWork
+from reconciliation.models import Activity
 from reconciliation.models.bulk import insert_rows, update_rows
 from reconciliation.passes.activities import IN_DOUBT, WAITS_FOR_LINK, ActivityDecision
 
-INTERRUPTED, CHANGED = "interrupted", "changed_meanwhile"
 SUSPECT = ("alone", IN_DOUBT)  # why an activity waits whose Task failed on its way
 NOT_OWED = {INTERRUPTED, "case_open"}  # the cursor, or a person, brings these back
 LOOKED_FOR_EVERY = timedelta(hours=24)  # whether the prospect of a waiting activity is still there
@@ -25,20 +24,12 @@ SETTLED = ("state", "version", "prospect_id", "task_id", "name", "reason", "sent
 
 
 @dataclass(slots=True)
-class ActivityWork:
+class ActivityWork(OneWayWork[ActivityDecision]):
     """What is known of a page so far, by the id of the activity; all are of one type."""
 
     object_type: str
     records: dict[str, Record]
     rows: dict[str, Activity]
-    decisions: dict[str, ActivityDecision] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
-    refusals: dict[str, ConnectorError] = field(default_factory=dict)
-    mapping_error: ConnectorError | None = None  # what the CRM has against every Task as we make it
-    done: set[str] = field(default_factory=set)  # decisions that were carried out, or need nothing
-
-    def decide(self, decision: ActivityDecision) -> None:
-        self.decisions[decision.record.ref.id] = decision
 
 
 def carried(context: RunContext, work: ActivityWork, tasks: Mapping[str, str]) -> None:
@@ -122,13 +113,6 @@ def _is_seen_anew(row: Activity, record: Record | None) -> bool:
 def _seen(row: Activity, record: Record) -> Activity:
     row.version = record.version
     return row
-
-
-def hold_undone(work: ActivityWork, sentence: str) -> None:
-    """What was decided but not carried out is held: the ledger counts what happened, not what was meant."""
-    undone = [d for id_, d in work.decisions.items() if d.intent is not None and id_ not in work.done]
-    for decision in undone:
-        work.decide(replace(decision, outcome=Outcome.HELD, reason=INTERRUPTED, sentence=sentence, intent=None, warnings=()))
 
 
 def interrupted(records: Iterable[Record]) -> list[ActivityDecision]:

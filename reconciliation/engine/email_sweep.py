@@ -198,14 +198,10 @@ def _process(context: RunContext, page: MailChanges) -> None:
 
 def apply(context: RunContext, preview_id: int) -> Ended:
     """Carries out the plan of a preview: every mail is read again, and one that changed is refused."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    preview = previews.to_apply(preview_id)
     for planned in email_previews.planned_pages(context, preview):
         wishes = {id_: Wish(str(row.context.get(email_previews.WHY) or "")) for id_, row in planned.items()}
         mails, _ = read(context, list(planned))
         email_previews.settle(context, planned, process_page(context, mails, wishes, planned))
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} {'e-mail was' if refused == 1 else 'e-mails were'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview, "e-mail")

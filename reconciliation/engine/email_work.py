@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from connectors.contract import Record
-from connectors.errors import ConnectorError
 from connectors.mails import Attachment, WholeMail
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.linking_facts import Choice
-from reconciliation.models import Email, EmailCopy, Operation
+from reconciliation.engine.one_way import INTERRUPTED, OneWayWork
+from reconciliation.models import Email, EmailCopy
 from reconciliation.passes.emails import EmailDecision
-
-INTERRUPTED, CHANGED, IN_DOUBT = "interrupted", "changed_meanwhile", "in_doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class Wish:
 
 
 @dataclass(slots=True)
-class EmailWork:
+class EmailWork(OneWayWork[EmailDecision]):
     """What is known of a page so far, by the id of the mail in its mailbox; e-mails by their key."""
 
     records: dict[str, Record]
@@ -41,14 +39,6 @@ class EmailWork:
     files: dict[str, tuple[Attachment, ...]] = field(default_factory=dict)  # that are saved with a mail
     drafts: dict[str, str] = field(default_factory=dict)  # e-mail -> what an earlier run began of it in the CRM
     twins: dict[str, str] = field(default_factory=dict)  # mail -> the other mail of this page that is the same e-mail
-    decisions: dict[str, EmailDecision] = field(default_factory=dict)
-    operations: dict[str, Operation] = field(default_factory=dict)
-    refusals: dict[str, ConnectorError] = field(default_factory=dict)
-    mapping_error: ConnectorError | None = None  # what the CRM has against every e-mail as we make it
-    done: set[str] = field(default_factory=set)  # decisions that were carried out, or need nothing
-
-    def decide(self, decision: EmailDecision) -> None:
-        self.decisions[decision.record.ref.id] = decision
 
     def by_of(self, id_: str) -> str:
         """Returns who asked for a mail, "" where nobody pressed a button."""
@@ -64,13 +54,6 @@ class EmailWork:
     def open_ids(self) -> list[str]:
         """The mails that nothing was decided about so far."""
         return [id_ for id_ in self.records if id_ not in self.decisions]
-
-
-def hold_undone(work: EmailWork, sentence: str) -> None:
-    """What was decided but not carried out is held: the ledger counts what happened, not what was meant."""
-    undone = [d for id_, d in work.decisions.items() if d.intent is not None and id_ not in work.done]
-    for decision in undone:
-        work.decide(replace(decision, outcome=Outcome.HELD, reason=INTERRUPTED, sentence=sentence, intent=None, warnings=()))
 
 
 def interrupted(work: EmailWork, records: Iterable[Record]) -> None:

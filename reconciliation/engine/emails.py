@@ -13,12 +13,11 @@ from typing import Any
 
 from connectors import mails as words
 from connectors.contract import File, Record, Ref
-from connectors.errors import ConnectorError, MappingError, RecordError, StaleVersion
+from connectors.errors import ConnectorError, RecordError, StaleVersion
 from connectors.mails import READ_AT_ONCE, Attachment, WholeMail
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import (
-    cases,
     email_links,
     email_lookup,
     email_previews,
@@ -26,17 +25,17 @@ from reconciliation.engine import (
     email_rows,
     email_terms,
     email_work,
-    mapping_trouble,
-    strikes,
+    one_way,
 )
 from reconciliation.engine.context import RunContext
-from reconciliation.engine.email_work import CHANGED, IN_DOUBT, EmailWork, Wish
+from reconciliation.engine.email_work import EmailWork, Wish
 from reconciliation.engine.executor import Done
+from reconciliation.engine.one_way import CHANGED
 from reconciliation.models import Case, Email, Operation
 from reconciliation.passes import emails as rules
 from reconciliation.passes.emails import BY_PERSON, CATEGORY, EmailDecision, LeftOut
 
-REFUSED, EMAILS_REFUSED, UNREADABLE = "refused_crm", "emails_refused", email_rows.UNREADABLE
+EMAILS_REFUSED, UNREADABLE = "emails_refused", email_rows.UNREADABLE
 QUIET = {rules.NOT_SHARED}  # reasons that are counted, and no more: most mails of a mailbox are nobody's business here
 ADOPTED, GONE = "there_before", "gone"
 WAS_GONE = "It was deleted in the mailbox before it was saved."
@@ -61,10 +60,10 @@ def process_page(
             email_previews.store_plan(context, work)
         else:
             _carry_out(context, work)
-            _look_at_refusals(work)
+            one_way.look_at_refusals(work)
         email_work.decide_twins(work)
     except BaseException:
-        email_work.hold_undone(work, "The run was interrupted before it was saved.")
+        one_way.hold_undone(work, "The run was interrupted before it was saved.")
         email_work.decide_twins(work)
         raise
     finally:
@@ -207,7 +206,7 @@ def _settle_left(context: RunContext, work: EmailWork) -> None:
     for id_, key in _open(work).items():
         if key in doubtful:
             sentence = "It was sent and not answered; that is looked into before anything is sent twice."
-            work.decide(rules.held(work.records[id_], IN_DOUBT, sentence, key=key, why=work.why[id_]))
+            work.decide(rules.held(work.records[id_], one_way.IN_DOUBT, sentence, key=key, why=work.why[id_]))
         elif key in left and rows[key].is_over:
             known = email_rows.as_known(context, rows[key], None)
             assert known is not None
@@ -343,20 +342,10 @@ def _carry_out(context: RunContext, work: EmailWork) -> None:
 def _send(context: RunContext, work: EmailWork, chosen: Sequence[EmailDecision]) -> None:
     still_ours = email_rows.renew(context, [d.key for d in chosen])
     for decision in (d for d in chosen if d.key not in still_ours):
-        sentence = "Another mailbox took it over: this run was slow."
-        work.decide(replace(decision, outcome=Outcome.HELD, reason="other_mailbox", sentence=sentence, intent=None, warnings=()))
+        work.decide(one_way.held(decision, "other_mailbox", "Another mailbox took it over: this run was slow."))
     chosen = [d for d in chosen if d.key in still_ours]
-    operations = context.executor.intend([d.intent for d in chosen if d.intent is not None])
-    ready, by_source = [], {}
-    for decision, operation in zip(chosen, operations, strict=True):
-        if operation is None:
-            sentence = "Somebody else is saving it just now."
-            work.decide(replace(decision, outcome=Outcome.HELD, reason="other_writer", sentence=sentence, intent=None, warnings=()))
-            continue
-        work.operations[decision.record.ref.id] = operation
-        by_source[operation.source_ref] = decision.record.ref.id
-        ready.append(operation)
-    context.executor.send("crm", ready, lambda done: _settle(context, work, by_source, done))
+    taken = "Somebody else is saving it just now."
+    one_way.send(context, work, chosen, lambda done: _settle(context, work, done), taken=taken)
 
 
 def _with_files(context: RunContext, work: EmailWork, decision: EmailDecision) -> EmailDecision:
@@ -380,19 +369,19 @@ def _opened(context: RunContext, mail: Ref, attachment: Attachment) -> File:
     return File(attachment.name or "file", attachment.type, data)
 
 
-def _settle(context: RunContext, work: EmailWork, by_source: Mapping[str, str], done: list[Done]) -> None:
+def _settle(context: RunContext, work: EmailWork, done: Sequence[tuple[str, Done]]) -> None:
     """Turns what became of the writes into rows and outcomes, in the wave's transaction."""
     made, found = [], list[tuple[Email, EmailDecision, str]]()
-    for item in done:
-        id_ = by_source[item.operation.source_ref]
+    for id_, item in done:
+        plan = work.decisions[id_]
         if item.error is None and item.record is not None:
-            decision = _with_what_was_left_out(work.decisions[id_], item.record)
-            decision = replace(decision, crm_id=item.record.ref.id)
+            decision = replace(_with_what_was_left_out(plan, item.record), crm_id=item.record.ref.id)
             work.decide(decision)
             found.append((work.claimed[decision.key], decision, item.record.ref.id))
             made.append(id_)
         else:
-            _not_done(context, work, id_, item)
+            one_way.note_refusal(work, id_, item.error)
+            work.decide(_why_not(context, plan, item))
         work.done.add(id_)
     if found:
         email_rows.saved(context, found)
@@ -405,48 +394,14 @@ def _with_what_was_left_out(decision: EmailDecision, record: Record) -> EmailDec
     return replace(decision, left_out=(*decision.left_out, *more), warnings=(*decision.warnings, *more)) if more else decision
 
 
-def _not_done(context: RunContext, work: EmailWork, id_: str, item: Done) -> None:
-    error = item.error
-    if isinstance(error, MappingError):
-        work.mapping_error = error
-    elif isinstance(error, ConnectorError) and error.scope == "record":
-        work.refusals[id_] = error
-    work.decide(_why_not(context, work.decisions[id_], item))
-
-
 def _why_not(context: RunContext, plan: EmailDecision, item: Done) -> EmailDecision:
     """Returns the outcome of an e-mail that did not go through."""
-    error, held = item.error, replace(plan, outcome=Outcome.HELD, intent=None, warnings=())
-    if item.is_in_doubt:
-        sentence = f"No answer ({error}); that is looked into before anything is sent twice."
-        return replace(held, reason=IN_DOUBT, sentence=sentence)
-    if item.is_alone:
-        count = strikes.count(context.sync_pass, item.operation, email_rows.case_id(plan.record.ref.id))
-        if count < strikes.MOST:
-            return replace(held, reason="alone", sentence=f"{error}, for this one alone ({count} of {strikes.MOST}); it is tried again.")
-        sentence = f"{error}, in {count} runs, while others went through."
-        return _failed(plan, "alone", sentence, "Look at it in its mailbox, then press Retry.")
-    if isinstance(error, MappingError):
-        return replace(held, reason="mapping", sentence=error.sentence)
-    if isinstance(error, StaleVersion):
-        return replace(held, reason="locked", sentence=error.sentence)
-    if isinstance(error, ConnectorError) and error.scope == "record":
-        return _failed(plan, REFUSED, error.sentence, error.remedy)
-    return replace(held, reason=email_work.INTERRUPTED, sentence=str(error))
-
-
-def _failed(plan: EmailDecision, reason: str, sentence: str, remedy: str) -> EmailDecision:
-    case = CaseOpening(Case.Kind.ERROR.value, reason, sentence, remedy)
-    return replace(plan, outcome=Outcome.FAILED, reason=reason, sentence=sentence, intent=None, warnings=(), case=case)
-
-
-def _look_at_refusals(work: EmailWork) -> None:
-    """Ten refused in a row with the same words are no e-mail's own trouble (engine-rules 3)."""
-    errors = mapping_trouble.equal_refusals((op, work.refusals.get(id_)) for id_, op in work.operations.items())
-    for id_, operation in work.operations.items():
-        if operation.pk in errors and work.decisions[id_].reason == REFUSED:
-            work.mapping_error = errors[operation.pk]
-            work.decide(replace(work.decisions[id_], outcome=Outcome.HELD, reason="mapping", case=None))
+    if item.is_alone and not item.is_in_doubt:
+        remedy = "Look at it in its mailbox, then press Retry."
+        return one_way.struck(context, plan, item, email_rows.case_id(plan.record.ref.id), remedy)
+    if isinstance(item.error, StaleVersion):
+        return one_way.held(plan, "locked", item.error.sentence)
+    return one_way.not_done(plan, item)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------------
@@ -472,7 +427,7 @@ def _keep(context: RunContext, work: EmailWork) -> None:
     email_rows.forget(context, [i for i in dropped if i in work.copies or work.decisions[i].key in work.claimed])
     over = [i for i, d in work.decisions.items() if d.outcome is Outcome.UNCHANGED or d.reason in ("deleted_in_crm", "taken_back")]
     _bind(context, work, over)
-    passing = (email_work.INTERRUPTED, UNREADABLE)  # what was interrupted comes again: the cursor stays
+    passing = (one_way.INTERRUPTED, UNREADABLE)  # what was interrupted comes again: the cursor stays
     held = [i for i, d in work.decisions.items() if d.outcome is Outcome.HELD and d.reason not in passing and i not in work.copies]
     _note(context, work, [i for i in held if work.decisions[i].key and work.decisions[i].key not in work.claimed])
 
@@ -531,17 +486,10 @@ def _drop_unread(context: RunContext, work: EmailWork, ids: Sequence[str]) -> No
 
 
 def _open_cases(context: RunContext, work: EmailWork) -> None:
-    kind = context.terms.object_type
-    for id_, decision in work.decisions.items():
-        if decision.case is None:
-            continue
-        operation = work.operations.get(id_)
-        exchange = operation.exchange if operation is not None else {}
-        about = Record(decision.record.ref, {})  # without its fields: what a mail says has no business in a queue
-        ids = {"crm_type": kind, "crm_id": "", "peer_id": email_rows.case_id(id_)}
-        cases.open_case(context, about, decision.case, flag=Case.Flag.NONE, ids=ids, name=decision.name or "E-mail", exchange=exchange)
-    over = [i for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and i in work.copies]
-    _close(context, [email_rows.case_id(i) for i in over], "It is not to be saved any more.")
+    case_ids = {id_: email_rows.case_id(id_) for id_ in work.decisions}
+    one_way.open_cases(context, work, case_ids, context.terms.object_type, unnamed="E-mail")
+    over = [case_ids[i] for i, d in work.decisions.items() if d.outcome is Outcome.EXCLUDED and i in work.copies]
+    one_way.close_cases(context, over, "It is not to be saved any more.")
     if work.mapping_error is not None:
         tell_of_all(context, work.mapping_error)
 
@@ -549,19 +497,14 @@ def _open_cases(context: RunContext, work: EmailWork) -> None:
 def tell_of_all(context: RunContext, error: ConnectorError) -> None:
     """Opens the one case of all e-mails that wait because the CRM takes none as we make them."""
     sentence = f"E-mails are not saved just now: {error.sentence}"
-    remedy = "Give our user the field back, or mend the rule that refuses it. The e-mails wait and follow by themselves."
-    kind = context.terms.object_type
-    record = Record(Ref(context.crm.connector.system, kind, "0"), {})
-    opening = CaseOpening(Case.Kind.ERROR.value, EMAILS_REFUSED, sentence, remedy)
-    ids = {"crm_type": kind, "crm_id": "", "peer_id": ""}
-    cases.open_case(context, record, opening, flag=Case.Flag.NONE, ids=ids, name=context.sync_pass.title)
+    one_way.tell_of_all(context, context.terms.object_type, EMAILS_REFUSED, sentence, waiting="e-mails")
     email_terms.ask_again(context)
 
 
 def tell_gone(context: RunContext, mail_ids: Sequence[str]) -> None:
     """Forgets mails that waited and are not in the mailbox any more, and says so."""
     email_rows.forget(context, mail_ids)
-    _close(context, [email_rows.case_id(id_) for id_ in mail_ids], "It is not to be saved any more.")
+    one_way.close_cases(context, [email_rows.case_id(id_) for id_ in mail_ids], "It is not to be saved any more.")
     because = LeftOut(GONE, WAS_GONE)
     gone = [rules.left_out(Record(Ref(context.peer.connector.system, words.MAIL, id_), {}), because) for id_ in mail_ids]
     context.ledger.seen += len(gone)
@@ -572,18 +515,12 @@ def _close_solved(context: RunContext, work: EmailWork, made: Sequence[str]) -> 
     """Closes the cases of what went through; that one e-mail went through closes the case of all."""
     tried = [i for i in made if i in work.copies]
     if made:
-        _close(context, ["", *(email_rows.case_id(i) for i in tried)], "A later run went through.")
+        one_way.close_cases(context, ["", *(email_rows.case_id(i) for i in tried)], "A later run went through.")
 
 
 def close_cases(context: RunContext, mail_ids: Sequence[str]) -> None:
     """Closes what is open about mails whose e-mails are in the CRM by now."""
-    _close(context, [email_rows.case_id(id_) for id_ in mail_ids], "Another mailbox saved it.")
-
-
-def _close(context: RunContext, names: Sequence[str], note: str) -> None:
-    if names:
-        rows = Case.objects.filter(sync_pass=context.sync_pass, kind=Case.Kind.ERROR, state=Case.State.OPEN, crm_id="", peer_id__in=names)
-        rows.update(state=Case.State.CLOSED, decision="solved", note=note, closed_at=context.wiring.now())
+    one_way.close_cases(context, [email_rows.case_id(id_) for id_ in mail_ids], "Another mailbox saved it.")
 
 
 # --- telling ----------------------------------------------------------------------------------------------------------------

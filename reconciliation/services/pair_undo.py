@@ -181,12 +181,6 @@ def carry_out(context: RunContext, chosen: Sequence[tuple[Operation, Standing]])
 
 def _intent(context: RunContext, op: Operation, standing: Standing) -> Intent:
     is_delete = op.kind == Operation.Kind.CREATE
-    origin: dict[str, Any] = {
-        **context.staff_origin(),
-        "name": op.origin.get("name", ""),
-        "undo_of": op.pk,
-        "fields": list(standing.fields),
-    }
     return Intent(
         Operation.Kind.DELETE.value if is_delete else Operation.Kind.UPDATE.value,
         side_of(context.sync_pass, op),
@@ -197,8 +191,13 @@ def _intent(context: RunContext, op: Operation, standing: Standing) -> Intent:
         target_id=op.target_id,
         version=standing.version,
         reason=f"Undo of operation {op.pk}.",
-        origin=origin,
+        origin=origin_of(context, op, standing.fields),
     )
+
+
+def origin_of(context: RunContext, undone: Operation, fields: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns what the journal says of whom a taking back comes from, and of which write, or which fields of it."""
+    return {**context.staff_origin(), "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
 
 
 def _settle(context: RunContext, done: list[Done]) -> None:

@@ -218,17 +218,13 @@ def _restore(context: RunContext, lines: list[UndoLine]) -> dict[int, str]:
             before={n: decode(line.operation.after.get(n)) for n in line.fields},
             target_id=line.operation.target_id,
             reason=f"Undo of operation {line.operation.pk}.",
-            origin=_origin(context, line.operation, line.fields),
+            origin=pair_undo.origin_of(context, line.operation, line.fields),
         )
         for line in lines
     ]
     operations = context.executor.intend(intents)
     context.executor.send("peer", [op for op in operations if op is not None], lambda done: _restored(context, done))
     return {line.operation.pk: _refusal(line.operation, op) for line, op in zip(lines, operations, strict=True)}
-
-
-def _origin(context: RunContext, undone: Operation, fields: tuple[str, ...]) -> dict[str, Any]:
-    return {**context.staff_origin(), "name": undone.origin.get("name", ""), "undo_of": undone.pk, "fields": list(fields)}
 
 
 def _refusal(undone: Operation, made: Operation | None) -> str:
@@ -267,7 +263,7 @@ def _delete(context: RunContext, created: Operation) -> str:
         before=decode_fields(created.after),
         target_id=created.target_id,
         reason=f"Undo of operation {created.pk}.",
-        origin=_origin(context, created, ()),
+        origin=pair_undo.origin_of(context, created, ()),
     )
     (operation,) = context.executor.intend([intent])
     context.executor.send("peer", [operation] if operation is not None else [], lambda done: _deleted(context, done))
