@@ -76,6 +76,12 @@ def settings_of(sync_pass: SyncPass) -> BrakeSettings:
     return BrakeSettings(**sync_pass.whole.settings.get("brakes", {}))
 
 
+def approve_held(context: RunContext, preview: Run) -> None:
+    """Approves what a brake parked, where it is that which is carried out."""
+    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
+        approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+
+
 def approve(context: RunContext, parked: list[Operation]) -> None:
     """Lets the rest of the present sweep blank the fields that the parked plan blanks."""
     fields = {name for op in parked if op.kind == Operation.Kind.UPDATE for name, value in op.after.items()}

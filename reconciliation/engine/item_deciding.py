@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connectors.contract import Record, Ref, Value
+from connectors.contract import Record, Value
 from connectors.mailboxes import FOREIGN_ID
 from reconciliation.core.ledger import Outcome
-from reconciliation.engine import item_links, item_rows, pair_bases, pair_deciding, pair_reads
+from reconciliation.engine import item_links, item_rows, pair_bases, pair_cases, pair_deciding, pair_reads
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.linker import Linked
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, MailboxItem, Operation, Tombstone
 from reconciliation.passes import items as rules
 from reconciliation.passes.items import ItemMeeting, Known, LeftOut
-from reconciliation.passes.pairs import MARKER, Look, PairDecision, excluded, marker_of
+from reconciliation.passes.pairs import MARKER, Look, PairDecision, excluded
 
 DOUBLE, ENDED = "double", "unlinked"
 NEVER = ("no_time", "too_long", "private", "cancelled")  # not even where a person shares it
@@ -209,7 +209,7 @@ def _meet_items(context: RunContext, work: PairWork, items: Sequence[Record]) ->
             new.append(item)
     linked = item_links.links_of(context, [i for i in new if not _found(context, i, facts)], work.why, work.items)
     for item in new:
-        pair_deciding.guarded(context, work, item, lambda i=item: _meet(context, work, i, facts, linked.get(i.ref.id), users))
+        pair_cases.guarded(context, work, item, lambda i=item: _meet(context, work, i, facts, linked.get(i.ref.id), users))
 
 
 def _why(context: RunContext, work: PairWork, item: Record) -> str | LeftOut:
@@ -280,7 +280,7 @@ def _marked(context: RunContext, items: Sequence[Record]) -> dict[str, Record]:
     restored."""
     connector, type_ = context.crm.connector, context.terms.types[0]
     name = connector.marker_field_of(type_.crm_object)
-    markers = sorted({_marker(context, item) for item in items})
+    markers = sorted({rules.marker_for(item, context.terms) for item in items})
     if not name:
         return {}
     columns = pair_reads.columns(context.terms, type_.crm_object)
@@ -288,15 +288,9 @@ def _marked(context: RunContext, items: Sequence[Record]) -> dict[str, Record]:
     return {str(r.fields[name]): r for r in found if not r.is_deleted}
 
 
-def _marker(context: RunContext, item: Record) -> str:
-    terms = context.terms
-    occasion = rules.rules_of(terms).occasion_of(item)
-    return marker_of(terms.database, Ref(item.ref.system, item.ref.object_type, occasion or f"{terms.scope}-{item.ref.id}"))[:255]
-
-
 def _found(context: RunContext, item: Record, facts: _Facts) -> list[Record]:
     """Returns the records of the CRM that the item is already, as it names one itself, by the key of its occasion, or by its last link."""
-    pointed, marked = facts.pointed.get(context.terms.kind.pointer_of(item)), facts.marked.get(_marker(context, item))
+    pointed, marked = facts.pointed.get(context.terms.kind.pointer_of(item)), facts.marked.get(rules.marker_for(item, context.terms))
     return [found for found in (pointed, marked, facts.former.get(item.ref.id)) if found is not None]
 
 
@@ -305,7 +299,9 @@ def _known(context: RunContext, item: Record, facts: _Facts, taken: Mapping[str,
     terms, id_ = context.terms, item.ref.id
     occasions, found = terms.kind.keys(item), _found(context, item, facts)
     if any(key in facts.flying and facts.flying[key] != str(item.ref) for key in occasions):
-        return PairDecision(item, Outcome.HELD, "twin_in_doubt", "The same event may just have been made, for another mailbox.")
+        return PairDecision(
+            item, Outcome.HELD, "twin_in_doubt", f"The same {rules.noun(terms)} may just have been made, for another mailbox."
+        )
     is_double = any(facts.own.get(r.ref.id, id_) != id_ for r in found) or any(taken.get(key, id_) != id_ for key in occasions)
     if is_double:
         return excluded(item, DOUBLE, f"Another item of this mailbox is the same {rules.noun(terms)}.", peer=item)
@@ -335,7 +331,7 @@ def _meet(
 def _meet_records(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     users = pair_reads.user_pairs(context, records, ()) if records else {}
     for record in records:
-        pair_deciding.guarded(context, work, record, lambda r=record: _meet_record(context, work, r, users))
+        pair_cases.guarded(context, work, record, lambda r=record: _meet_record(context, work, r, users))
 
 
 def _meet_record(context: RunContext, work: PairWork, record: Record, users: Mapping[str, str]) -> PairDecision:

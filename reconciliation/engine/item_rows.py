@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors import calendars as words
 from connectors.calendars import guests_of
-from connectors.contract import Record, Ref
+from connectors.contract import Record
 from connectors.tasks import DUE
 from connectors.when import days, read_when
 from reconciliation.core.ledger import Outcome
@@ -217,13 +217,13 @@ def _note_waiting(context: RunContext, row: MailboxItem, decision: PairDecision,
 
 def hand_over(context: RunContext, occasions: Sequence[str]) -> None:
     """Has the mailboxes of colleagues look at what they may carry on: one of them will."""
-    now = context.wiring.now()
-    for rows in others_with(context, occasions, State.COLLEAGUE).values():
-        looks = [
-            LookAgain(sync_pass=r.sync_pass, side="peer", object_type=r.object_type, record_id=r.item_id, reason=CARRY_ON, since=now)
-            for r in rows
-        ]
-        insert_rows(looks, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
+    now, held = context.wiring.now(), others_with(context, occasions, State.COLLEAGUE).values()
+    looks = [
+        LookAgain(sync_pass=r.sync_pass, side="peer", object_type=r.object_type, record_id=r.item_id, reason=CARRY_ON, since=now)
+        for rows in held
+        for r in rows
+    ]
+    insert_rows(looks, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "tries", "due_at", "waits_for"])
 
 
 def _end_for_all(context: RunContext, occasions: Sequence[str]) -> None:
@@ -231,7 +231,3 @@ def _end_for_all(context: RunContext, occasions: Sequence[str]) -> None:
     rows = [row.pk for some in others_with(context, occasions, State.COLLEAGUE).values() for row in some]
     sentence = "It was deleted in the CRM; the category, put on anew, shares it again."
     MailboxItem.objects.filter(pk__in=rows).update(state=State.ENDED, reason=rules.GONE_THERE, sentence=sentence)
-
-
-def refs_of(rows: Iterable[MailboxItem], system: str) -> list[Ref]:
-    return [Ref(system, row.object_type, row.item_id) for row in rows]

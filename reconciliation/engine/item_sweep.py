@@ -3,7 +3,7 @@ in the CRM, by the feed that all mailboxes share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from reconciliation.engine import (
     crm_feed,
     gate,
     item_series,
+    mailbox_news,
     pair_cases,
     pair_previews,
     pair_reads,
@@ -23,9 +24,9 @@ from reconciliation.engine import (
     previews,
 )
 from reconciliation.engine.context import Order, RunContext
-from reconciliation.engine.mailbox_sweep import CATEGORY_MADE, FRESH_FOR, NEWS_ROWS, PIECE_ROWS, make_place, not_done_yet
+from reconciliation.engine.mailbox_sweep import CATEGORY_MADE, PIECE_ROWS, make_place, not_done_yet
 from reconciliation.engine.pairs import process_page
-from reconciliation.models import Binding, MailboxItem, Operation, Run
+from reconciliation.models import Binding, MailboxItem, Run
 from reconciliation.passes.events import CRM_EVENT
 
 Ended = tuple[str, str]
@@ -49,9 +50,8 @@ def open_mailbox(context: RunContext) -> None:
     look_whose_it_is(context)
     box, terms = context.peer.connector, context.terms
     box.use_category(terms.category)
-    ask = getattr(box, "ask_to_mail", None)
-    if terms.own.told and ask is not None:
-        ask(sorted(terms.own.told))
+    if terms.own.told:
+        box.ask_to_mail(sorted(terms.own.told))
     if terms.has_categories:
         see_to_category(context)
 
@@ -80,7 +80,7 @@ def sweep(context: RunContext, order: Order) -> Ended:
     """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
     ends = None if order.budget is None else context.wiring.monotonic() + order.budget
     pair_cases.take_up_answered(context)
-    fresh = read_feed(context, order)
+    fresh = mailbox_news.read_feed(context, crm_object(context), order)
     if order.is_full:
         context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
     if not _mailbox_side(context, ends) or not crm_side(context, fresh, ends):
@@ -92,14 +92,6 @@ def sweep(context: RunContext, order: Order) -> Ended:
 
 def crm_object(context: RunContext) -> str:
     return context.terms.types[0].crm_object
-
-
-def read_feed(context: RunContext, order: Order) -> dict[str, Record]:
-    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED else timedelta(0)
-    if order.asked_at is not None:  # a thousand that were asked for at once need one read
-        good_for = max(good_for, context.wiring.now() - order.asked_at)
-    columns = pair_reads.columns(context.terms, crm_object(context))
-    return crm_feed.refresh(context, crm_object(context), columns, good_for=good_for, has_views=False)
 
 
 # --- the mailbox ------------------------------------------------------------------------------------------------------
@@ -165,15 +157,24 @@ def process_items(context: RunContext, items: Sequence[Record]) -> None:
 def gone_of(context: RunContext, round_: Round) -> list[str]:
     """Returns the linked items that are not in the calendar any more. What ended before the window, or begins behind it, is not missed
     by a round that lists what lies in it."""
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
     if not round_.is_whole:
-        gone: list[str] = []
-        ids = sorted(round_.gone)
-        for start in range(0, len(ids), PIECE_ROWS):
-            gone += rows.filter(peer_id__in=ids[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
-        return gone
-    known = set(rows.filter(bound_at__lt=context.run.started_at).values_list("peer_id", flat=True))
+        return linked_among(context, round_.gone)
+    known = set(linked_before(context))
     return [id_ for id_ in _missing_of(context, round_) if id_ in known]
+
+
+def linked_among(context: RunContext, ids: Collection[str]) -> list[str]:
+    """Returns those of these items that are linked."""
+    rows, wanted, found = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False), sorted(ids), list[str]()
+    for start in range(0, len(wanted), PIECE_ROWS):
+        found += rows.filter(peer_id__in=wanted[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
+    return found
+
+
+def linked_before(context: RunContext) -> list[str]:
+    """Returns the items that were linked before this run began."""
+    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, bound_at__lt=context.run.started_at)
+    return list(rows.values_list("peer_id", flat=True))
 
 
 def _missing_of(context: RunContext, round_: Round) -> list[str]:
@@ -200,24 +201,10 @@ def process_gone(context: RunContext, ids: Sequence[str]) -> None:
 # --- the CRM ----------------------------------------------------------------------------------------------------------
 
 
-def crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None) -> bool:
+def crm_side(context: RunContext, fresh: Mapping[str, Record], ends: float | None) -> bool:
     """Carries what happened in the CRM. Returns whether it came to its end."""
     object_type = crm_object(context)
-    news = crm_feed.news_for(context.sync_pass, object_type, most=NEWS_ROWS)
-    if not news.is_whole:
-        return _compare_all(context, ends)
-    fresh = _as_they_are_still(context, fresh)
-    while news.ids:
-        relevant = _relevant(context, news.ids)
-        known = {id_: fresh[id_] for id_ in relevant if id_ in fresh and news.is_as_read(fresh[id_])}
-        read = pair_reads.read(context, "crm", object_type, [id_ for id_ in relevant if id_ not in known])
-        _process_records(context, [known.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant])
-        context.save_pass(feed_at=news.upto)
-        context.show_progress()
-        if ends is not None and context.wiring.monotonic() >= ends:
-            return False
-        news = crm_feed.news_for(context.sync_pass, object_type, most=NEWS_ROWS)
-    return True
+    return mailbox_news.carry(context, object_type, fresh, ends, relevant=_relevant, process=_process_records, compare_all=_compare_all)
 
 
 def _look_ahead(context: RunContext) -> None:
@@ -243,26 +230,11 @@ def _mine(context: RunContext) -> tuple[Test, ...]:
     return Test("OwnerId", Op.EQ, context.terms.user_id), Test("CreatedDate", Op.GE, context.terms.own.since)
 
 
-def _as_they_are_still(context: RunContext, fresh: Mapping[str, Record]) -> dict[str, Record]:
-    """Returns those records that this run neither wrote nor compared since it read them."""
-    if not fresh:
-        return {}
-    rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=crm_object(context))
-    later = set(rows.values_list("target_id", flat=True))
-    links = Binding.objects.filter(sync_pass=context.sync_pass, synced_at__gte=context.run.started_at)
-    later.update(links.values_list("crm_id", flat=True))
-    return {id_: record for id_, record in fresh.items() if id_ not in later}
-
-
-def _deleted(context: RunContext, id_: str) -> Record:
-    return Record(Ref(context.crm.connector.system, crm_object(context), id_), {}, is_deleted=True)
-
-
 def _relevant(context: RunContext, ids: Sequence[str]) -> list[str]:
     """Returns those that concern this mailbox: linked in it, or its user's."""
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_id__in=ids, is_tombstone=False)
-    wanted = set(rows.values_list("crm_id", flat=True))
-    wanted |= crm_feed.owned_by(context.sync_pass, crm_object(context), context.terms.user_id, [i for i in ids if i not in wanted])
+    object_type = crm_object(context)
+    wanted = mailbox_news.linked(context, object_type, ids)
+    wanted |= crm_feed.owned_by(context.sync_pass, object_type, context.terms.user_id, [i for i in ids if i not in wanted])
     return [id_ for id_ in ids if id_ in wanted]
 
 
@@ -287,8 +259,7 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
     rest = [id_ for id_ in bound.values_list("crm_id", flat=True) if id_ not in seen]
     for start in range(0, len(rest), PIECE_ROWS):
         some = rest[start : start + PIECE_ROWS]
-        read = pair_reads.read(context, "crm", object_type, some)
-        _process_records(context, [read.get(id_) or _deleted(context, id_) for id_ in some])
+        _process_records(context, mailbox_news.read(context, object_type, some))
     context.save_pass(feed_at=upto)
     return True
 
@@ -302,20 +273,15 @@ def retry_owed(context: RunContext) -> None:
 
 def apply(context: RunContext, preview_id: int) -> Ended:
     """Carries out the plan of a preview or of a brake."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
-    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
-        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    preview = previews.to_apply(preview_id)
+    brakes.approve_held(context, preview)
     for side, object_type, planned in pair_previews.planned_pages(context, preview):
         found = pair_reads.read(context, side, object_type, planned)
         gone = [_gone_as_planned(context, side, object_type, planned, id_) for id_ in planned if id_ not in found]
         outcomes = process_page(context, side, [*found.values(), *gone], planned)
         pair_previews.settle(context, planned, outcomes)
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview)
 
 
 def _gone_as_planned(context: RunContext, side: str, object_type: str, planned: pair_previews.Rows, id_: str) -> Record:

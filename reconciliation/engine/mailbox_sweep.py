@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,6 +21,7 @@ from reconciliation.engine import (
     mailbox_ends,
     mailbox_ids,
     mailbox_moves,
+    mailbox_news,
     mailbox_terms,
     pair_cases,
     pair_previews,
@@ -40,8 +40,6 @@ from reconciliation.models.bulk import update_rows
 from reconciliation.passes.contacts import CATEGORY, CONTACT, FOLDER, ITEM, ITEM_GONE
 
 PIECE_ROWS = 600  # full batches of 20, 24 and 200 alike
-NEWS_ROWS = 2000
-FRESH_FOR = timedelta(seconds=20)  # a scheduled run takes up what another one read so lately
 FOLDER_MADE, CATEGORY_MADE = "contactFolder", "category"  # object types of the journal
 BRINGING = "bringing_in"  # why a contact is looked at again: a run is, or died, at bringing it in
 MOVES = (BRING_IN, BRINGING)
@@ -164,11 +162,8 @@ def settle_making(context: RunContext, found: Sequence[Folder], object_type: str
 
 
 def _read_feed(context: RunContext, order: Order) -> dict[str, Record]:
-    is_unread = context.view is not None and not context.view.is_usable
-    good_for = FRESH_FOR if order.kind == Run.Kind.SCHEDULED and not is_unread else timedelta(0)
-    if order.asked_at is not None and not is_unread:  # a thousand that were asked for at once need one read
-        good_for = max(good_for, context.wiring.now() - order.asked_at)
-    return crm_feed.refresh(context, CONTACT, pair_reads.columns(context.terms, CONTACT), good_for=good_for)
+    must_read = context.view is not None and not context.view.is_usable
+    return mailbox_news.read_feed(context, CONTACT, order, has_views=True, must_read=must_read)
 
 
 def _set_view(context: RunContext) -> None:
@@ -415,44 +410,12 @@ def _crm_side(context: RunContext, fresh: dict[str, Record], ends: float | None)
     view = context.view
     if view is None or not view.is_usable:
         return True
-    news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
-    if not news.is_whole:
-        return _compare_all(context, ends)
-    fresh = _as_they_are_still(context, fresh)
-    while news.ids:
-        relevant = _relevant(context, news.ids, fresh)
-        known = {id_: fresh[id_] for id_ in relevant if id_ in fresh and news.is_as_read(fresh[id_])}
-        read = pair_reads.read(context, "crm", CONTACT, [id_ for id_ in relevant if id_ not in known])
-        records = [known.get(id_) or read.get(id_) or _deleted(context, id_) for id_ in relevant]
-        _process_contacts(context, records)
-        context.save_pass(feed_at=news.upto)
-        context.show_progress()
-        if ends is not None and context.wiring.monotonic() >= ends:
-            return False
-        news = crm_feed.news_for(context.sync_pass, CONTACT, most=NEWS_ROWS)
-    return True
+    return mailbox_news.carry(context, CONTACT, fresh, ends, relevant=_relevant, process=_process_contacts, compare_all=_compare_all)
 
 
-def _as_they_are_still(context: RunContext, fresh: dict[str, Record]) -> dict[str, Record]:
-    """Returns those records that this run neither wrote nor compared since it read them: what they said before would pass for an
-    edit that takes ours back, or that of a user who was there in between."""
-    if not fresh:
-        return fresh
-    rows = Operation.objects.filter(run=context.run, connection=context.crm.connection, object_type=CONTACT)
-    later = set(rows.values_list("target_id", flat=True))
-    links = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, synced_at__gte=context.run.started_at)
-    later.update(links.values_list("crm_id", flat=True))
-    return {id_: record for id_, record in fresh.items() if id_ not in later}
-
-
-def _deleted(context: RunContext, id_: str) -> Record:
-    return Record(Ref(context.crm.connector.system, CONTACT, id_), {}, is_deleted=True)
-
-
-def _relevant(context: RunContext, ids: Sequence[str], fresh: dict[str, Record]) -> list[str]:
+def _relevant(context: RunContext, ids: Sequence[str]) -> list[str]:
     """Returns those that concern this mailbox: linked in it, or perhaps in its view."""
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, crm_type=CONTACT, crm_id__in=ids, is_tombstone=False)
-    bound = set(rows.values_list("crm_id", flat=True))
+    bound = mailbox_news.linked(context, CONTACT, ids)
     shown = crm_feed.perhaps_shown(context.sync_pass, CONTACT, context.view, [id_ for id_ in ids if id_ not in bound])
     return [id_ for id_ in ids if id_ in bound or id_ in shown]
 
@@ -499,8 +462,7 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
     rest = [id_ for id_ in bound.values_list("crm_id", flat=True) if id_ not in seen]
     for start in range(0, len(rest), PIECE_ROWS):
         some = rest[start : start + PIECE_ROWS]
-        read = pair_reads.read(context, "crm", CONTACT, some)
-        _process_contacts(context, [read.get(id_) or _deleted(context, id_) for id_ in some])
+        _process_contacts(context, mailbox_news.read(context, CONTACT, some))
     context.save_pass(feed_at=upto)
     return True
 
@@ -545,11 +507,8 @@ def _waiting_for_items(context: RunContext) -> list[str]:
 
 def apply(context: RunContext, preview_id: int) -> Ended:
     """Carries out the plan of a preview or of a brake."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
-    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
-        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    preview = previews.to_apply(preview_id)
+    brakes.approve_held(context, preview)
     _apply_moves(context, preview)
     is_more = Operation.objects.filter(run=preview, state=Operation.State.PLANNED).exists()
     for side, object_type, planned in pair_previews.planned_pages(context, preview) if is_more else ():
@@ -557,9 +516,7 @@ def apply(context: RunContext, preview_id: int) -> Ended:
         outcomes = process_page(context, side, found, planned)
         pair_previews.settle(context, planned, outcomes)
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview)
 
 
 def _as_planned(context: RunContext, side: str, object_type: str, planned: pair_previews.Rows) -> list[Record]:
@@ -567,7 +524,7 @@ def _as_planned(context: RunContext, side: str, object_type: str, planned: pair_
     found = pair_reads.read(context, side, object_type, planned)
     if side == "crm":  # one that is gone still is as it was planned: no later version of it can be
         gone = {
-            id_: replace(_deleted(context, id_), version=str(planned[id_][0].context["version"])) for id_ in planned if id_ not in found
+            id_: mailbox_news.deleted(context, CONTACT, id_, str(planned[id_][0].context["version"])) for id_ in planned if id_ not in found
         }
         return [found.get(id_) or gone[id_] for id_ in planned]
     system = context.peer.connector.system

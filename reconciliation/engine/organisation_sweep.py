@@ -16,7 +16,7 @@ from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.executor import Side
 from reconciliation.engine.organisations import process_page
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Operation, Run, SyncPass
+from reconciliation.models import Binding, Run, SyncPass
 from reconciliation.passes.organisations import ORGANISATION, Terms
 from reconciliation.store import mapping_of, organisation_columns, restore_of
 
@@ -130,20 +130,15 @@ def retry_owed(context: RunContext) -> None:
 
 def apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     """Carries out the plan of a preview: every row is read again, and one that changed is refused."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
-    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
-        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    preview = previews.to_apply(preview_id)
+    brakes.approve_held(context, preview)
     for planned in previews.planned_pages(context, preview):
         context.lease.guard(context.crm.connector.request_timeout)
         found = [r for r in context.crm.connector.read(ORGANISATION, list(planned), _columns(context)) if not r.is_deleted]
         outcomes = process_page(context, found, planned)
         previews.settle(context, planned, outcomes)
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} row{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview, "row")
 
 
 def _read_batch(context: RunContext, ends: float | None) -> Page:

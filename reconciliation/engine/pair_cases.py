@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Q
 
 from connectors.contract import Record
+from connectors.errors import ConnectorError
 from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
+from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import cases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
@@ -52,6 +55,21 @@ def open_case(
         ids=ids_of(work, decision),
         name=name,
     )
+
+
+def guarded(context: RunContext, work: PairWork, record: Record, decide: Callable[[], PairDecision]) -> None:
+    """Decides one record; whatever goes wrong with it becomes its error case, and the pass goes on."""
+    try:
+        work.decide(decide())
+    except ConnectorError:
+        raise
+    except Exception as error:  # one bad record never stops a pass; the traceback goes with the case
+        sentence = f"This record could not be worked out ({type(error).__name__})."
+        opening = CaseOpening("error", "internal", sentence, "Send the case to support, then press Retry.")
+        decision = PairDecision(record, Outcome.FAILED, "internal", sentence, case=opening)
+        if not context.is_preview:
+            open_case(context, work, decision, trace=traceback.format_exc())
+        work.decide(decision)
 
 
 def settled_by_staff(context: RunContext, work: PairWork) -> set[str]:

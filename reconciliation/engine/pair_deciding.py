@@ -3,26 +3,21 @@ order. The decisions themselves are `passes.pairs` and `passes.contacts`."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from connectors.contract import Fate, Record
-from connectors.errors import (
-    ConnectorError,
-)
 from connectors.mailboxes import INSIDE, PLACE
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.mailbox_settings import REMOVE
 from reconciliation.core.operations import CaseOpening
 from reconciliation.engine import (
     conflicts,
-    conversions,
     mailbox_ends,
     mailbox_meetings,
-    other_crm,
     pair_bases,
     pair_cases,
+    pair_meetings,
     pair_reads,
     returned,
 )
@@ -30,7 +25,7 @@ from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.passes import contacts
 from reconciliation.passes import pairs as rules
-from reconciliation.passes.pairs import Look, Meeting, PairDecision
+from reconciliation.passes.pairs import Look, PairDecision
 
 Pairing = Callable[[RunContext, PairWork, Record, Record, Record, Mapping[str, str]], PairDecision]
 
@@ -44,7 +39,7 @@ def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> No
         mailbox_ends.decide_gone(context, work, looks[Look.FOLLOW])
         looks[Look.FOLLOW] = []
     decide_pairs(context, work, looks[Look.PAIR], looks[Look.FOLLOW])
-    _decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
+    pair_meetings.decide_meetings(context, work, [r for r in looks[Look.MEET] if not _is_followed_to(work, r)])
     if terms.kind.is_mailbox:
         ids = [r.ref.id for r in records]
         mailbox_ends.turn_into_removals(context, work, ids)
@@ -153,7 +148,7 @@ def decide_pairs(
             sentence = f"{what} is not there any more; nothing was deleted here."
             work.decide(rules.excluded(record, "counterpart_gone", sentence, crm=crm[id_]))
         else:
-            guarded(context, work, record, lambda r=record: pair(context, work, r, crm[r.ref.id], peer[r.ref.id], users))
+            pair_cases.guarded(context, work, record, lambda r=record: pair(context, work, r, crm[r.ref.id], peer[r.ref.id], users))
 
 
 def _pair(context: RunContext, work: PairWork, record: Record, crm: Record, peer: Record, users: Mapping[str, str]) -> PairDecision:
@@ -238,118 +233,6 @@ def _follow_one(context: RunContext, work: PairWork, record: Record, survivor, t
     binding.crm_type, binding.crm_id = ref.object_type, ref.id
     taken[ref.id] = binding.peer_id
     work.followed[record.ref.id] = f"{told}; the link follows."
-
-
-def _decide_meetings(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
-    if not records:
-        return
-    terms, switches = context.terms, context.wiring.switches
-    other = "peer" if work.side == "crm" else "crm"
-    work.searched_at = pair_reads.end_of_journal(), context.wiring.now()
-    keys = {r.ref.id: terms.kind.keys(r) for r in records}
-    types = [terms.kind.peer_object] if other == "peer" else [t.crm_object for t in terms.types]
-    written = (text for r in records for text in terms.kind.spellings(r))
-    is_shown = terms.kind.is_mailbox and work.side == "crm"  # each contact in view stands for itself: the folder holds it once
-    found = [] if is_shown else pair_reads.by_keys(context, other, types, (k for some in keys.values() for k in some), written)
-    found += _pointed_at(context, records, found) if other == "crm" else []
-    by_key: dict[str, list[Record]] = {}
-    for record in found:
-        for key in terms.kind.keys(record):
-            by_key.setdefault(key, []).append(record)
-    holders = pair_reads.holders(context, other, [r.ref.id for r in found])
-    if other == "crm":  # links of this page that just followed to one of them are not stored yet
-        holders |= {work.bindings[id_].crm_id: work.bindings[id_].peer_id for id_ in work.followed}
-    refusals = pair_cases.refusals(context, records if work.side == "peer" else found)
-    flying = pair_reads.in_flight(context, other, (k for some in keys.values() for k in some))
-    unanswered = pair_reads.in_flight(context, work.side, (k for some in keys.values() for k in some))
-    sides = (records, found) if work.side == "crm" else (found, records)
-    users = pair_reads.user_pairs(context, *sides)
-    first_with: dict[str, str] = {}
-    accounts = mailbox_meetings.accounts_of(context, records) if terms.kind.is_mailbox and work.side == "peer" else {}
-    asked = pair_cases.asked_about(context, [r.ref.id for r in records]) if is_shown else {}
-    shown = context.view.shown(records) if is_shown and context.view is not None else None
-    hidden = mailbox_meetings.hidden_of(context, found) if terms.kind.is_mailbox and work.side == "peer" else frozenset()
-    for record in records:
-        id_ = record.ref.id
-        busy = [flying[k] for k in keys[id_] if k in flying and flying[k] != str(record.ref)]
-        busy += [k for k in keys[id_] if k in unanswered]  # it may be what we made just now, and nobody told us
-        earlier = [first_with[k] for k in keys[id_] if k in first_with]
-        if busy and not switches.ignores_twins and not is_shown:
-            work.decide(PairDecision(record, Outcome.HELD, "twin_in_doubt", "A record with the same key may just have been made."))
-            continue
-        if earlier and not switches.ignores_twins and not is_shown:
-            work.twins[id_] = earlier[0]
-            continue
-        mine = list({r.ref.id: r for key in keys[id_] for r in by_key.get(key, [])}.values())
-        mine += [r for r in found if r.ref.id == terms.kind.pointer_of(record) and r not in mine] if other == "crm" else []
-        free = [r for r in mine if r.ref.id not in holders]
-        no = {r.ref.id: said for r in free if (said := refusals.of(record, r))}
-        meeting = Meeting(tuple(r for r in mine if r.ref.id not in no), holders, no, hidden=hidden)
-        if id_ in accounts:
-            meeting = replace(meeting, account_id=accounts[id_].id, account_why=accounts[id_].why, personal=refusals.personal(record))
-        if is_shown and (decision := _not_to_be_made(context, record, shown, asked)) is not None:
-            work.decide(decision)
-            continue
-        guarded(context, work, record, lambda r=record, m=meeting: _meet(context, work, r, m, users))
-        decision = work.decisions[id_]
-        if decision.outcome is Outcome.CREATED or decision.is_link:
-            first_with.update(dict.fromkeys(keys[id_], id_))
-        if decision.is_link:
-            target = decision.peer if work.side == "crm" else decision.crm
-            holders[target.ref.id] = id_
-    other_crm.leave_out(context, work, [r for r in records if r.ref.id in work.decisions])
-    conversions.hold_new(context, work, [r for r in records if r.ref.id in work.decisions])
-
-
-def _not_to_be_made(context: RunContext, contact: Record, shown: set[str] | None, asked: Mapping[str, str]) -> PairDecision | None:
-    """Returns why no item is made of a contact in a mailbox's folder, None where one is."""
-    id_ = contact.ref.id
-    if shown is not None and id_ not in shown:
-        return rules.excluded(contact, "not_in_view", "It is not in the view that the mailbox shows.", crm=contact)
-    if id_ in context.planned_links:
-        return PairDecision(contact, Outcome.UNCHANGED, rules.LINKED, context.planned_links[id_], crm=contact)
-    if id_ in asked:
-        sentence = "An item of the folder may be this contact: a person is asked. It is not made there before that."
-        return rules.excluded(contact, rules.ASKED, sentence, crm=contact, kept_on=asked[id_])
-    return None
-
-
-def _pointed_at(context: RunContext, records: Sequence[Record], found: Sequence[Record]) -> list[Record]:
-    """Returns the CRM records that prospects without a binding name themselves: what a restored backup forgot."""
-    known = {r.ref.id for r in found}
-    wanted = {p for r in records if (p := context.terms.kind.pointer_of(r))} - known
-    more: list[Record] = []
-    for type_ in context.terms.types if wanted else ():
-        more += [
-            r for r in pair_reads.read(context, "crm", type_.crm_object, wanted).values() if not r.is_deleted and r.succeeded_by is None
-        ]
-    return more
-
-
-def _meet(context: RunContext, work: PairWork, record: Record, meeting: Meeting, users: Mapping[str, str]) -> PairDecision:
-    if work.side == "peer" and context.terms.kind.is_mailbox:
-        return contacts.decide_meeting(record, meeting, context.terms, users)
-    if work.side == "peer":
-        return rules.decide_meeting_of_peer(record, meeting, context.terms, users)
-    type_ = context.terms.type_of(record.ref.object_type)
-    if type_ is None:
-        return rules.excluded(record, "type_off", f"{record.ref.object_type}s are not synced.")
-    return rules.decide_meeting_of_crm(record, meeting, type_, context.terms, users)
-
-
-def guarded(context: RunContext, work: PairWork, record: Record, decide: Callable[[], PairDecision]) -> None:
-    """Decides one record; whatever goes wrong with it becomes its error case, and the pass goes on."""
-    try:
-        work.decide(decide())
-    except ConnectorError:
-        raise
-    except Exception as error:  # one bad record never stops a pass; the traceback goes with the case
-        sentence = f"This record could not be worked out ({type(error).__name__})."
-        opening = CaseOpening("error", "internal", sentence, "Send the case to support, then press Retry.")
-        decision = PairDecision(record, Outcome.FAILED, "internal", sentence, case=opening)
-        if not context.is_preview:
-            pair_cases.open_case(context, work, decision, trace=traceback.format_exc())
-        work.decide(decision)
 
 
 def tell_twins(work: PairWork) -> None:

@@ -122,19 +122,8 @@ def refuse_changed(context: RunContext, work: PairWork, planned: Rows) -> None:
 
 def settle(context: RunContext, planned: Rows, outcomes: Mapping[str, PairDecision]) -> None:
     """Closes the planned rows of an applied page: carried out, or refused."""
-    now, rows = context.wiring.now(), [(id_, row) for id_, some in planned.items() for row in some]
-    for id_, row in rows:
-        decision = outcomes.get(id_)
-        refused = decision is None or decision.reason == "changed_meanwhile"
-        row.state = Operation.State.REFUSED if refused else Operation.State.VOID
-        if decision is None:
-            row.error = "Refused: the record is gone since the preview."
-        elif refused or decision.outcome is Outcome.HELD:
-            row.error = decision.sentence
-        else:
-            row.error = f"Carried out by run {context.run.pk}."
-        row.settled_at = now
-    update_rows([row for _, row in rows], ["state", "error", "settled_at"])
+    rows = ((id_, row) for id_, some in planned.items() for row in some)
+    previews.close(context, rows, outcomes, gone="the record is gone")
 
 
 # --- moves into the folder of a mailbox -----------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.engine import brakes, gate, pair_previews, pair_reads, pair_terms, pair_trouble, presence, previews
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.pairs import process_page
-from reconciliation.models import LookAgain, Operation, RecordType, Run, SyncPass
+from reconciliation.models import LookAgain, RecordType, Run, SyncPass
 from reconciliation.models.bulk import update_rows
 from reconciliation.passes.pairs import NOT_VISIBLE
 
@@ -229,18 +229,13 @@ def _put_off(rows: list[LookAgain], now: datetime) -> None:
 
 def apply(context: RunContext, preview_id: int) -> tuple[str, str]:
     """Carries out the plan of a preview: every record is read again, and one that changed is refused."""
-    preview = Run.objects.filter(pk=preview_id).first()
-    if preview is None:
-        raise previews.PreviewRefused(f"There is no run {preview_id}.")
+    preview = previews.to_apply(preview_id)
     if presence.is_parked(preview):
         return presence.apply(context, preview)
-    if preview.state == Run.State.HELD and preview.kind != Run.Kind.PREVIEW:
-        brakes.approve(context, list(Operation.objects.filter(run=preview, state=Operation.State.PLANNED)))
+    brakes.approve_held(context, preview)
     for side, object_type, planned in pair_previews.planned_pages(context, preview):
         found = pair_reads.read(context, side, object_type, planned)
         outcomes = process_page(context, side, list(found.values()), planned)
         pair_previews.settle(context, planned, outcomes)
         context.show_progress()
-    refused = context.ledger.excluded["changed_meanwhile"]
-    said = f" {refused} record{'s were' if refused > 1 else ' was'} refused: changed since." if refused else ""
-    return Run.State.FINISHED, f"Applied preview {preview_id}.{said}"
+    return previews.applied(context, preview)

@@ -6,11 +6,12 @@ writes is carried out, all others are refused and said so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
 from connectors.contract import Ref
+from reconciliation.core.counting import bent, counted
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Decision
 from reconciliation.engine.context import RunContext
@@ -26,6 +27,21 @@ ROWS_A_PAGE = 100
 
 class PreviewRefused(Exception):
     """The preview cannot be applied; the sentence says why."""
+
+
+def to_apply(preview_id: int) -> Run:
+    """Returns the run whose plan is to be carried out. Raises PreviewRefused where there is none."""
+    preview = Run.objects.filter(pk=preview_id).first()
+    if preview is None:
+        raise PreviewRefused(f"There is no run {preview_id}.")
+    return preview
+
+
+def applied(context: RunContext, preview: Run, noun: str = "record", many: str = "") -> tuple[str, str]:
+    """Returns how a run ends that carried out a plan: its state, and a note that says how much of it was refused."""
+    refused = context.ledger.excluded["changed_meanwhile"]
+    said = f" {counted(refused, noun, many)} {bent(refused, 'was', 'were')} refused: changed since." if refused else ""
+    return Run.State.FINISHED, f"Applied preview {preview.pk}.{said}"
 
 
 def begin(context: RunContext) -> None:
@@ -146,16 +162,23 @@ def _difference(decision: Decision, row: Operation) -> str:
 
 def settle(context: RunContext, planned: Mapping[str, Operation], outcomes: Mapping[str, Decision]) -> None:
     """Closes the planned rows of an applied page: carried out, or refused."""
-    now = context.wiring.now()
-    for id_, row in planned.items():
+    close(context, planned.items(), outcomes, gone="the organisation was deleted in Workbooks")
+
+
+def close(context: RunContext, planned: Iterable[tuple[str, Operation]], outcomes: Mapping[str, Any], *, gone: str) -> None:
+    """Closes planned rows, each with the id of its record, by what was decided for them now: carried out, or refused. `gone` says why
+    nothing was decided for one."""
+    now, rows = context.wiring.now(), []
+    for id_, row in planned:
         decision = outcomes.get(id_)
         refused = decision is None or decision.reason == "changed_meanwhile"
         row.state = Operation.State.REFUSED if refused else Operation.State.VOID
         if decision is None:
-            row.error = "Refused: the organisation was deleted in Workbooks since the preview."
+            row.error = f"Refused: {gone} since the preview."
         elif refused or decision.outcome is Outcome.HELD:
             row.error = decision.sentence
         else:
             row.error = f"Carried out by run {context.run.pk}."
         row.settled_at = now
-    update_rows(list(planned.values()), ["state", "error", "settled_at"])
+        rows.append(row)
+    update_rows(rows, ["state", "error", "settled_at"])

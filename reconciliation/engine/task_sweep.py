@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,10 @@ from django.db import transaction
 from connectors import tasks as words
 from connectors.contract import Record
 from connectors.tasks import TaskChanges
-from reconciliation.engine import item_rows, item_sweep, mailbox_moves, pair_cases
+from reconciliation.engine import item_rows, item_sweep, mailbox_moves, mailbox_news, pair_cases
 from reconciliation.engine.context import Order, RunContext
-from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_place, settle_making
+from reconciliation.engine.item_sweep import Ended, Round
+from reconciliation.engine.mailbox_sweep import make_place, settle_making
 from reconciliation.models import Binding, MailboxItem, Run
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes.tasks import OUR_LIST
@@ -22,16 +23,6 @@ from reconciliation.passes.tasks import OUR_LIST
 LIST_MADE = "taskList"  # object type of the journal
 LIST_ID = "list"  # in the settings of the mailbox's row of the pass
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-Ended = tuple[str, str]
-
-
-@dataclass(slots=True)
-class Round:
-    """One round over the mailbox's lists."""
-
-    seen: set[str] = field(default_factory=set)  # ids that the lists named
-    gone: set[str] = field(default_factory=set)
-    is_whole: bool = False
 
 
 def open_mailbox(context: RunContext) -> None:
@@ -63,7 +54,7 @@ def sweep(context: RunContext, order: Order) -> Ended:
     """Looks at both sides. Returns the state the run ends in, and a note. Raises ConnectionTrouble, BrakeTripped."""
     ends = None if order.budget is None else context.wiring.monotonic() + order.budget
     pair_cases.take_up_answered(context)
-    fresh = item_sweep.read_feed(context, order)
+    fresh = mailbox_news.read_feed(context, item_sweep.crm_object(context), order)
     if order.is_full:
         context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
         context.save_pass(settings={k: v for k, v in context.sync_pass.settings.items() if k != LIST_ID})
@@ -108,15 +99,9 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
 
 
 def _gone_of(context: RunContext, round_: Round) -> list[str]:
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
-    if round_.is_whole:
-        known = rows.filter(bound_at__lt=context.run.started_at).values_list("peer_id", flat=True)
-        return [id_ for id_ in known if id_ not in round_.seen]
-    gone: list[str] = []
-    ids = sorted(round_.gone)
-    for start in range(0, len(ids), PIECE_ROWS):
-        gone += rows.filter(peer_id__in=ids[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
-    return gone
+    if not round_.is_whole:
+        return item_sweep.linked_among(context, round_.gone)
+    return [id_ for id_ in item_sweep.linked_before(context) if id_ not in round_.seen]
 
 
 def _note_first_sightings(context: RunContext, tasks: Sequence[Record], *, is_first: bool) -> None:

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from connectors import calendars as words
 from connectors.calendars import EVENT, SILENT, Window, guests_of
-from connectors.contract import Record, Ref, Value
+from connectors.contract import Record, Value
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.when import When, read_when
 from reconciliation.core.mailbox_settings import BUSY_ONLY, FULL, SKIP
-from reconciliation.passes.items import BY_CATEGORY, BY_ITSELF, ItemRules, LeftOut, lacks
+from reconciliation.passes.items import BY_CATEGORY, BY_ITSELF, ItemRules, LeftOut, lacks, pointer, pointer_of
 from reconciliation.passes.pairs import Kind
 
 __all__ = ["BUSY_ONLY", "BY_CATEGORY", "BY_ITSELF", "FULL", "SKIP", "LeftOut"]
@@ -170,14 +170,6 @@ def keys(record: Record) -> tuple[str, ...]:
     """Returns the key of the occasion of an event of a calendar. Events of Salesforce are found by the marker that it makes."""
     key = occasion_of(record) if record.ref.object_type == EVENT else ""
     return (key,) if key else ()
-
-
-def pointer_of(item: Record) -> str:
-    return str(item.fields.get(FOREIGN_ID) or "")
-
-
-def pointer(ref: Ref) -> dict[str, Value]:
-    return {FOREIGN_ID: ref.id}
 
 
 def called(record: Record) -> str:

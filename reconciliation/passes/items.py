@@ -35,11 +35,10 @@ from reconciliation.passes.pairs import (
 TAKEN_OUT, WITHDRAWN, CANCELLED = "taken_out", "withdrawn", "cancelled"
 GONE_HERE, DELETED_HERE, HANDED_OVER, MADE_AGAIN = "gone_here", "deleted_here", "handed_over", "made_again"
 GONE_THERE, UNMARKED, DELETED_THERE, MADE_THERE = "gone_there", "unmarked", "deleted_in_crm", "made_there_again"
-COLLEAGUE, CAME_UP, WOULD_MAIL, NOT_OURS = "colleague", "came_up", "would_mail", "not_organiser"
+COLLEAGUE, CAME_UP, WOULD_MAIL = "colleague", "came_up", "would_mail"
 STAYS_CANCELLED, ASKS = "cancelled_kept", "asks_colleagues"
 # Why an item and a record belong together.
 BY_CATEGORY, BY_LIST, BY_ITSELF, FROM_CRM, BY_PERSON = "category", "list", "auto", "crm", "person"
-ENDS_AT_ONCE = (TAKEN_OUT, GONE_HERE, HANDED_OVER, MADE_AGAIN, GONE_THERE, MADE_THERE)  # a link that ends without a write of ours
 ENDS_WRITTEN = (UNMARKED,)  # one that ends with an update
 
 
@@ -113,6 +112,16 @@ class ItemMeeting:
     given: Mapping[str, Value] = field(default_factory=dict)
 
 
+def pointer_of(item: Record) -> str:
+    """Returns the id of the CRM's record that an item names, "" for none."""
+    return str(item.fields.get(FOREIGN_ID) or "")
+
+
+def pointer(ref: Ref) -> dict[str, Value]:
+    """Returns what an item holds that names this record of the CRM."""
+    return {FOREIGN_ID: ref.id}
+
+
 # --- an item that is linked to nothing --------------------------------------------------------------------------------
 
 
@@ -129,11 +138,16 @@ def decide_shared(item: Record, meeting: ItemMeeting, why: str, terms: ItemTerms
     decision = create_in_crm(seen, type_, replace(terms, new_in_crm=meeting.given), users)
     if not decision.intents:
         return _of_item(decision, item)
-    occasion = rules_of(terms).occasion_of(item)
-    marker = marker_of(terms.database, Ref(item.ref.system, item.ref.object_type, occasion or f"{terms.scope}-{item.ref.id}"))
     reason = _WHY_UP.get(why, "It is shared.").format(category=terms.category)
-    intent = replace(decision.intents[0], marker=marker[:255], reason=reason)
+    intent = replace(decision.intents[0], marker=marker_for(item, terms), reason=reason)
     return _of_item(replace(decision, intents=(intent,), sentence=reason), item)
+
+
+def marker_for(item: Record, terms: ItemTerms) -> str:
+    """Returns the key that the CRM's record of an item carries: that of its occasion, so that colleagues' items make one record; where
+    there is none, that of the item in its mailbox."""
+    key = rules_of(terms).occasion_of(item) or f"{terms.scope}-{item.ref.id}"
+    return marker_of(terms.database, Ref(item.ref.system, item.ref.object_type, key))[:255]
 
 
 def carried(item: Record, carrier: str, terms: ItemTerms) -> PairDecision:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from connectors import tasks as words
-from connectors.contract import Record, Ref, Value
+from connectors.contract import Record, Value
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from connectors.tasks import TASK
-from reconciliation.passes.items import BY_CATEGORY, BY_ITSELF, BY_LIST, ItemRules, LeftOut, lacks
+from reconciliation.passes.items import BY_CATEGORY, BY_ITSELF, BY_LIST, ItemRules, LeftOut, lacks, pointer, pointer_of
 from reconciliation.passes.pairs import Kind
 
 CRM_TASK = "Task"
@@ -116,14 +116,6 @@ def _is_recent(terms: TaskTerms, *moments: Value) -> bool:
 def keys(record: Record) -> tuple[str, ...]:
     """Returns nothing: two tasks of the same subject are two tasks. They are found by the marker only."""
     return ()
-
-
-def pointer_of(item: Record) -> str:
-    return str(item.fields.get(FOREIGN_ID) or "")
-
-
-def pointer(ref: Ref) -> dict[str, Value]:
-    return {FOREIGN_ID: ref.id}
 
 
 def called(record: Record) -> str:

@@ -4,17 +4,19 @@ no second time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.utils import timezone
 
 from connectors.contract import Fields, Record, Value
+from connectors.errors import RecordGone
 from reconciliation.core.counting import are
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Intent
 from reconciliation.core.values import is_same
+from reconciliation.defaults.events import EVENTS_PASS
 from reconciliation.engine import item_links, item_rows, mailbox_ends, pair_reads
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.executor import Done
@@ -29,7 +31,6 @@ from reconciliation.services.audit import audit
 from reconciliation.services.mailbox_states import refuse_stranger
 from reconciliation.services.mailboxes import MailboxRefused
 
-EVENTS = "events"
 NOT_RUNNING = "Sync of {} is {}, so nothing is shared; resume it first. Nothing was done."
 OFF = "The calendar is not switched on for {}; switch it on in the settings first. Nothing was done."
 GONE = "The {} is not in the mailbox any more. Nothing was done."
@@ -59,7 +60,7 @@ def item_share(mailbox: Mailbox, item_id: str, by: AbstractBaseUser, *, wiring: 
     now = (wiring or Wiring()).now()
     with at_work(sync_pass, by=by.get_username(), what=f"Share an item of {mailbox.address}.", wiring=wiring) as context:
         item = _read_item(context, item_id)
-        row, _ = MailboxItem.objects.get_or_create(
+        row, is_new = MailboxItem.objects.get_or_create(
             sync_pass=sync_pass,
             object_type=item.ref.object_type,
             item_id=item_id,
@@ -71,6 +72,8 @@ def item_share(mailbox: Mailbox, item_id: str, by: AbstractBaseUser, *, wiring: 
             decision = process_page(context, "peer", [item])[item_id]
         finally:  # what was not shared now is not shared later for having been asked for
             MailboxItem.objects.filter(pk=row.pk).update(share_asked_at=None, share_asked_by="")
+        if is_new and decision.outcome is Outcome.EXCLUDED and decision.reason != rules.COLLEAGUE:
+            MailboxItem.objects.filter(pk=row.pk).delete()  # it never had to do with the CRM
         _refuse_what_was_not_done(decision)
         audit(by, "share item", mailbox.address, item=row.pk)
         return Acted(decision.sentence or "It is in Salesforce now.", context.run.pk)
@@ -87,7 +90,8 @@ def item_send_update(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring |
         with at_work(row.sync_pass, by=by.get_username(), what=f"Send the update of “{row}” to its guests.", wiring=wiring) as context:
             record = _read_record(context, row)
             decision = process_page(context, "crm", [record])[record.ref.id]
-            _refuse_what_was_not_done(decision)
+            if decision.outcome is not Outcome.UPDATED:
+                raise Refusal(f"{decision.sentence or 'Both sides agree by now.'} Nobody was mailed.")
             audit(by, "send update to guests", str(row.sync_pass.mailbox), item=row.pk, fields=list(row.held), guests=row.guests)
             return Acted(f"Written into the calendar; its {are(row.guests, 'guest')} told by the mail system.", context.run.pk)
     finally:
@@ -108,13 +112,13 @@ def item_withdraw(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring | No
             _delete_record(context, binding, record, item)
         else:
             mailbox_ends.end(context, [Ending(binding, Tombstone.Why.TAKEN_OUT)])
-        _unmark(context, item)
-        _note_end(row, by, handed=bool(others))
+        # Before the mark is taken off: whatever becomes of that, it was taken back.
+        _note_end(row, by, handed=bool(others), is_marked=item is not None and rules.rules_of(context.terms).is_marked(item))
         if others:
             item_rows.hand_over(context, [row.occasion])
         audit(by, "withdraw item", str(row.sync_pass.mailbox), item=row.pk)
         left = "A colleague's mailbox carries it on." if others else "It is not in Salesforce any more."
-        return Acted(left, context.run.pk)
+        return Acted(f"{left} {_unmark(context, row, item)}".strip(), context.run.pk)
 
 
 def item_link(
@@ -129,7 +133,7 @@ def item_link(
     """Links the record of an item to whom, and what, a person chose; "" chooses nobody, None leaves it to the rules."""
     refuse_stranger(_mailbox_of(row), by)
     with at_work(row.sync_pass, by=by.get_username(), what=f"Choose the links of “{row}”.", wiring=wiring) as context:
-        record, binding = _read_record(context, row), _binding_of(row)
+        record = _read_record(context, row)
         item = _read_item(context, row.item_id)
         chosen = {"who": who, "what": what, "others": list(others) if others is not None else None, "by": by.get_username()}
         row.links = {**row.links, item_links.CHOSEN: chosen}
@@ -142,7 +146,6 @@ def item_link(
         row.links = item_links.kept(linked, row)
         row.save(update_fields=["links"])
         audit(by, "choose links of item", str(row.sync_pass.mailbox), item=row.pk, who=who, what=what)
-        assert binding.pk
         return Acted("Its links are as chosen.", context.run.pk)
 
 
@@ -155,7 +158,9 @@ def _pass_of(mailbox: Mailbox, by: AbstractBaseUser) -> SyncPass:
     if not mailbox.is_running:
         raise MailboxRefused(NOT_RUNNING.format(mailbox.address, mailbox.get_state_display().lower()))
     related = ("crm", "peer", "mapping", "parent", "mailbox__group")
-    found = SyncPass.objects.select_related(*related).filter(mailbox=mailbox, parent__name=EVENTS, is_on=True, parent__is_on=True).first()
+    found = (
+        SyncPass.objects.select_related(*related).filter(mailbox=mailbox, parent__name=EVENTS_PASS, is_on=True, parent__is_on=True).first()
+    )
     if found is None:
         raise MailboxRefused(OFF.format(mailbox.address))
     return found
@@ -215,19 +220,26 @@ def _delete_record(context: RunContext, binding: Binding, record: Record, item: 
     )
 
     def settle(done: list[Done]) -> None:
-        if all(one.error is None for one in done):
+        if all(one.error is None or isinstance(one.error, RecordGone) for one in done):  # somebody deleted it meanwhile
             mailbox_ends.end(context, [Ending(binding, Tombstone.Why.TAKEN_OUT)])
 
     _send(context, "crm", intent, settle)
 
 
-def _unmark(context: RunContext, item: Record | None) -> None:
+def _unmark(context: RunContext, row: MailboxItem, item: Record | None) -> str:
+    """Takes the marks off an item that was taken back. Returns what is to be told where that cannot be done; it is shared no more all
+    the same."""
     wanted = rules.without_marks(item, context.terms) if item is not None else {}
     if item is None or not wanted:
-        return
+        return ""
     before: Fields = {name: item.fields.get(name) for name in wanted}
     of = {"target_id": item.ref.id, "version": item.version, "reason": "It was taken back."}
-    _send(context, "peer", Intent("update", "peer", item.ref.object_type, str(item.ref), wanted, before, **of), lambda done: None)
+    try:
+        _send(context, "peer", Intent("update", "peer", item.ref.object_type, str(item.ref), wanted, before, **of))
+    except Refusal as refusal:
+        return f"Its category was left on it: {refusal}"
+    MailboxItem.objects.filter(pk=row.pk).update(was_marked=False)
+    return ""
 
 
 def _write_record(context: RunContext, record: Record, item: Record, fields: dict[str, Value], reason: str) -> None:
@@ -235,10 +247,10 @@ def _write_record(context: RunContext, record: Record, item: Record, fields: dic
         return
     before: Fields = {name: record.fields.get(name) for name in fields}
     of = {"target_id": record.ref.id, "version": record.version, "reason": reason}
-    _send(context, "crm", Intent("update", "crm", record.ref.object_type, str(item.ref), fields, before, **of), lambda done: None)
+    _send(context, "crm", Intent("update", "crm", record.ref.object_type, str(item.ref), fields, before, **of))
 
 
-def _send(context: RunContext, side: str, intent: Intent, settle) -> None:
+def _send(context: RunContext, side: str, intent: Intent, settle: Callable[[list[Done]], None] = lambda done: None) -> None:
     """Writes once through the journal. Raises Refusal where somebody else is at it, or the system refuses."""
     said: list[Done] = []
 
@@ -251,17 +263,17 @@ def _send(context: RunContext, side: str, intent: Intent, settle) -> None:
         raise Refusal("Somebody else is writing it just now; try again in a minute. Nothing was done.")
     context.executor.send(side, operations, settled)
     for one in said:
-        if one.error is not None:
+        if one.error is not None and not (intent.kind == "delete" and isinstance(one.error, RecordGone)):
             raise Refusal(f"{one.error} {CHANGED if one.operation.kind == 'update' else ''}".strip())
 
 
-def _note_end(row: MailboxItem, by: AbstractBaseUser, *, handed: bool) -> None:
+def _note_end(row: MailboxItem, by: AbstractBaseUser, *, handed: bool, is_marked: bool) -> None:
     sentence = f"{by.get_username()} took it back."
     MailboxItem.objects.filter(pk=row.pk).update(
         state=MailboxItem.State.ENDED,
         reason=rules.HANDED_OVER if handed else rules.TAKEN_OUT,
         sentence=sentence,
-        was_marked=False,
+        was_marked=is_marked,
         held=[],
         is_held=False,
         links={},

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from connectors.microsoft.mail_reading import MailReader
-from reconciliation.engine import email_rows, email_work, emails, executor
+from reconciliation.engine import email_rows, emails, executor, one_way
 from reconciliation.engine.context import RunContext
 from reconciliation.models import Case, Email, EmailCopy, Mailbox, Operation, SyncPass
 from reconciliation.services import emails as emails_desk
@@ -136,7 +136,7 @@ def test_a_process_that_is_killed_and_cleans_nothing_up_makes_nothing_twice_and_
 
     with monkeypatch.context() as patch:
         patch.setattr(place, name, dying)
-        for where, what in ((emails, "_keep"), (emails, "_open_cases"), (RunContext, "write_events"), (email_work, "hold_undone")):
+        for where, what in ((emails, "_keep"), (emails, "_open_cases"), (RunContext, "write_events"), (one_way, "hold_undone")):
             patch.setattr(where, what, dead)
         with pytest.raises(Died):
             box.run()
@@ -181,18 +181,18 @@ def test_what_was_refused_to_a_mailbox_whose_sync_ended_is_tried_by_the_other_th
 def test_what_was_refused_before_the_connection_failed_is_shown_to_a_person(box):
     box.receive("Cursed", id="1"), box.receive("Fine", id="2", attachments=[])
     box.switch(validation_rules=[{"object": "EmailMessage", "when": "Subject = 'Cursed'", "message": "Not this one."}])
-    real = emails._look_at_refusals
+    real = one_way.look_at_refusals
 
     def failing(work):
         real(work)
         raise Died
 
-    emails._look_at_refusals = failing
+    one_way.look_at_refusals = failing
     try:
         with pytest.raises(Died):
             box.run()
     finally:
-        emails._look_at_refusals = real
+        one_way.look_at_refusals = real
 
     assert Case.objects.get().name == "Cursed" and Email.objects.get(subject="Cursed").state == "refused"
 

@@ -4,7 +4,7 @@ import pytest
 
 from connectors.errors import ConnectorError
 from reconciliation.engine.staff import Refusal
-from reconciliation.models import AuditEntry, Mailbox
+from reconciliation.models import AuditEntry, Mailbox, MailboxItem
 from reconciliation.services.items import item_link, item_send_update, item_share, item_withdraw
 from reconciliation.services.mailboxes import MailboxRefused
 from tests.calendars import calendars
@@ -55,7 +55,7 @@ def test_what_cannot_be_shared_says_why(box, staff):
         item_share(mailbox(box), remote(box, event), staff, wiring=box.wiring)
     with pytest.raises(Refusal, match="not in the mailbox any more"):
         item_share(mailbox(box), "AAMkgone", staff, wiring=box.wiring)
-    assert box.events_there() == [] and box.item().share_asked_at is None
+    assert box.events_there() == [] and not MailboxItem.objects.exists()  # what was never shared stands in no list
 
 
 def test_s4_2_sharing_does_nothing_and_says_so_while_sync_is_paused(box, staff):
@@ -83,6 +83,46 @@ def test_d12_send_update_writes_into_the_calendar_and_mails_the_guests(box, staf
     box.edit_event(box.only()["Id"], Subject="And again")
     box.run()
     assert box.event_of(event)["subject"] == "Typed in Salesforce" and len(box.mails()) == before + 1  # asked for once
+
+
+def test_d12_where_both_sides_agree_by_now_nobody_is_mailed_and_that_is_said(box, staff):
+    event = box.enter("Demo", attendees=[BO])
+    box.run()
+    box.edit_event(box.only()["Id"], Subject="Typed in Salesforce")
+    box.run()
+    box.alter(event, subject="Typed in Salesforce")
+    before = len(box.mails())
+
+    with pytest.raises(Refusal, match="Nobody was mailed"):
+        item_send_update(box.item(), staff, wiring=box.wiring)
+
+    assert len(box.mails()) == before and box.item().mails_asked_at is None
+
+
+def test_an_event_that_is_taken_back_says_so_though_its_category_cannot_be_taken_off(box, staff):
+    event = box.enter("Demo")
+    box.run()
+    path = "/v1.0/users/{id}/events/{id}"
+    box.world.faults.add({"system": "microsoft", "kind": "status", "status": 412, "method": "PATCH", "path": path, "times": 9})
+
+    done = item_withdraw(box.item(), staff, wiring=box.wiring)
+
+    assert box.events_there() == [] and "Its category was left on it" in done.sentence
+    assert box.event_of(event)["categories"] == ["Salesforce"] and box.item().state == "ended"
+    box.world.faults.clear()
+    box.rest()
+    assert box.events_there() == []
+
+
+def test_an_event_that_somebody_deleted_meanwhile_is_taken_back_all_the_same(box, staff):
+    event = box.enter("Demo")
+    box.run()
+    box.world.faults.add({"system": "salesforce", "kind": "status", "status": 404, "method": "DELETE", "times": 1})
+    box.delete_event(box.only()["Id"])
+
+    done = item_withdraw(box.item(), staff, wiring=box.wiring)
+
+    assert "not in Salesforce any more" in done.sentence and box.event_of(event)["categories"] == [] and box.links() == {}
 
 
 def test_an_event_that_is_taken_back_is_not_in_salesforce_and_not_shared_again(box, staff):

@@ -12,7 +12,7 @@ import pytest
 from connectors.mailboxes import BIN, CATEGORIES, INSIDE, Sighting
 from reconciliation.core import merging
 from reconciliation.core.mailbox_settings import ALLOWED
-from reconciliation.engine import mailbox_ends, mailbox_sweep, pair_brakes, pair_reads
+from reconciliation.engine import mailbox_ends, mailbox_news, mailbox_sweep, pair_brakes, pair_reads
 from reconciliation.engine.mailbox_view import View
 from reconciliation.models import Binding, Case, Mailbox, Tombstone
 from reconciliation.passes import contacts
@@ -73,7 +73,7 @@ def shares_what_nobody_shared(patch: Patch) -> None:
 
 def takes_its_own_write_back(patch: Patch) -> None:
     """What was read before our write passes for an edit after it."""
-    patch.setattr(mailbox_sweep, "_as_they_are_still", lambda context, fresh: fresh)
+    patch.setattr(mailbox_news, "as_they_are_still", lambda context, object_type, fresh: fresh)
 
 
 def goes_by_what_left(patch: Patch) -> None:

@@ -5,46 +5,29 @@ add one)
 Seeds that no commit runs: SEEDS=2000-2400 SYSTEM=google pytest tests/simulation/mailboxes -k every_history
 """
 
-import os
-
 import pytest
 
-from reconciliation.engine.wiring import Switches
 from tests.simulation.mailboxes.defects import DEFECTS, SWITCHES
 from tests.simulation.mailboxes.play import play, tell
+from tests.simulation.suite import Suite
 
-SYSTEMS = ("microsoft", "google")
-CHUNK = 25
-MOST_SEEDS = 40
-HISTORIES = 50_000 if os.environ.get("NIGHTLY") else 1_000 if os.environ.get("ACCEPT") else 150  # of each mail system
-FIRST, _, LAST = os.environ.get("SEEDS", f"0-{HISTORIES}").partition("-")
+SUITE = Suite("mailboxes", play, tell, DEFECTS, SWITCHES, at_each_change=150)
 
 # What they run is counted by the other tests; counting here would take two thirds more time.
 pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
 
 
-@pytest.mark.parametrize("system", [os.environ["SYSTEM"]] if "SYSTEM" in os.environ else SYSTEMS)
-@pytest.mark.parametrize("first", range(int(FIRST), int(LAST), CHUNK))
+@pytest.mark.parametrize("system", SUITE.systems)
+@pytest.mark.parametrize("first", SUITE.firsts)
 def test_every_history_ends_with_all_invariants_held(system, first):
-    broken, calls, troubled = {}, 0, 0
-    for seed in range(first, first + CHUNK):
-        story = play(seed, system)
-        calls, troubled = calls + story.wire.calls, troubled + story.wire.troubled
-        if story.broken:
-            broken[seed] = story.broken
+    broken = SUITE.broken(first, system)
 
-    assert not broken, f"reproduce with SEED={min(broken)} SYSTEM={system} pytest tests/simulation/mailboxes -k one_seed -s\n{broken}"
+    assert not broken, SUITE.again(broken, system)
 
 
-@pytest.mark.parametrize("defect", [*DEFECTS, *SWITCHES])
+@pytest.mark.parametrize("defect", SUITE.every_defect)
 def test_a_seeded_defect_breaks_an_invariant(defect, monkeypatch):
-    switches = Switches(**{defect: True}) if defect in SWITCHES else None
-    if defect in DEFECTS:
-        DEFECTS[defect](monkeypatch)
-
-    caught = next((s for s in range(MOST_SEEDS) for system in SYSTEMS if play(s, system, switches).broken), None)
-
-    assert caught is not None, f"no history noticed {defect}"
+    assert SUITE.noticed(defect, monkeypatch) is not None, f"no history noticed {defect}"
 
 
 def test_the_same_seed_tells_the_same_story():
@@ -52,11 +35,7 @@ def test_the_same_seed_tells_the_same_story():
 
 
 def test_one_seed(monkeypatch):
-    seed, system, defect = int(os.environ.get("SEED", "0")), os.environ.get("SYSTEM", "microsoft"), os.environ.get("DEFECT", "")
-    if defect in DEFECTS:
-        DEFECTS[defect](monkeypatch)
-
-    story = tell(seed, system)
+    story, defect = SUITE.one_again(monkeypatch)
 
     print(story)
     assert story.endswith("nothing") or defect
