@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from connectors.contract import Attribute, Check, Connector, Record, Schema
@@ -91,12 +91,24 @@ def guests_of(record: Record) -> tuple[Guest, ...]:
     return tuple(g for text in (held if isinstance(held, tuple) else ()) if (g := read_guest(text)) is not None)
 
 
+LONGEST_REST = timedelta(days=366)  # between two looks at a calendar; mail systems bound how wide a view may be
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """From when to when a calendar is looked at."""
 
     start: datetime
     end: datetime
+
+    def with_earlier(self, start: str, end: str) -> Window:
+        """Returns the window with those days that a cursor tells as the ones looked at before, so long as they are no other age: in
+        a window that moved on, what happened to events that just left it is still to be told."""
+        try:
+            both = Window(min(self.start, datetime.fromisoformat(start)), max(self.end, datetime.fromisoformat(end)))
+        except (ValueError, TypeError):  # a cursor that somebody touched
+            return self
+        return both if both.end - both.start <= (self.end - self.start) + LONGEST_REST else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,16 +57,17 @@ class EventRounds:
     # --- rounds -------------------------------------------------------------------------------------------------------
 
     def page(self, text: str, window: Window) -> EventChanges:
-        """Returns the next page. A state that Exchange no longer knows starts the round anew; another window shows everything in it,
-        and asks the list for nothing that it told already."""
+        """Returns the next page. A state that Exchange no longer knows starts the round anew. Another window shows everything in it,
+        once the list has told what happened to events that may lie in the days before alone."""
         at = read_kept(Cursor, text) if text else None
         is_restart = bool(text) and at is None
         at = at or Cursor()
         start, end = spelt(window.start), spelt(window.end)
-        is_whole = not at.is_between or (at.start, at.end) != (start, end)
+        is_earlier = at.is_between and (at.start, at.end) != (start, end)
+        is_whole = not at.is_between
         listed = self._list(at.state)
         if listed is None:
-            is_restart, is_whole = is_restart or not at.is_between, True
+            is_restart, is_whole, is_earlier = is_restart or not at.is_between, True, False
             listed = self._list("")
         if listed is None:
             raise OutcomeUnknown("knows no list of changes of its own", system=SYSTEM)
@@ -74,6 +75,8 @@ class EventRounds:
         if is_whole and not listed.is_last:  # all that there ever was is listed; the view tells what is in the window
             following = replace(following, start="", end="")
             return EventChanges((), (), following.text(), is_last=False, is_whole=True, is_restart=is_restart)
+        if is_earlier:
+            return self._earlier(at, listed, window)
         events, gone, series = self._shown(window) if is_whole else self._changed(listed, window)
         return EventChanges(
             events=tuple(events),
@@ -84,6 +87,12 @@ class EventRounds:
             is_restart=is_restart,
             series=series,
         )
+
+    def _earlier(self, at: Cursor, listed: SyncPage, window: Window) -> EventChanges:
+        """Returns what happened since the window was another one."""
+        events, gone, series = self._changed(listed, window.with_earlier(at.start, at.end))
+        following = Cursor(listed.state) if listed.is_last else replace(at, state=listed.state)
+        return EventChanges(tuple(events), tuple(gone), following.text(), is_last=False, is_whole=False, is_restart=False, series=series)
 
     def look(self, text: str) -> list[Seen] | None:
         """Returns what the list tells behind a cursor, None where only a round can tell."""

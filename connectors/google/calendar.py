@@ -32,6 +32,7 @@ from connectors.meetings import is_loud
 EVENT_TEMPLATE = f"{EVENTS}/{{event}}"
 WRITES_A_CALL = 20
 TAKEN = "duplicate"  # the code of a create whose id is taken: it was made before, and the answer lost
+MOST_LIVES = 10  # so often the same event is made anew after somebody deleted it
 PAGE = "https://www.google.com/calendar/event?eid="
 ASK_CALENDARS = "Allow the scope {scope}, switch the Google Calendar API on, and see that Calendar is on for this user."
 
@@ -125,23 +126,33 @@ class GoogleCalendar(NoSweeps, GoogleBox):
 
     def _made(self, write: Write) -> WriteResult:
         """Makes an event under an id of our own, so that the same create makes it once (reference 5.3): where the id is taken, it
-        is the event that an earlier try made."""
+        is the event that an earlier try made. Google never gives the id of a deleted event away again: one that is made anew has
+        the next of our ids."""
         fields = {**write.fields, **({FOREIGN_ID: write.marker} if write.marker else {})}
-        id_ = own_id(write)
-        try:
-            answer = self._client.post(EVENTS, {**codec.write_body(fields), "id": id_}, params=self._sends(write))
-        except Rejected as refusal:
-            if refusal.code != TAKEN:
-                raise
-            answer = self._of_earlier_try(id_)
-        return WriteResult(write.key, self._record(answer, id_), exchange=answer.exchange)
+        for life in range(MOST_LIVES):
+            id_ = own_id(write, life)
+            try:
+                answer = self._client.post(EVENTS, {**codec.write_body(fields), "id": id_}, params=self._sends(write))
+            except Rejected as refusal:
+                if refusal.code != TAKEN:
+                    raise
+                earlier = self._of_earlier_try(id_)
+                if earlier is None:
+                    continue
+                answer = earlier
+            return WriteResult(write.key, self._record(answer, id_), exchange=answer.exchange)
+        raise Rejected(f"was made and deleted {MOST_LIVES} times; it is not made again", system=SYSTEM, code=TAKEN)
 
-    def _of_earlier_try(self, id_: str) -> Answer:
+    def _of_earlier_try(self, id_: str) -> Answer | None:
+        """Returns the event that has this id, None where it was deleted."""
         try:
-            return self._client.get(_path(id_), template=EVENT_TEMPLATE, is_of_record=True)
+            answer = self._client.get(_path(id_), template=EVENT_TEMPLATE, is_of_record=True)
+        except RecordGone:
+            return None
         except ConnectionTrouble as trouble:
             trouble.may_have_happened = True  # it has: the id is taken
             raise
+        return None if isinstance(answer.data, dict) and codec.is_gone(answer.data) else answer
 
     def _record(self, answer: Answer, id_: str) -> Record:
         """Returns the event of an answer to a write. A patch brings nothing back: a deleted event is told as cancelled."""
@@ -175,9 +186,11 @@ class GoogleCalendar(NoSweeps, GoogleBox):
         return PAGE + base64.urlsafe_b64encode(f"{ref.id} {self.address}".encode()).decode().rstrip("=")
 
 
-def own_id(write: Write) -> str:
-    """Returns the id of an event that we make: the same for the same create, of the characters that Google takes (0-9, a-v)."""
-    return hashlib.sha256(f"{write.marker} {write.key}".encode()).hexdigest()[:40]
+def own_id(write: Write, life: int = 0) -> str:
+    """Returns the id of an event that we make: the same for the same create, of the characters that Google takes (0-9, a-v). `life`
+    counts how often one that had such an id was deleted."""
+    born = f" {life}" if life else ""
+    return hashlib.sha256(f"{write.marker} {write.key}{born}".encode()).hexdigest()[:40]
 
 
 def _path(id_: str) -> str:

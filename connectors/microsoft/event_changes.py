@@ -29,7 +29,7 @@ EVENT_TEMPLATE = "/users/{user}/events/{event}"
 
 @dataclass(frozen=True, slots=True)
 class Cursor(KeptCursor):
-    """Where a round stands: the link to go on with, and the window that its token is bound to."""
+    """Where a round stands: the link to go on with, "" to begin, and the window that its token is bound to."""
 
     link: str = ""
     start: str = ""
@@ -37,11 +37,15 @@ class Cursor(KeptCursor):
     is_whole: bool = True
     is_between: bool = False  # the link leads to a new round, and not to the next page of this one
 
+    def is_of(self, other: Cursor) -> bool:
+        return (self.start, self.end) == (other.start, other.end)
+
 
 def read_cursor(text: str, client: GraphClient) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads to another host."""
     cursor = read_kept(Cursor, text)
-    return cursor if cursor is not None and cursor.link and client.local_or_none(cursor.link) is not None else None
+    is_sound = cursor is not None and (not cursor.link or client.local_or_none(cursor.link) is not None)
+    return cursor if is_sound else None
 
 
 class EventRounds:
@@ -52,19 +56,20 @@ class EventRounds:
         self._page_size = page_size
 
     def page(self, text: str, window: Window) -> EventChanges:
-        """Returns the next page. A token that Microsoft no longer knows starts the round anew, and so does another window."""
-        start, end = spelt(window.start), spelt(window.end)
+        """Returns the next page. A token that Microsoft no longer knows starts the round anew. Another window is listed as a whole, once
+        the list of the days before has told what happened to events that may lie in them alone."""
+        anew = Cursor(start=spelt(window.start), end=spelt(window.end))
         cursor = read_cursor(text, self._client) if text else None
         is_restart = bool(text) and cursor is None
-        if cursor is not None and (cursor.start, cursor.end) != (start, end):
-            is_restart, cursor = not cursor.is_between, None
-        cursor = cursor or Cursor(start=start, end=end)
+        if cursor is not None and not cursor.is_of(anew) and cursor.is_whole:  # what it listed so far is of other days
+            is_restart, cursor = True, None
+        cursor = cursor or anew
         for _ in range(RESTARTS):
             reply = self._ask(cursor)
             if not faults.is_dead_token(reply.status, reply.body):
-                return self._told(cursor, reply, window, is_restart=is_restart)
+                return self._told(cursor, reply, window, anew, is_restart=is_restart)
             is_restart = is_restart or not cursor.is_between
-            cursor = Cursor(start=start, end=end)
+            cursor = anew
         raise OutcomeUnknown("knows none of its own links to changes", system=SYSTEM)
 
     def _ask(self, cursor: Cursor) -> Reply:
@@ -74,7 +79,7 @@ class EventRounds:
             url = f"{self._client.root}/calendarView/delta?startDateTime={quote(cursor.start)}&endDateTime={quote(cursor.end)}"
         return self._client.read_all([Part("GET", url, _DELTA, page_size=self._page_size)])[0]
 
-    def _told(self, cursor: Cursor, reply: Reply, window: Window, *, is_restart: bool) -> EventChanges:
+    def _told(self, cursor: Cursor, reply: Reply, window: Window, anew: Cursor, *, is_restart: bool) -> EventChanges:
         if not reply.is_good:
             raise self._client.error_of(reply, is_read=True)
         body = reply.body if isinstance(reply.body, dict) else {}
@@ -89,15 +94,15 @@ class EventRounds:
             if not isinstance(id_, str) or not id_:
                 raise self._client.unreadable(reply, is_read=True)
             found[id_] = None if "@removed" in row else row  # what was said last holds
-        events, gone, series = self._events(found, reply, window)
-        is_whole = cursor.is_whole
-        following_cursor = replace(cursor, link=link, is_between=bool(end), is_whole=is_whole and not end)
+        is_earlier = not cursor.is_of(anew)
+        events, gone, series = self._events(found, reply, window.with_earlier(cursor.start, cursor.end) if is_earlier else window)
+        following_cursor = replace(cursor, link=link, is_between=bool(end), is_whole=cursor.is_whole and not end)
         return EventChanges(
             events=tuple(events),
             gone=tuple(gone),
-            cursor=following_cursor.text(),
-            is_last=bool(end),
-            is_whole=is_whole,
+            cursor=(anew if is_earlier and end else following_cursor).text(),
+            is_last=bool(end) and not is_earlier,
+            is_whole=cursor.is_whole,
             is_restart=is_restart,
             series=series,
         )

@@ -156,11 +156,12 @@ def process_items(context: RunContext, items: Sequence[Record]) -> None:
 
 def gone_of(context: RunContext, round_: Round) -> list[str]:
     """Returns the linked items that are not in the calendar any more. What ended before the window, or begins behind it, is not missed
-    by a round that lists what lies in it."""
+    by a round that lists what lies in it, unless the list of changes named it."""
+    gone = linked_among(context, round_.gone)
     if not round_.is_whole:
-        return linked_among(context, round_.gone)
+        return gone
     known = set(linked_before(context))
-    return [id_ for id_ in _missing_of(context, round_) if id_ in known]
+    return [*gone, *(id_ for id_ in _missing_of(context, round_) if id_ in known and id_ not in round_.gone)]
 
 
 def linked_among(context: RunContext, ids: Collection[str]) -> list[str]:

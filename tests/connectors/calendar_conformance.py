@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from connectors import calendars as words
-from connectors.calendars import EVENT, SILENT, CalendarBox, Window
+from connectors.calendars import EVENT, SILENT, CalendarBox, EventChanges, Window
 from connectors.contract import Record, Write
 from connectors.errors import RecordGone, StaleVersion
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
@@ -18,6 +18,7 @@ from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 OUTSIDER = "bo@acme.example"
 WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 5, 1, tzinfo=UTC))
 LATER = Window(datetime(2026, 11, 2, tzinfo=UTC), datetime(2027, 5, 2, tzinfo=UTC))
+MUCH_LATER = Window(datetime(2026, 12, 20, tzinfo=UTC), datetime(2027, 6, 20, tzinfo=UTC))
 BERLIN = ("2026-12-01T10:00", "2026-12-01T11:00")  # a Tuesday, in Europe/Berlin
 TUESDAYS = [f"2026-12-{day}T09:00:00Z" for day in ("01", "08", "15")]
 
@@ -55,14 +56,19 @@ def round_of(box: CalendarBox, cursor: str = "", window: Window = WINDOW) -> tup
     events: dict[str, Record] = {}
     gone: set[str] = set()
     series: dict[str, Any] = {}
-    while True:
-        page = box.event_changes(cursor, window)
+    pages = pages_of(box, cursor, window)
+    for page in pages:
         events |= {r.ref.id: r for r in page.events}
         gone |= set(page.gone)
         series |= page.series
-        cursor = page.cursor
-        if page.is_last:
-            return events, gone, series, cursor
+    return events, gone, series, pages[-1].cursor
+
+
+def pages_of(box: CalendarBox, cursor: str, window: Window) -> list[EventChanges]:
+    pages = [box.event_changes(cursor, window)]
+    while not pages[-1].is_last:
+        pages.append(box.event_changes(pages[-1].cursor, window))
+    return pages
 
 
 def update(record: Record, fields: dict[str, Any], *, version: str = "") -> Write:
@@ -148,10 +154,10 @@ class CalendarConformance:
         events, _, _, cursor = round_of(box)
         assert events == {}
 
-        page = box.event_changes(cursor, LATER)
-        found, _, _, cursor = round_of(box, page.cursor, LATER) if not page.is_last else ({}, set(), {}, page.cursor)
-        inside = {**{r.ref.id: r for r in page.events}, **found}
-        assert page.is_whole and not page.is_restart and [r.fields[words.WHEN][:10] for r in inside.values()] == ["2027-05-01"]
+        pages = pages_of(box, cursor, LATER)
+        cursor = pages[-1].cursor
+        assert pages[-1].is_whole and not any(page.is_restart for page in pages)
+        assert [r.fields[words.WHEN][:10] for page in pages for r in page.events] == ["2027-05-01"]
 
         played.make(start="2027-05-03T10:00", end="2027-05-03T11:00")
         played.make(start="2026-12-03T10:00", end="2026-12-03T11:00")
@@ -160,6 +166,21 @@ class CalendarConformance:
         seen = {r.ref.id: r for r in last.events}
         assert "2026-12-03" in {r.fields[words.WHEN][:10] for r in seen.values()}
         assert "2027-05-03" not in {r.fields[words.WHEN][:10] for r in seen.values()}
+
+    def test_what_happened_to_events_before_the_window_left_them_is_told_all_the_same(self, box, played):
+        edited, gone = (played.make(start=BERLIN[0], end=BERLIN[1]) for _ in range(2))
+        weekly = played.make(start="2026-11-24T10:00", end="2026-11-24T11:00", weekly=2)
+        events, _, _, cursor = round_of(box)
+        assert len(events) == 4
+        played.edit(edited, location="Elsewhere")
+        played.drop(gone)
+        played.edit(weekly, location="Elsewhere")
+
+        told, missed, _, cursor = round_of(box, cursor, MUCH_LATER)
+        behind, left, _, cursor = round_of(box, cursor, MUCH_LATER)  # Google tells them behind the list of the window
+        assert {*told, *missed, *behind, *left} >= events.keys()
+        assert all(r.fields["location"] == "Elsewhere" for r in [*told.values(), *behind.values()])
+        assert round_of(box, cursor, MUCH_LATER)[:2] == ({}, set())
 
     def test_an_event_is_made_found_again_changed_and_deleted(self, box, played):
         fields = {"subject": "Demo", words.WHEN: "2026-12-01T10:00:00Z/2026-12-01T10:30:00Z", words.SHOW_AS: words.FREE, words.REMINDER: 10}
@@ -182,6 +203,12 @@ class CalendarConformance:
         (gone,), (again,) = box.write(EVENT, [delete]), box.write(EVENT, [replace(delete, version="")])
         assert gone.error is None and box.read(EVENT, [found.ref.id], []) == [] and played.mails() == []
         assert isinstance(again.error, RecordGone) and box.find_marked(EVENT, ["00U1"], [], since=WINDOW.start) == []
+
+        for _ in range(2):  # where somebody deleted what was made, and it is wanted again
+            (anew,) = box.write(EVENT, [create])
+            (same,) = box.write(EVENT, [create])
+            assert anew.error is None and anew.record.ref.id != made.record.ref.id and same.record.ref == anew.record.ref
+            box.write(EVENT, [Write(EVENT, {}, "k", ref=anew.record.ref, version=anew.record.version, is_delete=True)])
 
     def test_our_own_writes_come_back_as_they_were_answered(self, box):
         fields = {"subject": "Demo", words.WHEN: "2026-12-01T10:00:00Z/2026-12-01T10:30:00Z", words.BODY: "1 < 2 & <b>\nnext"}

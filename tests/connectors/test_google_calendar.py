@@ -11,6 +11,7 @@ from connectors import calendars as words
 from connectors.calendars import EVENT, EVENT_SCHEMA, CalendarBox, Window, guests_of
 from connectors.contract import Ref, Write
 from connectors.errors import MailboxRefused, MappingError, OutcomeUnknown, RateLimited, RecordGone, Rejected, ServerTrouble, StaleVersion
+from connectors.google.calendar import MOST_LIVES, own_id
 from connectors.google.event_codec import MARKER_KEY
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from tests.connectors.google_wire import ANN, connector, older
@@ -313,8 +314,9 @@ def test_a_create_told_twice_is_one_event():
 
     (result,), wire = written({CREATE: taken, f"GET {ROOT}/{id_}": Said(200, marked(id_, "00U1", summary="Edited since"))}, create)
     assert result.record.fields["subject"] == "Edited since" and len(wire.calls) == 2
-    (deleted,), _ = written({CREATE: taken, f"GET {ROOT}/{id_}": Said(200, cancelled(id_))}, create)
-    assert isinstance(deleted.error, RecordGone)
+    ids = [own_id(create, life) for life in range(MOST_LIVES)]
+    (deleted,), wire = written({CREATE: taken} | {f"GET {ROOT}/{each}": Said(200, cancelled(each)) for each in ids}, create)
+    assert isinstance(deleted.error, Rejected) and len(set(ids)) == MOST_LIVES and len(wire.calls) == 2 * MOST_LIVES  # and no more
     with pytest.raises(OutcomeUnknown) as raised:  # it is there, and we could not read it
         written({CREATE: taken, f"GET {ROOT}/{id_}": requests.exceptions.ReadTimeout("late")}, create)
     assert raised.value.may_have_happened

@@ -143,10 +143,12 @@ def test_a_round_of_several_pages_is_whole_to_its_end():
     assert second.is_last and second.is_whole and not second.is_restart
 
 
-def test_another_window_starts_a_round_and_one_in_the_middle_is_told():
+def test_another_window_starts_a_round_behind_what_the_one_before_still_tells_and_one_in_the_middle_is_told():
     between, _ = changed(page(end=END))
-    moved, graph = changed(page(event("E"), end=END), cursor=between.cursor, window=LATER)
-    assert moved.is_whole and not moved.is_restart and "2027-01-28" in graph.parts[0]["url"]
+    before, graph = changed(page(event("E"), end=END), cursor=between.cursor, window=LATER)
+    assert [r.ref.id for r in before.events] == ["E"] and not before.is_whole and not before.is_last and not before.is_restart
+    moved, graph = changed(page(event("F"), end=END), cursor=before.cursor, window=LATER)
+    assert moved.is_whole and moved.is_last and not moved.is_restart and "2027-01-28" in graph.parts[0]["url"]
     middle, _ = changed(page(event("E"), following=NEXT))
     assert changed(page(end=END), cursor=middle.cursor, window=LATER)[0].is_restart
 
