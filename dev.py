@@ -380,7 +380,9 @@ def run_bench(*arguments):
 
 # --- Running programs --------------------------------------------------------------------------------------------
 def call(command, **env):
-    return subprocess.run(command, cwd=str(ROOT), env={**os.environ, **env}).returncode
+    """Returns the exit code of a command. Whatever the machine says, Python keeps what it compiled: tests start hundreds of processes."""
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **env}
+    return subprocess.run(command, cwd=str(ROOT), env=env).returncode
 
 
 def run_quietly(what, command, *, env=None, hint=""):

@@ -53,7 +53,7 @@ def test_an_admin_looks_at_insta_sync_and_sets_it(box, page, live_server):
     spacing = page.locator("[name=spacing_seconds]")
     spacing.fill("90") if spacing.evaluate("e => e.tagName") == "INPUT" else spacing.select_option("90")
     press(page, page.get_by_role("button", name="Save").first, "Enter")
-    page.wait_for_load_state()
+    page.get_by_text("Saved. It holds for everybody").wait_for()
     assert InstaSync.objects.get().spacing_seconds == 90
     assert faults(page, "insta-saved") == []
     page.goto(f"{live_server.url}/")

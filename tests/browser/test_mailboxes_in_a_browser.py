@@ -130,7 +130,7 @@ def test_an_admin_takes_a_new_mailbox_from_its_preview_to_its_first_run_by_keybo
     enter(page, live_server.url, "admin")
     pk = box.passes[box.mine].mailbox.pk
     page.goto(f"{live_server.url}/mailboxes/{pk}/")
-    press(page, page.get_by_role("button", name="Preview"), "Enter")
+    press(page, page.get_by_role("button", name="Preview", exact=True), "Enter")
     expect(page.get_by_text("The preview is being made")).to_be_visible()
     box.run(kind="preview")
     Run.objects.update(started_at=timezone.now())
@@ -182,7 +182,7 @@ def test_an_admin_ends_the_sync_of_a_mailbox_by_keyboard(box, page, live_server)
     expect(page.get_by_role("link", name=box.mine, exact=True)).to_have_count(0)
     page.goto(f"{live_server.url}/mailboxes/?state=ended")
     page.get_by_role("link", name=box.mine, exact=True).click()
-    expect(page.get_by_text("Left us")).to_be_visible()
+    expect(page.get_by_text("Left us", exact=True)).to_be_visible()
     assert faults(page, "mailbox-ended") == []
     assert len(box.folder()) == 1
 

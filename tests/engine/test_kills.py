@@ -210,9 +210,10 @@ def databases(tmp_path: Path) -> list[str]:
     return [os.environ["DATABASE_URL"]]
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    url = databases(tmp_path)[0]
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One for all tests: each brings work of its own, and what is there already has to stay right."""
+    url = databases(tmp_path_factory.mktemp("kills"))[0]
     with fresh_database(url) as own:
         bench = Bench(Database(own), {**os.environ, "DATABASE_URL": own, "LOG_LEVEL": "ERROR"})
         try:
