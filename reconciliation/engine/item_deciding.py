@@ -179,6 +179,7 @@ class _Facts:
     former: dict[str, Record] = field(default_factory=dict)  # item -> the living record that it was linked to last, or a colleague's was
     carriers: dict[str, str] = field(default_factory=dict)  # id of the CRM, or occasion -> the colleague's mailbox
     own: dict[str, str] = field(default_factory=dict)  # id of the CRM -> the item of this mailbox that is linked to it
+    left: dict[str, Binding] = field(default_factory=dict)  # id of the CRM -> the link of a colleague's mailbox that ended
     flying: dict[str, str] = field(default_factory=dict)  # occasion -> the source of a create of it that nobody answered yet
 
 
@@ -255,8 +256,9 @@ def _ask(context: RunContext, work: PairWork, items: Sequence[Record]) -> _Facts
     facts.marked = _marked(context, items)
     ids = [*facts.pointed, *(r.ref.id for r in (*facts.marked.values(), *facts.former.values()))]
     facts.own = pair_reads.holders(context, "crm", ids)
-    held = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, is_tombstone=False, crm_id__in=ids)
-    held = held.exclude(sync_pass=context.sync_pass).exclude(sync_pass__mailbox__state="ended")
+    others = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, crm_id__in=ids).exclude(sync_pass=context.sync_pass)
+    held = others.filter(is_tombstone=False).exclude(sync_pass__mailbox__state="ended")
+    facts.left = {row.crm_id: row for row in others.filter(is_tombstone=True).order_by("synced_at", "pk")}
     facts.carriers = dict(held.values_list("crm_id", "sync_pass__mailbox__address"))
     for occasion, rows in item_rows.others_with(context, occasions, MailboxItem.State.LINKED).items():
         facts.carriers[occasion] = rows[0].sync_pass.mailbox.address
@@ -322,7 +324,11 @@ def _meet(
         given |= item_links.given(context, linked)
         work.links[id_] = item_links.kept(linked, work.items.get(id_))
     found = _found(context, item, facts)
-    return rules.decide_shared(item, ItemMeeting(found[0] if found else None, given), work.why[id_], terms, users)
+    left = facts.left.get(found[0].ref.id) if found else None
+    if left is not None:
+        work.left[id_] = left
+    meeting = ItemMeeting(found[0] if found else None, left is not None, given)
+    return rules.decide_shared(item, meeting, work.why[id_], terms, users)
 
 
 # --- records of the CRM that are linked to nothing --------------------------------------------------------------------

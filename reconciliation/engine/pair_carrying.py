@@ -19,6 +19,7 @@ from connectors.errors import (
 from connectors.mailboxes import FOLDER_GONE
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import CaseOpening, Intent
+from reconciliation.core.values import is_same
 from reconciliation.engine import (
     conflicts,
     mailbox_ends,
@@ -38,6 +39,7 @@ from reconciliation.models import Binding, Operation, Tombstone
 from reconciliation.passes import contacts, items
 from reconciliation.passes import pairs as rules
 from reconciliation.passes.pairs import PairDecision
+from reconciliation.store import decode_fields
 
 Plan = tuple[PairDecision, Intent]
 GONE = {"deleted": Tombstone.Why.GONE, "counterpart_gone": Tombstone.Why.PEER, "merged_elsewhere": Tombstone.Why.MERGED}
@@ -65,6 +67,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     new: list[Binding] = []
     known: list[Binding] = []
     followed: list[Ref] = []
+    handed: list[Ref] = []  # carried on for a colleague's mailbox
     moved: list[Ref] = []  # out of the view of the mailbox, or into it, by the link that just reached them
     ended: list[Ending] = []
     ended_here: list[Ending] = []  # links of a mailbox
@@ -79,8 +82,10 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
         elif decision.is_link and (holder := taken.get(decision.peer.ref.id)):
             _refuse_link(work, decision, holder)
         elif decision.is_link:
-            work.bindings[id_] = _linked(context, decision)
+            work.bindings[id_] = _linked(context, work, decision)
             new.append(work.bindings[id_])
+            if id_ in work.left and not _is_as_left(work.left[id_], decision):
+                handed.append(decision.crm.ref)
             if mailbox_ends.note_view(context, work.bindings[id_], decision.crm):
                 moved.append(decision.crm.ref)
         elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
@@ -112,6 +117,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
     pair_trouble.look_again(context, "crm", followed, "followed")
     pair_trouble.look_again(context, "crm", moved, "view")
+    pair_trouble.look_again(context, "crm", handed, "handed_over")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 
@@ -134,13 +140,23 @@ def _refuse_link(work: PairWork, decision: PairDecision, holder: str) -> None:
     work.decide(replace(_failed(decision, "held_elsewhere", sentence, "Find matches shows both."), intents=(), is_link=False))
 
 
-def _linked(context: RunContext, decision: PairDecision) -> Binding:
+def _linked(context: RunContext, work: PairWork, decision: PairDecision) -> Binding:
     is_due = any(i.side == "peer" and set(i.after) & set(context.terms.kind.pointer(decision.crm.ref)) for i in decision.intents)
     binding = pair_bases.new_binding(context, decision.type, decision.crm, decision.peer, how=rules.LINKED, is_pointer_due=is_due)
-    pair_bases.agree(binding, pair_bases.agreed_rules(decision), decision.crm.fields, decision.peer.fields)
-    pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
+    left = work.left.get(decision.record.ref.id)
+    if left is not None:  # what both sides agreed on there; an edit of the CRM that came since is carried from here, or waits here
+        binding.crm_base, binding.peer_base, binding.mapping_version = left.crm_base, left.peer_base, left.mapping_version
+    else:
+        pair_bases.agree(binding, pair_bases.agreed_rules(decision), decision.crm.fields, decision.peer.fields)
+        pair_bases.seen(context, binding, decision.type, decision.crm, decision.peer)
     binding.owner_text, binding.is_without_owner = decision.unmatched_owner[:255], bool(decision.unmatched_owner)
     return binding
+
+
+def _is_as_left(left: Binding, decision: PairDecision) -> bool:
+    """Tells whether both sides still hold what was agreed in the colleague's mailbox."""
+    sides = ((left.crm_base, decision.crm), (left.peer_base, decision.peer))
+    return all(is_same(decode_fields(base)[name], record.fields.get(name)) for base, record in sides for name in base)
 
 
 def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[Plan]) -> None:

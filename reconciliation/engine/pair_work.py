@@ -44,6 +44,7 @@ class PairWork:
     taken_up: set[str] = field(default_factory=set)  # records whose link ended, and that are met anew all the same
     relinked: dict[str, Linked] = field(default_factory=dict)  # links of items whose guests changed
     links: dict[str, dict[str, Any]] = field(default_factory=dict)  # what its record is linked to, and why
+    left: dict[str, Binding] = field(default_factory=dict)  # the ended link of the colleague's mailbox that carried its record
 
     def decide(self, decision: PairDecision) -> None:
         self.decisions[decision.record.ref.id] = decision

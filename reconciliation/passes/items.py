@@ -105,10 +105,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class ItemMeeting:
-    """What an item that is linked to nothing meets: the record of the CRM that it is already, and what a new one gets beside its mapped
-    fields: its owner, and whom it is linked to."""
+    """What an item that is linked to nothing meets: the record of the CRM that it is already, whether a colleague's mailbox carried that
+    one, and what a new one gets beside its mapped fields: its owner, and whom it is linked to."""
 
     found: Record | None = None
+    was_carried: bool = False
     given: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -130,7 +131,10 @@ def decide_shared(item: Record, meeting: ItemMeeting, why: str, terms: ItemTerms
     type_ = terms.types[0]
     found, seen = meeting.found, shown(item, terms)
     if found is not None:
-        return _of_item(decide_link(seen, found, seen, narrowed(type_, item, found, terms), terms, users), item)
+        narrow = narrowed(type_, item, found, terms)
+        if meeting.was_carried:  # what was agreed then holds on: the next look carries what either side changed since
+            narrow = replace(narrow, on_first_link="leave")
+        return _of_item(decide_link(seen, found, seen, narrow, terms, users), item)
     if not type_.outbound_create:
         return excluded(item, "create_off", f"New {type_.crm_object}s are not made in {terms.crm_name}.", peer=item)
     if type_.create_held:

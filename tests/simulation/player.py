@@ -25,6 +25,7 @@ from tests.simulation.history import Killed
 from tests.simulation.mailboxes.wire import Wire
 from tests.simulation.troubles import Act, Round, Trouble
 
+ROUNDS_OF_A_HAND_OVER = 3  # one asks colleagues, then lets go, another links, then carries
 MOST_QUIET_ROUNDS = 8
 A_DAY = 86_500.0
 MOST_CALLS = 2  # of a run over a mailbox where nothing changed
@@ -119,7 +120,7 @@ class Player(ABC):
                 is_quiet &= run is not None and run.state == Run.State.FINISHED and sum(self.watch.writes.values()) == before
             quiet = quiet + 1 if is_quiet else 0
             is_cheap = all(sum(cost.values()) <= MOST_CALLS for cost in costs.values())
-            if quiet > 2 or (
+            if quiet > ROUNDS_OF_A_HAND_OVER or (
                 quiet and is_cheap and not LookAgain.objects.due().exists()
             ):  # a quiet run may still look at what the last one wrote
                 break

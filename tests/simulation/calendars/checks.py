@@ -105,7 +105,8 @@ def _pair_agrees(story: Story, crm: Mapping[str, Any], item: Item, told: set[str
     is_anothers = not item.is_own and not is_withheld  # only its organiser can change it: a change of Salesforce stays there
     for name, other in NAMES.items():
         here = str(crm.get(name) or "")
-        if here != texts[name] and other not in told and not (is_anothers and here in story.users.typed):
+        is_typed_here = here in story.users.typed or (not here and (crm["Id"], name) in story.users.blanked)
+        if here != texts[name] and other not in told and not (is_anothers and is_typed_here):
             story.broken.append(f"I4: {name} is {here!r} in {crm['Id']} and {texts[name]!r} in {item.id} of {item.box}")
     if _when_there(crm) != item.when and "when" not in told and item.is_own and not is_withheld:
         story.broken.append(f"C25: {crm['Id']} is at {_when_there(crm)}, and {item.id} of {item.box} at {item.when}")

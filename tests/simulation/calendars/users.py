@@ -46,6 +46,7 @@ class Users:
     rows: Rows
     log: list[str]
     typed: dict[str, Typed] = field(default_factory=dict)
+    blanked: set[tuple[str, str]] = field(default_factory=set)  # (id, field) of events of Salesforce of which a user took a text away
     touched: set[tuple[str, str]] = field(default_factory=set)  # (side, id) of what users changed since the present run began
     gone: dict[tuple[str, str], Item] = field(default_factory=dict)  # events that left a calendar by a user's act, as they were then
     dropped_there: set[str] = field(default_factory=set)  # events of Salesforce that users deleted
@@ -106,6 +107,7 @@ class Users:
             if value and before.get((side, id_, name)) != value and value not in self.typed:
                 self.typed[value] = Typed(value, side, name, self.boxes.clock.at)
                 self.touched.add((side, id_))
+        self.blanked |= {place[1:] for place, value in before.items() if value and place[0] == "crm" and after.get(place) == ""}
         for key in items.keys() - now.keys():
             if not self._is_moved(items, now, items[key]):
                 self.gone[key] = items[key]
