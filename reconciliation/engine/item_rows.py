@@ -133,7 +133,8 @@ def keep(context: RunContext, work: PairWork) -> None:
         if row is None:
             continue
         new.append(row)
-        if decision.reason in LEAVES_TO_OTHERS and row.state == State.ENDED:
+        # Met anew: its link ended before, and whoever ended it died before that was kept.
+        if row.state == State.ENDED and (decision.reason in LEAVES_TO_OTHERS or id_ in work.taken_up):
             left.append(row.occasion)
         elif decision.reason in GONE_FOR_ALL and row.state == State.ENDED:
             lost.append(row.occasion)
@@ -192,7 +193,7 @@ def _note_state(row: MailboxItem, decision: PairDecision, binding: Any, *, is_li
         row.share_asked_at, row.share_asked_by = None, ""
     elif decision.reason == rules.COLLEAGUE:
         row.state, row.reason, row.sentence, row.crm_type, row.crm_id = State.COLLEAGUE, decision.reason, decision.sentence, "", ""
-    elif binding is not None and row.state == State.LINKED:
+    elif row.state == State.LINKED and (binding is not None or decision.outcome is Outcome.EXCLUDED):
         row.state, row.reason, row.sentence = State.ENDED, decision.reason[:40], decision.sentence
         if decision.reason == rules.UNMARKED:
             row.was_marked = False
