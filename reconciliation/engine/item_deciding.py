@@ -202,7 +202,7 @@ def _meet_items(context: RunContext, work: PairWork, items: Sequence[Record]) ->
     new: list[Record] = []
     taken: dict[str, str] = {}  # occasion -> the item of this page that stands for it
     for item in shared:
-        decision = _known(context, item, facts, taken)
+        decision = _known(context, work, item, facts, taken)
         taken.update(dict.fromkeys(context.terms.kind.keys(item), item.ref.id))
         if decision is not None:
             work.decide(decision)
@@ -252,7 +252,7 @@ def _ask(context: RunContext, work: PairWork, items: Sequence[Record]) -> _Facts
     found = {id_: record for id_, record in found.items() if not record.is_deleted}
     facts.pointed = {id_: r for id_, r in found.items() if id_ in pointers and r.fields.get("OwnerId") == terms.user_id}
     facts.former = {item_id: found[id_] for item_id, id_ in former.items() if id_ in found}
-    occasions = [key for item in items for key in terms.kind.keys(item)]
+    occasions = [key for item in items for key in _occasions(context, work, item)]
     facts.marked = _marked(context, items)
     ids = [*facts.pointed, *(r.ref.id for r in (*facts.marked.values(), *facts.former.values()))]
     facts.own = pair_reads.holders(context, "crm", ids)
@@ -270,7 +270,7 @@ def _former(context: RunContext, work: PairWork, items: Sequence[Record]) -> dic
     """Returns item -> the record of the CRM that it was linked to last, or that the item of a colleague was which let go of the same
     occasion. No marker leads there once a series was moved: its occasions are others."""
     rows = {id_: work.items[id_].crm_id for item in items if (id_ := item.ref.id) in work.items and work.items[id_].crm_id}
-    lacking = {key: item.ref.id for item in items if item.ref.id not in rows for key in context.terms.kind.keys(item)}
+    lacking = {key: item.ref.id for item in items if item.ref.id not in rows for key in _occasions(context, work, item)}
     for occasion, others in item_rows.others_with(context, lacking, MailboxItem.State.ENDED).items():
         left = [row.crm_id for row in others if row.reason in item_rows.LEAVES_TO_OTHERS and row.crm_id]
         rows |= {lacking[occasion]: left[-1]} if left else {}
@@ -296,15 +296,24 @@ def _found(context: RunContext, item: Record, facts: _Facts) -> list[Record]:
     return [found for found in (pointed, marked, facts.former.get(item.ref.id)) if found is not None]
 
 
-def _known(context: RunContext, item: Record, facts: _Facts, taken: Mapping[str, str]) -> PairDecision | None:
+def _occasions(context: RunContext, work: PairWork, item: Record) -> tuple[str, ...]:
+    """Returns the keys of the occasion of an item, and the one that it had before its series was moved: a colleague's mailbox that
+    carries it may not have seen that yet."""
+    keys, row = context.terms.kind.keys(item), work.items.get(item.ref.id)
+    is_moved = row is not None and row.state == MailboxItem.State.COLLEAGUE and row.occasion and row.occasion not in keys
+    return (*keys, row.occasion) if is_moved else keys
+
+
+def _known(context: RunContext, work: PairWork, item: Record, facts: _Facts, taken: Mapping[str, str]) -> PairDecision | None:
     """Returns the decision about an item that somebody, or something, else stands for already."""
     terms, id_ = context.terms, item.ref.id
-    occasions, found = terms.kind.keys(item), _found(context, item, facts)
+    keys, found = terms.kind.keys(item), _found(context, item, facts)
+    occasions = _occasions(context, work, item)
     if any(key in facts.flying and facts.flying[key] != str(item.ref) for key in occasions):
         return PairDecision(
             item, Outcome.HELD, "twin_in_doubt", f"The same {rules.noun(terms)} may just have been made, for another mailbox."
         )
-    is_double = any(facts.own.get(r.ref.id, id_) != id_ for r in found) or any(taken.get(key, id_) != id_ for key in occasions)
+    is_double = any(facts.own.get(r.ref.id, id_) != id_ for r in found) or any(taken.get(key, id_) != id_ for key in keys)
     if is_double:
         return excluded(item, DOUBLE, f"Another item of this mailbox is the same {rules.noun(terms)}.", peer=item)
     carrier = next((facts.carriers[key] for key in (*(r.ref.id for r in found), *occasions) if key in facts.carriers), "")

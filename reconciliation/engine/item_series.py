@@ -109,7 +109,8 @@ def _start(record: Record) -> datetime | None:
 
 
 def _rename(context: RunContext, pairs: list[tuple[MailboxItem, str]], new: Mapping[str, Record]) -> None:
-    """Gives links and rows the ids that their items have now, and the occasion that each is now."""
+    """Gives links and rows the ids that their items have now, and what is carried here the occasion that it is now. What a colleague
+    carries keeps the old one until that was decided anew: the colleague's mailbox may not have followed yet."""
     if not pairs:
         return
     to = {row.item_id: id_ for row, id_ in pairs}
@@ -120,5 +121,7 @@ def _rename(context: RunContext, pairs: list[tuple[MailboxItem, str]], new: Mapp
     occasion_of = rules.rules_of(context.terms).occasion_of
     rows = MailboxItem.objects.in_bulk([row.pk for row, _ in pairs])
     for row, id_ in pairs:
-        rows[row.pk].item_id, rows[row.pk].occasion = id_, occasion_of(new[id_])[:64]
+        rows[row.pk].item_id = id_
+        if rows[row.pk].state != MailboxItem.State.COLLEAGUE:
+            rows[row.pk].occasion = occasion_of(new[id_])[:64]
     update_rows(list(rows.values()), ["item_id", "occasion"])

@@ -106,6 +106,25 @@ def test_a_colleague_carries_a_series_on_that_was_moved(outlook):
     outlook.rest(outlook.mine, outlook.theirs)
 
 
+@pytest.mark.parametrize("hours", [2, 24 * 7])
+def test_c23_a_series_that_was_moved_is_made_once_though_the_colleague_who_carries_it_runs_later(outlook, hours):
+    start = outlook.at()
+    series = outlook.weekly("Weekly", start, times=3, attendees=[outlook.theirs], categories=["Salesforce"])
+    outlook.alter(outlook.copy_of(series, outlook.theirs), categories=["Salesforce"])
+    outlook.run(outlook.theirs)
+    outlook.run()
+    ids = {row["Id"] for row in outlook.events_there()}
+    assert len(ids) == 3 and set(outlook.links(outlook.theirs)) == ids and not outlook.links()
+
+    outlook.alter(series, start=text(start + timedelta(hours=hours)), end=text(start + timedelta(hours=hours + 1)))
+    for address in (outlook.mine, outlook.theirs, outlook.mine):
+        outlook.run(address)
+
+    assert {row["Id"] for row in outlook.events_there()} == ids == set(outlook.links(outlook.theirs)), outlook.events()
+    assert not outlook.links()
+    outlook.rest(outlook.mine, outlook.theirs)
+
+
 @on_every_mail_system
 def test_a_meeting_that_its_organiser_calls_off_goes_though_a_colleague_holds_it(box):
     event, _ = meeting(box)
