@@ -158,6 +158,7 @@ def not_sent(trouble: Trouble) -> Trouble:
     """Returns the trouble as it concerns what was to follow: none of that was sent, so it is certainly not done."""
     found = copy.copy(trouble)
     found.may_have_happened = False
+    found.exchange = None  # that call was another record's
     return found
 
 

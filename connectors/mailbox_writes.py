@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from connectors.contract import Exchange, Record, Write, WriteResult
@@ -66,6 +66,35 @@ def write_in_turn(writes: Sequence[Write], write_one: Callable[[Write], WriteRes
         except ConnectorError as error:
             results.append(failed(write, error))
     return results
+
+
+Row = TypeVar("Row")
+Told = TypeVar("Told")
+
+
+def in_halves(
+    send: Callable[[Sequence[Row]], Sequence[Told | ConnectorError]], rows: Sequence[Row], refusals: tuple[type[ConnectorError], ...]
+) -> list[Told | ConnectorError]:
+    """Returns what was answered to each row of a call. A refusal of the whole call names no row, and nothing was done: the rows are sent
+    again in halves. Trouble with a half is the answer to its rows alone, as the first half may be done; what follows it is not sent."""
+    try:
+        return list(send(rows))
+    except refusals as refusal:
+        if len(rows) == 1:
+            return [refusal]
+    answers: list[Told | ConnectorError] = []
+    for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+        met = trouble_in(answers)
+        try:
+            answers += in_halves(send, half, refusals) if met is None else [not_sent(met) for _ in half]
+        except ConnectionTrouble as trouble:
+            answers += [trouble for _ in half]
+    return answers
+
+
+def trouble_in(answers: Iterable[object]) -> ConnectionTrouble | None:
+    """Returns the first trouble of the connection among answers to rows."""
+    return next((answer for answer in answers if isinstance(answer, ConnectionTrouble)), None)
 
 
 def raise_common_trouble(results: Sequence[WriteResult]) -> None:

@@ -35,9 +35,16 @@ class Meetings:
     def note(self, records: Sequence[Record]) -> None:
         self._seen |= {r.ref.id: (r.version, bool(r.fields.get(GUESTS))) for r in records}
 
-    def note_version(self, record: Record) -> None:
-        """Notes what a write brought about that tells nothing of guests: they are who they were."""
-        self._seen[record.ref.id] = (record.version, self._seen.get(record.ref.id, ("", False))[1])
+    def note_written(self, write: Write, record: Record) -> None:
+        """Notes the version that a write brought about, whose answer tells nothing of guests: they are who they were in the version
+        that it rested on. What we make has none. An event that was not looked at in that version is looked at before the next loud
+        write."""
+        if write.ref is None:
+            self._seen[record.ref.id] = (record.version, False)
+        elif self.is_seen(write):
+            self._seen[record.ref.id] = (record.version, self._seen[record.ref.id][1])
+        else:
+            self.forget([record.ref.id])
 
     def forget(self, ids: Iterable[str]) -> None:
         for id_ in ids:

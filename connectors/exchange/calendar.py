@@ -120,7 +120,7 @@ class ExchangeCalendar(GuardedCalendar, ExchangeBox):
         fields = write.fields if write.ref is not None else fields_of_create(write, self._category)
         result = self._sender.result_of(write, answer, EVENT, codec.sent_fields(fields))
         if result.record is not None and not write.is_delete:
-            self._meetings.note_version(result.record)
+            self._meetings.note_written(write, result.record)
         return result
 
     # --- the calendar itself ------------------------------------------------------------------------------------------

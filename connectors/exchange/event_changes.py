@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exchangelib import EWSDateTime
@@ -33,6 +33,7 @@ from connectors.when import When
 CALENDAR = "calendar"
 MOST_SHOWN = 1000  # of one view; a longer one is read in halves
 SHORTEST_SECONDS = 60  # a window is not halved for ever
+LONGEST_VIEW = timedelta(days=730)  # Exchange shows two years at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class EventRounds:
         is_earlier = at.is_between and (at.start, at.end) != (start, end)
         is_whole = not at.is_between
         listed = self._list(at.state)
+        if is_earlier and listed is not None and listed.is_last and not listed.items:  # nothing to tell of the days before
+            is_whole, is_earlier = True, False
         if listed is None:
             is_restart, is_whole, is_earlier = is_restart or not at.is_between, True, False
             listed = self._list("")
@@ -140,6 +143,8 @@ class EventRounds:
 
     def _view(self, window: Window) -> list[tuple[str, str, str]]:
         """Returns id, identity and kind of everything that the calendar shows in a window."""
+        if window.end - window.start > LONGEST_VIEW:
+            return self._halves(window)
         service = self._client.service(FindItem)
         view = CalendarView(start=_instant(window.start), end=_instant(window.end), max_items=MOST_SHOWN)
         folders = [self._client.folder(CALENDAR)]
@@ -154,6 +159,9 @@ class EventRounds:
         is_all = root.get("IncludesLastItemInRange") in ("true", "1") or len(found) < MOST_SHOWN
         if is_all or (window.end - window.start).total_seconds() < SHORTEST_SECONDS:
             return found
+        return self._halves(window)
+
+    def _halves(self, window: Window) -> list[tuple[str, str, str]]:
         middle = window.start + (window.end - window.start) / 2
         halves = [*self._view(Window(window.start, middle)), *self._view(Window(middle, window.end))]
         return list({row[0]: row for row in halves}.values())

@@ -18,7 +18,7 @@ from connectors.exchange import models
 from connectors.exchange.client import EwsClient, Message
 from connectors.exchange.codec import with_category
 from connectors.exchange.settings import SYSTEM, ExchangeSettings
-from connectors.mailbox_writes import result_of
+from connectors.mailbox_writes import in_halves, result_of, trouble_in
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 
 NEVER_OVERWRITE, SAVE_ONLY, TO_NONE, TO_BIN = "NeverOverwrite", "SaveOnly", "SendToNone", "MoveToDeletedItems"
@@ -111,11 +111,10 @@ class Sender:
                 settled |= {row.at: not_sent(trouble) for row in some}
                 continue
             try:
-                answers = self._in_halves(send, some)
+                answers = in_halves(send, some, (Rejected, RecordGone))
             except ConnectionTrouble as error:
-                trouble = error
-                settled |= {row.at: error for row in some}
-                continue
+                answers = [error for _ in some]
+            trouble = trouble_in(answers)
             settled |= {row.at: answer for row, answer in zip(some, answers, strict=True)}
 
     def _calls(self, rows: Sequence[Prepared]) -> Iterable[tuple[Callable[[Sequence[Prepared]], list[Message]], Sequence[Prepared]]]:
@@ -127,16 +126,6 @@ class Sender:
                 alike = [row for row in all_ if row.is_told == is_told]
                 for some in self._client.in_calls(alike, self._settings.items_a_call):
                     yield send, some
-
-    def _in_halves(self, send: Callable[[Sequence[Prepared]], list[Message]], some: Sequence[Prepared]) -> list[Answered]:
-        """Returns the answers. A refusal of a whole call names no item, and nothing was done: it is sent again in halves."""
-        try:
-            return list(send(some))
-        except (Rejected, RecordGone) as refusal:
-            if len(some) == 1:
-                return [refusal]
-            half = len(some) // 2
-            return self._in_halves(send, some[:half]) + self._in_halves(send, some[half:])
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connectors.calendars import EVENT_SCHEMA, EventChanges, Window
+from connectors.calendars import EVENT, EVENT_SCHEMA, EventChanges, Window
 from connectors.checks import Try, run_checks
 from connectors.contract import Check, Record, Ref, Schema, Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, RecordGone, Rejected
@@ -32,6 +32,7 @@ from connectors.meetings import is_loud
 EVENT_TEMPLATE = f"{EVENTS}/{{event}}"
 WRITES_A_CALL = 20
 TAKEN = "duplicate"  # the code of a create whose id is taken: it was made before, and the answer lost
+GONE = 410  # the status of an event that was deleted
 MOST_LIVES = 10  # so often the same event is made anew after somebody deleted it
 PAGE = "https://www.google.com/calendar/event?eid="
 ASK_CALENDARS = "Allow the scope {scope}, switch the Google Calendar API on, and see that Calendar is on for this user."
@@ -136,23 +137,26 @@ class GoogleCalendar(NoSweeps, GoogleBox):
             except Rejected as refusal:
                 if refusal.code != TAKEN:
                     raise
-                earlier = self._of_earlier_try(id_)
+                earlier = self._of_earlier_try(id_, write)
                 if earlier is None:
                     continue
-                answer = earlier
+                return WriteResult(write.key, earlier, exchange=refusal.exchange)
             return WriteResult(write.key, self._record(answer, id_), exchange=answer.exchange)
         raise Rejected(f"was made and deleted {MOST_LIVES} times; it is not made again", system=SYSTEM, code=TAKEN)
 
-    def _of_earlier_try(self, id_: str) -> Answer | None:
-        """Returns the event that has this id, None where it was deleted."""
+    def _of_earlier_try(self, id_: str, write: Write) -> Record | None:
+        """Returns the event that has this id, None where it was deleted. One that Google does not show under an id that is taken was
+        deleted long ago, or shows late: then our marker may lead there."""
         try:
             answer = self._client.get(_path(id_), template=EVENT_TEMPLATE, is_of_record=True)
-        except RecordGone:
-            return None
+            is_deleted = isinstance(answer.data, dict) and codec.is_gone(answer.data)
+            return None if is_deleted else self._record(answer, id_)
+        except RecordGone as gone:
+            shown = self.find_marked(EVENT, [write.marker], (), since=datetime.min) if gone.status != GONE else []
+            return next((record for record in shown if record.ref.id == id_), None)
         except ConnectionTrouble as trouble:
             trouble.may_have_happened = True  # it has: the id is taken
             raise
-        return None if isinstance(answer.data, dict) and codec.is_gone(answer.data) else answer
 
     def _record(self, answer: Answer, id_: str) -> Record:
         """Returns the event of an answer to a write. A patch brings nothing back: a deleted event is told as cancelled."""

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
 
 from connectors.contract import CallCount, Exchange
 from connectors.errors import ConnectorError, MailboxRefused, NeedsAttention, RecordGone, Rejected, StaleVersion
 from connectors.http import REPEATS, Answer, HttpClient, not_its_own, parse_wait, unreadable
+from connectors.mailbox_writes import in_halves
 from connectors.microsoft import faults
 from connectors.microsoft.settings import PARTS_A_CALL, SYSTEM
 from connectors.microsoft.slots import Slots
@@ -68,6 +69,9 @@ class Reply:
         sent, said = ("" if body is None else json.dumps(body) for body in (self.part.body, self.body))
         url = redact(whole.url.removesuffix("/$batch") + self.part.url, limit=1000)
         return Exchange(f"$batch {self.part.method}", url, redact(sent), self.status, redact(said), whole.milliseconds)
+
+
+Answered = TypeVar("Answered")
 
 
 class GraphClient:
@@ -239,36 +243,47 @@ class GraphClient:
         return found
 
     def _read_batch(self, parts: Sequence[Part]) -> list[Reply]:
-        replies = self._batch(parts, is_read=True)
+        replies = self._batch(parts)
         for attempt in range(REPEATS):
             failed = [at for at, reply in enumerate(replies) if reply.status >= 500 and reply.wait is None or reply.status == 0]
             if not failed:
                 break
             self._http.back_off(attempt, first_seconds=0.1)
-            for at, reply in zip(failed, self._batch([parts[at] for at in failed], is_read=True), strict=True):
+            for at, reply in zip(failed, self._batch([parts[at] for at in failed]), strict=True):
                 replies[at] = reply
         return replies
 
     def write_all(self, parts: Sequence[Part]) -> list[Reply | ConnectorError]:
-        """Returns the answers to writes, at most twenty, in order, each sent once. A refusal of the whole call names no
-        part, and nothing was done: the parts are sent again in halves."""
-        try:
-            return list(self._batch(parts, is_read=False))
-        except Rejected as refusal:
-            if len(parts) == 1:
-                return [refusal]
-            half = len(parts) // 2
-            return self.write_all(parts[:half]) + self.write_all(parts[half:])
+        """Returns the answers to writes, at most twenty, in order, each sent once. Trouble that some of them met is the answer to those
+        alone; what the whole call met is raised (`in_halves`)."""
+        return in_halves(self._write_batch, parts, (Rejected,))
 
-    def _batch(self, parts: Sequence[Part], *, is_read: bool) -> list[Reply]:
+    def _batch(self, parts: Sequence[Part]) -> list[Reply]:
         token = self.token()
-        replies = self._batch_once(parts, is_read=is_read)
-        refused = [at for at, reply in enumerate(replies) if reply.status == 401]
-        if refused:  # the envelope was let in, so the token ended in between
-            self._renew(token)
-            for at, reply in zip(refused, self._batch_once([parts[at] for at in refused], is_read=is_read), strict=True):
-                replies[at] = reply
-        return replies
+        replies = self._batch_once(parts, is_read=True)
+        refused = _refused(replies)
+        again = self._with_new_token(token, [parts[at] for at in refused], is_read=True)
+        return _put_in(replies, refused, again)
+
+    def _write_batch(self, parts: Sequence[Part]) -> list[Reply | ConnectorError]:
+        token = self.token()
+        replies = self._batch_once(parts, is_read=False)
+        refused = _refused(replies)
+        again: list[Reply | ConnectorError] = []
+        try:
+            again += self._with_new_token(token, [parts[at] for at in refused], is_read=False)
+        except ConnectorError as error:
+            if len(refused) == len(parts):
+                raise
+            again += [error for _ in refused]  # the others are done
+        return _put_in(replies, refused, again)
+
+    def _with_new_token(self, token: str, parts: Sequence[Part], *, is_read: bool) -> list[Reply]:
+        """Sends parts again that were refused although the envelope was let in: the token ended in between."""
+        if not parts:
+            return []
+        self._renew(token)
+        return self._batch_once(parts, is_read=is_read)
 
     def _batch_once(self, parts: Sequence[Part], *, is_read: bool) -> list[Reply]:
         if not 0 < len(parts) <= PARTS_A_CALL:
@@ -343,3 +358,14 @@ class GraphClient:
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+
+
+def _refused(replies: Sequence[Reply]) -> list[int]:
+    """Returns where the parts stand whose token was refused."""
+    return [at for at, reply in enumerate(replies) if reply.status == 401]
+
+
+def _put_in(replies: Sequence[Reply], places: Sequence[int], again: Sequence[Answered]) -> list[Reply | Answered]:
+    """Returns the replies with these in their places."""
+    later = dict(zip(places, again, strict=True))
+    return [later.get(at, reply) for at, reply in enumerate(replies)]

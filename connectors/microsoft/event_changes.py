@@ -44,8 +44,9 @@ class Cursor(KeptCursor):
 def read_cursor(text: str, client: GraphClient) -> Cursor | None:
     """Returns the cursor, None for a text that is none of ours, or that leads to another host."""
     cursor = read_kept(Cursor, text)
-    is_sound = cursor is not None and (not cursor.link or client.local_or_none(cursor.link) is not None)
-    return cursor if is_sound else None
+    if cursor is None or (not cursor.link and not cursor.is_whole):  # only a round from the start goes on from nothing
+        return None
+    return cursor if not cursor.link or client.local_or_none(cursor.link) is not None else None
 
 
 class EventRounds:

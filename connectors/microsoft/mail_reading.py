@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from connectors.contract import Record
-from connectors.errors import TOO_MUCH, ConnectorError, OutcomeUnknown, RecordGone
+from connectors.errors import TOO_MUCH, ConnectorError, NeedsAttention, OutcomeUnknown, RateLimited, RecordGone, Unreachable
 from connectors.mail_rows import CannotBeRead, FoundMails
 from connectors.mails import BY_NOTHING, HAS_ATTACHMENTS, Attachment, WholeMail, WholeMails
 from connectors.microsoft import faults
@@ -92,6 +92,8 @@ class MailReader:
             found.refuse_part(record.ref.id, refusal)
         except RecordGone:  # it went between the two reads
             found.gone.append(record.ref.id)
+        except (NeedsAttention, RateLimited, Unreachable):  # none of its own
+            raise
         except ConnectorError as refusal:
             found.refuse(record.ref.id, f"{refusal.sentence} (its attachments)")
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from connectors.contract import Write, WriteResult
 from connectors.errors import ConnectionTrouble, ConnectorError, not_sent
-from connectors.mailbox_writes import failed
+from connectors.mailbox_writes import failed, trouble_in
 from connectors.microsoft.client import GraphClient, Part, Reply
 from connectors.microsoft.settings import PARTS_A_CALL
 
@@ -45,3 +45,6 @@ def send(
             settled |= {at: failed(writes[at], not_sent(trouble)) for at in later}
             return
         settled |= {at: result_of(writes[at], answer) for at, answer in zip(some, answers, strict=True)}
+        if (met := trouble_in(answers)) is not None:
+            settled |= {at: failed(writes[at], not_sent(met)) for at in later}
+            return

@@ -16,7 +16,7 @@ from reconciliation.engine import email_previews, email_rows, email_terms, gate,
 from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.email_work import Wish
 from reconciliation.engine.emails import close_cases, process_page, tell_gone, tell_of_all
-from reconciliation.engine.mailbox_sweep import make_place, settle_making
+from reconciliation.engine.mailbox_sweep import make_category, make_place, settle_making
 from reconciliation.models import EmailCopy, Run
 from reconciliation.passes import emails as rules
 from reconciliation.passes.emails import CATEGORY, CRM_TASK, FOLDER
@@ -50,7 +50,7 @@ def open_mailbox(context: RunContext) -> None:
 def _open_folder(context: RunContext) -> None:
     box, settings = context.peer.connector, context.sync_pass.settings
     if not context.is_preview and box.has_categories and not settings.get(email_terms.CATEGORY_MADE):
-        box.make_category(CATEGORY)
+        make_category(context, CATEGORY, f"The category “{CATEGORY}” shares a mail; one that is there is left as it is.")
         context.save_pass(settings={**settings, email_terms.CATEGORY_MADE: CATEGORY})
     box.use_folder(str(context.sync_pass.settings.get(email_terms.FOLDER_ID) or "") or _find_folder(context))
 

@@ -24,7 +24,7 @@ from reconciliation.engine import (
     previews,
 )
 from reconciliation.engine.context import Order, RunContext
-from reconciliation.engine.mailbox_sweep import CATEGORY_MADE, PIECE_ROWS, make_place, not_done_yet
+from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_category, not_done_yet
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, MailboxItem, Run
 from reconciliation.passes.events import CRM_EVENT
@@ -72,7 +72,7 @@ def see_to_category(context: RunContext) -> None:
     if context.is_preview or context.sync_pass.settings.get("category"):
         return
     why = f"The category “{category}” shares an item; one that is there is left as it is."
-    make_place(context, CATEGORY_MADE, category, why, context.peer.connector.make_category)
+    make_category(context, category, why)
     context.save_pass(settings={**context.sync_pass.settings, "category": category})
 
 

@@ -124,7 +124,7 @@ def make_place(context: RunContext, object_type: str, name: str, reason: str, ma
             state=Operation.State.SENT,
             object_type=object_type,
             source_ref=f"{context.peer.connector.system}:{object_type}:{name}",
-            writer_key=f"{object_type}:{context.terms.scope}",
+            writer_key=f"{object_type}:{context.sync_pass.pk}",  # of this pass: another one over the mailbox may be at it, too
             after={"name": name},
             reason=reason,
             lease_token=context.lease.token,
@@ -145,6 +145,12 @@ def make_place(context: RunContext, object_type: str, name: str, reason: str, ma
 def _confirm_making(context: RunContext, row: Operation, id_: str) -> None:
     row.state, row.target_id, row.settled_at = Operation.State.CONFIRMED, id_, context.wiring.now()
     row.save(update_fields=["state", "target_id", "settled_at"])
+
+
+def make_category(context: RunContext, name: str, reason: str) -> None:
+    """Makes the category in the mailbox, where it is not there yet."""
+    settle_making(context, (), CATEGORY_MADE)
+    make_place(context, CATEGORY_MADE, name, reason, context.peer.connector.make_category)
 
 
 def settle_making(context: RunContext, found: Sequence[Folder], object_type: str = FOLDER_MADE) -> None:

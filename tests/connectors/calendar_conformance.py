@@ -78,6 +78,20 @@ def update(record: Record, fields: dict[str, Any], *, version: str = "") -> Writ
 class CalendarConformance:
     """The list. Its fixture `played` is the module's own."""
 
+    def test_a_wide_window_and_one_that_was_wide_the_other_way_tell_everything(self, box, played):
+        """An admin may look far back and far ahead; both together are more than a mail system shows at once."""
+        key = played.make(start=BERLIN[0], end=BERLIN[1], weekly=3)
+        far_back = Window(datetime(2025, 12, 1, tzinfo=UTC), datetime(2027, 9, 1, tzinfo=UTC))
+        far_ahead = Window(datetime(2026, 11, 16, tzinfo=UTC), datetime(2028, 10, 30, tzinfo=UTC))
+        both = Window(far_back.start, far_ahead.end)
+
+        events, _, _, cursor = round_of(box, "", far_back)
+        assert len(events) == 3
+        played.edit(key, subject="Other")
+        events, _, _, cursor = round_of(box, cursor, far_ahead)
+        assert [r.fields["subject"] for r in events.values()] == ["Other"] * 3
+        assert set(round_of(box, "", both)[0]) == set(events)
+
     @pytest.fixture
     def box(self, played: Played) -> CalendarBox:
         opened = played.calendar(played.mine)

@@ -6,10 +6,10 @@ import pytest
 
 from connectors import calendars as words
 from connectors.calendars import EVENT
-from connectors.errors import MailboxRefused
+from connectors.errors import MailboxRefused, Rejected
 from connectors.mailboxes import CATEGORIES, FOREIGN_ID
 from tests.boxes import connect_exchange
-from tests.connectors.calendar_conformance import BERLIN, WINDOW, round_of, update
+from tests.connectors.calendar_conformance import BERLIN, LATER, OUTSIDER, WINDOW, round_of, update
 from tests.connectors.played_calendars import PlayedCalendars, PlayedCalendarsConformance
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +44,26 @@ class TestExchangeCalendar(PlayedCalendarsConformance):
     def test_c24_nothing_is_written_that_would_part_a_meeting_from_its_guests(self, box, played):
         """Exchange can be told to mail nobody; then the guests keep what they had."""
         self.refuses_what_guests_would_be_told(box, played)
+
+    def test_c24_a_meeting_is_looked_at_though_our_mark_was_just_written_on_it(self, box, played):
+        """Exchange answers to a write without telling who is invited."""
+        played.make(start=BERLIN[0], end=BERLIN[1], guests=[OUTSIDER])
+        (event,) = round_of(box)[0].values()
+        fresh = played.calendar(EMMA)
+        (marked,) = fresh.write(EVENT, [update(event, {FOREIGN_ID: "00U2"})])
+        assert marked.error is None
+
+        (refused,) = fresh.write(EVENT, [update(event, {"subject": "New"}, version=marked.record.version)])
+
+        assert isinstance(refused.error, Rejected) and refused.error.code == "would_mail"
+
+    def test_a_day_later_a_quiet_calendar_costs_the_list_and_the_view(self, box, played):
+        played.make(start=BERLIN[0], end=BERLIN[1])
+        cursor = round_of(box)[3]
+        played.world.forget_calls()
+        events, gone, _, _ = round_of(box, cursor, LATER)
+        assert len(events) == 1 and not gone
+        assert sum(played.world.counts["exchange"].values()) == 3  # the list, the view, and what is in it
 
     def test_a_quiet_round_costs_one_call(self, box, played):
         played.make(start=BERLIN[0], end=BERLIN[1], weekly=3)

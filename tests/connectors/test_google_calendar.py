@@ -322,6 +322,18 @@ def test_a_create_told_twice_is_one_event():
     assert raised.value.may_have_happened
 
 
+def test_an_event_that_is_shown_late_is_not_made_twice():
+    create = Write(EVENT, {"subject": "Demo", words.WHEN: "2026-12-01/2026-12-02"}, "op-1", marker="00U1")
+    id_, next_id = own_id(create), own_id(create, 1)
+    routes = {CREATE: older(409, "duplicate", "It exists."), f"GET {ROOT}/{id_}": older(404, "notFound", "Not Found")}
+
+    (result,), wire = written({**routes, LIST: Said(200, {"items": [marked(id_, "00U1")]})}, create)
+    assert result.record.ref.id == id_ and [call.partition(" ")[0] for call in wire.calls] == ["POST", "GET", "GET"]
+
+    (result,), wire = written({**routes, CREATE: [routes[CREATE], stored()], LIST: Said(200, {"items": []})}, create)  # deleted long ago
+    assert result.record.ref.id == next_id
+
+
 @pytest.mark.parametrize(
     ("fields", "is_delete"),
     [({"subject": "N"}, False), ({words.WHEN: "2026-12-01/2026-12-02"}, False), ({CATEGORIES: ()}, True), ({}, True)],

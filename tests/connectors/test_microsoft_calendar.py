@@ -1,5 +1,6 @@
 """A Microsoft calendar: changes in one call, series by their occurrences, and no mail to any guest."""
 
+import json
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
@@ -169,6 +170,13 @@ def test_a_cursor_of_ours_never_leads_to_another_host():
     assert "evil" not in graph.parts[0]["url"]
     with pytest.raises(NeedsAttention, match="another host"):
         changed(page(end="https://evil.example/v1.0/x"))
+
+
+def test_a_cursor_that_leads_nowhere_begins_a_whole_round():
+    first, _ = changed(page(end=END))
+    for touched in ({"v": 1, "is_whole": False}, {**json.loads(first.cursor), "link": "", "is_whole": False}):
+        anew, graph = changed(page(event("E"), end=END), cursor=json.dumps(touched))
+        assert anew.is_whole and anew.is_restart and "startDateTime=2026" in graph.parts[0]["url"]
 
 
 def test_occurrences_are_read_through_their_series():

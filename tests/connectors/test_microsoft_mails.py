@@ -474,6 +474,19 @@ def test_a_throttled_part_stops_the_run_and_says_how_long():
     assert trouble.value.retry_after == 7
 
 
+def test_a_throttled_read_of_attachments_stops_the_run_and_is_no_matter_of_the_mail():
+    throttled = {f"GET {MESSAGES}/A/attachments": error("ApplicationThrottled", 429, Retry_After="7")}
+    opened, _ = box({f"GET {MESSAGES}/A": Said(200, message("A", hasAttachments=True)), **throttled})
+
+    with pytest.raises(RateLimited):
+        opened.read_whole(["A"], with_attachments=True)
+
+    refused = {f"GET {MESSAGES}/A/attachments": error("ErrorCorruptData", 500)}
+    opened, _ = box({f"GET {MESSAGES}/A": Said(200, message("A", hasAttachments=True)), **refused})
+    (unreadable,) = opened.read_whole(["A"], with_attachments=True).unreadable
+    assert "its attachments" in str(unreadable.fields[words.REASON])
+
+
 def test_texts_come_with_what_is_attached_in_one_call_where_a_list_told_of_it():
     whole = message(
         "A", hasAttachments=True, body={"contentType": "html", "content": "<p>Hi</p>"}, uniqueBody={"contentType": "html", "content": "Hi"}

@@ -370,6 +370,34 @@ def test_a_call_that_is_too_large_goes_in_halves():
     assert all(result.error is None for result in results)
 
 
+def test_what_was_done_before_half_of_a_call_met_trouble_is_told_as_done():
+    says = [Said(413, HTML), Said(200, {"responses": [{"id": n, "status": 201, "body": contact("N")} for n in "01"]})]
+    box, graph = mailbox({"POST /$batch": [*says, Said(429, "", {"Retry-After": "9"})]})
+
+    results = box.write("contact", [create(str(n)) for n in range(4)])
+
+    assert [result.error is None for result in results] == [True, True, False, False] and len(graph.calls) == 3
+    assert all(isinstance(result.error, RateLimited) and not result.error.may_have_happened for result in results[2:])
+
+
+def test_what_follows_half_of_a_call_that_met_trouble_is_not_sent():
+    box, graph = mailbox({"POST /$batch": [Said(413, HTML), Said(413, HTML), requests.ReadTimeout("late"), Said(500, "")]})
+
+    results = box.write("contact", [create(str(n)) for n in range(45)])
+
+    assert len(graph.calls) == 3 and all(isinstance(result.error, OutcomeUnknown) for result in results)
+    assert [result.error.may_have_happened for result in results] == [True] * 5 + [False] * 40
+    assert results[-1].exchange is None  # the call of the others is none of its own
+
+
+def test_parts_whose_token_is_refused_for_good_leave_the_others_done():
+    box, graph = mailbox({POST: EXPIRED, at("PATCH"): Said(200, contact("A")), TOKEN_ROUTE: [given(), Said(429, "", {"Retry-After": "9"})]})
+
+    refused, done = box.write("contact", [create(), update()])
+
+    assert done.error is None and refused.error is not None and not refused.error.may_have_happened
+
+
 def test_what_cannot_be_sent_is_settled_alone():
     writes = [update("A", nonsense="x"), update("B", jobTitle="a\0"), update("C", place="bin"), update("D", birthday="soon"), update("E")]
     results, graph = written(*writes, **{at("PATCH", "E"): Said(200, contact("E"))})

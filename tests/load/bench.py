@@ -145,6 +145,7 @@ MEASURES: dict[str, tuple[Callable[[], Iterator[Row]], Callable[[], Iterator[Row
     "mailbox-first": (partial(_each, mailboxes.first_run, 1_000, 50), partial(_each, mailboxes.first_run, 5_000, 50)),
     "mailbox-quiet": (partial(_each, mailboxes.quiet, 200, 2_000), partial(_each, mailboxes.quiet, 1_000, 20_000)),
     "mailboxes": (partial(many_mailboxes.many, 10, 100, 2), partial(many_mailboxes.many, 10, 1_000, 2)),
+    "mailboxes-items": (partial(many_mailboxes.many_items, 10, 50, 2), partial(many_mailboxes.many_items, 10, 1_000, 2)),
     "year": (partial(two_way.year, 12), partial(two_way.year, 144)),
 }
 

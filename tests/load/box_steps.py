@@ -2,6 +2,7 @@
 
 `box_steps.py connect CONTROL SYSTEM COUNT VIEWS` adds COUNT mailboxes to the mail system,
 box1@example.test and so on, which mirror one of VIEWS saved views each, or with 0 what their user owns.
+`box_steps.py connect_items CONTROL SYSTEM COUNT` adds them with the passes over calendars, tasks and e-mails; everything is shared.
 `box_steps.py run SHARE SHARES [ROUNDS]` runs the pass over every SHARES-th mailbox, ROUNDS times: the sums of the last
 round, CPU seconds and seconds of each round, and peak resident memory in MiB.
 `box_steps.py one ADDRESS [ROUNDS]` runs it over that mailbox: CPU seconds of the cheapest run, which in a process that stays is a
@@ -16,6 +17,7 @@ import time
 
 import django
 
+SHARED = ("events", "tasks", "emails")
 VIEW = {"object": "Contact", "scope": "everything"}
 
 
@@ -42,6 +44,27 @@ def connect(control: str, system: str, count: str, kinds: str = "0") -> None:
             mailbox.settings = {"view": saved[n % len(saved)]}
             mailbox.save(update_fields=["settings"])
         pass_over(parent, mailbox)
+    print(json.dumps(users))
+
+
+def connect_items(control: str, system: str, count: str) -> None:
+    import requests
+
+    from reconciliation.models import Connection
+    from reconciliation.services.mailboxes import mailbox_add, pass_over
+    from reconciliation.services.set_up import emails_pass, events_pass, tasks_pass
+
+    with requests.Session() as http:
+        http.trust_env = False
+        users = [_user(http, control, n) for n in range(1, int(count) + 1)]
+    sides = [Connection.objects.get(system=name, is_sandbox=True) for name in ("salesforce", system)]
+    parents = [make(*sides) for make in (events_pass, tasks_pass, emails_pass)]
+    for n, user in enumerate(users, 1):
+        mailbox = mailbox_add(sides[1], f"box{n}@example.test", None, crm_user_id=user)
+        mailbox.settings = dict.fromkeys((*SHARED, *(f"share_{name}" for name in SHARED)), True)
+        mailbox.save(update_fields=["settings"])
+        for parent in parents:
+            pass_over(parent, mailbox)
     print(json.dumps(users))
 
 
@@ -97,4 +120,4 @@ def _cpu() -> float:
 
 if __name__ == "__main__":
     django.setup()
-    {"connect": connect, "run": run, "one": one}[sys.argv[1]](*sys.argv[2:])
+    {"connect": connect, "connect_items": connect_items, "run": run, "one": one}[sys.argv[1]](*sys.argv[2:])

@@ -4,8 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from reconciliation.engine.context import Order
+from reconciliation.engine.runner import run_pass
+from reconciliation.models import Operation, SyncPass
+from reconciliation.services.mailboxes import pass_over
+from reconciliation.services.set_up import emails_pass, tasks_pass
 from tests.boxes import on_every_mail_system
-from tests.calendars import calendars, text
+from tests.calendars import CATEGORY, calendars, text
 
 pytestmark = pytest.mark.django_db
 
@@ -153,6 +158,30 @@ def test_the_meeting_of_a_colleague_who_is_not_invited_any_more_is_carried_on(ou
 
     assert [row["Id"] for row in outlook.events_there()] == ids and list(outlook.links()) == ids, outlook.events()
     outlook.rest(outlook.mine, outlook.theirs)
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "status"])
+@pytest.mark.parametrize("other_pass", [tasks_pass, emails_pass])
+def test_a_category_that_nobody_answered_is_made_by_the_next_pass_over_the_mailbox(outlook, kind, other_pass):
+    path = "/v1.0/users/{id}/outlook/masterCategories"
+    outlook.world.faults.add({"system": "microsoft", "kind": kind, "status": 503, "method": "POST", "path": path, "times": 9})
+    assert outlook.run().state != "finished"
+    open_ = Operation.objects.filter(object_type="category", state__in=Operation.OPEN)
+    assert open_.exists()
+
+    outlook.world.faults.clear()
+    over = outlook.passes[outlook.mine]
+    other = pass_over(other_pass(over.crm, over.peer), over.mailbox)
+    SyncPass.objects.filter(pk=other.parent_id).update(is_on=True)
+    done = run_pass(other, Order(), outlook.wiring)
+
+    assert done.state == "finished", done.note
+    assert outlook.run().state == "finished" and not open_.exists()
+    made = [
+        row for row in outlook.mail.list_records("outlookCategory") if row["mailbox"] == outlook.mine and row["displayName"] == CATEGORY
+    ]
+    assert len(made) == 1
+    assert Operation.objects.filter(object_type="category", state=Operation.State.CONFIRMED, run__sync_pass=other).count() == 1
 
 
 @pytest.mark.parametrize("setting", ["remove", "keep"])
