@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from django.db.models import Q
+
 from connectors.contract import Record, Value
 from connectors.mailboxes import FOREIGN_ID
 from reconciliation.core.ledger import Outcome
@@ -13,7 +15,7 @@ from reconciliation.engine import item_links, item_rows, pair_bases, pair_cases,
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.linker import Linked
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import Binding, MailboxItem, Operation, Tombstone
+from reconciliation.models import Binding, Mailbox, MailboxItem, Operation, Tombstone
 from reconciliation.passes import items as rules
 from reconciliation.passes.items import ItemMeeting, Known, LeftOut
 from reconciliation.passes.pairs import MARKER, Look, PairDecision, excluded
@@ -35,6 +37,8 @@ PASSES_OVER = (
 def decide(context: RunContext, work: PairWork, records: Sequence[Record]) -> None:
     """As `pair_deciding.decide`, for items."""
     owed: set[str] = set()
+    for record in records:  # of a look that is repeated
+        work.left.pop(record.ref.id, None)
     if work.side == "peer":
         work.items |= item_rows.rows_of(context, [r.ref.id for r in records])
         owed = {r.ref.id for r in records if _looks_other(context, work, r)} | _linked_and_unknown(context, work, records)
@@ -179,7 +183,7 @@ class _Facts:
     former: dict[str, Record] = field(default_factory=dict)  # item -> the living record that it was linked to last, or a colleague's was
     carriers: dict[str, str] = field(default_factory=dict)  # id of the CRM, or occasion -> the colleague's mailbox
     own: dict[str, str] = field(default_factory=dict)  # id of the CRM -> the item of this mailbox that is linked to it
-    left: dict[str, Binding] = field(default_factory=dict)  # id of the CRM -> the link of a colleague's mailbox that ended
+    left: dict[str, Binding] = field(default_factory=dict)  # id of the CRM -> the last link of it that ended, of whichever mailbox
     flying: dict[str, str] = field(default_factory=dict)  # occasion -> the source of a create of it that nobody answered yet
 
 
@@ -256,9 +260,10 @@ def _ask(context: RunContext, work: PairWork, items: Sequence[Record]) -> _Facts
     facts.marked = _marked(context, items)
     ids = [*facts.pointed, *(r.ref.id for r in (*facts.marked.values(), *facts.former.values()))]
     facts.own = pair_reads.holders(context, "crm", ids)
-    others = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, crm_id__in=ids).exclude(sync_pass=context.sync_pass)
-    held = others.filter(is_tombstone=False).exclude(sync_pass__mailbox__state="ended")
-    facts.left = {row.crm_id: row for row in others.filter(is_tombstone=True).order_by("synced_at", "pk")}
+    links = Binding.objects.filter(sync_pass__parent=context.sync_pass.parent_id, crm_id__in=ids)
+    is_over = Q(is_tombstone=True) | Q(sync_pass__mailbox__state=Mailbox.State.ENDED)  # an ended mailbox keeps its links
+    facts.left = {row.crm_id: row for row in links.filter(is_over).order_by("synced_at", "pk") if row.crm_base}
+    held = links.exclude(is_over).exclude(sync_pass=context.sync_pass)
     facts.carriers = dict(held.values_list("crm_id", "sync_pass__mailbox__address"))
     for occasion, rows in item_rows.others_with(context, occasions, MailboxItem.State.LINKED).items():
         facts.carriers[occasion] = rows[0].sync_pass.mailbox.address

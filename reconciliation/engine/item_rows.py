@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
+
+from django.db import transaction
 
 from connectors import calendars as words
 from connectors.calendars import guests_of
@@ -14,10 +16,10 @@ from connectors.contract import Record
 from connectors.tasks import DUE
 from connectors.when import days, read_when
 from reconciliation.core.ledger import Outcome
-from reconciliation.engine import pair_bases
+from reconciliation.engine import mailbox_ends, pair_bases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import LookAgain, Mailbox, MailboxItem
+from reconciliation.models import LookAgain, Mailbox, MailboxItem, Tombstone
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes import items as rules
 from reconciliation.passes.items import ItemTerms, Known
@@ -33,6 +35,14 @@ CARRY_ON = "carry_on"  # why an item is looked at again
 UNANSWERED = "unanswered"  # in place of the digest of guests: it is looked at again
 # After these a colleague's mailbox may carry the occasion on; what was deleted in the CRM is not made again for that.
 LEAVES_TO_OTHERS = (rules.TAKEN_OUT, rules.HANDED_OVER, rules.WITHDRAWN, rules.GONE_HERE)
+ENDED_AS = {
+    Tombstone.Why.PRIVATE: rules.WITHDRAWN,
+    Tombstone.Why.CANCELLED: rules.CANCELLED,
+    Tombstone.Why.MAILBOX: rules.GONE_HERE,
+    Tombstone.Why.HANDED: rules.HANDED_OVER,
+    Tombstone.Why.TAKEN_OUT: rules.TAKEN_OUT,
+    Tombstone.Why.GONE: rules.GONE_THERE,
+}
 GONE_FOR_ALL = (rules.UNMARKED, rules.GONE_THERE, rules.DELETED_THERE)
 
 
@@ -124,23 +134,18 @@ def keep(context: RunContext, work: PairWork) -> None:
     """Keeps what a page said of its items, and lets colleagues' mailboxes carry on what was left to them."""
     now = context.wiring.now()
     new: list[MailboxItem] = []
-    left: list[str] = []
-    lost: list[str] = []
+    over: list[MailboxItem] = []  # that are shared no more since this look
     # First: who dies in between asks again.
     hand_over(context, [row.occasion for d in work.decisions.values() if (row := _asks_anew(work, d)) is not None])
     for id_, decision in work.decisions.items():
-        row = _row(context, work, id_, decision, now)
-        if row is None:
-            continue
-        new.append(row)
-        # Met anew: its link ended before, and whoever ended it died before that was kept.
-        if row.state == State.ENDED and (decision.reason in LEAVES_TO_OTHERS or id_ in work.taken_up):
-            left.append(row.occasion)
-        elif decision.reason in GONE_FOR_ALL and row.state == State.ENDED:
-            lost.append(row.occasion)
-    insert_rows(new, unique=["sync_pass", "object_type", "item_id"], update=list(KEPT))
-    hand_over(context, left)
-    _end_for_all(context, lost)
+        kept = _row(context, work, id_, decision, now)
+        if kept is not None:
+            new.append(kept.row)
+            over += [kept.row] if kept.is_over else []
+    with transaction.atomic():  # a colleague sees both or neither, and who dies in between does both again
+        insert_rows(new, unique=["sync_pass", "object_type", "item_id"], update=list(KEPT))
+        hand_over(context, [row.occasion for row in over if row.reason in LEAVES_TO_OTHERS])
+        _end_for_all(context, [row.occasion for row in over if row.reason in GONE_FOR_ALL])
 
 
 def _asks_anew(work: PairWork, decision: PairDecision) -> MailboxItem | None:
@@ -149,7 +154,15 @@ def _asks_anew(work: PairWork, decision: PairDecision) -> MailboxItem | None:
     return row if row is not None and row.reason != rules.ASKS else None
 
 
-def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, now: datetime) -> MailboxItem | None:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A row that is to be kept, and whether its item is shared no more since this look."""
+
+    row: MailboxItem
+    is_over: bool
+
+
+def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, now: datetime) -> _Kept | None:
     """Returns the row of an item as it is to be kept, None where nothing is."""
     terms, binding = context.terms, work.bindings.get(id_)
     item = work.records[id_] if work.side == "peer" else decision.peer
@@ -183,7 +196,7 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
         return None
     row.seen_at = now
     work.items[item_id] = row
-    return row
+    return _Kept(row, is_over=was["state"] == State.LINKED and row.state == State.ENDED)
 
 
 def _note_state(row: MailboxItem, decision: PairDecision, binding: Any, *, is_linked: bool) -> None:
@@ -194,9 +207,17 @@ def _note_state(row: MailboxItem, decision: PairDecision, binding: Any, *, is_li
     elif decision.reason == rules.COLLEAGUE:
         row.state, row.reason, row.sentence, row.crm_type, row.crm_id = State.COLLEAGUE, decision.reason, decision.sentence, "", ""
     elif row.state == State.LINKED and (binding is not None or decision.outcome is Outcome.EXCLUDED):
-        row.state, row.reason, row.sentence = State.ENDED, decision.reason[:40], decision.sentence
-        if decision.reason == rules.UNMARKED:
+        row.state, row.sentence = State.ENDED, decision.sentence
+        row.reason = decision.reason[:40] if decision.reason in mailbox_ends.WHY else _ended_as(row) or decision.reason[:40]
+        if row.reason == rules.UNMARKED:
             row.was_marked = False
+
+
+def _ended_as(row: MailboxItem) -> str:
+    """Returns why the link of an item ended, where whoever ended it died before that was kept, "" where it has none that ended."""
+    stones = Tombstone.objects.filter(binding__sync_pass=row.sync_pass_id, binding__peer_id=row.item_id, binding__is_tombstone=True)
+    why = stones.order_by("-pk").values_list("why", flat=True).first()
+    return ENDED_AS.get(why or "", "")
 
 
 def _note_waiting(context: RunContext, row: MailboxItem, decision: PairDecision, binding: Any) -> None:

@@ -67,7 +67,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     new: list[Binding] = []
     known: list[Binding] = []
     followed: list[Ref] = []
-    handed: list[Ref] = []  # carried on for a colleague's mailbox
+    handed: dict[str, list[Ref]] = {"crm": [], "peer": []}  # linked anew, and by now other than what was agreed in the link before
     moved: list[Ref] = []  # out of the view of the mailbox, or into it, by the link that just reached them
     ended: list[Ending] = []
     ended_here: list[Ending] = []  # links of a mailbox
@@ -84,8 +84,9 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
         elif decision.is_link:
             work.bindings[id_] = _linked(context, work, decision)
             new.append(work.bindings[id_])
-            if id_ in work.left and not _is_as_left(work.left[id_], decision):
-                handed.append(decision.crm.ref)
+            if id_ in work.left and (side := _changed_since(work.left[id_], decision)):
+                handed[side].append(decision.crm.ref if side == "crm" else decision.peer.ref)
+                work.again |= {id_} if side == work.side else set()  # at once: a look that was owed ends with this page
             if mailbox_ends.note_view(context, work.bindings[id_], decision.crm):
                 moved.append(decision.crm.ref)
         elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
@@ -117,7 +118,8 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     # The record that was followed leads to its link no more: whoever dies before the write would leave the pair to nobody.
     pair_trouble.look_again(context, "crm", followed, "followed")
     pair_trouble.look_again(context, "crm", moved, "view")
-    pair_trouble.look_again(context, "crm", handed, "handed_over")
+    for side, refs in handed.items():
+        pair_trouble.look_again(context, side, refs, "handed_over")
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 
@@ -144,7 +146,7 @@ def _linked(context: RunContext, work: PairWork, decision: PairDecision) -> Bind
     is_due = any(i.side == "peer" and set(i.after) & set(context.terms.kind.pointer(decision.crm.ref)) for i in decision.intents)
     binding = pair_bases.new_binding(context, decision.type, decision.crm, decision.peer, how=rules.LINKED, is_pointer_due=is_due)
     left = work.left.get(decision.record.ref.id)
-    if left is not None:  # what both sides agreed on there; an edit of the CRM that came since is carried from here, or waits here
+    if left is not None:  # what both sides agreed on last; an edit of the CRM that came since is carried from here, or waits here
         binding.crm_base, binding.peer_base, binding.mapping_version = left.crm_base, left.peer_base, left.mapping_version
     else:
         pair_bases.agree(binding, pair_bases.agreed_rules(decision), decision.crm.fields, decision.peer.fields)
@@ -153,10 +155,14 @@ def _linked(context: RunContext, work: PairWork, decision: PairDecision) -> Bind
     return binding
 
 
-def _is_as_left(left: Binding, decision: PairDecision) -> bool:
-    """Tells whether both sides still hold what was agreed in the colleague's mailbox."""
-    sides = ((left.crm_base, decision.crm), (left.peer_base, decision.peer))
-    return all(is_same(decode_fields(base)[name], record.fields.get(name)) for base, record in sides for name in base)
+def _changed_since(left: Binding, decision: PairDecision) -> str:
+    """Returns a side that holds other than what was agreed in the link before, "" for none. A mapping that was changed since is for the
+    next look, too."""
+    for side, base, record in (("crm", left.crm_base, decision.crm), ("peer", left.peer_base, decision.peer)):
+        agreed = decode_fields(base)
+        if any(not is_same(agreed[name], record.fields.get(name)) for name in agreed):
+            return side
+    return "crm" if left.mapping_version != decision.type.mapping.version else ""
 
 
 def _send(context: RunContext, work: PairWork, side: str, plans: Sequence[Plan]) -> None:
@@ -219,7 +225,7 @@ def _settle(context: RunContext, work: PairWork, side: str, plan_of: Mapping[str
                 work.decide(replace(plan, **{side: item.record}))
             else:
                 work.unwritten[id_] -= 1
-                _changed(context, work.bindings[id_], plan, side, op, item.record, is_carried_out=not work.unwritten[id_])
+                _changed(context, work, plan, side, op, item.record, is_carried_out=not work.unwritten[id_])
                 if work.bindings[id_].is_out_of_view and (plan.is_link or id_ in work.followed):
                     work.bindings[id_].is_retry_due = True  # it was noted with the link; its category is still owed
                 known.append(work.bindings[id_])
@@ -254,10 +260,11 @@ def _made(context: RunContext, plan: PairDecision, side: str, record: Record) ->
 
 
 def _changed(
-    context: RunContext, binding: Binding, plan: PairDecision, side: str, op: Operation, record: Record, *, is_carried_out: bool
+    context: RunContext, work: PairWork, plan: PairDecision, side: str, op: Operation, record: Record, *, is_carried_out: bool
 ) -> None:
     """Moves the bases of the fields that were written: to what the side answered, unless a person was there in between,
     whose edit the next look must find (engine-rules 30)."""
+    binding = work.bindings[plan.record.ref.id]
     writes = plan.merge.to_crm if side == "crm" else plan.merge.to_peer
     intent = next(i for i in plan.intents if i.side == side and i.target_id == op.target_id)
     answered = pair_bases.answered(context, side, intent.after, record) or {}
@@ -268,7 +275,9 @@ def _changed(
     if side == "peer" and set(intent.after) & set(context.terms.kind.pointer(plan.crm.ref)):
         binding.is_write_back_due, binding.owed_since = False, None
     crm_seen, peer_seen = (record, None) if side == "crm" else (None, record)
-    pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_carried_out)
+    is_inherited = plan.record.ref.id in work.left  # what was agreed in the link before is compared by the next look
+    is_compared = is_carried_out and not is_inherited
+    pair_bases.seen(context, binding, plan.type, crm_seen, peer_seen, is_carried_out=is_compared)
     binding.is_retry_due = context.terms.kind.is_mailbox and not is_carried_out
 
 

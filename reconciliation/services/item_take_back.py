@@ -21,15 +21,16 @@ BUSY = "The pass is writing just now; try again in a moment."
 
 @dataclass(slots=True)
 class TakenBack:
-    """What became of many: how many were taken back, and a sentence for each that was not."""
+    """What became of many: how many were taken back, a sentence for each that was not, and one for each that was, but for a part."""
 
     count: int = 0
     refused: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def items_take_back(rows: Sequence[MailboxItem], by: AbstractBaseUser, *, wiring: Wiring | None = None) -> TakenBack:
     """Takes these items back. Raises DecisionRefused for too many, WritesStopped; trouble of a connection ends the round, and is told."""
-    return _each([(str(row), lambda row=row: item_withdraw(row, by, wiring=wiring)) for row in rows])
+    return _each([(str(row), lambda row=row: item_withdraw(row, by, wiring=wiring).remark) for row in rows])
 
 
 def emails_take_back(rows: Sequence[Email], by: AbstractBaseUser, *, wiring: Wiring | None = None) -> TakenBack:
@@ -37,14 +38,15 @@ def emails_take_back(rows: Sequence[Email], by: AbstractBaseUser, *, wiring: Wir
     return _each([(row.subject or "E-mail", lambda row=row: email_take_back(row, by, wiring=wiring)) for row in rows])
 
 
-def _each(acts: Sequence[tuple[str, Callable[[], object]]]) -> TakenBack:
+def _each(acts: Sequence[tuple[str, Callable[[], str | None]]]) -> TakenBack:
     if len(acts) > MOST_AT_ONCE:
         raise DecisionRefused(f"At most {MOST_AT_ONCE} at once. Nothing was done.")
     done = TakenBack()
     for name, act in acts:
         try:
-            act()
+            remark = act()
             done.count += 1
+            done.remarks += [f"{name}: {remark}"] if remark else []
         except Refusal as refusal:
             done.refused.append(f"{name}: {refusal}")
         except Busy:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.contract import Fields, Record, Value
-from connectors.errors import RecordGone
+from connectors.errors import ConnectorError, RecordGone
 from reconciliation.core.counting import are
 from reconciliation.core.ledger import Outcome
 from reconciliation.core.operations import Intent
@@ -42,10 +43,11 @@ RELATED = ("sync_pass__crm", "sync_pass__peer", "sync_pass__mapping", "sync_pass
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What was done, in a sentence, and in which run."""
+    """What was done, in a sentence, and in which run; `remark` is the part of the sentence that tells what was left undone."""
 
     sentence: str
     run_id: int
+    remark: str = ""
 
 
 def item_of(pk: int) -> MailboxItem | None:
@@ -72,8 +74,8 @@ def item_share(mailbox: Mailbox, item_id: str, by: AbstractBaseUser, *, wiring: 
             decision = process_page(context, "peer", [item])[item_id]
         finally:  # what was not shared now is not shared later for having been asked for
             MailboxItem.objects.filter(pk=row.pk).update(share_asked_at=None, share_asked_by="")
-        if is_new and decision.outcome is Outcome.EXCLUDED and decision.reason != rules.COLLEAGUE:
-            MailboxItem.objects.filter(pk=row.pk).delete()  # it never had to do with the CRM
+            if is_new:  # one that still says so never had to do with the CRM
+                MailboxItem.objects.filter(pk=row.pk, state=MailboxItem.State.ENDED, crm_id="").delete()
         _refuse_what_was_not_done(decision)
         audit(by, "share item", mailbox.address, item=row.pk)
         return Acted(decision.sentence or "It is in Salesforce now.", context.run.pk)
@@ -108,17 +110,20 @@ def item_withdraw(row: MailboxItem, by: AbstractBaseUser, *, wiring: Wiring | No
         item = pair_reads.read(context, "peer", row.object_type, [row.item_id]).get(row.item_id)
         record = _read_record(context, row, is_optional=True)
         others = item_rows.others_with(context, [row.occasion], MailboxItem.State.COLLEAGUE)
+        is_marked = item is not None and rules.rules_of(context.terms).is_marked(item)
         if record is not None and not others and not rules.rules_of(context.terms).is_read_only(record):
             _delete_record(context, binding, record, item)
+            _note_end(row, by, handed=False, is_marked=is_marked)
         else:
-            mailbox_ends.end(context, [Ending(binding, Tombstone.Why.TAKEN_OUT)])
-        # Before the mark is taken off: whatever becomes of that, it was taken back.
-        _note_end(row, by, handed=bool(others), is_marked=item is not None and rules.rules_of(context.terms).is_marked(item))
-        if others:
-            item_rows.hand_over(context, [row.occasion])
+            with transaction.atomic():  # a colleague's mailbox sees all of it or nothing, and who dies in between did nothing
+                mailbox_ends.end(context, [Ending(binding, Tombstone.Why.TAKEN_OUT)])
+                _note_end(row, by, handed=bool(others), is_marked=is_marked)
+                item_rows.hand_over(context, [row.occasion] if others else [])
+        # The mark comes last: whatever becomes of it, the item was taken back.
         audit(by, "withdraw item", str(row.sync_pass.mailbox), item=row.pk)
         left = "A colleague's mailbox carries it on." if others else "It is not in Salesforce any more."
-        return Acted(f"{left} {_unmark(context, row, item)}".strip(), context.run.pk)
+        remark = _unmark(context, row, item)
+        return Acted(f"{left} {remark}".strip(), context.run.pk, remark)
 
 
 def item_link(
@@ -235,9 +240,13 @@ def _unmark(context: RunContext, row: MailboxItem, item: Record | None) -> str:
     before: Fields = {name: item.fields.get(name) for name in wanted}
     of = {"target_id": item.ref.id, "version": item.version, "reason": "It was taken back."}
     try:
-        _send(context, "peer", Intent("update", "peer", item.ref.object_type, str(item.ref), wanted, before, **of))
-    except Refusal as refusal:
-        return f"Its category was left on it: {refusal}"
+        done = _sent(context, "peer", Intent("update", "peer", item.ref.object_type, str(item.ref), wanted, before, **of))
+    except ConnectorError as error:
+        return f"Its category was left on it: {error.sentence}."
+    if done is None:
+        return "Its category was left on it: somebody else is writing it just now."
+    if done.error is not None:
+        return f"Its category was left on it: {done.error}."
     MailboxItem.objects.filter(pk=row.pk).update(was_marked=False)
     return ""
 
@@ -252,6 +261,15 @@ def _write_record(context: RunContext, record: Record, item: Record, fields: dic
 
 def _send(context: RunContext, side: str, intent: Intent, settle: Callable[[list[Done]], None] = lambda done: None) -> None:
     """Writes once through the journal. Raises Refusal where somebody else is at it, or the system refuses."""
+    done = _sent(context, side, intent, settle)
+    if done is None:
+        raise Refusal("Somebody else is writing it just now; try again in a minute. Nothing was done.")
+    if done.error is not None and not (intent.kind == "delete" and isinstance(done.error, RecordGone)):
+        raise Refusal(f"{done.error} {CHANGED if intent.kind == 'update' else ''}".strip())
+
+
+def _sent(context: RunContext, side: str, intent: Intent, settle: Callable[[list[Done]], None] = lambda done: None) -> Done | None:
+    """Writes once through the journal. Returns what became of it, None where somebody else is at it."""
     said: list[Done] = []
 
     def settled(done: list[Done]) -> None:
@@ -260,11 +278,9 @@ def _send(context: RunContext, side: str, intent: Intent, settle: Callable[[list
 
     operations = [op for op in context.executor.intend([intent]) if op is not None]
     if not operations:
-        raise Refusal("Somebody else is writing it just now; try again in a minute. Nothing was done.")
+        return None
     context.executor.send(side, operations, settled)
-    for one in said:
-        if one.error is not None and not (intent.kind == "delete" and isinstance(one.error, RecordGone)):
-            raise Refusal(f"{one.error} {CHANGED if one.operation.kind == 'update' else ''}".strip())
+    return said[-1]
 
 
 def _note_end(row: MailboxItem, by: AbstractBaseUser, *, handed: bool, is_marked: bool) -> None:

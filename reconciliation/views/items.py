@@ -3,6 +3,7 @@ person, and taking them back. Of one's own mailbox `shared_items` shows the same
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import django_filters
@@ -47,6 +48,7 @@ COLUMNS = (
     Column("seen", lambda i: i.seen_at),
 )
 DATE = forms.DateInput(attrs={"type": "date"})
+MOST_TOLD = 5  # sentences of one kind after an act on many
 OF_TILES = ("state", "held", "private")  # what the tiles choose by
 KEEP, BY_RULES, NOBODY = "keep", "rules", "nobody"  # what a form chooses beside a record
 
@@ -237,7 +239,12 @@ def take_back_of(request: HttpRequest, own: Mailbox | None) -> HttpResponse:
 def tell(request: HttpRequest, done: TakenBack, one: str, many: str) -> None:
     if done.count:
         messages.success(request, f"{counted(done.count, one, many)} taken back.")
-    for sentence in done.refused[:5]:
-        messages.warning(request, f"Left as it is: {sentence}")
-    if len(done.refused) > 5:
-        messages.warning(request, f"{len(done.refused) - 5} more were left as they are.")
+    _tell_some(request, "Left as it is", done.refused, "were left as they are")
+    _tell_some(request, "Taken back", done.remarks, "kept their category")
+
+
+def _tell_some(request: HttpRequest, what: str, sentences: Sequence[str], rest: str) -> None:
+    for sentence in sentences[:MOST_TOLD]:
+        messages.warning(request, f"{what}: {sentence}")
+    if len(sentences) > MOST_TOLD:
+        messages.warning(request, f"{len(sentences) - MOST_TOLD} more {rest}.")

@@ -86,7 +86,15 @@ def _links_agree(story: Story, box: str, items: Mapping[tuple[str, str], Item]) 
         told = set(Difference.objects.filter(binding=link).values_list("peer_field", flat=True)) | set(row.held)
         open_ = ConflictField.objects.filter(case__in=cases, case__peer_id=link.peer_id, state="open")
         told |= set(open_.values_list("peer_field", flat=True))
+        if {link.crm_id, link.peer_id} & failed:
+            told |= _refused(link)
         _pair_agrees(story, crm, item, told)
+
+
+def _refused(link: Binding) -> set[str]:
+    """Returns the fields of the item that its mail system refused; an open case names the pair."""
+    refused = Operation.objects.filter(target_id=link.peer_id, state=Operation.State.REJECTED)
+    return {name for after in refused.values_list("after", flat=True) for name in after}
 
 
 def _is_seen(story: Story, item: Item | None, known: MailboxItem | None) -> bool:
