@@ -121,7 +121,8 @@ class EventChanges:
 
     `is_last`: the round ends with this page. `is_whole`: the round lists everything in the window, since there was no cursor,
     a dead one, or one of another window: what does not appear in it is gone, or lies outside. `is_restart`: the cursor died in
-    the middle of a round; what earlier pages of this round said counts no more.
+    the middle of a round; what earlier pages of this round said counts no more. `is_blind`: there was no cursor, or a dead one: what
+    happened to events outside the window since the last round is told by nobody.
     """
 
     events: tuple[Record, ...]
@@ -130,6 +131,7 @@ class EventChanges:
     is_last: bool
     is_whole: bool
     is_restart: bool = False
+    is_blind: bool = False
     series: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 

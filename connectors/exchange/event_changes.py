@@ -65,19 +65,19 @@ class EventRounds:
         at = at or Cursor()
         start, end = spelt(window.start), spelt(window.end)
         is_earlier = at.is_between and (at.start, at.end) != (start, end)
-        is_whole = not at.is_between
+        is_whole, is_blind = not at.is_between, not at.state
         listed = self._list(at.state)
         if is_earlier and listed is not None and listed.is_last and not listed.items:  # nothing to tell of the days before
             is_whole, is_earlier = True, False
         if listed is None:
-            is_restart, is_whole, is_earlier = is_restart or not at.is_between, True, False
+            is_restart, is_whole, is_earlier, is_blind = is_restart or not at.is_between, True, False, True
             listed = self._list("")
         if listed is None:
             raise OutcomeUnknown("knows no list of changes of its own", system=SYSTEM)
         following = Cursor(listed.state, start, end, is_between=listed.is_last)
         if is_whole and not listed.is_last:  # all that there ever was is listed; the view tells what is in the window
             following = replace(following, start="", end="")
-            return EventChanges((), (), following.text(), is_last=False, is_whole=True, is_restart=is_restart)
+            return EventChanges((), (), following.text(), is_last=False, is_whole=True, is_restart=is_restart, is_blind=is_blind)
         if is_earlier:
             return self._earlier(at, listed, window)
         events, gone, series = self._shown(window) if is_whole else self._changed(listed, window)
@@ -88,6 +88,7 @@ class EventRounds:
             is_last=listed.is_last,
             is_whole=is_whole,
             is_restart=is_restart,
+            is_blind=is_blind,
             series=series,
         )
 

@@ -107,6 +107,7 @@ class EventRounds:
             is_last=not following,
             is_whole=at.is_whole,
             is_restart=is_restart,
+            is_blind=at.is_whole and not at.sync,
         )
 
     def _events(self, rows: Sequence[Any], window: Window, *, is_whole: bool) -> tuple[list[Record], list[str]]:

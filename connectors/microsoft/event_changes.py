@@ -61,15 +61,16 @@ class EventRounds:
         the list of the days before has told what happened to events that may lie in them alone."""
         anew = Cursor(start=spelt(window.start), end=spelt(window.end))
         cursor = read_cursor(text, self._client) if text else None
-        is_restart = bool(text) and cursor is None
+        is_restart, is_blind = bool(text) and cursor is None, cursor is None
         if cursor is not None and not cursor.is_of(anew) and cursor.is_whole:  # what it listed so far is of other days
             is_restart, cursor = True, None
         cursor = cursor or anew
         for _ in range(RESTARTS):
             reply = self._ask(cursor)
             if not faults.is_dead_token(reply.status, reply.body):
-                return self._told(cursor, reply, window, anew, is_restart=is_restart)
-            is_restart = is_restart or not cursor.is_between
+                told = self._told(cursor, reply, window, anew)
+                return replace(told, is_restart=is_restart, is_blind=is_blind)
+            is_restart, is_blind = is_restart or not cursor.is_between, True
             cursor = anew
         raise OutcomeUnknown("knows none of its own links to changes", system=SYSTEM)
 
@@ -80,7 +81,7 @@ class EventRounds:
             url = f"{self._client.root}/calendarView/delta?startDateTime={quote(cursor.start)}&endDateTime={quote(cursor.end)}"
         return self._client.read_all([Part("GET", url, _DELTA, page_size=self._page_size)])[0]
 
-    def _told(self, cursor: Cursor, reply: Reply, window: Window, anew: Cursor, *, is_restart: bool) -> EventChanges:
+    def _told(self, cursor: Cursor, reply: Reply, window: Window, anew: Cursor) -> EventChanges:
         if not reply.is_good:
             raise self._client.error_of(reply, is_read=True)
         body = reply.body if isinstance(reply.body, dict) else {}
@@ -104,7 +105,6 @@ class EventRounds:
             cursor=(anew if is_earlier and end else following_cursor).text(),
             is_last=bool(end) and not is_earlier,
             is_whole=cursor.is_whole,
-            is_restart=is_restart,
             series=series,
         )
 

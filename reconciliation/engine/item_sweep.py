@@ -32,6 +32,7 @@ from reconciliation.passes.events import CRM_EVENT
 Ended = tuple[str, str]
 REACHED = "window_reached"  # in the settings of a mailbox's pass: until when events of the CRM were looked at
 START = "StartDateTime"
+LOOKED_BACK = timedelta(days=31)  # before the window, where nobody told what happened there
 SLACK = timedelta(hours=14)  # whole days reach further, as far as time zones do
 
 
@@ -43,6 +44,7 @@ class Round:
     gone: set[str] = field(default_factory=set)
     late: dict[str, Record] = field(default_factory=dict)  # occurrences that wait for what later pages say of their series
     is_whole: bool = False
+    is_blind: bool = False  # nobody told what happened outside the window since the last round
 
 
 def open_mailbox(context: RunContext) -> None:
@@ -105,11 +107,13 @@ def _mailbox_side(context: RunContext, ends: float | None) -> bool:
         page = context.peer.connector.event_changes(cursor, context.terms.own.window)
         if page.is_restart:
             round_ = Round()
-        round_.is_whole = round_.is_whole or page.is_whole
+        round_.is_whole, round_.is_blind = round_.is_whole or page.is_whole, round_.is_blind or page.is_blind
         _process(context, page, round_)
         cursor = page.cursor
         if page.is_last or not (round_.is_whole or _waits(context, round_)):  # the cursor goes by what this page said
             _process_late(context, round_)
+            if round_.is_blind:
+                _look_back(context)
             with transaction.atomic():  # what a whole round saw is forgotten with the process: it begins anew
                 context.lease.renew()
                 context.save_pass(cursor=cursor)
@@ -197,6 +201,17 @@ def process_gone(context: RunContext, ids: Sequence[str]) -> None:
         again += [d.crm.ref.id for d in done.values() if d.reason == "made_again" and d.crm is not None]
     if again and not context.is_preview:
         _process_records(context, pair_reads.read(context, "crm", crm_object(context), again).values())
+
+
+def _look_back(context: RunContext) -> None:
+    """Looks at linked items that ended a short while before the window: where a cursor is lost, nobody tells of one that turned private
+    there. One that is gone is not missed."""
+    start = context.terms.own.window.start
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, state=MailboxItem.State.LINKED)
+    left = list(rows.filter(ends_at__lte=start, ends_at__gt=start - LOOKED_BACK).order_by("pk").values_list("item_id", flat=True))
+    for at in range(0, len(left), PIECE_ROWS):
+        found = pair_reads.read(context, "peer", context.terms.kind.peer_object, left[at : at + PIECE_ROWS])
+        process_items(context, list(found.values()))
 
 
 # --- the CRM ----------------------------------------------------------------------------------------------------------

@@ -192,11 +192,11 @@ def decide_items(
     """Decides for a linked item and its record as both are now."""
     rules = rules_of(terms)
     common: dict[str, Any] = {"crm": crm, "peer": item, "peer_id": item.ref.id}
-    if rules.is_cancelled(item):
-        return _cancelled(record, item, crm, bound, known, type_, terms, common)
     if rules.is_secret(item, terms.own):
         sentence = f"It turned private: it is taken out of {terms.crm_name}."
         return _delete("crm", record, crm, bound.crm_base, WITHDRAWN, sentence, str(item.ref), common)
+    if rules.is_cancelled(item) and not _told_too_much(crm, item, type_, terms):
+        return _cancelled(record, item, crm, bound, known, type_, terms, common)
     if known.was_marked and terms.has_categories and not rules.is_marked(item):
         sentence = f"Its category “{terms.category}” was taken off: it is not shared any more. {terms.crm_name} keeps it."
         return excluded(record, TAKEN_OUT, sentence, **common)
@@ -224,15 +224,19 @@ def with_links(decision: PairDecision, crm: Record, item: Record, fields: Fields
 def _withhold(decision: PairDecision, crm: Record, item: Record, bound: Bound, terms: ItemTerms) -> PairDecision:
     """Sees to it that what is withheld of an item does not stand in the CRM, whoever wrote it there last: neither a later edit nor a
     rule about blanks keeps it."""
-    secret = rules_of(terms).withheld(item, terms.own)
-    if not secret or decision.type is None or decision.merge is None:
+    if decision.type is None or decision.merge is None:
         return decision
-    seen = shown(item, terms)
-    wanted = {r.crm: seen.fields.get(r.peer) for r in decision.type.mapping.rules if r.peer in secret and r.flows_to_crm}
-    left = {n: v for n, v in wanted.items() if n in crm.fields and not is_same(crm.fields[n], v)}
+    left = _told_too_much(crm, item, decision.type, terms)
     own = next((i for i in decision.intents if i.side == "crm"), None)
     left = {n: v for n, v in left.items() if own is None or n not in own.after or not is_same(own.after[n], v)}
     return _written_too(decision, crm, item, left, "Its details are withheld.") if left else decision
+
+
+def _told_too_much(crm: Record, item: Record, type_: TypeTerms, terms: ItemTerms) -> Fields:
+    """Returns the fields of the CRM's record that tell what is withheld of an item, with what they are to hold instead."""
+    secret, seen = rules_of(terms).withheld(item, terms.own), shown(item, terms)
+    wanted = {r.crm: seen.fields.get(r.peer) for r in type_.mapping.rules if r.peer in secret and r.flows_to_crm}
+    return {n: v for n, v in wanted.items() if n in crm.fields and not is_same(crm.fields[n], v)}
 
 
 def _written_too(decision: PairDecision, crm: Record, item: Record, fields: Fields, reason: str) -> PairDecision:

@@ -78,6 +78,15 @@ def update(record: Record, fields: dict[str, Any], *, version: str = "") -> Writ
 class CalendarConformance:
     """The list. Its fixture `played` is the module's own."""
 
+    def test_a_round_says_when_nobody_told_what_happened_outside_the_window(self, box, played):
+        played.make(start=BERLIN[0], end=BERLIN[1])
+        first = pages_of(box, "", WINDOW)
+        quiet = pages_of(box, first[-1].cursor, WINDOW)
+        moved = pages_of(box, quiet[-1].cursor, LATER)
+        assert any(page.is_blind for page in first) and not any(page.is_blind for page in [*quiet, *moved])
+        played.kill_cursors()
+        assert any(page.is_blind for page in pages_of(box, moved[-1].cursor, LATER))
+
     def test_a_wide_window_and_one_that_was_wide_the_other_way_tell_everything(self, box, played):
         """An admin may look far back and far ahead; both together are more than a mail system shows at once."""
         key = played.make(start=BERLIN[0], end=BERLIN[1], weekly=3)
