@@ -11,7 +11,7 @@ from django.db.models import Q
 from connectors.contract import Record, Value
 from connectors.mailboxes import FOREIGN_ID
 from reconciliation.core.ledger import Outcome
-from reconciliation.engine import item_links, item_rows, pair_bases, pair_cases, pair_deciding, pair_reads
+from reconciliation.engine import item_families, item_links, item_rows, pair_bases, pair_cases, pair_deciding, pair_reads
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.linker import Linked
 from reconciliation.engine.pair_work import PairWork
@@ -64,8 +64,9 @@ def _looks_other(context: RunContext, work: PairWork, item: Record) -> bool:
 
 
 def _linked_and_unknown(context: RunContext, work: PairWork, records: Sequence[Record]) -> set[str]:
-    """Returns the items that are linked and of which nothing else is known: whoever linked them died before it was kept."""
-    ids = [r.ref.id for r in records if r.ref.id not in work.items]
+    """Returns the items that are linked and of which that is not known: whoever linked them died before it was kept."""
+    known = {id_ for id_, row in work.items.items() if row.state != MailboxItem.State.SEEN}
+    ids = [r.ref.id for r in records if r.ref.id not in known]
     links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=ids) if ids else Binding.objects.none()
     return set(links.values_list("peer_id", flat=True))
 
@@ -183,6 +184,7 @@ class _Facts:
     former: dict[str, Record] = field(default_factory=dict)  # item -> the living record that it was linked to last, or a colleague's was
     carriers: dict[str, str] = field(default_factory=dict)  # id of the CRM, or occasion -> the colleague's mailbox
     own: dict[str, str] = field(default_factory=dict)  # id of the CRM -> the item of this mailbox that is linked to it
+    moving: dict[str, str] = field(default_factory=dict)  # item -> the colleague's mailbox that carries its series, as it was
     left: dict[str, Binding] = field(default_factory=dict)  # id of the CRM -> the last link of it that ended, of whichever mailbox
     flying: dict[str, str] = field(default_factory=dict)  # occasion -> the source of a create of it that nobody answered yet
 
@@ -268,6 +270,7 @@ def _ask(context: RunContext, work: PairWork, items: Sequence[Record]) -> _Facts
     for occasion, rows in item_rows.others_with(context, occasions, MailboxItem.State.LINKED).items():
         facts.carriers[occasion] = rows[0].sync_pass.mailbox.address
     facts.flying = pair_reads.in_flight(context, "crm", occasions)
+    facts.moving = item_families.moving(context, work, [i for i in items if not any(key in facts.carriers for key in terms.kind.keys(i))])
     return facts
 
 
@@ -322,6 +325,9 @@ def _known(context: RunContext, work: PairWork, item: Record, facts: _Facts, tak
     if is_double:
         return excluded(item, DOUBLE, f"Another item of this mailbox is the same {rules.noun(terms)}.", peer=item)
     carrier = next((facts.carriers[key] for key in (*(r.ref.id for r in found), *occasions) if key in facts.carriers), "")
+    if not carrier and not found and id_ in facts.moving:
+        sentence = f"Its series may just have been moved; the mailbox that carries it, {facts.moving[id_]}, is looked at first."
+        return PairDecision(item, Outcome.HELD, "twin_in_doubt", sentence)
     return rules.carried(item, carrier, terms) if carrier else None
 
 

@@ -26,7 +26,8 @@ from reconciliation.passes.items import ItemTerms, Known
 from reconciliation.passes.pairs import PairDecision
 
 State = MailboxItem.State
-SEEN = ("name", "occasion", "series_id", "starts_at", "ends_at", "was_marked", "was_own_meeting", "was_cancelled", "is_private", "guests")
+SEEN = ("name", "occasion", "family", "series_id", "starts_at", "ends_at")
+SEEN += ("was_marked", "was_own_meeting", "was_cancelled", "is_private", "guests")
 FACTS = (*SEEN, "guests_key")
 KEPT = (*FACTS, "state", "why", "reason", "sentence", "crm_type", "crm_id", "links", "held", "is_held", "seen_at")
 KEPT += ("mails_asked_at", "mails_asked_by", "share_asked_at", "share_asked_by")
@@ -66,6 +67,7 @@ def facts_of(item: Record, terms: ItemTerms) -> dict[str, Any]:
     return {
         "name": terms.kind.name_of(item)[:255],
         "occasion": own.occasion_of(item)[:64],
+        "family": own.family_of(item)[:64],
         "series_id": str(item.fields.get(words.SERIES) or "")[:255],
         "starts_at": starts,
         "ends_at": ends,
@@ -89,6 +91,20 @@ def _of_day(due: object) -> tuple[datetime | None, datetime | None]:
 def looks_other(row: MailboxItem, facts: Mapping[str, Any]) -> bool:
     """Tells whether an item that was seen is not as it was kept: what no mapped field tells of, above all."""
     return any(getattr(row, name) != facts[name] for name in FACTS)
+
+
+def note_new(context: RunContext, work: PairWork) -> None:
+    """Keeps what is known of items that are about to be made in the CRM: whoever dies, or gets no answer, leaves a link of which
+    nothing else is known, and which could not follow when its series is moved."""
+    now, new = context.wiring.now(), []
+    for id_, decision in work.decisions.items():
+        is_new = id_ not in work.items and any(intent.side == "crm" and intent.kind == "create" for intent in decision.intents)
+        if work.side == "peer" and is_new:
+            common = {"why": work.why.get(id_, rules.BY_CATEGORY), "state": State.SEEN, "since": now, "seen_at": now}
+            facts = facts_of(work.records[id_], context.terms)
+            type_ = context.terms.kind.peer_object
+            new.append(MailboxItem(sync_pass=context.sync_pass, object_type=type_, item_id=id_, **common, **facts))
+    insert_rows(new, unique=["sync_pass", "object_type", "item_id"], update=list(FACTS))
 
 
 def known_of(row: MailboxItem | None) -> Known:

@@ -16,6 +16,7 @@ from reconciliation.models import Binding, MailboxItem
 from reconciliation.models.bulk import update_rows
 from reconciliation.passes import items as rules
 
+REACHED = "window_reached"  # in the settings of a mailbox's pass: until when events were looked at
 SAME_DAY = timedelta(hours=24)
 
 
@@ -63,7 +64,7 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
         if not lost:
             continue
         new = {r.ref.id: r for r in events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
-        pairs = _paired(sorted(lost, key=lambda r: r.item_id), new)
+        pairs = _paired(sorted(lost, key=lambda r: r.item_id), _starts(context, new))
         _rename(context, pairs, new)
         moved.update(row.item_id for row, _ in pairs)
         for row, id_ in pairs:
@@ -71,10 +72,17 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
     return moved
 
 
-def _paired(lost: list[MailboxItem], new: Mapping[str, Record]) -> list[tuple[MailboxItem, str]]:
+def _starts(context: RunContext, new: Mapping[str, Record]) -> dict[str, datetime]:
+    """Returns when new occurrences begin, without those that came into the window since the last look: they say nothing of a move."""
+    reached = context.sync_pass.settings.get(REACHED)
+    starts = {id_: start for id_, record in new.items() if (start := _start(record)) is not None}
+    return {id_: start for id_, start in starts.items() if not reached or start < datetime.fromisoformat(reached)}
+
+
+def _paired(lost: list[MailboxItem], free: dict[str, datetime]) -> list[tuple[MailboxItem, str]]:
     """Returns each lost occurrence with the new one that it became: those that lie as far apart as most do, then the nearest of the
-    same day, then the rest in their order where as many came as went. Some may have left the window, or come into it."""
-    free = {id_: start for id_, record in new.items() if (start := _start(record)) is not None}
+    same day, then the rest in their order: where as many came as went, or where that moves all by about as much. Some may have left
+    the window, or come into it, and one that was changed alone lay elsewhere."""
     pairs = _shifted(lost, free)
     taken = {row.pk for row, _ in pairs}
     rest: list[MailboxItem] = []
@@ -85,9 +93,24 @@ def _paired(lost: list[MailboxItem], new: Mapping[str, Record]) -> list[tuple[Ma
             del free[near]
         else:
             rest.append(row)
-    if rest and len(rest) == len(free):
-        pairs += list(zip(rest, sorted(free, key=lambda id_: free[id_]), strict=True))
-    return pairs
+    return pairs + _in_order(rest, sorted(free, key=lambda id_: free[id_]), free)
+
+
+def _in_order(rest: list[MailboxItem], ids: list[str], starts: Mapping[str, datetime]) -> list[tuple[MailboxItem, str]]:
+    """Returns the pairs of occurrences that kept their order. Where more came than went, or fewer, those that follow each other are
+    taken which lie the least apart, and all about as far."""
+    if not rest or len(rest) == len(ids):
+        return list(zip(rest, ids, strict=True)) if rest else []
+    n = min(len(rest), len(ids))
+    runs = [list(zip(rest[i : i + n], ids[j : j + n], strict=True)) for i in range(len(rest) - n + 1) for j in range(len(ids) - n + 1)]
+    alike = [run for run in runs if _spread(run, starts) < SAME_DAY]
+    return min(alike, key=lambda run: abs(starts[run[0][1]] - run[0][0].starts_at), default=[])
+
+
+def _spread(pairs: list[tuple[MailboxItem, str]], starts: Mapping[str, datetime]) -> timedelta:
+    """Returns by how much the distances of these pairs differ."""
+    shifts = [starts[id_] - row.starts_at for row, id_ in pairs]
+    return max(shifts) - min(shifts)
 
 
 def _shifted(lost: list[MailboxItem], free: dict[str, datetime]) -> list[tuple[MailboxItem, str]]:

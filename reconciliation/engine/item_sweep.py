@@ -24,13 +24,13 @@ from reconciliation.engine import (
     previews,
 )
 from reconciliation.engine.context import Order, RunContext
+from reconciliation.engine.item_series import REACHED
 from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_category, not_done_yet
 from reconciliation.engine.pairs import process_page
 from reconciliation.models import Binding, MailboxItem, Run
 from reconciliation.passes.events import CRM_EVENT
 
 Ended = tuple[str, str]
-REACHED = "window_reached"  # in the settings of a mailbox's pass: until when events of the CRM were looked at
 START = "StartDateTime"
 LOOKED_BACK = timedelta(days=31)  # before the window, where nobody told what happened there
 SLACK = timedelta(hours=14)  # whole days reach further, as far as time zones do

@@ -57,6 +57,8 @@ def process_page(
             return work.decisions
         if planned is None and not is_by_staff:
             pair_brakes.look_at(context, work)
+        if isinstance(context.terms, ItemTerms):
+            item_rows.note_new(context, work)
         pair_carrying.carry_out(context, work, list(work.decisions))
         if planned is None:
             _try_again(context, work)

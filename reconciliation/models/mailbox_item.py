@@ -26,6 +26,7 @@ class MailboxItem(models.Model):
     sentence = models.TextField(blank=True)
     name = models.CharField(max_length=255, blank=True)  # a substitute where its details are withheld
     occasion = models.CharField(max_length=64, blank=True)  # the same in the mailboxes of everybody who takes part
+    family = models.CharField(max_length=64, blank=True)  # of an occurrence: the same for its whole series, in the mailboxes of everybody
     series_id = models.CharField(max_length=255, blank=True)
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
@@ -51,6 +52,7 @@ class MailboxItem(models.Model):
         constraints = [models.UniqueConstraint(fields=["sync_pass", "object_type", "item_id"], name="one_row_per_mailbox_item")]
         indexes = [
             models.Index(fields=["occasion"], condition=~models.Q(occasion=""), name="mailbox_item_occasion"),
+            models.Index(fields=["family"], condition=~models.Q(family=""), name="mailbox_item_family"),
             models.Index(fields=["sync_pass", "series_id"], condition=~models.Q(series_id=""), name="mailbox_item_series"),
             models.Index(fields=["sync_pass", "starts_at"], name="mailbox_item_starts"),
             models.Index(fields=["crm_id"], condition=~models.Q(crm_id=""), name="mailbox_item_crm"),

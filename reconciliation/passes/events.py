@@ -68,6 +68,12 @@ def occasion_of(item: Record) -> str:
     return hashlib.sha256(f"{uid}\n{original or ''}".encode()).hexdigest()[:40]
 
 
+def family_of(item: Record) -> str:
+    """Returns the key of the series of an occurrence, whenever it takes place; "" for a single event."""
+    uid = item.fields.get(words.UID) if item.fields.get(words.SERIES) else None
+    return hashlib.sha256(str(uid).encode()).hexdigest()[:40] if uid else ""
+
+
 def why_shared(item: Record, terms: EventTerms) -> str | LeftOut:
     """Returns why an event that is linked to nothing goes up, or why it does not (S4.1, S4.5, S4.16, S4.21)."""
     when = read_when(item.fields.get(words.WHEN))
@@ -192,6 +198,7 @@ RULES = ItemRules(
     is_own_meeting=is_own_meeting,
     others_at=lambda item, terms: others_at(item, terms.own),
     occasion_of=occasion_of,
+    family_of=family_of,
     bears_marks=lambda item: item.fields.get(words.KIND) == words.SINGLE,
     is_read_only=lambda event: event.fields.get("IsChild") is True,
     noun="event",

@@ -65,6 +65,7 @@ class ItemRules:
     is_own_meeting: Callable[[Record], bool]  # its user invited others to it
     others_at: Callable[[Record, Any], int]  # people whom a change would be mailed to
     occasion_of: Callable[[Record], str]
+    family_of: Callable[[Record], str]  # of one of a series: the same for all of them
     bears_marks: Callable[[Record], bool]  # a mark is written on the item itself
     is_read_only: Callable[[Record], bool]  # the record of the CRM cannot be written
     noun: str

@@ -135,6 +135,7 @@ RULES = ItemRules(
     is_own_meeting=lambda item: False,
     others_at=lambda item, terms: 0,
     occasion_of=lambda item: "",
+    family_of=lambda item: "",
     bears_marks=lambda item: True,
     is_read_only=lambda task: False,
     noun="task",
