@@ -110,19 +110,20 @@ def _keys(context: RunContext, op: Operation) -> tuple[str, ...]:
     return context.terms.kind.keys(record) or ((op.name_key,) if op.name_key else ())
 
 
-def _not_of_before(context: RunContext, op: Operation, found: Sequence[Record]) -> list[Record]:
-    """Returns those that this create can have made: an item that an earlier one made, or whose link ended, bears the marker of its
-    contact still, in the bin above all."""
+def _not_of_before(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> list[Record]:
+    """Returns those that this create can have made: a record that an earlier one made, or whose link ended, bears the same marker
+    still, in the bin above all."""
     ids = [r.ref.id for r in found]
     made = Operation.objects.filter(connection=op.connection, kind=Operation.Kind.CREATE, state=Operation.State.CONFIRMED)
     known = set(made.filter(object_type=op.object_type, target_id__in=ids).values_list("target_id", flat=True))
-    known.update(Tombstone.objects.filter(sync_pass=context.sync_pass, peer_id__in=ids).values_list("peer_id", flat=True))
+    ended = Tombstone.objects.filter(sync_pass=context.sync_pass, **{f"{side}_id__in": ids})
+    known.update(ended.values_list(f"{side}_id", flat=True))
     return [r for r in found if r.ref.id not in known]
 
 
 def _settle(context: RunContext, side: str, op: Operation, found: Sequence[Record]) -> None:
-    if found and side == "peer" and context.terms.kind.is_mailbox:
-        found = _not_of_before(context, op, found)
+    if found and context.terms.kind.is_mailbox:
+        found = _not_of_before(context, side, op, found)
     taken, own = pair_reads.holders(context, side, [r.ref.id for r in found]), Ref.parse(op.source_ref).id
     # One that the sweep of its own side met first is bound to our source already: it was made all the same.
     free = sorted((r for r in found if taken.get(r.ref.id, own) == own), key=lambda r: (r.is_deleted, r.ref.id not in taken, r.ref.id))
