@@ -202,7 +202,10 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
             setattr(row, name, value)
     if row.state == State.COLLEAGUE and work.side == "peer" and work.records[id_].is_deleted:
         row.state, row.reason, row.sentence = State.ENDED, rules.GONE_HERE, "It was deleted here."
+    asks = row.state == State.LINKED and row.reason == rules.ASKS and work.side == "crm"  # what its calendar asked for stays asked
     _note_state(row, decision, binding, is_linked=is_linked)
+    if asks and row.state == State.LINKED:
+        row.reason = rules.ASKS
     _note_waiting(context, row, decision, binding)
     if is_linked and item_id in work.links:
         row.links = work.links[item_id]

@@ -248,7 +248,7 @@ def _written_too(decision: PairDecision, crm: Record, item: Record, fields: Fiel
         of: dict[str, Any] = {"target_id": crm.ref.id, "version": crm.version, "reason": reason}
         more = Intent("update", "crm", crm.ref.object_type, str(item.ref), dict(fields), before, **of)
         return replace(decision, outcome=Outcome.UPDATED, reason="updated", sentence=reason, intents=(more, *decision.intents))
-    both = replace(own, after={**own.after, **fields}, before={**own.before, **before})
+    both = replace(own, after={**own.after, **fields}, before={**own.before, **before}, reason=f"{own.reason} {reason}".strip())
     return replace(decision, intents=tuple(both if i is own else i for i in decision.intents))
 
 
@@ -350,7 +350,9 @@ def decide_gone_in_crm(record: Record, bound: Bound, item: Record | None, known:
         return excluded(record, GONE_THERE, f"{was}; its item is gone, too.", **common)
     if terms.removal == RESTORE and not rules.is_secret(item, terms.own) and not rules.is_cancelled(item):
         return excluded(record, MADE_THERE, f"{was}, which a setting forbids: it is made again from the mailbox.", **common)
-    edited = changed_fields(bound.peer_base, shown(item, terms).fields, tuple(bound.peer_base))
+    edited = bool(changed_fields(bound.peer_base, shown(item, terms).fields, tuple(bound.peer_base)))
+    if rules.withheld(item, terms.own):  # what is withheld of it was agreed on by nobody: its version alone tells of an edit
+        edited = edited or item.version != bound.peer_version
     if terms.removal == PROPAGATE and not edited and not known.had_guests and not rules.others_at(item, terms.own):
         return _delete("peer", record, item, bound.peer_base, DELETED_THERE, f"{was}; the item goes, too.", str(bound.crm), common)
     wanted = without_marks(item, terms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from reconciliation.models import Binding, Case, ConflictField, Difference, LookAgain, MailboxItem, Operation, Run, SyncPass, Tombstone
@@ -33,6 +34,7 @@ def look_at(story: Story, costs: Mapping[str, Mapping[str, int]]) -> None:
     _journal_is_whole(story)
     _ledgers_add_up(story)
     _rest_is_silent(story, costs)
+    _nothing_private_is_told(story, story.users.items(), back=BACK + 31 * DAY)
 
 
 def what_stands(story: Story) -> Iterator[str]:
@@ -203,12 +205,14 @@ def _families_are_not_doubled(story: Story) -> None:
     story.broken += [f"C26: {sorted(ids)} are linked to one occasion" for ids in linked.values() if len(ids) > 1]
 
 
-def _nothing_private_is_told(story: Story, items: Mapping[tuple[str, str], Item]) -> None:
-    """C22: no event of Salesforce that is linked to a private one tells its details."""
+def _nothing_private_is_told(story: Story, items: Mapping[tuple[str, str], Item], *, back: timedelta = BACK) -> None:
+    """C22: no event of Salesforce that is linked to a private one tells its details. Of days that are not looked at any more only a
+    full comparison knows."""
+    since = story.boxes.clock.at.replace(hour=0, minute=0, second=0, microsecond=0) - back
     for link in Binding.objects.filter(is_tombstone=False).select_related("sync_pass__mailbox"):
         box = link.sync_pass.mailbox.address
         item, crm = items.get((box, link.peer_id)), story.users.crm(link.crm_id)
-        if item is None or not story.watch.is_withheld(item) or crm.get("IsDeleted"):
+        if item is None or not story.watch.is_withheld(item) or crm.get("IsDeleted") or item.ends <= since:
             continue
         told = [name for name in TEXTS if crm.get(name) and crm.get(name) != WITHHELD]
         if told or story.watch.settings_of(box)["private_events"] == "skip":
@@ -273,8 +277,16 @@ def _rest_is_silent(story: Story, costs: Mapping[str, Mapping[str, int]]) -> Non
             story.broken.append(f"acceptance 5: a quiet run over {box} cost {costs[box]}")
         before = Counter(story.watch.writes)
         story.run(box, forward=60, is_full=True)
-        if written := sorted(story.watch.writes - before):
+        old = _out_of_view(story, box)
+        if written := sorted(key for key in story.watch.writes - before if key[2] not in old):
             story.broken.append(f"I5: a run over {box} at rest wrote {written} when everything was compared")
+
+
+def _out_of_view(story: Story, box: str) -> set[str]:
+    """Returns the events of Salesforce that are, or were, linked to events before the days that are looked at."""
+    today = story.boxes.clock.at.replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = MailboxItem.objects.filter(sync_pass=story.boxes.passes[box], ends_at__lte=today - BACK)
+    return set(rows.values_list("crm_id", flat=True))
 
 
 def _is_simple(story: Story, box: str) -> bool:
