@@ -71,6 +71,7 @@ class RunContext:
     view: View | None = None  # what of the CRM the mailbox of this run shows
     email_links: Any = None  # what links the e-mails of this run (`engine.email_links`)
     linker: Any = None  # what links the events and tasks of this run (`engine.item_links`)
+    awaited: list[str] = field(default_factory=list)  # items that are gone: first the list of changes is heard
     planned_links: dict[str, str] = field(default_factory=dict)  # contact that an item takes in this plan -> the sentence that says so
 
     @property

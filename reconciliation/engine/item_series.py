@@ -60,7 +60,9 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
     named = {str(r.fields[words.SERIES]) for r in events if r.fields.get(words.SERIES)} if gone else set()
     for series in sorted(named):
         rows = {r.item_id: r for r in MailboxItem.objects.filter(sync_pass=context.sync_pass, series_id=series)}
-        lost = [rows[id_] for id_ in gone if id_ in rows and rows[id_].state != MailboxItem.State.ENDED and rows[id_].starts_at]
+        linked = _linked(context, [id_ for id_ in gone if id_ in rows])
+        alive = {id_ for id_, row in rows.items() if row.state != MailboxItem.State.ENDED or id_ in linked}
+        lost = [rows[id_] for id_ in gone if id_ in alive and rows[id_].starts_at]
         if not lost:
             continue
         new = {r.ref.id: r for r in events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
@@ -70,6 +72,16 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
         for row, id_ in pairs:
             row.item_id = id_
     return moved
+
+
+def _linked(context: RunContext, ids: Collection[str]) -> set[str]:
+    """Returns those of these items that are linked: by what recovery found, too, of which their rows tell nothing yet."""
+    found: set[str] = set()
+    asked = sorted(ids)
+    for start in range(0, len(asked), 500):
+        links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, peer_id__in=asked[start : start + 500])
+        found.update(links.values_list("peer_id", flat=True))
+    return found
 
 
 def _starts(context: RunContext, new: Mapping[str, Record]) -> dict[str, datetime]:

@@ -27,7 +27,7 @@ from reconciliation.engine.context import Order, RunContext
 from reconciliation.engine.item_series import REACHED
 from reconciliation.engine.mailbox_sweep import PIECE_ROWS, make_category, not_done_yet
 from reconciliation.engine.pairs import process_page
-from reconciliation.models import Binding, MailboxItem, Run
+from reconciliation.models import Binding, LookAgain, MailboxItem, Run
 from reconciliation.passes.events import CRM_EVENT
 
 Ended = tuple[str, str]
@@ -87,6 +87,7 @@ def sweep(context: RunContext, order: Order) -> Ended:
         context.save_pass(cursor="", feed_at=None, sweep_blanked={}, approved_blanking=[])
     if not _mailbox_side(context, ends) or not crm_side(context, fresh, ends):
         return Run.State.PARTIAL, "The time budget was used up; the next run goes on where this one stopped."
+    _look_at_awaited(context)
     _look_ahead(context)
     context.save_pass(sweep_blanked={}, approved_blanking=[], backlog=0)
     return Run.State.FINISHED, " ".join(context.notes)
@@ -284,7 +285,20 @@ def _compare_all(context: RunContext, ends: float | None) -> bool:
 
 
 def retry_owed(context: RunContext) -> None:
-    pair_sweep.retry_owed(context)
+    """As in every two-way pass; but an occurrence that is gone may be one of a series that was moved, as the list of changes tells."""
+    context.awaited = pair_sweep.look_again(context, lambda row, record: record is None and _is_occurrence(context, row))
+
+
+def _is_occurrence(context: RunContext, row: LookAgain) -> bool:
+    items = MailboxItem.objects.filter(sync_pass=context.sync_pass, item_id=row.record_id).exclude(series_id="")
+    return row.side == "peer" and items.exists()
+
+
+def _look_at_awaited(context: RunContext) -> None:
+    """Decides for occurrences that were owed a look and that no move of their series took along."""
+    if context.awaited:
+        process_gone(context, linked_among(context, context.awaited))
+        LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=context.awaited).delete()
 
 
 def apply(context: RunContext, preview_id: int) -> Ended:

@@ -226,6 +226,17 @@ def test_a_series_is_one_for_all_with_an_uid_for_each_day(graph):
     assert [each["isCancelled"] for each in shown] == [False, False, True, False] and shown[2]["iCalUId"] == mine[2]["iCalUId"]
 
 
+def test_a_series_that_is_called_off_goes_with_the_days_that_differ(graph):
+    master = weekly(graph, attendees=asked(BOB))
+    patched(graph, instances(graph, master)[1], start=when("2026-10-28T10:00:00"), end=when("2026-10-28T11:00:00"))
+
+    delete(graph, master)
+
+    shown = graph.all(f"/users/{BOB}/calendarView?{RANGE}")
+    assert len(shown) == 4 and all(each["isCancelled"] and each["showAs"] == "free" for each in shown)
+    assert {each["subject"] for each in shown} == {"Canceled: Weekly"}
+
+
 def test_one_occurrence_is_answered_by_itself(graph):
     master = weekly(graph, attendees=asked(BOB))
     theirs = graph.all(f"/users/{BOB}/calendarView?{RANGE}")

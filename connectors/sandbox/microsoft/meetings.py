@@ -62,8 +62,11 @@ class Meetings:
                 self._cancel_copy(copy)
 
     def _cancel_copy(self, copy: Item) -> None:
-        values = {"subject": f"{CANCELLED}{copy.values['subject'].removeprefix(CANCELLED)}", "showAs": "free"}
-        self._write(copy, values=values, is_cancelled=True)
+        """A series goes with all its days, those that differ from it included."""
+        if copy.day is None:
+            for day in copy.row["exceptions"]:
+                copy = Item(self._write(Item(copy.row, day), values=_called_off(Item(copy.row, day)), is_cancelled=True).row)
+        self._write(copy, values=_called_off(copy), is_cancelled=True)
 
     def _copy(self, item: Item, user: Row) -> Item | None:
         """Returns an attendee's copy: of the whole, or one that he got of this occurrence only."""
@@ -172,6 +175,10 @@ def _shared(item: Item) -> dict[str, Any]:
 def _of_all(item: Item) -> dict[str, Any]:
     """Returns the values that a new copy begins with: categories are nobody else's."""
     return {name: value for name, value in item.values.items() if name != "categories"}
+
+
+def _called_off(item: Item) -> dict[str, Any]:
+    return {"subject": f"{CANCELLED}{item.values['subject'].removeprefix(CANCELLED)}", "showAs": "free"}
 
 
 def _exceptions(row: Row) -> dict[str, Any]:

@@ -123,8 +123,16 @@ class Users:
             self.most[family] = max(n, self.most.get(family, 0))
 
     def _is_moved(self, before: dict[tuple[str, str], Item], after: dict[tuple[str, str], Item], item: Item) -> bool:
-        """Tells whether an occurrence has another id now, as its whole series was moved: as many came as went."""
-        lost, new = ({k for k in some if some[k].family == item.family and k[0] == item.box} for some in (before, after))
+        """Tells whether an occurrence has another id now, as its whole series was moved: as many came as went in the days looked at."""
+        now = self.boxes.clock.at
+        lost, new = (
+            {
+                k
+                for k, i in some.items()
+                if i.family == item.family and k[0] == item.box and now - 14 * DAY < i.ends and i.starts < now + 61 * DAY
+            }
+            for some in (before, after)
+        )
         return len(new - lost) >= len(lost - new) > 0
 
     # --- Salesforce -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciliation.models import Binding, Operation
+from reconciliation.models import Binding, MailboxItem, Operation
 from tests.simulation.calendars.rows import DAY, NAMES, SHOW_AS, Item, Rows
 from tests.simulation.calendars.users import TEXTS, Users
 from tests.simulation.player import watched
@@ -195,7 +195,9 @@ class Watch:
         if was is None:
             self.broken.append(f"I8: Event {id_} was deleted, and nobody deleted {binding.peer_id} of {self.box}")
             return None
-        is_cancelled = (was.is_own and bool(was.guests)) or was.is_cancelled
+        known = MailboxItem.objects.filter(sync_pass=self.boxes.passes[self.box], item_id=binding.peer_id).first()
+        had_guests = bool(was.guests) or (known is not None and known.was_own_meeting)  # who were uninvited since, nobody told
+        is_cancelled = (was.is_own and had_guests) or was.is_cancelled
         others = [i for i in self.began.values() if i.key == was.key and i.box != self.box and i.is_marked and not i.is_cancelled]
         if others and not self.is_touched(*((i.box, i.id) for i in others)) and self._is_carried_by(others):
             self.broken.append(f"I8: Event {id_} was deleted although {others[0].box} holds {others[0].id}")
@@ -206,7 +208,6 @@ class Watch:
         return self._thrown_away(row, binding.crm_base)
 
     def _is_carried_by(self, others: list[Item]) -> bool:
-        from reconciliation.models import MailboxItem
 
         return MailboxItem.objects.filter(item_id__in=[i.id for i in others], state=MailboxItem.State.COLLEAGUE).exists()
 
