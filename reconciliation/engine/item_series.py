@@ -111,8 +111,10 @@ def _paired(lost: list[MailboxItem], free: dict[str, datetime]) -> list[tuple[Ma
 def _in_order(rest: list[MailboxItem], ids: list[str], starts: Mapping[str, datetime]) -> list[tuple[MailboxItem, str]]:
     """Returns the pairs of occurrences that kept their order. Where more came than went, or fewer, those that follow each other are
     taken which lie the least apart, and all about as far."""
-    if not rest or len(rest) == len(ids):
-        return list(zip(rest, ids, strict=True)) if rest else []
+    if not rest or not ids:
+        return []
+    if len(rest) == len(ids):
+        return list(zip(rest, ids, strict=True))
     n = min(len(rest), len(ids))
     runs = [list(zip(rest[i : i + n], ids[j : j + n], strict=True)) for i in range(len(rest) - n + 1) for j in range(len(ids) - n + 1)]
     alike = [run for run in runs if _spread(run, starts) < SAME_DAY]
