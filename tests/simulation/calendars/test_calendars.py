@@ -11,7 +11,7 @@ from tests.simulation.calendars.defects import DEFECTS, SWITCHES
 from tests.simulation.calendars.play import play, tell
 from tests.simulation.suite import Suite
 
-SUITE = Suite("calendars", play, tell, DEFECTS, SWITCHES, at_each_change=50)
+SUITE = Suite("calendars", play, tell, DEFECTS, SWITCHES, at_each_change=150)
 
 # What they run is counted by the other tests; counting here would take two thirds more time.
 pytestmark = [pytest.mark.django_db, pytest.mark.no_cover]
