@@ -296,9 +296,13 @@ def _is_occurrence(context: RunContext, row: LookAgain) -> bool:
 
 def _look_at_awaited(context: RunContext) -> None:
     """Decides for occurrences that were owed a look and that no move of their series took along."""
-    if context.awaited:
-        process_gone(context, linked_among(context, context.awaited))
-        LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=context.awaited).delete()
+    if not context.awaited:
+        return
+    process_gone(context, linked_among(context, context.awaited))
+    held = linked_among(context, context.awaited)  # their colleagues are asked first, say
+    rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=context.awaited)
+    rows.exclude(record_id__in=held).delete()
+    pair_sweep.put_off(list(rows), context.wiring.now())
 
 
 def apply(context: RunContext, preview_id: int) -> Ended:

@@ -201,9 +201,9 @@ def look_again(context: RunContext, is_left: Callable[[LookAgain, Record | None]
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason not in pair_trouble.WAITS_FOR_A_PERSON}
         # What waits for another record, or a person, was noted anew.
         LookAgain.objects.due().filter(pk__in=[row.pk for row in some if row.record_id not in waiting]).delete()
-        put_off = [row for row in some if row.record_id in waiting]
-        _put_off(put_off, now)
-        late = [row.record_id for row in put_off if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
+        again = [row for row in some if row.record_id in waiting]
+        put_off(again, now)
+        late = [row.record_id for row in again if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]
         pair_trouble.tell_not_visible(context, side, late)
         context.counted.update({f"{side}:{id_}": found[id_].version if id_ in found else "" for id_ in outcomes})
     return left
@@ -220,7 +220,8 @@ def _missing(context: RunContext, side: str, rows: list[LookAgain], found: Colle
     return [Record(Ref(system, row.object_type, row.record_id), dict(fields), is_deleted=True) for row in lost]
 
 
-def _put_off(rows: list[LookAgain], now: datetime) -> None:
+def put_off(rows: list[LookAgain], now: datetime) -> None:
+    """Lets records that are held again wait, the longer the more often."""
     for row in rows:
         row.tries = min(row.tries + 1, MOST_TRIES)
         row.due_at = now + FIRST_WAIT * 2 ** (row.tries - SOON_TRIES) if row.tries > SOON_TRIES else None
