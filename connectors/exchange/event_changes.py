@@ -65,7 +65,8 @@ class EventRounds:
         at = at or Cursor()
         start, end = spelt(window.start), spelt(window.end)
         is_earlier = at.is_between and (at.start, at.end) != (start, end)
-        is_whole, is_blind = not at.is_between, not at.state
+        is_whole = not at.is_between
+        is_blind = not at.state or (is_whole and at.start not in ("", start))  # the whole round was to be one of another day
         listed = self._list(at.state)
         if is_earlier and listed is not None and listed.is_last and not listed.items:  # nothing to tell of the days before
             is_whole, is_earlier = True, False
@@ -95,7 +96,8 @@ class EventRounds:
     def _earlier(self, at: Cursor, listed: SyncPage, window: Window) -> EventChanges:
         """Returns what happened since the window was another one."""
         events, gone, series = self._changed(listed, window.with_earlier(at.start, at.end))
-        following = Cursor(listed.state) if listed.is_last else replace(at, state=listed.state)
+        next_ = Cursor(listed.state, spelt(window.start), spelt(window.end))
+        following = next_ if listed.is_last else replace(at, state=listed.state)
         return EventChanges(tuple(events), tuple(gone), following.text(), is_last=False, is_whole=False, is_restart=False, series=series)
 
     def look(self, text: str) -> list[Seen] | None:

@@ -63,7 +63,7 @@ class EventRounds:
         cursor = read_cursor(text, self._client) if text else None
         is_restart, is_blind = bool(text) and cursor is None, cursor is None
         if cursor is not None and not cursor.is_of(anew) and cursor.is_whole:  # what it listed so far is of other days
-            is_restart, cursor = True, None
+            is_restart, is_blind, cursor = True, True, None
         cursor = cursor or anew
         for _ in range(RESTARTS):
             reply = self._ask(cursor)

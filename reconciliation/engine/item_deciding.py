@@ -318,16 +318,14 @@ def _known(context: RunContext, work: PairWork, item: Record, facts: _Facts, tak
     keys, found = terms.kind.keys(item), _found(context, item, facts)
     occasions = _occasions(context, work, item)
     if any(key in facts.flying and facts.flying[key] != str(item.ref) for key in occasions):
-        return PairDecision(
-            item, Outcome.HELD, "twin_in_doubt", f"The same {rules.noun(terms)} may just have been made, for another mailbox."
-        )
+        return PairDecision(item, Outcome.HELD, rules.TWIN, f"The same {rules.noun(terms)} may just have been made, for another mailbox.")
     is_double = any(facts.own.get(r.ref.id, id_) != id_ for r in found) or any(taken.get(key, id_) != id_ for key in keys)
     if is_double:
         return excluded(item, DOUBLE, f"Another item of this mailbox is the same {rules.noun(terms)}.", peer=item)
     carrier = next((facts.carriers[key] for key in (*(r.ref.id for r in found), *occasions) if key in facts.carriers), "")
     if not carrier and not found and id_ in facts.moving:
         sentence = f"Its series may just have been moved; the mailbox that carries it, {facts.moving[id_]}, is looked at first."
-        return PairDecision(item, Outcome.HELD, "twin_in_doubt", sentence)
+        return PairDecision(item, Outcome.HELD, rules.TWIN, sentence)
     return rules.carried(item, carrier, terms) if carrier else None
 
 

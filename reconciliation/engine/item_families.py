@@ -3,14 +3,20 @@ the mailbox that carries it was looked at, nobody can tell a new occurrence from
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db.models import Max
 
 from connectors.contract import Record
+from reconciliation.engine import item_rows
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import LookAgain, Mailbox, MailboxItem, Run
 from reconciliation.passes import items as rules
+
+LONGEST = timedelta(days=1)  # that an occurrence waits; a mailbox whose runs never come to an end keeps nobody for ever
+WHOLE = (Run.Kind.SCHEDULED, Run.Kind.MANUAL)  # runs that read a list of changes to its end
 
 
 def moving(context: RunContext, work: PairWork, items: Sequence[Record]) -> dict[str, str]:
@@ -18,29 +24,27 @@ def moving(context: RunContext, work: PairWork, items: Sequence[Record]) -> dict
     not know: item -> the colleague's address. Once that mailbox was looked at since the item was held, it waits no more."""
     family_of = rules.rules_of(context.terms).family_of
     named = {item.ref.id: family for item in items if (family := family_of(item))}
-    carried = _carried(context, set(named.values()))
+    carried = _carried(context, set(named.values())) if named else {}
     if not carried:
         return {}
-    known = _known(context, work, set(carried))
-    held = _held_since(context, list(named))
-    found: dict[str, str] = {}
+    known, held = _known(context, work, set(carried)), _held_since(context, list(named))
+    looked = _looked_at(row.sync_pass_id for rows in carried.values() for row in rows)
+    now, found = context.wiring.now(), dict[str, str]()
     for id_, family in named.items():
-        others = [row for row in carried.get(family, ()) if row.occasion not in known]
-        first = next((row for row in others if not _was_looked_at(row, held.get(id_))), None)
-        if first is not None:
-            found[id_] = first.sync_pass.mailbox.address
+        since = held.get(id_, now)
+        for row in carried.get(family, ()):
+            last = looked.get(row.sync_pass_id)
+            if row.occasion not in known and now - since < LONGEST and (last is None or last <= since):
+                found[id_] = row.sync_pass.mailbox.address
     return found
 
 
 def _carried(context: RunContext, families: set[str]) -> dict[str, list[MailboxItem]]:
     """Returns family -> the occurrences that mailboxes of colleagues carry, as far as these are looked at and they lie in the window."""
-    window = context.terms.own.window if families else None
-    if window is None:
-        return {}
+    window = context.terms.own.window
     rows = MailboxItem.objects.filter(family__in=families, state=MailboxItem.State.LINKED, sync_pass__parent=context.sync_pass.parent_id)
-    rows = rows.filter(
-        ends_at__gt=window.start, starts_at__lt=window.end, sync_pass__is_on=True, sync_pass__mailbox__state__in=Mailbox.RUNNING
-    )
+    rows = rows.filter(item_rows.is_held(), ends_at__gt=window.start, starts_at__lt=window.end)
+    rows = rows.filter(sync_pass__is_on=True, sync_pass__mailbox__state__in=Mailbox.RUNNING)
     found: dict[str, list[MailboxItem]] = {}
     for row in rows.exclude(sync_pass=context.sync_pass).select_related("sync_pass__mailbox").order_by("pk"):
         found.setdefault(row.family, []).append(row)
@@ -56,11 +60,11 @@ def _known(context: RunContext, work: PairWork, families: set[str]) -> set[str]:
 
 
 def _held_since(context: RunContext, ids: Sequence[str]) -> dict[str, datetime]:
-    rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=ids)
+    rows = LookAgain.objects.filter(sync_pass=context.sync_pass, side="peer", record_id__in=ids, reason=rules.TWIN)
     return dict(rows.values_list("record_id", "since"))
 
 
-def _was_looked_at(row: MailboxItem, since: datetime | None) -> bool:
-    """Tells whether the mailbox of an occurrence was looked at to its end since then."""
-    runs = Run.objects.filter(sync_pass=row.sync_pass_id, state=Run.State.FINISHED)
-    return since is not None and runs.filter(started_at__gt=since).exists()
+def _looked_at(passes: Iterable[int]) -> dict[int, datetime]:
+    """Returns a mailbox's pass -> when the last run began that looked at it to its end."""
+    runs = Run.objects.filter(sync_pass__in=set(passes), state=Run.State.FINISHED, kind__in=WHOLE)
+    return dict(runs.order_by().values_list("sync_pass").annotate(last=Max("started_at")))

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from connectors import calendars as words
 from connectors.calendars import guests_of
@@ -19,7 +20,7 @@ from reconciliation.core.ledger import Outcome
 from reconciliation.engine import mailbox_ends, pair_bases
 from reconciliation.engine.context import RunContext
 from reconciliation.engine.pair_work import PairWork
-from reconciliation.models import LookAgain, Mailbox, MailboxItem, Tombstone
+from reconciliation.models import Binding, LookAgain, Mailbox, MailboxItem, Tombstone
 from reconciliation.models.bulk import insert_rows
 from reconciliation.passes import items as rules
 from reconciliation.passes.items import ItemTerms, Known
@@ -98,8 +99,7 @@ def note_new(context: RunContext, work: PairWork) -> None:
     nothing else is known, and which could not follow when its series is moved."""
     now, new = context.wiring.now(), []
     for id_, decision in work.decisions.items():
-        is_new = id_ not in work.items and any(intent.side == "crm" and intent.kind == "create" for intent in decision.intents)
-        if work.side == "peer" and is_new:
+        if work.side == "peer" and any(intent.side == "crm" and intent.kind == "create" for intent in decision.intents):
             common = {"why": work.why.get(id_, rules.BY_CATEGORY), "state": State.SEEN, "since": now, "seen_at": now}
             facts = facts_of(work.records[id_], context.terms)
             type_ = context.terms.kind.peer_object
@@ -141,9 +141,15 @@ def others_with(context: RunContext, occasions: Iterable[str], *states: str) -> 
             occasion__in=wanted[start : start + AT_ONCE], state__in=states, sync_pass__parent=context.sync_pass.parent_id
         )
         rows = rows.exclude(sync_pass=context.sync_pass).exclude(sync_pass__mailbox__state=Mailbox.State.ENDED)
+        rows = rows.filter(is_held()) if State.LINKED in states else rows
         for row in rows.select_related("sync_pass__mailbox").order_by("pk"):
             found.setdefault(row.occasion, []).append(row)
     return found
+
+
+def is_held() -> Exists:
+    """Returns the condition that a row that says it is linked is: who ended its link may have died before that was kept."""
+    return Exists(Binding.objects.filter(sync_pass=OuterRef("sync_pass"), peer_id=OuterRef("item_id"), is_tombstone=False))
 
 
 def keep(context: RunContext, work: PairWork) -> None:
@@ -206,6 +212,8 @@ def _row(context: RunContext, work: PairWork, id_: str, decision: PairDecision, 
     _note_state(row, decision, binding, is_linked=is_linked)
     if asks and row.state == State.LINKED:
         row.reason = rules.ASKS
+    if decision.outcome is Outcome.EXCLUDED:
+        row.share_asked_at, row.share_asked_by = None, ""
     _note_waiting(context, row, decision, binding)
     if is_linked and item_id in work.links:
         row.links = work.links[item_id]
@@ -226,8 +234,9 @@ def _note_state(row: MailboxItem, decision: PairDecision, binding: Any, *, is_li
     elif decision.reason == rules.COLLEAGUE:
         row.state, row.reason, row.sentence, row.crm_type, row.crm_id = State.COLLEAGUE, decision.reason, decision.sentence, "", ""
     elif row.state == State.LINKED and (binding is not None or decision.outcome is Outcome.EXCLUDED):
-        row.state, row.sentence = State.ENDED, decision.sentence
-        row.reason = decision.reason[:40] if decision.reason in mailbox_ends.WHY else _ended_as(row) or decision.reason[:40]
+        row.state, row.reason, row.sentence = State.ENDED, decision.reason[:40], decision.sentence
+        if decision.reason not in mailbox_ends.WHY and (reason := _ended_as(row)):
+            row.reason, row.sentence = reason, "Its link had ended already, in a run that was broken off."
         if row.reason == rules.UNMARKED:
             row.was_marked = False
 

@@ -53,9 +53,17 @@ def are_among(context: RunContext, ids: Collection[str]) -> bool:
     return bool(ids) and rows.exclude(state=MailboxItem.State.ENDED).exists()
 
 
-def follow_moves(context: RunContext, events: Collection[Record], gone: Collection[str]) -> set[str]:
+def shifted_of(context: RunContext, events: Collection[Record]) -> set[str]:
+    """Returns the known occurrences among these events that begin at another time than they did."""
+    starts = {r.ref.id: _start(r) for r in events if r.fields.get(words.SERIES)}
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, item_id__in=list(starts)) if starts else MailboxItem.objects.none()
+    return {id_ for id_, start in rows.values_list("item_id", "starts_at") if start != starts[id_]}
+
+
+def follow_moves(context: RunContext, events: Collection[Record], gone: Collection[str], shifted: Collection[str]) -> set[str]:
     """Lets links follow to the occurrences of a series that was moved as a whole: all by the same time, else to the one of the same
-    day, else in their order. Returns the ids of the items that are known under another id now."""
+    day, else in their order. A series of which one stands where it stood, in the days looked at, was not moved. Returns the ids of the
+    items that are known under another id now."""
     moved: set[str] = set()
     named = {str(r.fields[words.SERIES]) for r in events if r.fields.get(words.SERIES)} if gone else set()
     for series in sorted(named):
@@ -63,7 +71,8 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
         linked = _linked(context, [id_ for id_ in gone if id_ in rows])
         alive = {id_ for id_, row in rows.items() if row.state != MailboxItem.State.ENDED or id_ in linked}
         lost = [rows[id_] for id_ in gone if id_ in alive and rows[id_].starts_at]
-        if not lost:
+        stands = [rows[id_] for id_ in alive if id_ not in gone and id_ not in shifted and _is_in_view(context, rows[id_])]
+        if not lost or stands:
             continue
         new = {r.ref.id: r for r in events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
         pairs = _paired(sorted(lost, key=lambda r: r.item_id), _starts(context, new))
@@ -72,6 +81,11 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
         for row, id_ in pairs:
             row.item_id = id_
     return moved
+
+
+def _is_in_view(context: RunContext, row: MailboxItem) -> bool:
+    window = context.terms.own.window
+    return bool(row.starts_at and row.ends_at and row.ends_at > window.start and row.starts_at < window.end)
 
 
 def _linked(context: RunContext, ids: Collection[str]) -> set[str]:

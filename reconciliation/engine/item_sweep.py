@@ -43,6 +43,7 @@ class Round:
     seen: set[str] = field(default_factory=set)  # ids of a round that lists everything
     gone: set[str] = field(default_factory=set)
     late: dict[str, Record] = field(default_factory=dict)  # occurrences that wait for what later pages say of their series
+    shifted: set[str] = field(default_factory=set)  # known occurrences that begin at another time than before
     is_whole: bool = False
     is_blind: bool = False  # nobody told what happened outside the window since the last round
 
@@ -131,6 +132,7 @@ def _process(context: RunContext, page: EventChanges, round_: Round) -> None:
         round_.seen.update(items)
     round_.gone.update(item_series.gone_of(context, page))
     round_.gone.difference_update(items)
+    round_.shifted |= item_series.shifted_of(context, page.events)
     late = item_series.waits_of(context, page.events)
     round_.late = {id_: r for id_, r in round_.late.items() if id_ not in round_.gone} | {id_: items[id_] for id_ in late}
     process_items(context, [record for id_, record in items.items() if id_ not in late])
@@ -146,7 +148,7 @@ def _process_late(context: RunContext, round_: Round) -> None:
     gone = gone_of(context, round_)
     if not context.is_preview:
         missing = {*gone, *round_.gone, *(_missing_of(context, round_) if round_.is_whole else ())}
-        moved = item_series.follow_moves(context, list(round_.late.values()), missing)
+        moved = item_series.follow_moves(context, list(round_.late.values()), missing, round_.shifted)
         gone = [id_ for id_ in gone if id_ not in moved]
     process_items(context, list(round_.late.values()))
     process_gone(context, gone)
@@ -170,17 +172,22 @@ def gone_of(context: RunContext, round_: Round) -> list[str]:
 
 
 def linked_among(context: RunContext, ids: Collection[str]) -> list[str]:
-    """Returns those of these items that are linked."""
-    rows, wanted, found = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False), sorted(ids), list[str]()
+    """Returns those of these items that are linked, or pass for linked: who ended the link of one died before that was kept."""
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False)
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, state=MailboxItem.State.LINKED)
+    wanted, found = sorted(ids), dict[str, None]()
     for start in range(0, len(wanted), PIECE_ROWS):
-        found += rows.filter(peer_id__in=wanted[start : start + PIECE_ROWS]).values_list("peer_id", flat=True)
-    return found
+        some = wanted[start : start + PIECE_ROWS]
+        found |= dict.fromkeys(links.filter(peer_id__in=some).values_list("peer_id", flat=True))
+        found |= dict.fromkeys(rows.filter(item_id__in=some).values_list("item_id", flat=True))
+    return list(found)
 
 
 def linked_before(context: RunContext) -> list[str]:
-    """Returns the items that were linked before this run began."""
-    rows = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, bound_at__lt=context.run.started_at)
-    return list(rows.values_list("peer_id", flat=True))
+    """Returns the items that were linked before this run began, or pass for linked."""
+    links = Binding.objects.filter(sync_pass=context.sync_pass, is_tombstone=False, bound_at__lt=context.run.started_at)
+    rows = MailboxItem.objects.filter(sync_pass=context.sync_pass, state=MailboxItem.State.LINKED, seen_at__lt=context.run.started_at)
+    return list(dict.fromkeys([*links.values_list("peer_id", flat=True), *rows.values_list("item_id", flat=True)]))
 
 
 def _missing_of(context: RunContext, round_: Round) -> list[str]:
@@ -290,8 +297,9 @@ def retry_owed(context: RunContext) -> None:
 
 
 def _is_occurrence(context: RunContext, row: LookAgain) -> bool:
+    """Tells whether it is a linked occurrence of a series."""
     items = MailboxItem.objects.filter(sync_pass=context.sync_pass, item_id=row.record_id).exclude(series_id="")
-    return row.side == "peer" and items.exists()
+    return row.side == "peer" and items.exists() and bool(linked_among(context, [row.record_id]))
 
 
 def _look_at_awaited(context: RunContext) -> None:

@@ -86,7 +86,6 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
             new.append(work.bindings[id_])
             if id_ in work.left and (side := _changed_since(work.left[id_], decision)):
                 handed[side].append(decision.crm.ref if side == "crm" else decision.peer.ref)
-                work.again |= {id_} if side == work.side else set()  # at once: a look that was owed ends with this page
             if mailbox_ends.note_view(context, work.bindings[id_], decision.crm):
                 moved.append(decision.crm.ref)
         elif binding is not None and decision.reason == "conditions" and decision.peer is not None:
@@ -119,7 +118,7 @@ def _store_quiet(context: RunContext, work: PairWork, decisions: Sequence[PairDe
     pair_trouble.look_again(context, "crm", followed, "followed")
     pair_trouble.look_again(context, "crm", moved, "view")
     for side, refs in handed.items():
-        pair_trouble.look_again(context, side, refs, "handed_over")
+        pair_trouble.look_again(context, side, refs, pair_trouble.HANDED)
     conflicts.note(context, work, decisions)
     pair_differences.note(context, work, decisions)
 

@@ -21,7 +21,7 @@ from reconciliation.engine.pair_cases import POINTER
 from reconciliation.engine.pair_work import PairWork
 from reconciliation.models import Binding, Case, FieldRule, LookAgain, Operation, SyncPass, Tombstone
 from reconciliation.models.bulk import insert_rows, update_rows
-from reconciliation.passes.items import WOULD_MAIL
+from reconciliation.passes.items import TWIN, WOULD_MAIL
 from reconciliation.passes.pairs import ASKED, KEPT, NOT_VISIBLE, PairDecision
 from reconciliation.store import decode_fields
 
@@ -88,6 +88,10 @@ def owe(context: RunContext, work: PairWork) -> None:
         )
         for id_, d in held.items()
     ]
+    twins = [id_ for id_, d in held.items() if d.reason == TWIN]
+    if twins:  # they wait from now on, whatever they waited for before
+        waiting = LookAgain.objects.filter(sync_pass=context.sync_pass, side=work.side, record_id__in=twins)
+        waiting.exclude(reason=TWIN).update(since=now)
     insert_rows(rows, unique=["sync_pass", "side", "object_type", "record_id"], update=["reason", "waits_for"])
     LookAgain.objects.take_up([d.crm.ref.id for d in work.decisions.values() if d.crm is not None and _writes_a_key(context, d)])
 
@@ -95,6 +99,9 @@ def owe(context: RunContext, work: PairWork) -> None:
 def _writes_a_key(context: RunContext, decision: PairDecision) -> bool:
     keys = set(context.terms.kind.key_fields.values())
     return any(intent.kind == "update" and keys & set(intent.after) for intent in decision.intents)
+
+
+HANDED = "handed_over"  # why a record is looked at: it differs from what was agreed in the link before
 
 
 def look_again(context: RunContext, side: str, refs: Iterable[Ref], reason: str) -> None:

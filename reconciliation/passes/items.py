@@ -36,10 +36,12 @@ TAKEN_OUT, WITHDRAWN, CANCELLED = "taken_out", "withdrawn", "cancelled"
 GONE_HERE, DELETED_HERE, HANDED_OVER, MADE_AGAIN = "gone_here", "deleted_here", "handed_over", "made_again"
 GONE_THERE, UNMARKED, DELETED_THERE, MADE_THERE = "gone_there", "unmarked", "deleted_in_crm", "made_there_again"
 COLLEAGUE, CAME_UP, WOULD_MAIL = "colleague", "came_up", "would_mail"
+TWIN = "twin_in_doubt"
 STAYS_CANCELLED, ASKS = "cancelled_kept", "asks_colleagues"
 # Why an item and a record belong together.
 BY_CATEGORY, BY_LIST, BY_ITSELF, FROM_CRM, BY_PERSON = "category", "list", "auto", "crm", "person"
-ENDS_WRITTEN = (UNMARKED,)  # one that ends with an update
+ENDS_WRITTEN = (UNMARKED, TAKEN_OUT)  # those that end with an update, where there is one
+ARE_WITHHELD = "Its details are withheld."
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +198,17 @@ def decide_items(
     if rules.is_secret(item, terms.own):
         sentence = f"It turned private: it is taken out of {terms.crm_name}."
         return _delete("crm", record, crm, bound.crm_base, WITHDRAWN, sentence, str(item.ref), common)
-    if rules.is_cancelled(item) and not _told_too_much(crm, item, type_, terms):
-        return _cancelled(record, item, crm, bound, known, type_, terms, common)
-    if known.was_marked and terms.has_categories and not rules.is_marked(item):
+    too_much = _told_too_much(crm, item, type_, terms)
+    if rules.is_cancelled(item):
+        cancelled = _cancelled(record, item, crm, bound, known, type_, terms, common)
+        if cancelled.reason == CANCELLED or not too_much:
+            return cancelled
+    elif known.was_marked and terms.has_categories and not rules.is_marked(item):
         sentence = f"Its category “{terms.category}” was taken off: it is not shared any more. {terms.crm_name} keeps it."
-        return excluded(record, TAKEN_OUT, sentence, **common)
+        taken_out = excluded(record, TAKEN_OUT, sentence, **common)
+        if not too_much:
+            return taken_out
+        return replace(_written_too(taken_out, crm, item, too_much, ARE_WITHHELD), reason=TAKEN_OUT, sentence=sentence)
     seen = shown(item, terms)
     looked_at = seen if record.ref == item.ref else record
     decision = decide_pair(looked_at, crm, seen, bound, narrowed(type_, item, crm, terms), terms, users)
@@ -230,7 +238,7 @@ def _withhold(decision: PairDecision, crm: Record, item: Record, bound: Bound, t
     left = _told_too_much(crm, item, decision.type, terms)
     own = next((i for i in decision.intents if i.side == "crm"), None)
     left = {n: v for n, v in left.items() if own is None or n not in own.after or not is_same(own.after[n], v)}
-    return _written_too(decision, crm, item, left, "Its details are withheld.") if left else decision
+    return _written_too(decision, crm, item, left, ARE_WITHHELD) if left else decision
 
 
 def _told_too_much(crm: Record, item: Record, type_: TypeTerms, terms: ItemTerms) -> Fields:

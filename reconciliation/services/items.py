@@ -25,7 +25,7 @@ from reconciliation.engine.pairs import process_page
 from reconciliation.engine.staff import Refusal, at_work
 from reconciliation.engine.tombstones import Ending
 from reconciliation.engine.wiring import Wiring
-from reconciliation.models import Binding, Mailbox, MailboxItem, SyncPass, Tombstone
+from reconciliation.models import Binding, Mailbox, MailboxItem, Operation, SyncPass, Tombstone
 from reconciliation.passes import items as rules
 from reconciliation.passes.pairs import PairDecision
 from reconciliation.services.audit import audit
@@ -70,12 +70,16 @@ def item_share(mailbox: Mailbox, item_id: str, by: AbstractBaseUser, *, wiring: 
         )
         asked = {"share_asked_at": now, "share_asked_by": by.get_username()}
         MailboxItem.objects.filter(pk=row.pk).update(**asked)
+        waits = False
         try:
             decision = process_page(context, "peer", [item])[item_id]
-        finally:  # what was not shared now is not shared later for having been asked for
-            MailboxItem.objects.filter(pk=row.pk).update(share_asked_at=None, share_asked_by="")
-            if is_new:  # one that still says so never had to do with the CRM
-                MailboxItem.objects.filter(pk=row.pk, state=MailboxItem.State.ENDED, crm_id="").delete()
+            waits = decision.outcome is Outcome.HELD and decision.reason == rules.TWIN
+        finally:
+            if not waits:
+                _forget_the_wish(row, item, is_new=is_new)
+        if waits:
+            audit(by, "share item", mailbox.address, item=row.pk)
+            return Acted(f"{decision.sentence} It is shared by itself then.", context.run.pk)
         _refuse_what_was_not_done(decision)
         audit(by, "share item", mailbox.address, item=row.pk)
         return Acted(decision.sentence or "It is in Salesforce now.", context.run.pk)
@@ -155,6 +159,16 @@ def item_link(
 
 
 # --- the parts --------------------------------------------------------------------------------------------------------
+
+
+def _forget_the_wish(row: MailboxItem, item: Record, *, is_new: bool) -> None:
+    """What was not shared now is not shared later for having been asked for. An item that is new, and was not shared, never had to do
+    with the CRM, unless nobody answered whether it was made."""
+    rows = MailboxItem.objects.filter(pk=row.pk)
+    rows.update(share_asked_at=None, share_asked_by="")
+    made = Operation.objects.filter(source_ref=str(item.ref), kind=Operation.Kind.CREATE, state__in=Operation.OPEN)
+    if is_new and not made.exists():
+        rows.filter(state=MailboxItem.State.ENDED, crm_id="").delete()
 
 
 def _pass_of(mailbox: Mailbox, by: AbstractBaseUser) -> SyncPass:
