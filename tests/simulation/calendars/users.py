@@ -48,6 +48,7 @@ class Users:
     typed: dict[str, Typed] = field(default_factory=dict)
     blanked: set[tuple[str, str]] = field(default_factory=set)  # (id, field) of events of Salesforce of which a user took a text away
     touched: set[tuple[str, str]] = field(default_factory=set)  # (side, id) of what users changed since the present run began
+    moved: dict[tuple[str, str], dict[tuple[str, str], Item]] = field(default_factory=dict)  # as they were before their series moved
     gone: dict[tuple[str, str], Item] = field(default_factory=dict)  # events that left a calendar by a user's act, as they were then
     dropped_there: set[str] = field(default_factory=set)  # events of Salesforce that users deleted
     ended: dict[str, int] = field(default_factory=dict)  # family -> how many of its occurrences users took out
@@ -109,8 +110,10 @@ class Users:
                 self.touched.add((side, id_))
         self.blanked |= {place[1:] for place, value in before.items() if value and place[0] == "crm" and after.get(place) == ""}
         for key in items.keys() - now.keys():
-            if not self._is_moved(items, now, items[key]):
-                self.gone[key] = items[key]
+            if self._is_moved(items, now, items[key]):
+                self.moved.setdefault((key[0], items[key].family), {})[key] = items[key]
+            else:
+                self.gone |= {key: items[key], **self.moved.get((key[0], items[key].family), {})}
                 self.ended[items[key].family] = self.ended.get(items[key].family, 0) + 1
         for key, item in now.items():
             if items.get(key) != item:
