@@ -46,7 +46,7 @@ def offices(count: int) -> Iterator[Place]:
     """Yields a sandbox with connected mailboxes of which each has a meeting, a task and a mail that are shared."""
     with _people(count) as it:
         measured([STEP, "connect_items", it.control, SYSTEM, str(count)], it.env)
-        now = _a_minute_later(it)
+        now = _an_hour_later(it)
         day = f"{now + timedelta(days=5):%Y-%m-%d}"
         for n in range(1, count + 1):
             address = f"box{n}@example.test"
@@ -135,9 +135,9 @@ def _side_by_side(it: Place, workers: int) -> list[dict[str, Any]]:
     return told
 
 
-def _a_minute_later(it: Place) -> datetime:
-    """Returns an instant after sharing was switched on: only what is younger is shared by itself."""
-    told = HTTP.post(f"{it.control}/clock", json={"advance": 60}, timeout=60).json()["now"]
+def _an_hour_later(it: Place) -> datetime:
+    """Returns an instant after sharing was switched on, whose clock runs on meanwhile: only what is younger is shared by itself."""
+    told = HTTP.post(f"{it.control}/clock", json={"advance": 3600}, timeout=60).json()["now"]
     return datetime.fromisoformat(told).astimezone(UTC)
 
 
