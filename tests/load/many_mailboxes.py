@@ -70,14 +70,16 @@ def many(few: int, count: int, workers: int) -> Iterator[Row]:
     """Mailboxes with nothing changed, shared out among processes; the first round is not counted. Without the start
     of the workers, but with what a worker loads for its first mailbox, which weighs more on few."""
     found = _at_sizes(boxes, few, count, partial(_rest, workers=workers))
-    yield from _rows(f"{count} mailboxes at rest to {few}", few, count, found)
+    yield from _rows(f"{count} mailboxes at rest to {few}", few, count, found, {"at_most": 1.15})
 
 
 def many_items(few: int, count: int, workers: int) -> Iterator[Row]:
     """Three passes over each mailbox: with nothing changed, and with one meeting of each changed."""
     found = _at_sizes(offices, few, count, partial(_rest_and_change, workers=workers))
     for what in (QUIET, CHANGED):
-        yield from _rows(f"{count} mailboxes of three passes to {few}, {what}", few, count, {n: of[what] for n, of in found.items()})
+        # Whoever reads the feed of Salesforce holds what all of them changed since the last time.
+        peak = {"at_most": 1.15} if what == QUIET else {"ours_at_most": 150}
+        yield from _rows(f"{count} mailboxes of three passes to {few}, {what}", few, count, {n: of[what] for n, of in found.items()}, peak)
     for what in (QUIET, CHANGED):
         a_minute = {n: round(60 * ITEM_PASSES * n / of[what].seconds) for n, of in found.items()}
         yield Row(f"{count} mailboxes of three passes to {few}, {what}: runs a minute", a_minute[count], a_minute[few], at_least=0.67)
@@ -93,11 +95,11 @@ def _at_sizes(
     return found
 
 
-def _rows(what: str, few: int, count: int, found: dict[int, Spent]) -> Iterator[Row]:
+def _rows(what: str, few: int, count: int, found: dict[int, Spent], peak: dict[str, float]) -> Iterator[Row]:
     for n, name in enumerate(("calls", "s", "CPU s")):
         ours, theirs = (round(found[size][n] / size, 4) for size in (count, few))
         yield Row(f"{what}: {name} a mailbox", ours, theirs, at_most=1.5 if n else 1)
-    yield Row(f"{what}: MiB of a worker", found[count].peak, found[few].peak, at_most=1.15)
+    yield Row(f"{what}: MiB of a worker", found[count].peak, found[few].peak, **peak)
 
 
 def _rest(it: Place, size: int, *, workers: int) -> Spent:
