@@ -104,6 +104,18 @@ class MailboxRow:
         return run if is_held and not self.is_first and self.mailbox.is_running else None
 
     @property
+    def carried(self) -> Run | None:
+        """Its newest run, where that is one that writes: a preview did nothing of what it counts."""
+        return self.last_run if self.last_run is not None and self.last_run.kind != Run.Kind.PREVIEW else None
+
+    @property
+    def last_said(self) -> str:
+        """What its newest run came to; of a preview that it is one."""
+        if self.last_run is None:
+            return ""
+        return self.last_run.get_state_display() if self.carried is not None else f"Preview {self.last_run.get_state_display().lower()}"
+
+    @property
     def word(self) -> str:
         """Its state in one word or two."""
         if self.running is not None:
