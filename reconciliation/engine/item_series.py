@@ -71,16 +71,26 @@ def follow_moves(context: RunContext, events: Collection[Record], gone: Collecti
         linked = _linked(context, [id_ for id_ in gone if id_ in rows])
         alive = {id_ for id_, row in rows.items() if row.state != MailboxItem.State.ENDED or id_ in linked}
         lost = [rows[id_] for id_ in gone if id_ in alive and rows[id_].starts_at]
-        stands = [rows[id_] for id_ in alive if id_ not in gone and id_ not in shifted and _is_in_view(context, rows[id_])]
-        if not lost or stands:
-            continue
         new = {r.ref.id: r for r in events if r.fields.get(words.SERIES) == series and r.ref.id not in rows}
-        pairs = _paired(sorted(lost, key=lambda r: r.item_id), _starts(context, new))
+        starts = _starts(context, new)
+        stands = [rows[id_] for id_ in alive if id_ not in gone and id_ not in shifted and _is_in_view(context, rows[id_])]
+        if not lost or (stands and not _is_slid(lost, stands, list(starts.values()))):
+            continue
+        pairs = _paired(sorted(lost, key=lambda r: r.item_id), starts)
         _rename(context, pairs, new)
         moved.update(row.item_id for row, _ in pairs)
         for row, id_ in pairs:
             row.item_id = id_
     return moved
+
+
+def _is_slid(lost: list[MailboxItem], stands: list[MailboxItem], new: list[datetime]) -> bool:
+    """Tells whether a series was moved by whole weeks, say: as many dates went at its one end as came at its other, and those between
+    are what others were."""
+    went, stood = [row.starts_at for row in lost], [row.starts_at for row in stands]
+    if len(went) != len(new):
+        return False
+    return (max(went) < min(stood) and max(stood) < min(new)) or (min(went) > max(stood) and min(stood) > max(new))
 
 
 def _is_in_view(context: RunContext, row: MailboxItem) -> bool:

@@ -200,9 +200,10 @@ def look_again(context: RunContext, is_left: Callable[[LookAgain, Record | None]
         outcomes = process_page(context, side, [*found.values(), *_missing(context, side, some, found)])
         waiting = {id_ for id_, d in outcomes.items() if d.outcome is Outcome.HELD and d.reason not in pair_trouble.WAITS_FOR_A_PERSON}
         # What waits for another record, or a person, was noted anew.
-        done = LookAgain.objects.due().filter(pk__in=[row.pk for row in some if row.record_id not in waiting])
-        anew = [row.pk for row in some if row.reason != pair_trouble.HANDED]  # linked just now: that look is still owed
-        done.exclude(pk__in=anew, reason=pair_trouble.HANDED).delete()
+        done = [row for row in some if row.record_id not in waiting]
+        for reason in {row.reason for row in done}:  # one that has another by now is owed another look, by what was just decided
+            keys = [row.pk for row in done if row.reason == reason]
+            LookAgain.objects.due().filter(pk__in=keys, reason=reason).delete()
         again = [row for row in some if row.record_id in waiting]
         put_off(again, now)
         late = [row.record_id for row in again if row.due_at is not None and outcomes[row.record_id].reason == NOT_VISIBLE]

@@ -111,7 +111,7 @@ def test_a_colleague_carries_a_series_on_that_was_moved(outlook):
     outlook.rest(outlook.mine, outlook.theirs)
 
 
-@pytest.mark.parametrize("hours", [2, 24 * 9 + 2])
+@pytest.mark.parametrize("hours", [2, 24 * 9 + 2, 24 * 14])
 def test_c23_a_series_that_was_moved_is_made_once_though_the_colleague_who_carries_it_runs_later(outlook, hours):
     start = outlook.at()
     series = outlook.weekly("Weekly", start, times=3, attendees=[outlook.theirs], categories=["Salesforce"])
